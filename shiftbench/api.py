@@ -1,0 +1,115 @@
+"""Measure any network from a program: ``shiftbench.measure(model, images, labels)``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+
+from shiftbench import build
+from shiftbench.config import CONFIG_DIR, load_option
+from shiftbench.data.images import TensorSplit
+from shiftbench.errors import UsageError, did_you_mean
+from shiftbench.metric import evaluate, per_shift
+from shiftbench.predict.direct import PixelModel, ShiftProtocol, predict
+from shiftbench.table import PredictionTable
+
+
+@dataclass(frozen=True)
+class Result:
+    """What :func:`measure` returns.
+
+    Attributes:
+        metrics: One row per metric: metric, value, ci_low, ci_high, n_images, n_shifts, engine.
+        shifts: One row per shift: dy, dx, accuracy, agreement, mean_absolute_change, n_images.
+        predictions: The prediction table; ``predictions.save(path)`` keeps it.
+    """
+
+    metrics: pd.DataFrame
+    shifts: pd.DataFrame
+    predictions: PredictionTable
+
+
+def measure(
+    model: nn.Module,
+    images: Tensor | ArrayLike,
+    labels: Tensor | ArrayLike,
+    shift: str | ShiftProtocol = "circular",
+    *,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    batch_size: int = 256,
+    resamples: int = 1000,
+) -> Result:
+    """Show ``model`` the shifted views of ``images`` and reduce its answers to numbers.
+
+    Args:
+        model: Any ``nn.Module`` that maps ``(N, C, H, W)`` to logits ``(N, num_classes)``.
+        images: ``(N, C, H, W)``, uint8 in 0..255 or float. Images are shifted as they are given;
+            give pixels in 0..1 and ``mean`` and ``std`` for fills (black) to be what they say.
+        labels: ``(N,)`` true classes.
+        shift: A protocol, or the name of one (``shiftbench list shift``) with its defaults.
+        mean: Per-channel mean that the network expects to be subtracted after the shift.
+        std: Per-channel standard deviation to divide by.
+        batch_size: Views per forward pass.
+        resamples: Bootstrap resamples for the intervals.
+
+    Raises:
+        UsageError: If the arguments do not fit each other; ShiftbenchError if the network's
+            answers do not.
+    """
+    split = _split(images, labels)
+    parameter = next(model.parameters(), None)
+    device = parameter.device if parameter is not None else split.images.device
+    channels = split.images.shape[1]
+    network = PixelModel(
+        model, mean or [0.0] * channels, std or [1.0] * channels, device, dtype=_dtype(parameter)
+    )
+    protocol = _protocol(shift) if isinstance(shift, str) else shift
+    shape = tuple(split.images.shape[1:])
+    training = model.training
+    model.eval()
+    try:
+        table = predict(network, split.to(device), shape, protocol,  # type: ignore[arg-type]
+                        batch_size=batch_size, mean=mean)  # fmt: skip
+    finally:
+        model.train(training)
+    metrics = pd.DataFrame(evaluate(table, resamples=resamples))
+    return Result(metrics.assign(engine=table.meta["engine"]), per_shift(table), table)
+
+
+def _dtype(parameter: Tensor | None) -> torch.dtype:
+    return parameter.dtype if parameter is not None else torch.float32
+
+
+def _split(images: Tensor | ArrayLike, labels: Tensor | ArrayLike) -> TensorSplit:
+    pixels, classes = _tensor(images), _tensor(labels)
+    if pixels.ndim != 4 or 0 in pixels.shape:
+        raise UsageError(
+            f"images have shape {tuple(pixels.shape)}; measure needs (N, C, H, W), none of them 0"
+        )
+    if classes.shape != (len(pixels),) or classes.is_floating_point():
+        raise UsageError(
+            f"labels have shape {tuple(classes.shape)} and type {classes.dtype}; "
+            f"measure needs {len(pixels)} whole numbers, one per image"
+        )
+    return TensorSplit(pixels, classes.long())
+
+
+def _tensor(values: Tensor | ArrayLike) -> Tensor:
+    return values if isinstance(values, Tensor) else torch.from_numpy(np.asarray(values))
+
+
+def _protocol(name: str) -> Any:
+    node = load_option("shift", name, [CONFIG_DIR])
+    if not node:
+        known = sorted(path.stem for path in (CONFIG_DIR / "shift").glob("*.yaml"))
+        hint = did_you_mean(name, known)
+        raise UsageError(f"shift='{name}' is not known{hint}; allowed: {', '.join(known)}")
+    return build.instantiate(node)

@@ -1,0 +1,27 @@
+"""Per-image random draws, made on the CPU so that they are the same on every device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def random_flip(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Mirror each image left to right with probability 1/2."""
+    flip = torch.rand(len(images), generator=generator) < 0.5
+    return torch.where(flip.to(images.device)[:, None, None, None], images.flip(3), images)
+
+
+def random_offsets(count: int, limits: tuple[int, int], generator: torch.Generator) -> Tensor:
+    """Return ``(count, 2)`` whole offsets, uniform in −limit..+limit (ends included) per axis."""
+    draws = torch.rand(count, 2, generator=generator)
+    limit = torch.tensor(limits)
+    return (draws * (2 * limit + 1)).floor().long().minimum(2 * limit) - limit
+
+
+def any_offsets(count: int, size: Sequence[int], generator: torch.Generator) -> Tensor:
+    """Return ``(count, 2)`` whole offsets, uniform over every circular shift of ``size``."""
+    draws = torch.rand(count, 2, generator=generator)
+    return (draws * torch.tensor(size)).floor().long()

@@ -1,0 +1,221 @@
+"""The schema of the configuration, its range checks and where the yaml files are; no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
+
+from shiftbench.errors import UsageError, require_one_of
+
+_PACKAGED = Path(__file__).parent / "configs"  # in a wheel
+CONFIG_DIR = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[1] / "configs"
+
+GROUPS = ("data", "model", "pool", "head", "augment", "shift", "train", "experiment")
+PADDINGS = ("zeros", "circular", "reflect")
+PRECISIONS = ("fp32", "bf16")
+SCHEDULES = ("onecycle", "cosine")
+
+# What cannot change a result stays out of a run's identity.
+NOT_IDENTITY = ("device", "out", "force", "progress", "data.workers", "data.cache")
+
+
+@dataclass
+class Train:
+    """How to train; ``epochs=0`` is not at all."""
+
+    epochs: int = 0
+    batch_size: int = 128
+    lr: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    schedule: str = "onecycle"
+    warmup: float = 0.25
+    label_smoothing: float = 0.1
+
+
+@dataclass
+class Measure:
+    """How to measure."""
+
+    batch_size: int = 256
+    resamples: int = 1000
+
+
+@dataclass
+class Config:
+    """Every key of ``configs/config.yaml``; the groups' own keys are open."""
+
+    data: Any = MISSING
+    model: Any = MISSING
+    pool: Any = MISSING
+    head: Any = None
+    augment: Any = MISSING
+    shift: dict[str, Any] = field(default_factory=dict)
+    train: Train = field(default_factory=Train)
+    measure: Measure = field(default_factory=Measure)
+    padding: str = "zeros"
+    seed: int = 0
+    device: str = "auto"
+    precision: str = "fp32"
+    checkpoint: str | None = None
+    out: str = "outputs"
+    force: bool = False
+    progress: bool = True
+
+
+def register() -> None:
+    """Make the schema and the resolvers known to Hydra; may be called more than once."""
+    ConfigStore.instance().store(name="schema", node=Config)
+    OmegaConf.register_new_resolver("sweep_id", sweep_id, replace=True)
+
+
+def check(config: DictConfig) -> None:
+    """Refuse values out of range, each in one sentence.
+
+    Raises:
+        UsageError: Naming the key, the value, what is allowed.
+    """
+    require_one_of("padding", config.padding, PADDINGS)
+    require_one_of("precision", config.precision, PRECISIONS)
+    require_one_of("train.schedule", config.train.schedule, SCHEDULES)
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", config.device):
+        raise UsageError(
+            f"device={config.device} is not known; allowed: auto, cpu, cuda, cuda:1, mps"
+        )
+    for key, low, high in _RANGES:
+        value = OmegaConf.select(config, key)
+        # not (low <= value <= high) also catches nan
+        if not low <= value <= high:
+            raise UsageError(f"{key}={value} is out of range; allowed: {low} to {high}")
+    if not config.shift:
+        raise UsageError("shift=[] leaves nothing to measure; name at least one, as shift=circular")
+
+
+_RANGES: tuple[tuple[str, float, float], ...] = (
+    ("seed", 0, 2**31 - 1),
+    ("train.epochs", 0, 100_000),
+    ("train.batch_size", 2, 65_536),
+    ("train.lr", 0, 1000),
+    ("train.momentum", 0, 0.9999),
+    ("train.weight_decay", 0, 10),
+    ("train.warmup", 0, 1),
+    ("train.label_smoothing", 0, 0.9999),
+    ("measure.batch_size", 1, 65_536),
+    ("measure.resamples", 2, 1_000_000),
+)
+
+
+def flatten(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield ``("a.b.c", value)`` for every leaf of nested mappings."""
+    for key, value in node.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping) and value:
+            yield from flatten(value, f"{name}.")
+        else:
+            yield name, value
+
+
+def short_hash(text: str) -> str:
+    """Return the first eight hexadecimal digits of the SHA-256 of ``text``."""
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def slug(text: str) -> str:
+    """Return ``text`` with everything that a shell or a file system minds replaced by ``-``.
+
+    >>> slug("pool=max,blur  seed=0")
+    'pool-max-blur-seed-0'
+    """
+    return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-.")
+
+
+def sweep_id(overrides: ListConfig | list[str]) -> str:
+    """Return a folder name for the sweep that these overrides span, the same each time."""
+    chosen = sorted(str(item) for item in overrides)
+    relevant = [item for item in chosen if item.split("=")[0].lstrip("+") not in NOT_IDENTITY]
+    text = " ".join(relevant)
+    return f"{slug(text)[:60] or 'default'}-{short_hash(text)}"
+
+
+@dataclass(frozen=True)
+class Names:
+    """What a run is called in tables: one label for each group, with the settings that differ.
+
+    ``blur`` is the yaml as it stands, ``blur[filter_size=5]`` differs from it.
+    """
+
+    experiment: str
+    data: str
+    model: str
+    pool: str
+    head: str
+    augment: str
+    train: str
+
+
+def names(config: DictConfig, choices: Mapping[str, Any], folders: list[Path]) -> Names:
+    """Return the labels of a composed configuration.
+
+    Args:
+        config: The composed configuration.
+        choices: Which option each group has, as Hydra reports it.
+        folders: Where yaml files are looked up, in order.
+    """
+    labels = {
+        group: _label(group, str(choices[group]), config[group], folders)
+        for group in ("data", "model", "pool", "head", "augment", "train")
+        if choices.get(group) not in (None, "null")
+    }
+    labels.setdefault("head", str(config.model.get("default_head") or ""))
+    if "head" not in choices or choices["head"] in (None, "null"):
+        labels["head"] = _own_head(labels["pool"], labels["head"])
+    return Names(experiment=str(choices.get("experiment") or ""), **labels)
+
+
+def _own_head(pool: str, default_head: str) -> str:
+    # pool=global means one global pool at the end: a position-aware head would undo it.
+    return "gap" if pool == "global" else default_head
+
+
+def _label(group: str, choice: str, node: Any, folders: list[Path]) -> str:
+    default = load_option(group, choice, folders)
+    own = dict(flatten(OmegaConf.to_container(node, resolve=True)))  # type: ignore[arg-type]
+    plain = dict(flatten(default))
+    if group == "data":
+        choice = _data_name(choice, own)
+    hidden = {"root", "workers", "cache", "name"} if group == "data" else set()
+    changed = [
+        f"{key}={value}"
+        for key, value in own.items()
+        if key in plain and plain[key] != value and key not in hidden
+    ]
+    return f"{choice}[{','.join(changed)}]".replace(" ", "") if changed else choice
+
+
+def _data_name(choice: str, settings: Mapping[str, Any]) -> str:
+    """Return ``folder:NAME`` for data that the user points to, never a path."""
+    if settings.get("name"):
+        return str(settings["name"])
+    root = settings.get("root")
+    return (
+        f"{choice}:{Path(root).expanduser().resolve().name}"
+        if choice == "folder" and root
+        else choice
+    )
+
+
+def load_option(group: str, option: str, folders: list[Path]) -> dict[str, Any]:
+    """Return ``<folder>/<group>/<option>.yaml`` as a plain dict, {} where there is none."""
+    for folder in folders:
+        path = folder / group / f"{option}.yaml"
+        if path.is_file():
+            content = OmegaConf.to_container(OmegaConf.load(path))
+            return content if isinstance(content, dict) else {}  # type: ignore[return-value]
+    return {}

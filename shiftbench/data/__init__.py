@@ -1,0 +1,1 @@
+"""Data sets: each one file with a ``load`` function and one yaml."""

@@ -1,0 +1,107 @@
+"""Where downloads and decoded images are kept between runs, and how they are read and written."""
+
+from __future__ import annotations
+
+import logging
+import os
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftbench.files import atomic_file
+
+log = logging.getLogger(__name__)
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def cache_dir() -> Path:
+    """Return the folder for downloads and decoded images; it may not exist yet.
+
+    ``SHIFTBENCH_CACHE`` names it; otherwise it is ``shiftbench`` in ``XDG_CACHE_HOME`` or in
+    ``~/.cache``. Everything in it can be deleted: the next run makes it again.
+    """
+    if own := os.environ.get("SHIFTBENCH_CACHE"):
+        return Path(own).expanduser()
+    xdg = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    # The XDG specification says to ignore a relative path.
+    base = xdg if xdg.is_absolute() else Path.home() / ".cache"
+    return base / "shiftbench"
+
+
+def read_arrays(path: Path) -> Arrays | None:
+    """Return the arrays of an ``.npz`` file, or None where there is none or it is damaged.
+
+    The zip container holds a CRC-32 of every array, so a flipped byte is found as well. A
+    damaged file is deleted, with a warning.
+    """
+    try:
+        # Opened here, because numpy leaves a damaged archive open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, TypeError) as error:
+        # TypeError: a lone array under an .npz name cannot be opened as an archive.
+        discard(path, error)
+        return None
+
+
+def discard(path: Path, reason: object) -> None:
+    """Delete a damaged cache file and log why."""
+    log.warning("the cache file %s is damaged (%s) and is made again", path, reason)
+    with suppress(OSError):
+        path.unlink()
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write ``arrays`` to ``path``, whole or not at all.
+
+    A cache that cannot be written (a full disk, a read-only folder) costs time, not the run:
+    that is logged as a warning.
+    """
+    try:
+        with atomic_file(path, "wb") as file:
+            # Through a variable, because numpy's types take any name for its option allow_pickle.
+            save: Callable[..., None] = np.savez
+            save(file, **arrays)
+    except OSError as error:
+        log.warning("could not keep the decoded images in %s (%s)", path.parent, error)
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Let one process at a time into the block, by a lock on ``path`` (a file made for it).
+
+    The jobs of a sweep then wait for one download or decoding instead of each doing it. Where
+    the system has no such locks, the block simply runs: every file is still written whole.
+    """
+    handle = _open(path)
+    try:
+        if handle is not None:
+            _lock(handle)
+        yield
+    finally:
+        # Closing the file gives the lock back, as does the end of the process.
+        if handle is not None:
+            os.close(handle)
+
+
+def _open(path: Path) -> int | None:
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    return None
+
+
+def _lock(handle: int) -> None:
+    with suppress(ImportError, OSError):
+        import fcntl  # not on Windows
+
+        fcntl.flock(handle, fcntl.LOCK_EX)

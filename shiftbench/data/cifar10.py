@@ -1,0 +1,37 @@
+"""CIFAR-10: 50,000 + 10,000 colour photographs, 32×32, 10 classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torchvision.datasets import CIFAR10
+
+from shiftbench.data.images import Dataset
+from shiftbench.data.selection import Selection
+from shiftbench.data.torchvision_sets import Source, load_cifar
+
+SOURCE = Source("cifar10", "CIFAR-10", "https://www.cs.toronto.edu/~kriz/cifar.html", CIFAR10)
+
+
+def load(
+    root: str | Path | None = None,
+    val_fraction: float = 0.1,
+    split_seed: int = 0,
+    limit_train: int | None = None,
+    limit_test: int | None = None,
+) -> Dataset:
+    """Return CIFAR-10, downloaded once; images are ``(N, 3, 32, 32)`` uint8.
+
+    Args:
+        root: Folder that has, or gets, ``cifar-10-batches-py``; None is the cache folder.
+        val_fraction: Share of the training images kept for validation, between 0 and 1.
+        split_seed: Seed of the validation split and of the limits.
+        limit_train: Use at most so many training images; None uses all.
+        limit_test: Use at most so many test images; None uses all.
+
+    Raises:
+        UsageError: If a value is out of its range.
+        ShiftbenchError: If the files are neither there nor to be had, or are damaged.
+    """
+    choice = Selection(val_fraction, split_seed, limit_train, limit_test)
+    return load_cifar(SOURCE, root, choice)

@@ -1,0 +1,133 @@
+"""The contract of a data set: three splits of uint8 images that hand out batches.
+
+Shapes: images ``(N, C, H, W)`` uint8 in 0..255, labels ``(N,)`` int64 in 0..num_classes-1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class Split(Protocol):
+    """Images that can be asked for in batches; small sets live in memory, large ones stream."""
+
+    @property
+    def labels(self) -> Tensor:
+        """``(N,)`` int64."""
+        ...
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        ...
+
+    def batches(
+        self, batch_size: int, order: Tensor | None = None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield ``(images, labels)`` batches, in ``order`` (indices) or as they are stored."""
+        ...
+
+    def to(self, device: torch.device) -> Split:
+        """Return the split with its batches on ``device``."""
+        ...
+
+
+@dataclass(frozen=True)
+class TensorSplit:
+    """A split that lives whole in memory, on the CPU or on the device.
+
+    Attributes:
+        images: ``(N, C, H, W)`` uint8.
+        labels: ``(N,)`` int64.
+    """
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batches(
+        self, batch_size: int, order: Tensor | None = None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield ``(images, labels)`` batches; the last one may be smaller."""
+        if order is None:
+            yield from zip(
+                torch.split(self.images, batch_size),
+                torch.split(self.labels, batch_size),
+                strict=True,
+            )
+            return
+        for index in torch.split(order.to(self.labels.device), batch_size):
+            yield self.images[index], self.labels[index]
+
+    def to(self, device: torch.device) -> TensorSplit:
+        """Return the split with both tensors on ``device``."""
+        return TensorSplit(self.images.to(device), self.labels.to(device))
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A training, a validation and a test split of one kind of image.
+
+    The validation split is cut from the training images by a fixed seed; the test split picks
+    nothing.
+
+    Attributes:
+        name: Short name for tables and file names, without any path.
+        classes: Names of the classes, in label order.
+        image_shape: ``(C, H, W)`` of every image.
+        mean: Per-channel mean of the training pixels, in 0..1.
+        std: Per-channel standard deviation of the training pixels, in 0..1.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    train: Split
+    val: Split
+    test: Split
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes."""
+        return len(self.classes)
+
+    def to(self, device: torch.device) -> Dataset:
+        """Return the data set with the batches of every split on ``device``."""
+        splits = (split.to(device) for split in (self.train, self.val, self.test))
+        return Dataset(self.name, self.classes, self.image_shape, self.mean, self.std, *splits)
+
+
+def pixel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return per-channel mean and standard deviation, in 0..1, of uint8 ``(N, C, H, W)`` images.
+
+    Computed from a histogram of the 256 values, so it is exact and needs no float copy.
+    """
+    values = torch.arange(256, dtype=torch.float64) / 255
+    means, stds = [], []
+    for channel in images.unbind(1):
+        counts = torch.zeros(256, dtype=torch.float64)
+        for part in torch.split(channel, 10_000):  # bincount needs an int copy, a small one
+            counts += torch.bincount(part.flatten().int().cpu(), minlength=256)
+        share = counts / counts.sum()
+        mean = (share * values).sum()
+        means.append(float(mean))
+        stds.append(float((share * (values - mean) ** 2).sum().sqrt()))
+    # A constant channel would be divided by zero.
+    return tuple(means), tuple(max(std, 1e-3) for std in stds)
+
+
+def split_train_val(
+    count: int, val_fraction: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Return shuffled ``(train, val)`` index tensors; the validation set has at least one image."""
+    order = torch.randperm(count, generator=generator)
+    cut = max(1, round(count * val_fraction))
+    return order[cut:], order[:cut]

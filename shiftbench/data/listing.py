@@ -1,0 +1,181 @@
+"""The image files of a ``train/<class>/*`` and ``test/<class>/*`` folder, without opening them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from shiftbench.data.decode import SUFFIXES
+from shiftbench.errors import ShiftbenchError, UsageError
+
+_LAYOUT = "train/<class>/ and test/<class>/ (or val/<class>/) folders of images"
+_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files of one split.
+
+    Attributes:
+        files: Paths relative to the root, with forward slashes, class by class.
+        stamps: Size and times of each file; one of them differs once a file is replaced.
+        labels: ``(N,)`` int64.
+    """
+
+    files: tuple[str, ...]
+    stamps: tuple[str, ...]
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def select(self, index: Tensor) -> Listing:
+        """Return the files at ``index`` ``(M,)``, in that order."""
+        rows = index.tolist()
+        files, stamps = (tuple(part[i] for i in rows) for part in (self.files, self.stamps))
+        return Listing(files, stamps, self.labels[index])
+
+
+@dataclass(frozen=True)
+class FolderListing:
+    """The files of a whole data set; ``val`` is None where it has no validation folder."""
+
+    classes: tuple[str, ...]
+    train: Listing
+    val: Listing | None
+    test: Listing
+
+
+def list_folder(root: Path) -> FolderListing:
+    """Return the files under ``root``; hidden files and other kinds of files are passed over.
+
+    Raises:
+        UsageError: If a folder or a class is missing, empty or not the same in every split.
+        ShiftbenchError: If a folder cannot be read.
+    """
+    try:
+        names = _split_folders(root)
+        classes = {name: _class_folders(root / folder) for name, folder in names.items()}
+        _require_same_classes(root, names, classes)
+        listings = {name: _list_split(root, names[name], classes["train"]) for name in names}
+    except OSError as error:
+        raise ShiftbenchError(
+            f"{error.filename} cannot be listed ({error.strerror}); check its permissions"
+        ) from error
+    _require_images(root, names, classes["train"], listings)
+    return FolderListing(classes["train"], listings["train"], listings.get("val"), listings["test"])
+
+
+def _split_folders(root: Path) -> dict[str, str]:
+    """Return the folder of each split; ``val`` stands in for a missing ``test``."""
+    if not root.is_dir():
+        raise UsageError(f"data.root={root} is not a folder; give one that holds {_LAYOUT}")
+    found = sorted(path.name for path in root.iterdir() if path.is_dir())
+    if "train" in found and "test" in found:
+        return {name: name for name in ("train", "val", "test") if name in found}
+    if "train" in found and "val" in found:
+        return {"train": "train", "test": "val"}
+    missing = "test or val" if "train" in found else "train"
+    raise UsageError(
+        f"data.root={root} has no {missing} folder (it has {first_few(found) or 'none'}); "
+        f"give one that holds {_LAYOUT}"
+    )
+
+
+def _class_folders(folder: Path) -> tuple[str, ...]:
+    entries = (path for path in folder.iterdir() if not path.name.startswith("."))
+    return tuple(sorted(path.name for path in entries if path.is_dir()))
+
+
+def _require_same_classes(
+    root: Path, names: dict[str, str], classes: dict[str, tuple[str, ...]]
+) -> None:
+    train = classes["train"]
+    if len(train) < 2:
+        raise UsageError(
+            f"{root / 'train'} has {len(train)} class folder(s), at least 2 are needed; "
+            f"give a data.root that holds {_LAYOUT}"
+        )
+    for name, other in classes.items():
+        only = {"train": set(train) - set(other), names[name]: set(other) - set(train)}
+        parts = [f"only in {where}: {first_few(sorted(what))}" for where, what in only.items()]
+        if any(only.values()):
+            differences = "; ".join(p for p, what in zip(parts, only.values(), strict=True) if what)
+            raise UsageError(
+                f"data.root={root} does not have the same class folders in train and "
+                f"{names[name]} ({differences}); give every split the same ones"
+            )
+
+
+def _list_split(root: Path, folder: str, classes: tuple[str, ...]) -> Listing:
+    files: list[str] = []
+    stamps: list[str] = []
+    labels: list[int] = []
+    for label, name in enumerate(classes):
+        for file, stamp in _image_files(root / folder / name, f"{folder}/{name}/"):
+            files.append(file)
+            stamps.append(stamp)
+            labels.append(label)
+    return Listing(tuple(files), tuple(stamps), torch.tensor(labels, dtype=torch.int64))
+
+
+def _image_files(folder: Path | str, prefix: str) -> Iterator[tuple[str, str]]:
+    """Yield the path (after ``prefix``) and the stamp of every image in ``folder``, sorted."""
+    with os.scandir(folder) as scan:
+        entries = sorted(scan, key=lambda entry: entry.name)
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        # A link to a folder is not followed: it could lead back to a folder above.
+        if entry.is_dir(follow_symlinks=False):
+            yield from _image_files(entry.path, f"{prefix}{entry.name}/")
+        elif f".{entry.name.rpartition('.')[2].lower()}" in SUFFIXES:
+            yield prefix + entry.name, _stamp(entry)
+
+
+def _stamp(entry: os.DirEntry[str]) -> str:
+    try:
+        status = entry.stat()
+    except FileNotFoundError:
+        return "dangling link"
+    # Archives and package managers set times of modification back to a constant; the time of
+    # change (ctime) cannot be set, so a replaced file is noticed even if it has the same length.
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+
+
+def _require_images(
+    root: Path, names: dict[str, str], classes: tuple[str, ...], listings: dict[str, Listing]
+) -> None:
+    empty = [
+        f"{names[split]}/{classes[label]}"
+        for split, listing in listings.items()
+        for label in labels_without_images(listing.labels, len(classes))
+    ]
+    if empty:
+        raise UsageError(
+            f"data.root={root} has {len(empty)} class folder(s) without an image: "
+            f"{first_few(empty)}; put images there ({', '.join(sorted(SUFFIXES))}) or remove "
+            "the class from every split"
+        )
+
+
+def labels_without_images(labels: Tensor, num_classes: int) -> list[int]:
+    """Return the labels below ``num_classes`` that do not occur in ``labels`` ``(N,)``."""
+    return (torch.bincount(labels, minlength=num_classes) == 0).nonzero().flatten().tolist()
+
+
+def first_few(names: list[str]) -> str:
+    """Return at most five names, and how many more there are.
+
+    >>> first_few(["a", "b"])
+    'a, b'
+    >>> first_few(list("abcdefg"))
+    'a, b, c, d, e and 2 more'
+    """
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,38 @@
+"""MNIST: 60,000 + 10,000 handwritten digits, 28×28 grey, 10 classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torchvision.datasets import MNIST
+
+from shiftbench.data.images import Dataset
+from shiftbench.data.selection import Selection
+from shiftbench.data.torchvision_sets import Source, load_mnist
+
+SOURCE = Source("mnist", "MNIST", "https://ossci-datasets.s3.amazonaws.com/mnist", MNIST)
+CLASSES = tuple("0123456789")
+
+
+def load(
+    root: str | Path | None = None,
+    val_fraction: float = 0.1,
+    split_seed: int = 0,
+    limit_train: int | None = None,
+    limit_test: int | None = None,
+) -> Dataset:
+    """Return MNIST, downloaded once; images are ``(N, 1, 28, 28)`` uint8.
+
+    Args:
+        root: Folder that has, or gets, ``MNIST/raw``; None is the cache folder.
+        val_fraction: Share of the training images kept for validation, between 0 and 1.
+        split_seed: Seed of the validation split and of the limits.
+        limit_train: Use at most so many training images; None uses all.
+        limit_test: Use at most so many test images; None uses all.
+
+    Raises:
+        UsageError: If a value is out of its range.
+        ShiftbenchError: If the files are neither there nor to be had, or are damaged.
+    """
+    choice = Selection(val_fraction, split_seed, limit_train, limit_test)
+    return load_mnist(SOURCE, root, choice, CLASSES)

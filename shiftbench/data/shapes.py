@@ -1,0 +1,170 @@
+"""The data set ``shapes``: ten classes of drawn shapes, made in memory from a seed.
+
+A scene can be rendered again at a real-valued offset: the camera moves, nothing is interpolated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from shiftbench.data.images import Dataset, TensorSplit, pixel_statistics, split_train_val
+from shiftbench.data.render import render
+from shiftbench.data.scenes import POSITIONS, SIZE_LAWS, Law, Scenes, draw
+from shiftbench.data.sdf import SHAPES
+from shiftbench.errors import UsageError, require_one_of
+from shiftbench.seeds import derive_seed
+
+# Below this side an object is too few pixels to be told apart and textures pass half a pixel.
+_SMALLEST_SIDE = 16
+
+
+@dataclass(frozen=True)
+class ShapesSplit(TensorSplit):
+    """Rendered shapes that remember their scenes.
+
+    Attributes:
+        images: ``(N, 3, size, size)`` uint8, the scenes at offset zero.
+        labels: ``(N,)`` int64.
+        scenes: What the images show; stays on the CPU.
+    """
+
+    scenes: Scenes
+
+    def to(self, device: torch.device) -> ShapesSplit:
+        """Return the split with images and labels on ``device``."""
+        return ShapesSplit(self.images.to(device), self.labels.to(device), self.scenes)
+
+    def render(self, offset: Tensor, index: Tensor | None = None) -> Tensor:
+        """Render scenes with their content moved, on the CPU so that bytes fit any device.
+
+        Args:
+            offset: ``(2,)`` for all or ``(N, 2)`` for each of the N images asked for: pixels down
+                and to the right, any real numbers. Integers agree with
+                ``torch.roll(images, (dy, dx), (-2, -1))`` away from the border.
+            index: ``(N,)`` which images, in which order; None is all of them.
+
+        Returns:
+            ``(N, 3, size, size)`` uint8 on the device of ``images``.
+        """
+        scenes = self.scenes if index is None else self.scenes[index.cpu()]
+        offset = offset.detach().cpu().float().expand(len(scenes), 2)
+        return render(scenes, self.images.shape[-1], offset).to(self.images.device)
+
+
+def _require(ok: bool, key: str, value: object, allowed: str) -> None:
+    """Raise :class:`UsageError` in one sentence unless ``ok``."""
+    if not ok:
+        raise UsageError(f"data.{key}={value} is not allowed; give {allowed}")
+
+
+def _is_number(value: object, low: float, high: float = float("inf")) -> bool:
+    """Tell whether ``value`` is a number in ``low..high``."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
+
+
+def _is_range(value: object) -> bool:
+    """Tell whether ``value`` is a pair of diameters, the smaller one first."""
+    if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
+        return False
+    low, high = value
+    return _is_number(low, 0.1, 1) and _is_number(high, 0.1, 1) and bool(low <= high)
+
+
+def _checked(law: Law, prefix: str = "") -> Law:
+    """Return ``law`` with plain Python values, or raise :class:`UsageError`."""
+    require_one_of(f"data.{prefix}position", law.position, POSITIONS)
+    require_one_of(f"data.{prefix}size_law", law.size_law, SIZE_LAWS)
+    std, size = law.position_std, law.object_size
+    _require(_is_number(std, 0), f"{prefix}position_std", std, "a number from 0 up, such as 0.07")
+    pair = "two numbers from 0.1 to 1, the smaller one first, such as [0.35,0.6]"
+    _require(_is_range(size), f"{prefix}object_size", size, pair)
+    turn, clutter = law.rotation, law.clutter
+    _require(_is_number(turn, 0, 180), f"{prefix}rotation", turn, "degrees from 0 to 180")
+    _require(_is_number(clutter, 0, 1.5), f"{prefix}clutter", clutter, "a number from 0 to 1.5")
+    return replace(law, object_size=(float(size[0]), float(size[1])))
+
+
+def _test_law(law: Law, changes: Mapping[str, Any] | None) -> Law:
+    """Return the training ``law`` with the ``changes`` that are not None."""
+    changes = changes or {}
+    for key in changes:
+        require_one_of("data.test", key, asdict(law))
+    given = {key: value for key, value in changes.items() if value is not None}
+    return _checked(replace(law, **given), "test.")
+
+
+def _check_counts(size: int, train_images: int, test_images: int, val_fraction: float) -> None:
+    whole = "a whole number from {} up, such as {}"
+    for key, value, low, usual in (
+        ("size", size, _SMALLEST_SIDE, 32),
+        ("train_images", train_images, len(SHAPES), 10000),
+        ("test_images", test_images, len(SHAPES), 2000),
+    ):
+        good = isinstance(value, int) and _is_number(value, low)
+        _require(good, key, value, whole.format(low, usual))
+    fraction = "a number from 0.01 to 0.9, such as 0.1"
+    _require(_is_number(val_fraction, 0.01, 0.9), "val_fraction", val_fraction, fraction)
+
+
+def _split(count: int, law: Law, size: int, seed: int) -> ShapesSplit:
+    scenes = draw(count, law, seed)
+    return ShapesSplit(render(scenes, size, torch.zeros(count, 2)), scenes.labels, scenes)
+
+
+def _part(split: ShapesSplit, index: Tensor) -> ShapesSplit:
+    return ShapesSplit(split.images[index], split.labels[index], split.scenes[index])
+
+
+def load(
+    size: int = 32,
+    train_images: int = 10000,
+    test_images: int = 2000,
+    val_fraction: float = 0.1,
+    split_seed: int = 0,
+    data_seed: int = 0,
+    position: str = "normal",
+    position_std: float = 0.07,
+    object_size: Sequence[float] = (0.35, 0.6),
+    size_law: str = "uniform",
+    rotation: float = 180.0,
+    clutter: float = 1.0,
+    test: Mapping[str, Any] | None = None,
+) -> Dataset:
+    """Draw the data set; the same arguments give the same bytes.
+
+    Args:
+        size: Image side in pixels, at least 16; objects and textures grow with it.
+        train_images: Images to draw for training and validation together.
+        test_images: Images to draw for testing.
+        val_fraction: Share of ``train_images`` that is the validation split.
+        split_seed: Seed of the cut into training and validation.
+        data_seed: Seed of the scenes; the run's seed has no say.
+        position: ``centred``, ``normal`` or ``uniform``; the object is always inside the frame.
+        position_std: Standard deviation of the normal law, as a fraction of the side.
+        object_size: Smallest and largest diameter, as fractions of the side.
+        size_law: ``uniform`` or ``normal`` between the two diameters.
+        rotation: Largest turn either way in degrees.
+        clutter: Strength of the background, 0 for a plain one.
+        test: What the test split's law changes: keys are the six names from ``position`` to
+            ``clutter``; a missing or None value is the training law's.
+
+    Raises:
+        UsageError: A value is not allowed.
+    """
+    _check_counts(size, train_images, test_images, val_fraction)
+    pair: Any = object_size
+    law = _checked(Law(position, position_std, pair, size_law, rotation, clutter))
+    test_law = _test_law(law, test)
+    drawn = _split(train_images, law, size, derive_seed(data_seed, "shapes", "train"))
+    tested = _split(test_images, test_law, size, derive_seed(data_seed, "shapes", "test"))
+    generator = torch.Generator().manual_seed(derive_seed(split_seed, "shapes", "split"))
+    train, val = (
+        _part(drawn, index) for index in split_train_val(train_images, val_fraction, generator)
+    )
+    mean, std = pixel_statistics(train.images)
+    return Dataset("shapes", tuple(SHAPES), (3, size, size), mean, std, train, val, tested)

@@ -1,0 +1,37 @@
+"""Errors that are the user's to mend: one sentence each, shown without a traceback."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ShiftbenchError(Exception):
+    """What was wrong, what it got, what is allowed, what to type next.
+
+    The command line prints the sentence alone; a job that raises it counts as failed (exit 1).
+    """
+
+
+class UsageError(ShiftbenchError):
+    """A value that can be refused before any work starts (exit 2)."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ``" (did you mean 'blur'?)"`` where a known word is close to ``word``, else ``""``.
+
+    >>> did_you_mean("blurr", ["aps", "blur", "max"])
+    " (did you mean 'blur'?)"
+    >>> did_you_mean("zzz", ["aps", "blur", "max"])
+    ''
+    """
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f" (did you mean '{close[0]}'?)" if close else ""
+
+
+def require_one_of(key: str, value: object, allowed: Iterable[str]) -> None:
+    """Raise :class:`UsageError` unless ``value`` is one of ``allowed``."""
+    allowed = list(allowed)
+    if value not in allowed:
+        hint = did_you_mean(str(value), allowed)
+        raise UsageError(f"{key}={value} is not known{hint}; allowed: {', '.join(allowed)}")

@@ -1,0 +1,155 @@
+"""The story of one run: data, network, training, views, answers, numbers, report."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from omegaconf import DictConfig
+
+from shiftbench import build, checkpoint, results
+from shiftbench.cost import Cost, cost
+from shiftbench.data.images import Dataset
+from shiftbench.devices import describe_device, pick_device
+from shiftbench.metric import evaluate, per_shift
+from shiftbench.predict.direct import PixelModel, ShiftProtocol, predict
+from shiftbench.report.heatmap import heatmap
+from shiftbench.report.progress import bar
+from shiftbench.run import Run
+from shiftbench.table import PredictionTable
+from shiftbench.train import Augment, EpochRow, Trainer, steps_per_epoch
+
+log = logging.getLogger(__name__)
+
+
+def run(config: DictConfig, this: Run) -> None:
+    """Train a network, show it every shifted view, keep its answers, reduce them to numbers.
+
+    Everything lands in ``this.folder``; ``metrics.csv`` is written last.
+    """
+    device = pick_device(config.device)
+    protocols = build.protocols(config)
+    augment = build.augmentation(config)
+    with _timed("data"):
+        data = build.dataset(config)
+    model = build.model(config, this.names, data)
+    for protocol in protocols.values():  # refuse what cannot apply before any work
+        protocol.plan(1, data.image_shape[1:])
+    price = cost(model, data.image_shape)
+    _announce(config, this, device, data, price)
+
+    network = PixelModel(_placed(model, device), data.mean, data.std, device, config.precision)
+    data = data.to(device)
+    if config.checkpoint:
+        checkpoint.load_weights(network.model, Path(config.checkpoint).expanduser())
+    with _timed("training"):
+        history = _train(config, this, network, data, augment)
+    with _timed("measuring"):
+        tables = _measure(config, this, network, data, protocols)
+    with _timed("reporting"):
+        _write(config, this, price, history, tables)
+
+
+def _placed(model: torch.nn.Module, device: torch.device) -> torch.nn.Module:
+    return model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def _announce(
+    config: DictConfig, this: Run, device: torch.device, data: Dataset, price: Cost
+) -> None:
+    names = this.names
+    log.info("run %s", this.id)
+    log.info(
+        "%s, %s images for training, %s for testing · %s pool=%s head=%s padding=%s",
+        names.data, f"{len(data.train):,}", f"{len(data.test):,}",
+        names.model, names.pool, names.head, config.padding,
+    )  # fmt: skip
+    log.info(
+        "%s parameters, %s multiply-adds per image · %s, %s",
+        f"{price.params:,}", f"{price.macs:,}", describe_device(device), config.precision,
+    )  # fmt: skip
+
+
+def _train(
+    config: DictConfig, this: Run, network: PixelModel, data: Dataset, augment: Augment
+) -> list[EpochRow]:
+    settings = config.train
+    total = settings.epochs * steps_per_epoch(len(data.train), settings.batch_size)
+    with bar(total * settings.batch_size, "images", "training", config.progress) as watcher:
+        trainer = Trainer(
+            network, data, augment, settings,
+            seed=config.seed, path=this.folder / "checkpoint.pt", run_id=this.id, watcher=watcher,
+        )  # fmt: skip
+        return trainer.run() if settings.epochs else []
+
+
+def _measure(
+    config: DictConfig,
+    this: Run,
+    network: PixelModel,
+    data: Dataset,
+    protocols: dict[str, ShiftProtocol],
+) -> dict[str, PredictionTable]:
+    """Return the prediction table of every protocol, each saved as it is finished."""
+    network.model.eval()
+    tables = {}
+    for name, protocol in protocols.items():
+        views = len(protocol.plan(1, data.image_shape[1:])) * len(data.test)
+        log.info("measuring %s: %s views", name, f"{views:,}")
+        with bar(views, "views", f"measuring {name}", config.progress) as progress:
+            tables[name] = predict(
+                network, data.test, data.image_shape, protocol,
+                batch_size=config.measure.batch_size, mean=data.mean, advance=progress.step,
+            )  # fmt: skip
+        tables[name].save(this.folder / "predictions" / f"{name}.npz")
+    return tables
+
+
+def _write(
+    config: DictConfig,
+    this: Run,
+    price: Cost,
+    history: list[EpochRow],
+    tables: dict[str, PredictionTable],
+) -> None:
+    identity = _identity(config, this, price)
+    results.write_csv(
+        pd.DataFrame(history).assign(run_id=this.id),
+        this.folder / "train.csv",
+        results.TRAIN_COLUMNS,
+    )
+    shifts, metrics = [], []
+    for name, table in tables.items():
+        rows = per_shift(table)
+        heatmap(rows, f"{name}: agreement with the unshifted answer", "agreement",
+                this.folder / "figures" / f"{name}.png")  # fmt: skip
+        shifts.append(rows.assign(run_id=this.id, protocol=name))
+        values = evaluate(table, resamples=config.measure.resamples)
+        metrics.append(
+            pd.DataFrame(values).assign(**identity, protocol=name, engine=table.meta["engine"])
+        )
+    results.write_csv(pd.concat(shifts), this.folder / "shifts.csv", results.SHIFT_COLUMNS)
+    results.write_csv(pd.concat(metrics), this.folder / "metrics.csv", results.METRIC_COLUMNS)
+
+
+def _identity(config: DictConfig, this: Run, price: Cost) -> dict[str, Any]:
+    names = this.names
+    return {
+        "run_id": this.id, "experiment": names.experiment, "data": names.data,
+        "model": names.model, "pool": names.pool, "head": names.head,
+        "padding": config.padding, "augment": names.augment, "seed": config.seed,
+        "params": price.params, "macs": price.macs, "schema_version": results.SCHEMA_VERSION,
+    }  # fmt: skip
+
+
+@contextmanager
+def _timed(what: str) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    log.info("%s took %.1f s", what, time.perf_counter() - started)

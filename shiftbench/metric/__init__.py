@@ -1,0 +1,33 @@
+"""Metrics: pure functions of the prediction table, with intervals over images. No torch here.
+
+Where the network answered NaN (``top1 == -1``), the answer equals no class: it is never right, it
+agrees with nothing (another NaN answer included) and a one-pixel step from or to it is a change.
+Metrics of probabilities have nothing to compare there: they leave such views out, and ``n_images``
+says how many images are left.
+"""
+
+# The order of these four is the order of the rows in metrics.csv.
+# isort: off
+from shiftbench.metric import accuracy as _accuracy  # noqa: F401
+from shiftbench.metric import consistency as _consistency  # noqa: F401
+from shiftbench.metric import change as _change  # noqa: F401
+from shiftbench.metric import invariance as _invariance  # noqa: F401
+
+# isort: on
+from shiftbench.metric.base import METRICS, Metric, Need, Terms, metric
+from shiftbench.metric.evaluation import MetricValue, evaluate
+from shiftbench.metric.paired import Difference, compare
+from shiftbench.metric.shifts import per_shift
+
+__all__ = [
+    "METRICS",
+    "Difference",
+    "Metric",
+    "MetricValue",
+    "Need",
+    "Terms",
+    "compare",
+    "evaluate",
+    "metric",
+    "per_shift",
+]

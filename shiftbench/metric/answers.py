@@ -1,0 +1,88 @@
+"""What the metrics read off a table: the set S, who is right, class counts, one-pixel steps.
+
+An answer of -1 (the network said NaN) equals no class: it is never right and agrees with nothing,
+another NaN included. Every helper here keeps to that.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftbench.metric.base import Need
+from shiftbench.table import PredictionTable
+
+CHUNK = 2_000_000  # entries handled at a time where a copy is needed: about 50 MB
+T = TypeVar("T", bound=np.generic)
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+
+
+def over_s(table: PredictionTable, array: NDArray[T]) -> NDArray[T]:
+    """The columns of ``array: (N, K)`` that belong to the set S, without a copy if all do."""
+    if table.sampled.all():
+        return array
+    return array.take(np.flatnonzero(table.sampled), axis=1)
+
+
+def right(table: PredictionTable) -> Bools:
+    """``(N, K)``, where the answer is the true class."""
+    correct: Bools = (table.top1 == table.labels[:, None]) & (table.top1 >= 0)
+    return correct
+
+
+def count_right(table: PredictionTable) -> Ints:
+    """``(N,)``, n_y: under how many shifts of S each image is classified right."""
+    count: Ints = np.count_nonzero(over_s(table, right(table)), axis=1)
+    return count
+
+
+def same_as_base(table: PredictionTable) -> Bools:
+    """``(N, K)``, where the answer is the one given in column 0."""
+    base = table.top1[:, :1]
+    same: Bools = (table.top1 == base) & (base >= 0)
+    return same
+
+
+def class_counts(table: PredictionTable) -> tuple[Ints, Ints, Ints]:
+    """Count answers over S: flat ``(image, class, n_c)``, one entry per class an image was given.
+
+    Rows are sorted and runs measured, so memory grows with the answers, not with the number of
+    classes. NaN answers are no class and have no entry.
+    """
+    answers = over_s(table, table.top1)
+    rows = max(1, CHUNK // answers.shape[1])
+    parts = [_runs(answers[at : at + rows], at) for at in range(0, len(answers), rows)]
+    image, label, count = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return image, label, count
+
+
+def _runs(answers: NDArray[np.int32], first_image: int) -> tuple[Ints, Ints, Ints]:
+    ordered = np.sort(answers, axis=1)
+    starts_run = np.ones(ordered.shape, dtype=bool)
+    np.not_equal(ordered[:, 1:], ordered[:, :-1], out=starts_run[:, 1:])
+    start = np.flatnonzero(starts_run)
+    count = np.diff(start, append=ordered.size)
+    label = ordered.ravel()[start].astype(np.int64)
+    real = label >= 0
+    return start[real] // ordered.shape[1] + first_image, label[real], count[real]
+
+
+def moved(table: PredictionTable) -> Bools:
+    """Where a shift of S differs from column 0's: ``(1, K)``, or ``(N, K)`` if per image."""
+    shifts = table.shifts[None] if table.shifts.ndim == 2 else table.shifts
+    return over_s(table, (shifts != shifts[:, :1]).any(axis=-1))
+
+
+def steps(table: PredictionTable) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The columns before and after each one-pixel step of the protocol's path."""
+    after = np.flatnonzero(table.previous >= 0)
+    return table.previous[after].astype(np.intp), after
+
+
+SHIFTS = Need("at least one sampled shift", lambda table: table.n_shifts >= 1)
+PAIRS = Need("at least two sampled shifts", lambda table: table.n_shifts >= 2)
+MOVED = Need("a sampled shift that moves the image", lambda table: bool(moved(table).any()))
+PATH = Need("a path of one-pixel steps", lambda table: bool((table.previous >= 0).any()))

@@ -1,0 +1,171 @@
+"""What a metric is: a pure function of the prediction table that returns per-image terms.
+
+A value is ``combine(sum of the terms over images)``. Written that way, resampling images is one
+matrix product (weights @ terms) and leaving one image out is one subtraction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from shiftbench.table import PredictionTable
+
+Floats = NDArray[np.float64]
+Combine = Callable[[Floats], Floats]
+F = TypeVar("F", bound=Callable[..., "Terms"])
+
+
+def ratio(sums: Floats) -> Floats:
+    """Divide column 0 by column 1 of ``sums: (..., 2)``; NaN where there is nothing to divide by.
+
+    >>> ratio(np.array([[1.0, 4.0], [0.0, 0.0]]))
+    array([0.25,  nan])
+    """
+    above, below = sums[..., 0], sums[..., 1]
+    value: Floats = np.full(above.shape, np.nan)
+    np.divide(above, below, out=value, where=below > 0)
+    return value
+
+
+def summable(terms: Floats) -> Floats:
+    """Round each column of ``terms: (N, T)`` to a grid on which sums of N of them are exact.
+
+    A sum then is the same bytes in any order and on any number of threads. Counts are on the grid
+    already; for 10,000 fractions its step is 2^-39.
+    """
+    _, exponent = np.frexp(len(terms) * np.abs(terms).max(axis=0, initial=0.0))
+    step = np.ldexp(1.0, exponent - 53)
+    rounded: Floats = np.round(terms / step) * step
+    return rounded
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """A metric before the last step.
+
+    Attributes:
+        terms: ``(N, T)`` float, what each image adds; :func:`summable`.
+        combine: ``(..., T) -> (...)``, from terms summed over images to the value.
+        n_images: Images that entered the value; the others lack what the metric asks for.
+        n_shifts: Shifts (or one-pixel steps) per image that the metric looked at.
+    """
+
+    terms: Floats
+    combine: Combine
+    n_images: int
+    n_shifts: int
+
+    @property
+    def value(self) -> float:
+        """The metric over all images; NaN where it is not defined."""
+        return float(self.combine(self.total))
+
+    @property
+    def total(self) -> Floats:
+        """``(T,)``, the terms summed over images."""
+        total: Floats = self.terms.sum(axis=0)
+        return total
+
+    @classmethod
+    def ratio(cls, above: ArrayLike, below: ArrayLike, n_shifts: int) -> Terms:
+        """The ratio of two sums over images; an image with ``below == 0`` does not enter.
+
+        >>> Terms.ratio([1, 2, 0], 4, n_shifts=4).value  # 3 of 12
+        0.25
+        """
+        pair = np.broadcast_arrays(np.asarray(above, np.float64), np.asarray(below, np.float64))
+        terms = summable(np.stack(pair, axis=1))
+        return cls(terms, ratio, int(np.count_nonzero(terms[:, 1])), n_shifts)
+
+    @classmethod
+    def mean(cls, values: NDArray[np.generic], n_shifts: int) -> Terms:
+        """The mean of one number per image; a NaN leaves its image out.
+
+        >>> Terms.mean(np.array([1.0, 0.0, np.nan]), n_shifts=1).value
+        0.5
+        """
+        numbers = values.astype(np.float64)
+        valid = ~np.isnan(numbers)
+        return cls.ratio(np.where(valid, numbers, 0.0), valid, n_shifts)
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Something a table must have before a metric means anything, and how to see it."""
+
+    sentence: str
+    holds: Callable[[PredictionTable], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric and what a report has to know about it.
+
+    Attributes:
+        name: The name in ``metrics.csv``.
+        function: ``PredictionTable -> Terms``.
+        higher_is_better: None where neither direction is better.
+        bounds: The smallest and the largest possible value.
+        needs: What a table must have for the metric to apply.
+    """
+
+    name: str
+    function: Callable[[PredictionTable], Terms]
+    higher_is_better: bool | None
+    bounds: tuple[float, float]
+    needs: tuple[Need, ...]
+
+    def __call__(self, table: PredictionTable) -> Terms:
+        """Reduce ``table`` to per-image terms."""
+        return self.function(table)
+
+    @property
+    def summary(self) -> str:
+        """The first line of the metric's documentation."""
+        return (self.function.__doc__ or "").strip().partition("\n")[0]
+
+    @property
+    def arrow(self) -> str:
+        """The better direction: ``"↑"``, ``"↓"`` or, for neither, ``"–"``."""
+        return {True: "↑", False: "↓", None: "–"}[self.higher_is_better]
+
+    def missing(self, table: PredictionTable) -> str | None:
+        """The first thing ``table`` lacks for this metric; None if it applies."""
+        return next((need.sentence for need in self.needs if not need.holds(table)), None)
+
+    def applies(self, table: PredictionTable) -> bool:
+        """Whether the metric means anything for ``table``."""
+        return self.missing(table) is None
+
+
+METRICS: dict[str, Metric] = {}
+"""Every metric by name, in the order of the rows of ``metrics.csv``."""
+
+
+def metric(
+    name: str,
+    *,
+    higher_is_better: bool | None,
+    needs: tuple[Need, ...] = (),
+    bounds: tuple[float, float] = (0.0, 1.0),
+) -> Callable[[F], F]:
+    """Enter the decorated function in :data:`METRICS`; the function itself stays as it was."""
+
+    def enter(function: F) -> F:
+        known = METRICS.get(name)
+        # The same function again is a notebook cell run twice, not a clash.
+        if known and _place(known.function) != _place(function):
+            raise ValueError(f"there is already a metric called {name!r}; choose another name")
+        METRICS[name] = Metric(name, function, higher_is_better, bounds, needs)
+        return function
+
+    return enter
+
+
+def _place(function: Callable[..., Terms]) -> tuple[str, str]:
+    return function.__module__, function.__qualname__

@@ -1,0 +1,154 @@
+"""How often two views of an image get the same answer; n_c is how often class c is answered in S.
+
+Closed forms: with the answers to all of S at hand, "draw a pair" needs no drawing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from shiftbench.metric.answers import (
+    MOVED,
+    PAIRS,
+    SHIFTS,
+    class_counts,
+    count_right,
+    moved,
+    over_s,
+    right,
+    same_as_base,
+)
+from shiftbench.metric.base import Terms, metric, ratio
+from shiftbench.table import PredictionTable
+
+
+@metric("consistency", higher_is_better=True, needs=(PAIRS,))
+def consistency(table: PredictionTable) -> Terms:
+    """Chance that two different shifts of an image get the same answer.
+
+    mean_n (Σ_c n_c² − K) / (K(K − 1)), as Σ_c n_c(n_c − 1) / (K(K − 1)) so that a NaN answer agrees
+    with nothing; 0 to 1, higher is better. Pairs are drawn without replacement. If S was drawn,
+    this is the unbiased estimate (a U-statistic) of the same chance over all shifts. Source: Zhang
+    2019 (arXiv 1904.11486), exact and over distinct pairs.
+
+    >>> from shiftbench.metric.example import example
+    >>> round(consistency(example()).value, 4)  # (6/12 + 4/12 + 1 + 1) / 4
+    0.7083
+    """
+    image, _, count = class_counts(table)
+    pairs = np.bincount(image, weights=count * (count - 1), minlength=table.n_images)
+    return Terms.ratio(pairs, table.n_shifts * (table.n_shifts - 1), table.n_shifts)
+
+
+@metric("pair_consistency", higher_is_better=True, needs=(SHIFTS,))
+def pair_consistency(table: PredictionTable) -> Terms:
+    """Chance that two shifts, possibly the same one, get the same answer.
+
+    mean_n Σ_c (n_c/K)²; 0 to 1, higher is better. What the published loops estimate, as they draw
+    both shifts independently. A shift always agrees with itself, so this is 1/K + (1 − 1/K) times
+    ``consistency``: the size of S matters, and a drawn S has a higher value than all shifts have.
+    Source: Zhang 2019 (arXiv 1904.11486), released code.
+
+    >>> from shiftbench.metric.example import example
+    >>> pair_consistency(example()).value  # (10/16 + 8/16 + 1 + 1) / 4
+    0.78125
+    """
+    image, _, count = class_counts(table)
+    pairs = np.bincount(image, weights=count**2, minlength=table.n_images)
+    return Terms.ratio(pairs, table.n_shifts**2, table.n_shifts)
+
+
+@metric("kway_consistency", higher_is_better=True, needs=(SHIFTS,))
+def kway_consistency(table: PredictionTable, k: int = 5) -> Terms:
+    """Chance that k shifts, drawn with replacement, all get the same answer (k = 5).
+
+    mean_n Σ_c (n_c/K)^k; 0 to 1, higher is better. Like ``pair_consistency`` it is raised by a
+    small drawn S. Source: Rojas-Gomez et al. 2022 (arXiv 2210.08001), released code.
+
+    >>> from shiftbench.metric.example import example
+    >>> kway_consistency(example(), k=3).value  # (28/64 + 16/64 + 1 + 1) / 4
+    0.671875
+    >>> round(kway_consistency(example()).value, 4)  # (244/1024 + 64/1024 + 1 + 1) / 4
+    0.5752
+    """
+    image, _, count = class_counts(table)
+    agree = np.bincount(image, weights=(count / table.n_shifts) ** k, minlength=table.n_images)
+    return Terms.mean(agree, table.n_shifts)
+
+
+@metric("base_consistency", higher_is_better=True, needs=(MOVED,))
+def base_consistency(table: PredictionTable) -> Terms:
+    """Share of the shifts that keep the answer given to the base view.
+
+    mean_n of the share of {s in S, s ≠ 0} with P(n, s) = P(n, 0); 0 to 1, higher is better. The
+    zero shift, which always agrees, is found by comparing with the shift of column 0 and left out.
+    Source: Michaeli et al. 2023 (arXiv 2303.08085), released code.
+
+    >>> from shiftbench.metric.example import example
+    >>> base_consistency(example()).value  # (2/3 + 1/3 + 1 + 1) / 4
+    0.75
+    """
+    counted = moved(table)
+    agree = np.count_nonzero(over_s(table, same_as_base(table)) & counted, axis=1)
+    number = np.broadcast_to(np.count_nonzero(counted, axis=1), agree.shape)
+    share = np.divide(agree, number, out=np.full(agree.shape, np.nan), where=number > 0)
+    return Terms.mean(share, int(number.max()))
+
+
+@metric("correct_consistency", higher_is_better=True, needs=(SHIFTS,))
+def correct_consistency(table: PredictionTable) -> Terms:
+    """Chance that two shifts get the same answer, given that at least one is right.
+
+    Σ_n q_n² / Σ_n (1 − (1 − q_n)²) with q_n = n_y/K, pairs with replacement; 0 to 1, higher is
+    better. A network that always gives one answer gains nothing from its mistakes. ``n_images``
+    counts the images that are right at least once. Source: Zou et al. 2020 (arXiv 2008.09604),
+    released code, pooled over images instead of averaged over batches.
+
+    >>> from shiftbench.metric.example import example
+    >>> round(correct_consistency(example()).value, 4)  # (9 + 4 + 0 + 16) / (15 + 12 + 0 + 16)
+    0.6744
+    """
+    count, whole = count_right(table), table.n_shifts
+    return Terms.ratio(count**2, whole**2 - (whole - count) ** 2, whole)
+
+
+@metric("stable_accuracy", higher_is_better=True, needs=(SHIFTS,))
+def stable_accuracy(table: PredictionTable) -> Terms:
+    """Right in the base view and right under shift, per image.
+
+    mean_n 1[P(n, 0) = y_n] · n_y/K; 0 to 1, higher is better. The product is taken inside the mean:
+    accuracy times consistency is a different number, as it mixes images.
+
+    >>> from shiftbench.metric.example import example
+    >>> stable_accuracy(example()).value  # (3/4 + 2/4 + 0 + 1) / 4
+    0.5625
+    """
+    count = right(table)[:, 0] * count_right(table)
+    return Terms.ratio(count, table.n_shifts, table.n_shifts)
+
+
+@metric("chance_consistency", higher_is_better=None, needs=(SHIFTS,))
+def chance_consistency(table: PredictionTable) -> Terms:
+    """The consistency of a guesser that answers each class as often as the network does.
+
+    Σ_c (share of class c among all answers over images and S)²; 1/C to 1, neither direction is
+    better: a floor to read ``consistency`` against. An untrained network that always answers one
+    class has 1 on both.
+
+    An image's term is how often its answers agree with those of the whole set. Resampling images
+    moves the set as well, hence the factor 2 (the value is quadratic in the shares; this is its
+    tangent). Resampling the shares themselves would bias every resample upwards, past the value.
+
+    >>> from shiftbench.metric.example import example
+    >>> chance_consistency(example()).value  # (7² + 7² + 2²) / 16²
+    0.3984375
+    """
+    image, label, count = class_counts(table)
+    # Divided by all answers, NaN included, so that a NaN answer agrees with nothing.
+    share = np.bincount(label, weights=count) / (table.n_images * table.n_shifts)
+    agree = np.bincount(image, weights=count * share[label], minlength=table.n_images)
+    terms = Terms.ratio(agree, table.n_shifts, table.n_shifts)
+    value = terms.value
+    return replace(terms, combine=lambda sums: 2 * ratio(sums) - value)

@@ -1,0 +1,76 @@
+"""One row per shift: where in the plane of shifts the network holds and where it breaks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from shiftbench.metric.answers import Bools, Ints, over_s, right, same_as_base
+from shiftbench.metric.base import Floats, ratio
+from shiftbench.table import PredictionTable
+
+
+def per_shift(table: PredictionTable) -> pd.DataFrame:
+    """Means over images for each distinct shift of S, sorted by shift.
+
+    Columns: one per axis of the table, ``accuracy``, ``agreement`` (share with the base view's
+    answer), ``mean_absolute_change`` (mean |p(s, k) − p(0, k)| with k the base view's answer; NaN
+    answers left out) and ``n_images``. With shifts drawn per image, a row gathers the images that
+    drew its shift, so ``n_images`` differs between rows.
+
+    >>> from shiftbench.metric.example import example
+    >>> per_shift(example())
+        dy   dx  accuracy  agreement  mean_absolute_change  n_images
+    0  0.0  0.0      0.75       1.00                  0.00         4
+    1  0.0  1.0      0.75       1.00                  0.00         4
+    2  0.0  2.0      0.50       0.75                  0.25         4
+    3  0.0  3.0      0.25       0.50                  0.50         4
+    """
+    vectors, group = _distinct_shifts(table)
+    change, valid = _change_from_base(table)
+    sums = {
+        name: _sum_by_group(over_s(table, array), group, len(vectors))
+        for name, array in {
+            "accuracy": right(table),
+            "agreement": same_as_base(table),
+            "change": change,
+            "valid": valid,
+            "n_images": np.ones_like(valid),
+        }.items()
+    }
+    columns = dict(zip(table.axes, vectors.T, strict=True))
+    columns |= {name: sums[name] / sums["n_images"] for name in ("accuracy", "agreement")}
+    columns["mean_absolute_change"] = ratio(np.stack([sums["change"], sums["valid"]], axis=-1))
+    columns["n_images"] = sums["n_images"].astype(np.int64)
+    return pd.DataFrame(columns)
+
+
+def _change_from_base(table: PredictionTable) -> tuple[NDArray[np.float32], Bools]:
+    change = np.abs(table.p_base - table.p_base[:, :1])
+    answered = table.top1 >= 0
+    valid = answered & answered[:, :1] & ~np.isnan(change)
+    return np.where(valid, change, np.float32(0)), valid
+
+
+def _distinct_shifts(table: PredictionTable) -> tuple[NDArray[np.float32], Ints]:
+    """The distinct shift vectors ``(G, A)`` of S and the row of each shift, ``(K,)`` or ``(N, K)``.
+
+    Axis by axis, as sorting numbers is much faster than sorting vectors.
+    """
+    shifts = table.shifts[..., table.sampled, :]
+    axes = [np.unique(shifts[..., axis], return_inverse=True) for axis in range(shifts.shape[-1])]
+    sizes = [len(values) for values, _ in axes]
+    codes = np.ravel_multi_index([inverse for _, inverse in axes], sizes)
+    found, group = np.unique(codes, return_inverse=True)
+    places = np.unravel_index(found, sizes)
+    vectors = [values[place] for (values, _), place in zip(axes, places, strict=True)]
+    return np.stack(vectors, axis=-1), group
+
+
+def _sum_by_group(array: NDArray[np.generic], group: Ints, groups: int) -> Floats:
+    if group.ndim == 1:
+        # All images share the shifts: sum over images first, K numbers are left to group.
+        array = array.sum(axis=0, dtype=np.float64)
+    sums = np.bincount(group.ravel(), weights=array.ravel(), minlength=groups)
+    return sums.astype(np.float64, copy=False)

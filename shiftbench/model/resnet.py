@@ -1,0 +1,119 @@
+"""ResNet for small images (He et al., arXiv 1512.03385, sec. 4.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from shiftbench.errors import UsageError
+from shiftbench.model import blocks
+from shiftbench.padding import conv2d
+
+CIFAR_DEPTHS = (20, 32, 44, 56)
+
+
+class BasicBlock(nn.Module):
+    """Two 3×3 convolutions and a shortcut; both branches are subsampled on one grid.
+
+    ``x: (N, in_chans, H, W) -> (N, out_chans, H/s, W/s)``. The site's order is convolution,
+    BatchNorm, ReLU, pool (as blur-pool is published); the shortcut is pooled, then projected by a
+    1×1 convolution where the shape changes.
+    """
+
+    def __init__(
+        self, in_chans: int, out_chans: int, padding: str, pools: tuple[nn.Module, nn.Module] | None
+    ) -> None:
+        super().__init__()
+        self.pool = pools[0] if pools else None
+        self.shortcut_pool = pools[1] if pools else None
+        stride = blocks.conv_stride(self.pool)
+        self.conv1 = conv2d(in_chans, out_chans, 3, stride, padding)
+        self.bn1 = nn.BatchNorm2d(out_chans)
+        self.conv2 = conv2d(out_chans, out_chans, 3, 1, padding)
+        self.bn2 = nn.BatchNorm2d(out_chans)
+        self.project: nn.Module = nn.Identity()
+        if pools is not None or in_chans != out_chans:
+            project = conv2d(in_chans, out_chans, 1, stride, padding)
+            self.project = nn.Sequential(project, nn.BatchNorm2d(out_chans))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the block's output."""
+        y = F.relu(self.bn1(self.conv1(x)))
+        if self.pool is not None and self.shortcut_pool is not None:
+            y, x = blocks.subsample_together(self.pool, y, self.shortcut_pool, x)
+        return F.relu(self.bn2(self.conv2(y)) + self.project(x))
+
+
+class ResNet(nn.Module):
+    """CIFAR ResNet-20/32/44/56 (three stages, total stride 4) or ResNet-18 (four, stride 8).
+
+    ``x: (N, in_chans, H, W) -> (N, num_classes)``. The stem is a 3×3 convolution of stride 1.
+
+    Args:
+        num_classes: Number of logits.
+        in_chans: Channels of the images.
+        image_size: ``(H, W)`` of the images.
+        pool: Makes a downsampling layer, ``pool(channels, padding=...)``.
+        head: Makes the classifier, ``head(in_chans, map_size, num_classes)``.
+        padding: ``zeros``, ``circular`` or ``reflect``.
+        depth: 18, 20, 32, 44 or 56.
+        width: Channels of the first stage; by default 16, or 64 for ResNet-18.
+
+    Raises:
+        UsageError: If an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        in_chans: int,
+        image_size: tuple[int, int],
+        pool: blocks.MakePool,
+        head: blocks.MakeHead,
+        padding: str = "zeros",
+        depth: int = 20,
+        width: int | None = None,
+    ) -> None:
+        super().__init__()
+        counts, width = _plan(depth, width)
+        self.stem = nn.Sequential(*blocks.conv_block(in_chans, width, padding))
+        sites: list[nn.Module] = []
+        layers: list[nn.Module] = []
+        chans = width
+        for stage, count in enumerate(counts):
+            out_chans = width * 2**stage
+            for index in range(count):
+                pools = None
+                if stage > 0 and index == 0:
+                    pools = (pool(out_chans, padding=padding), pool(chans, padding=padding))
+                    sites.append(pools[0])
+                layers.append(BasicBlock(chans, out_chans, padding, pools))
+                chans = out_chans
+        self.blocks = nn.Sequential(*layers)
+        self.total_stride = blocks.total_stride(sites)
+        size = blocks.map_size(self, self.forward_features, in_chans, image_size)
+        self.head = head(chans, size, num_classes)
+        blocks.init_weights(self)
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """Return the last map ``(N, C, h, w)``."""
+        features: Tensor = self.blocks(self.stem(x))
+        return features
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logits."""
+        logits: Tensor = self.head(self.forward_features(x))
+        return logits
+
+
+def _plan(depth: int, width: int | None) -> tuple[Sequence[int], int]:
+    """Return the blocks per stage and the width of the first stage."""
+    if width is not None and width < 1:
+        raise UsageError(f"model.width={width} is out of range; allowed: 1 or more")
+    if depth == 18:
+        return (2, 2, 2, 2), width or 64
+    if depth in CIFAR_DEPTHS:
+        return ((depth - 2) // 6,) * 3, width or 16
+    raise UsageError(f"model.depth={depth} is not a resnet here; allowed: 18, 20, 32, 44, 56")

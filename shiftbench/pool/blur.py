@@ -1,0 +1,73 @@
+"""Blur-pool: low-pass before subsampling (Zhang, arXiv 1904.11486, sec. 3)."""
+
+from __future__ import annotations
+
+from math import comb
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from shiftbench.errors import UsageError, require_one_of
+from shiftbench.padding import MODES, pad2d
+
+
+def binomial(filter_size: int) -> Tensor:
+    """Return the binomial filter of ``filter_size`` taps as a ``(k, k)`` tensor that sums to 1.
+
+    >>> binomial(3) * 16
+    tensor([[1., 2., 1.],
+            [2., 4., 2.],
+            [1., 2., 1.]])
+    """
+    taps = torch.tensor([comb(filter_size - 1, i) for i in range(filter_size)]).double()
+    kernel = torch.outer(taps, taps)
+    return (kernel / kernel.sum()).float()
+
+
+class BlurPool2d(nn.Module):
+    """Binomial low-pass filter of ``filter_size`` taps, then every ``stride``-th sample.
+
+    ``x: (N, C, H, W) -> (N, C, ceil(H/s), ceil(W/s))``. At a pooling site a stride-1 maximum comes
+    first (max-blur); at a strided convolution the order is convolution, ReLU, blur. Reduces
+    aliasing; exact invariance it does not give. Has no parameters and no state.
+
+    Args:
+        channels: Channels of ``x`` (any number is accepted in ``forward``).
+        stride: Subsampling factor.
+        padding: The network's padding; used where ``pad`` is ``auto``.
+        filter_size: Taps of the filter, 1 to 7; 1 is plain subsampling.
+        pad: ``auto`` (circular in a circular network, else reflect, as published), or one of
+            zeros, circular, reflect.
+    """
+
+    max_first = True
+    kernel: Tensor
+
+    def __init__(
+        self,
+        channels: int,
+        stride: int = 2,
+        padding: str = "zeros",
+        filter_size: int = 3,
+        pad: str = "auto",
+    ) -> None:
+        super().__init__()
+        if not 1 <= filter_size <= 7:
+            raise UsageError(f"pool.filter_size={filter_size} is out of range; allowed: 1 to 7")
+        require_one_of("pool.pad", pad, ("auto", *MODES))
+        self.stride, self.filter_size = stride, filter_size
+        self.pad = pad if pad != "auto" else "circular" if padding == "circular" else "reflect"
+        self.register_buffer("kernel", binomial(filter_size), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Blur and subsample ``x``."""
+        before, after = (self.filter_size - 1) // 2, self.filter_size // 2
+        padded = pad2d(x, (before, after, before, after), self.pad)
+        channels = x.shape[1]
+        weight = self.kernel.to(x.dtype).expand(channels, 1, -1, -1)
+        return F.conv2d(padded, weight, stride=self.stride, groups=channels)
+
+    def extra_repr(self) -> str:
+        """Return the settings for ``print(model)``."""
+        return f"filter_size={self.filter_size}, stride={self.stride}, pad={self.pad}"

@@ -1,0 +1,24 @@
+"""No subsampling at all: the exactly shift-invariant control."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+class NoPool2d(nn.Module):
+    """Keep every sample; the only pooling is the global one in the head (``pool=global``).
+
+    ``x: (N, C, H, W) -> (N, C, H, W)``. With circular padding and a global head the network is
+    exactly invariant to circular shifts, trained or not (Azulay & Weiss, arXiv 1805.12177, sec. 3).
+    It costs as much as the first stage's resolution in every stage.
+    """
+
+    stride = 1
+    needs_global_head = True
+
+    def __init__(self, channels: int, stride: int = 2, padding: str = "zeros") -> None:
+        super().__init__()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``x``."""
+        return x

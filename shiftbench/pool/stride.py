@@ -1,0 +1,22 @@
+"""Strided convolution: the convolution before the site keeps every second sample."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+class Stride2d(nn.Module):
+    """No pooling layer: the preceding convolution has the stride (Springenberg, arXiv 1412.6806).
+
+    ``x: (N, C, H, W) -> (N, C, H, W)``; the convolution before it does the subsampling, with the
+    same parameters as at stride 1, so parameter counts are those of every other pool.
+    """
+
+    def __init__(self, channels: int, stride: int = 2, padding: str = "zeros") -> None:
+        super().__init__()
+        self.stride = stride
+        self.conv_stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``x``."""
+        return x

@@ -1,0 +1,1 @@
+"""Engines: model × shift protocol → prediction table."""

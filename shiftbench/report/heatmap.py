@@ -1,0 +1,53 @@
+"""One quantity over the plane of shifts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from shiftbench.files import atomic_file
+
+
+def heatmap(shifts: pd.DataFrame, title: str, column: str, path: Path) -> None:
+    """Draw ``column`` over (dy, dx) and write a PNG.
+
+    Args:
+        shifts: Rows of ``shifts.csv`` of one protocol, with ``dy`` and ``dx``.
+        title: What the picture shows.
+        column: The column to draw, a fraction.
+        path: Where the picture goes.
+    """
+    rows, columns, values = _plane(shifts, column)
+    figure = Figure(figsize=(4.8, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    edges = (columns[0] - 0.5, columns[-1] + 0.5, rows[-1] + 0.5, rows[0] - 0.5)
+    image = axes.imshow(values, extent=edges, cmap="viridis", vmin=_floor(values), vmax=1)
+    axes.set(title=title, xlabel="dx (px to the right)", ylabel="dy (px down)")
+    axes.plot(0, 0, marker="+", color="red", markersize=8)
+    figure.colorbar(image, ax=axes, label=column.replace("_", " "))
+    with atomic_file(path, "wb") as file:
+        # No date in the file: the same numbers give the same bytes.
+        figure.savefig(file, format="png", dpi=120, metadata={"Software": None})
+
+
+def _plane(
+    shifts: pd.DataFrame, column: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return the sorted dy, the sorted dx and the values over them, NaN where there is no row."""
+    table = shifts.pivot_table(index="dy", columns="dx", values=column)
+    rows, columns = (
+        np.arange(axis.min(), axis.max() + 1)
+        for axis in (table.index.to_numpy(dtype=float), table.columns.to_numpy(dtype=float))
+    )
+    values = table.reindex(index=rows, columns=columns).to_numpy(dtype=np.float64)
+    return rows, columns, values
+
+
+def _floor(values: NDArray[np.float64]) -> float:
+    """Return the lower end of the colours: a round tenth, so that pictures compare."""
+    lowest = float(np.nanmin(values))
+    return float(np.floor(min(lowest, 0.95) * 10) / 10)

@@ -1,0 +1,67 @@
+"""The table at the end of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from shiftbench.metric import METRICS
+
+# Consistency alone says little (an untrained network scores 1): these four stand together.
+FIRST = ("accuracy", "consistency", "correct_consistency", "chance_consistency")
+
+
+def run_table(metrics: pd.DataFrame) -> Table:
+    """Return metrics × protocols as a table: value, and the interval over images."""
+    first = metrics.iloc[0]
+    table = Table(
+        title=f"{first['data']} · {first['model']} · pool={first['pool']} · head={first['head']} · "
+        f"padding={first['padding']} · augment={first['augment']} · seed={first['seed']}",
+        caption=_caption(metrics),
+        title_justify="left",
+        caption_justify="left",
+    )
+    table.add_column("metric", no_wrap=True)
+    table.add_column("", justify="center")
+    protocols = list(dict.fromkeys(metrics["protocol"]))
+    for protocol in protocols:
+        table.add_column(protocol, justify="right", no_wrap=True)
+    values = {(row.protocol, row.metric): row for row in metrics.itertuples()}
+    for name in _ordered(metrics):
+        cells = [_cell(values.get((protocol, name))) for protocol in protocols]
+        arrow = METRICS[name].arrow if name in METRICS else ""
+        table.add_row(name, arrow, *cells, style="bold" if name in FIRST else None,
+                      end_section=name == FIRST[-1])  # fmt: skip
+    return table
+
+
+def _caption(metrics: pd.DataFrame) -> str:
+    parts = [
+        f"{row.protocol}: {row.n_images:,} images × {row.n_shifts:,} shifts ({row.engine})"
+        for row in metrics[metrics["metric"] == "shift_accuracy"].itertuples()
+    ]
+    return "\n".join([*parts, "[95 % interval over images] · fractions, ↑ higher is better"])
+
+
+def _ordered(metrics: pd.DataFrame) -> list[str]:
+    present = list(dict.fromkeys(metrics["metric"]))
+    return [name for name in FIRST if name in present] + [n for n in present if n not in FIRST]
+
+
+def _cell(row: object) -> str:
+    if row is None:
+        return ""
+    value, low, high = (float(getattr(row, name)) for name in ("value", "ci_low", "ci_high"))
+    return f"{value:.3f} \\[{low:.3f} {high:.3f}]"
+
+
+def print_run(metrics: pd.DataFrame, folder: Path) -> None:
+    """Print a run's table and where its files are."""
+    console = Console()
+    console.print(run_table(metrics))
+    console.print(f"results  {folder}/metrics.csv, shifts.csv, train.csv", soft_wrap=True,
+                  highlight=False)  # fmt: skip
+    console.print(f"figures  {folder}/figures/", soft_wrap=True, highlight=False)

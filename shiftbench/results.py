@@ -1,0 +1,55 @@
+"""The result files: their columns, how they are written and read; pandas only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from shiftbench.errors import ShiftbenchError
+from shiftbench.files import write_text
+
+SCHEMA_VERSION = 1
+
+METRIC_COLUMNS = (
+    "run_id", "experiment", "data", "model", "pool", "head", "padding", "augment", "seed",
+    "params", "macs", "protocol", "metric", "value", "ci_low", "ci_high", "n_images", "n_shifts",
+    "engine", "schema_version",
+)  # fmt: skip
+SHIFT_COLUMNS = (
+    "run_id", "protocol", "dy", "dx", "scale", "angle", "accuracy", "agreement",
+    "mean_absolute_change", "n_images",
+)  # fmt: skip
+TRAIN_COLUMNS = (
+    "run_id", "epoch", "lr", "train_loss", "train_accuracy", "val_accuracy", "seconds",
+    "images_per_second",
+)  # fmt: skip
+
+
+def write_csv(frame: pd.DataFrame, path: Path, columns: Sequence[str]) -> None:
+    """Write the named columns, whole or not at all; floats with nine significant digits.
+
+    Columns that the frame lacks are left empty. The same frame gives the same bytes.
+    """
+    frame = frame.reindex(columns=list(columns))
+    write_text(path, frame.to_csv(index=False, float_format="%.9g", lineterminator="\n"))
+
+
+def read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Read a result file and make sure that it has the columns.
+
+    Raises:
+        ShiftbenchError: If the file is missing, unreadable or of another schema.
+    """
+    try:
+        # "none" and "null" are names of options here, not missing values
+        frame = pd.read_csv(path, keep_default_na=False, na_values=[""])
+    except FileNotFoundError:
+        raise ShiftbenchError(f"no result file at {path}") from None
+    except (OSError, ValueError) as error:
+        raise ShiftbenchError(f"{path} is not a readable CSV file ({error})") from error
+    missing = [name for name in columns if name not in frame.columns]
+    if missing:
+        raise ShiftbenchError(f"{path} lacks the columns {', '.join(missing)}")
+    return frame

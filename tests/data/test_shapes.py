@@ -1,0 +1,315 @@
+"""The drawn data set: what it holds, how a scene moves, how objects lie, what it refuses."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import torch
+from hydra.utils import instantiate
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from shiftbench.data.render import render
+from shiftbench.data.scenes import Law, draw
+from shiftbench.data.sdf import SHAPES, coverage
+from shiftbench.data.shapes import load
+from shiftbench.errors import UsageError
+
+
+@pytest.fixture(scope="module")
+def data():
+    return load(train_images=205, test_images=103)
+
+
+def gap(left, right):
+    """Return the absolute differences of two uint8 tensors."""
+    return (left.int() - right.int()).abs()
+
+
+def test_contents(data):
+    assert data.name == "shapes"
+    assert data.image_shape == (3, 32, 32)
+    assert data.num_classes == len(set(data.classes)) == 10
+    assert (len(data.train), len(data.val), len(data.test)) == (185, 20, 103)
+    for split in (data.train, data.val, data.test):
+        assert split.images.shape == (len(split), 3, 32, 32)
+        assert split.images.dtype == torch.uint8
+        assert split.labels.dtype == torch.int64
+        assert split.labels.shape == (len(split),)
+    assert all(0.3 < mean < 0.7 for mean in data.mean)
+    assert all(0.05 < std < 0.3 for std in data.std)
+
+
+def test_no_image_is_in_two_splits(data):
+    images = torch.cat([data.train.images, data.val.images, data.test.images]).flatten(1)
+    assert len(images.unique(dim=0)) == len(images)
+
+
+def test_classes_are_balanced_and_shuffled(data):
+    labels = torch.cat([data.train.labels, data.val.labels])
+    counts = torch.bincount(labels, minlength=10)
+    assert counts.max() - counts.min() <= 1
+    assert torch.bincount(data.test.labels, minlength=10).min() == 10
+    assert len(set(data.test.labels[0:100:10].tolist())) > 1
+
+
+def test_configuration_holds_the_defaults():
+    config = OmegaConf.load(Path(__file__).parents[2] / "configs/data/shapes.yaml")
+    assert config.pop("_target_") == "shiftbench.data.shapes.load"
+    changes = config.pop("test")
+    assert set(changes) == set(asdict(Law()))
+    assert set(changes.values()) == {None}
+    defaults = {key: value.default for key, value in inspect.signature(load).parameters.items()}
+    assert defaults.pop("test") is None
+    assert {**config, "object_size": tuple(config.object_size)} == defaults
+    assert Law(**{key: defaults[key] for key in asdict(Law())}) == Law()
+
+
+def test_configuration_can_be_loaded(data):
+    config = OmegaConf.load(Path(__file__).parents[2] / "configs/data/shapes.yaml")
+    config.update(train_images=205, test_images=20)
+    config.test.object_size = [0.5, 0.5]
+    made = instantiate(config)
+    assert torch.equal(made.train.images, data.train.images)
+    assert (made.test.scenes.diameter == 0.5).all()
+
+
+def test_same_arguments_give_the_same_bytes(data):
+    again = load(train_images=205, test_images=103)
+    for name in ("train", "val", "test"):
+        one, two = getattr(data, name), getattr(again, name)
+        assert torch.equal(one.images, two.images)
+        assert torch.equal(one.labels, two.labels)
+
+
+def test_first_images_do_not_depend_on_how_many_are_drawn(data):
+    fewer = load(train_images=50, test_images=20)
+    assert torch.equal(fewer.test.labels, data.test.labels[:20])
+    assert torch.equal(fewer.test.images, data.test.images[:20])
+
+
+def test_data_seed_and_split_seed_do_different_things(data):
+    other = load(train_images=205, test_images=103, data_seed=1)
+    assert not torch.equal(other.test.images, data.test.images)
+    recut = load(train_images=205, test_images=103, split_seed=1)
+    assert torch.equal(recut.test.images, data.test.images)
+    assert not torch.equal(recut.val.images, data.val.images)
+
+
+def test_the_global_generator_is_left_alone():
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    torch.manual_seed(3)
+    load(train_images=20, test_images=10)
+    assert torch.equal(torch.rand(4), expected)
+
+
+def test_number_of_threads_is_put_back():
+    before = torch.get_num_threads()
+    load(train_images=20, test_images=10)
+    assert torch.get_num_threads() == before
+
+
+def test_offset_zero_renders_the_stored_images(data):
+    assert torch.equal(data.test.render(torch.zeros(2)), data.test.images)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(-9, 9), st.integers(-9, 9))
+def test_integer_offset_is_a_shift_where_both_overlap(data, dy, dx):
+    split = data.val
+    moved = split.render(torch.tensor([dy, dx]))
+    rolled = torch.roll(split.images, (dy, dx), (-2, -1))
+    rows = slice(max(dy, 0), 32 + min(dy, 0))
+    columns = slice(max(dx, 0), 32 + min(dx, 0))
+    assert gap(moved, rolled)[..., rows, columns].max() <= 1
+
+
+def test_new_content_comes_in_at_the_border(data):
+    moved = data.test.render(torch.tensor([0.0, 4.0]))
+    wrapped = torch.roll(data.test.images, 4, -1)
+    assert gap(moved, wrapped)[..., :4].float().mean() > 5
+
+
+def test_a_small_move_changes_the_picture_a_little(data):
+    base = data.test.images
+    tiny, small, large = (
+        gap(data.test.render(torch.tensor([step, step])), base).float() for step in (0.05, 0.1, 1.0)
+    )
+    assert (small.flatten(1).sum(1) > 0).all()
+    assert 0 < tiny.mean() < small.mean() < large.mean()
+    # No pixel jumps: an edge crosses at most 0.1 * sqrt(2) of it, strokes and waves add to that.
+    assert small.max() <= 0.3 * 255
+
+
+def test_every_image_can_have_its_own_offset(data):
+    index = torch.tensor([5, 0, 7])
+    offset = torch.tensor([[0.5, -1.25], [0.0, 0.0], [3.0, 2.0]])
+    together = data.test.render(offset, index)
+    for row, (one, move) in enumerate(zip(index, offset, strict=True)):
+        alone = data.test.render(move, one[None])
+        assert gap(together[row], alone[0]).max() <= 1
+    assert torch.equal(together[1], data.test.images[0])
+
+
+def test_split_moves_with_its_scenes(data):
+    moved = data.to(torch.device("cpu")).test
+    assert torch.equal(moved.render(torch.ones(2)), data.test.render(torch.ones(2)))
+    images, labels = next(moved.batches(8, torch.arange(8).flip(0)))
+    assert torch.equal(images, data.test.images[:8].flip(0))
+    assert torch.equal(labels, data.test.labels[:8].flip(0))
+
+
+@pytest.mark.parametrize("side", [16, 48, 64])
+def test_larger_pictures_show_the_same_scenes(side, data):
+    split = load(size=side, train_images=20, test_images=40).test
+    assert split.images.shape == (40, 3, side, side)
+    # Eight by eight blocks of a picture of any size are alike up to grain and edges.
+    coarse, expected = (
+        torch.nn.functional.adaptive_avg_pool2d(images.float(), 8)
+        for images in (split.images, data.test.images[:40])
+    )
+    assert (coarse - expected).abs().mean() < 5
+
+
+def plain_objects(law, count=600, side=32):
+    """Return the centroid ``(N, 2)`` and the area ``(N,)`` of what differs from the background."""
+    scenes = draw(count, law, 1)
+    near = render(scenes, side, torch.zeros(count, 2)).float()
+    # The same scenes with the object far outside: only the background is left.
+    scenes.centre.add_(10)
+    mask = (near - render(scenes, side, torch.zeros(count, 2))).abs().sum(1) > 12
+    weight = mask.float()
+    grid = (torch.arange(side) + 0.5) / side
+    area = weight.sum((1, 2)).clamp_min(1)
+    centroid = [(weight.sum(2) * grid).sum(1) / area, (weight.sum(1) * grid).sum(1) / area]
+    return torch.stack(centroid, 1), area / side**2
+
+
+def test_position_laws_place_the_objects():
+    spread = {}
+    for law in ("centred", "normal", "uniform"):
+        centroid, _ = plain_objects(Law(position=law, position_std=0.08))
+        assert torch.allclose(centroid.mean(0), torch.tensor(0.5), atol=0.02)
+        spread[law] = centroid.std(0).mean().item()
+    assert spread["centred"] < 0.04
+    assert 0.06 < spread["normal"] < 0.1
+    assert spread["uniform"] > 0.13
+
+
+@pytest.mark.parametrize("position", ["normal", "uniform"])
+def test_objects_stay_inside_the_frame(position):
+    scenes = draw(3000, Law(position=position, position_std=0.5), 2)
+    reach = (scenes.centre - 0.5).abs() + scenes.diameter[:, None] / 2
+    assert reach.max() <= 0.5 + 1e-5
+    assert reach.max() > 0.49
+
+
+def test_a_zero_spread_is_centred():
+    assert (draw(10, Law(position_std=0.0), 0).centre == 0.5).all()
+
+
+def test_size_laws():
+    flat = draw(3000, Law(object_size=(0.3, 0.7)), 0).diameter
+    bell = draw(3000, Law(object_size=(0.3, 0.7), size_law="normal"), 0).diameter
+    for diameter in (flat, bell):
+        assert 0.3 <= diameter.min() < diameter.max() <= 0.7
+        assert abs(diameter.mean() - 0.5) < 0.01
+    assert abs(flat.std() - 0.4 / math.sqrt(12)) < 0.005
+    assert 0.075 < bell.std() < 0.1
+
+
+def test_object_grows_with_the_picture():
+    law = Law(object_size=(0.5, 0.5))
+    small, large = (plain_objects(law, 100, side)[1].mean() for side in (32, 64))
+    assert large / small == pytest.approx(1, abs=0.08)
+
+
+def test_rotation_zero_stands_upright():
+    assert (draw(10, Law(rotation=0.0), 0).angle == 0).all()
+    assert draw(1000, Law(rotation=180.0), 0).angle.abs().max() > 3
+
+
+def test_clutter_zero_leaves_grain_alone():
+    scenes = draw(10, Law(clutter=0.0), 0)
+    scenes.centre.add_(10)
+    plain = render(scenes, 32, torch.zeros(10, 2)).float()
+    assert plain.std((-2, -1)).max() < 20
+
+
+def test_test_law_differs_where_asked(data):
+    nulls = {"position": None, "object_size": None}
+    assert torch.equal(
+        load(train_images=20, test_images=20, test=nulls).test.images, data.test.images[:20]
+    )
+    moved = load(train_images=205, test_images=20, test={"position": "uniform", "rotation": 0})
+    assert torch.equal(moved.train.images, data.train.images)
+    assert (moved.test.scenes.angle == 0).all()
+    assert (data.train.scenes.angle != 0).all()
+
+
+GRID = (torch.arange(400) + 0.5) / 200 - 1
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_distance_functions_fit_the_unit_circle(name):
+    distance = SHAPES[name](GRID[:, None].expand(400, 400), GRID[None].expand(400, 400))
+    reach = torch.hypot(GRID[:, None], GRID[None])[distance < 0]
+    assert 0.98 < reach.max() <= 1.0
+    assert 0.15 < (distance < 0).float().mean() < 0.8
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_distance_functions_are_distances_at_the_outline(name):
+    distance = SHAPES[name](GRID[:, None].expand(400, 400), GRID[None].expand(400, 400))
+    down, right = torch.gradient(distance, spacing=1 / 200)
+    slope = torch.hypot(down, right)[distance.abs() < 0.03]
+    assert slope.median() == pytest.approx(1, abs=0.01)
+    # Corners have no gradient; everywhere else it is one.
+    assert ((slope - 1).abs() < 0.1).float().mean() > 0.85
+
+
+def test_coverage_ramps_over_one_pixel():
+    distance = torch.tensor([-3.0, -0.5, -0.25, 0.0, 0.25, 0.5, 3.0])
+    assert coverage(distance).tolist() == [1, 1, 0.75, 0.5, 0.25, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"position": "uniforn"}, "data.position=uniforn is not known"),
+        ({"position_std": -1}, "data.position_std=-1 is not allowed; give a number from 0 up"),
+        ({"object_size": [0.6, 0.35]}, "data.object_size="),
+        ({"object_size": 0.5}, "data.object_size="),
+        ({"object_size": [0.5, "wide"]}, "data.object_size="),
+        ({"object_size": [0.5, 1.5]}, "data.object_size="),
+        ({"size_law": "log"}, "data.size_law=log is not known"),
+        ({"rotation": 400}, "data.rotation=400 is not allowed; give degrees from 0 to 180"),
+        ({"clutter": "much"}, "data.clutter=much is not allowed"),
+        ({"size": 8}, "data.size=8 is not allowed; give a whole number from 16 up"),
+        ({"size": 32.5}, "data.size=32.5 is not allowed"),
+        ({"train_images": 3}, "data.train_images=3 is not allowed"),
+        ({"test_images": True}, "data.test_images=True is not allowed"),
+        ({"val_fraction": 1}, "data.val_fraction=1 is not allowed"),
+        ({"test": {"positon": "uniform"}}, "data.test=positon is not known"),
+        ({"test": {"clutter": 9}}, "data.test.clutter=9 is not allowed"),
+        ({"test": {"position": "left"}}, "data.test.position=left is not known"),
+    ],
+)
+def test_bad_values_are_refused_in_one_sentence(arguments, sentence):
+    with pytest.raises(UsageError) as error:
+        load(**arguments)
+    assert str(error.value).startswith(sentence)
+    assert "\n" not in str(error.value)
+
+
+def test_scenes_are_drawn_from_named_streams():
+    # Another law for the size leaves orientation and colour as they were.
+    one, two = draw(30, Law(), 0), draw(30, Law(size_law="normal", clutter=0.5), 0)
+    assert torch.equal(one.angle, two.angle)
+    assert torch.equal(one.colour, two.colour)

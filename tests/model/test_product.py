@@ -1,0 +1,162 @@
+"""Every model × pool × head × padding builds and trains a step, or is refused with the reason."""
+
+import itertools
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hydra import compose, initialize_config_dir
+
+from shiftbench import build
+from shiftbench.config import CONFIG_DIR, PADDINGS, Names, register
+from shiftbench.data.images import Dataset, TensorSplit
+from shiftbench.errors import UsageError
+
+
+def options(group):
+    return sorted(path.stem for path in (CONFIG_DIR / group).glob("*.yaml"))
+
+
+MODELS = [("vgg", "model.depth=8"), ("vgg", "model.depth=16"), ("resnet", "model.depth=20"),
+          ("resnet", "model.depth=18")]  # fmt: skip
+PRODUCT = list(itertools.product(MODELS, options("pool"), options("head"), PADDINGS))
+
+
+def dataset(size=(16, 16), channels=3):
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (8, channels, *size), generator=generator).to(torch.uint8)
+    split = TensorSplit(images, torch.arange(8) % 4)
+    stats = ((0.5,) * channels, (0.25,) * channels)
+    return Dataset("toy", tuple("abcd"), (channels, *size), *stats, split, split, split)
+
+
+@pytest.fixture(scope="module")
+def composed():
+    register()
+    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        yield lambda *overrides: compose("config", list(overrides))
+
+
+def network(composed, model, pool, head, padding, data, *more):
+    config = composed(
+        f"model={model}", f"pool={pool}", f"head={head}", f"padding={padding}", "model.width=4",
+        *more,
+    )  # fmt: skip
+    names = Names("", "toy", model, pool, head, "none", "none")
+    return build.model(config, names, data)
+
+
+def refusal(pool, head):
+    """The sentence that is due, None where the combination has to work."""
+    if pool == "global" and head in ("flatten", "pyramid"):
+        return "would pool nothing globally"
+    return None
+
+
+@pytest.mark.parametrize(
+    ("model", "pool", "head", "padding"),
+    PRODUCT,
+    ids=lambda part: part if isinstance(part, str) else f"{part[0]}{part[1][12:]}",
+)
+def test_every_combination_trains_a_step_or_says_why_not(composed, model, pool, head, padding):
+    # ResNet-18 leaves a 2×2 map of a 16-px image
+    levels = ("head.levels=[1,2]",) if head == "pyramid" else ()
+    reason = refusal(pool, head)
+    if reason:
+        with pytest.raises(UsageError, match=reason):
+            network(composed, model[0], pool, head, padding, dataset(), model[1], *levels)
+        return
+    data = dataset()
+    net = network(composed, model[0], pool, head, padding, data, model[1], *levels)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.01)
+    loss = F.cross_entropy(net(data.train.images.float() / 255), data.train.labels)
+    loss.backward()
+    optimizer.step()
+    assert loss.isfinite()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
+    assert net.eval()(data.test.images.float() / 255).isfinite().all()
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda m: f"{m[0]}{m[1][12:]}")
+@pytest.mark.parametrize("head", options("head"))
+def test_parameter_counts_are_equal_across_pools(composed, model, head):
+    levels = ("head.levels=[1,2]",) if head == "pyramid" else ()
+    pools = [pool for pool in options("pool") if not refusal(pool, head)]
+    counts = {
+        pool: sum(
+            p.numel()
+            for p in network(
+                composed, model[0], pool, head, "zeros", dataset(), model[1], *levels
+            ).parameters()
+        )
+        for pool in pools
+    }
+    assert len(set(counts.values())) == 1, counts
+
+
+@pytest.mark.parametrize("size", [(1, 24), (17, 23), (32, 20), (15, 15)])
+@pytest.mark.parametrize("pool", ["max", "stride", "avg", "aps", "global"])
+@pytest.mark.parametrize("model", ["vgg", "resnet"])
+def test_odd_and_flat_grey_images_run(composed, model, pool, size):
+    data = dataset(size, channels=1)
+    net = network(composed, model, pool, "gap", "circular", data)
+    assert net(data.test.images.float()).shape == (8, 4)
+
+
+@pytest.mark.parametrize("filter_size", range(1, 8))
+@pytest.mark.parametrize("padding", PADDINGS)
+def test_wide_blur_on_small_maps_runs_or_says_why_not(composed, filter_size, padding):
+    data = dataset((32, 32))
+    more = (f"pool.filter_size={filter_size}", "model.downsamplings=5")
+    # the last step of total stride 32 sees a 2×2 map, which reflects no more than one pixel
+    if padding != "circular" and filter_size >= 4:
+        with pytest.raises(UsageError, match="reflect padding"):
+            network(composed, "vgg", "blur", "gap", padding, data, *more)
+    else:
+        net = network(composed, "vgg", "blur", "gap", padding, data, *more)
+        assert net(data.test.images.float()).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ("model.depth=7", "8 to 16"),
+        ("model.width=0", "model.width=0"),
+        ("model.downsamplings=6", "0 to 5"),
+    ],
+)
+def test_vgg_refuses_what_it_is_not(composed, setting, sentence):
+    with pytest.raises(UsageError, match=sentence):
+        network(composed, "vgg", "max", "gap", "zeros", dataset(), setting)
+
+
+def test_resnet_refuses_an_unknown_depth(composed):
+    with pytest.raises(UsageError, match="18, 20, 32, 44, 56"):
+        network(composed, "resnet", "max", "gap", "zeros", dataset(), "model.depth=21")
+
+
+def test_pyramid_refuses_a_level_finer_than_the_map(composed):
+    with pytest.raises(UsageError, match="2×2"):
+        network(composed, "resnet", "max", "pyramid", "zeros", dataset(), "model.depth=18")
+
+
+@pytest.mark.parametrize(
+    ("size", "downsamplings", "stride"),
+    [(32, "null", 8), (128, "null", 32), (32, 5, 32), (8, 0, 1)],
+)
+def test_vgg_keeps_a_map_of_four_unless_told(composed, size, downsamplings, stride):
+    data = dataset((size, size))
+    net = network(
+        composed, "vgg", "max", "gap", "zeros", data, f"model.downsamplings={downsamplings}"
+    )
+    assert net.total_stride == stride
+
+
+def test_weights_are_the_seeds(composed):
+    nets = [
+        network(composed, "vgg", "max", "gap", "zeros", dataset(), f"seed={seed}").state_dict()
+        for seed in (0, 0, 1)
+    ]
+    name = "features.0.weight"
+    assert torch.equal(nets[0][name], nets[1][name])
+    assert not torch.equal(nets[0][name], nets[2][name])

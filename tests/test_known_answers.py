@@ -1,0 +1,101 @@
+"""What theory says exactly, about untrained and trained networks."""
+
+import pytest
+import torch
+
+from shiftbench.api import measure
+from shiftbench.head.flatten import FlattenHead
+from shiftbench.head.gap import GlobalAverageHead
+from shiftbench.model.resnet import ResNet
+from shiftbench.model.vgg import VGG
+from shiftbench.pool import (
+    AdaptivePolyphase2d,
+    AvgPool2d,
+    BlurPool2d,
+    MaxPool2d,
+    NoPool2d,
+    Stride2d,
+)
+from shiftbench.shift.circular import Circular
+
+SUBSAMPLING = (MaxPool2d, AvgPool2d, Stride2d, BlurPool2d)
+
+
+SIDE = 32  # so that a total stride of 16 leaves more than one position to subsample
+
+
+def network(pool, model=VGG, head=GlobalAverageHead, padding="circular", **settings):
+    torch.manual_seed(3)
+    return model(5, 3, (SIDE, SIDE), pool, head, padding, width=4, **settings)
+
+
+def pictures(count=2):
+    return torch.rand(count, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
+
+
+def exact_fraction(net):
+    result = measure(net, pictures(), [0, 0], Circular(sampling="all"), resamples=10)
+    return float(result.metrics.set_index("metric").loc["exact_fraction", "value"])
+
+
+@pytest.mark.parametrize("pool", SUBSAMPLING)
+@pytest.mark.parametrize("downsamplings", [1, 2, 3, 4])
+def test_one_in_stride_squared_of_the_shifts_is_exact(pool, downsamplings):
+    """Azulay & Weiss, sec. 3: with total stride D, 1/D² of the translations.
+
+    (A last pool that covers its whole map would be a global pool and double the exact shifts.)
+    """
+    net = network(pool, downsamplings=downsamplings)
+    assert exact_fraction(net) == pytest.approx(1 / 4**downsamplings)
+
+
+@pytest.mark.parametrize("pool", SUBSAMPLING)
+def test_the_exact_shifts_are_the_multiples_of_the_stride(pool):
+    net = network(pool, ResNet)
+    table = measure(net, pictures(), [0, 0], Circular(sampling="all"), resamples=10).predictions
+    exact = table.logit_change <= 1e-5 * table.logit_scale[:, None]
+    multiple = (table.shifts % 4 == 0).all(1)
+    assert (exact == multiple).all()
+
+
+@pytest.mark.parametrize("pool", [NoPool2d, AdaptivePolyphase2d])
+@pytest.mark.parametrize("model", [VGG, ResNet])
+def test_global_and_aps_are_exact_under_every_circular_shift(pool, model):
+    assert exact_fraction(network(pool, model)) == 1
+
+
+@pytest.mark.parametrize("pool", [NoPool2d, AdaptivePolyphase2d])
+def test_they_stay_exact_when_trained(pool):
+    net = network(pool)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.05)
+    for _ in range(5):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(net(pictures(3)), torch.tensor([0, 1, 2])).backward()
+        optimizer.step()
+    assert exact_fraction(net) == 1
+
+
+def test_aps_is_not_exact_with_a_position_aware_head_or_zero_padding():
+    assert exact_fraction(network(AdaptivePolyphase2d, head=FlattenHead)) < 0.5
+    assert exact_fraction(network(AdaptivePolyphase2d, padding="zeros")) < 0.5
+
+
+def test_aps_is_not_exact_under_translation():
+    net = network(AdaptivePolyphase2d)
+    result = measure(net, pictures(), [0, 0], "translate", resamples=10)
+    value = result.metrics.set_index("metric").loc["exact_fraction", "value"]
+    assert value == pytest.approx(1 / 81)  # the base view alone
+
+
+def test_a_constant_network_is_consistent_and_that_says_nothing():
+    """An untrained network often scores 1 on consistency; chance_consistency shows why."""
+
+    class Constant(torch.nn.Module):
+        def forward(self, x):
+            return torch.tensor([[0.0, 1.0, 0.0]]).expand(len(x), 3)
+
+    result = measure(Constant(), pictures(3), [0, 1, 2], "translate", resamples=10)
+    values = result.metrics.set_index("metric")["value"]
+    assert values["consistency"] == values["chance_consistency"] == 1
+    assert values["accuracy"] == pytest.approx(1 / 3)
+    assert values["top1_change"] == values["mean_absolute_change"] == 0
