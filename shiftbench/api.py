@@ -76,6 +76,7 @@ def measure(
     training = model.training
     model.eval()
     try:
+        network = network.folded(split.images[:2].to(device))
         table = predict(network, split.to(device), shape, protocol,  # type: ignore[arg-type]
                         batch_size=batch_size, mean=mean)  # fmt: skip
     finally:

@@ -98,6 +98,7 @@ def _measure(
 ) -> dict[str, PredictionTable]:
     """Return the prediction table of every protocol, each saved as it is finished."""
     network.model.eval()
+    network = network.folded(next(data.test.batches(8))[0])
     tables = {}
     for name, protocol in protocols.items():
         views = len(protocol.plan(1, data.image_shape[1:])) * len(data.test)

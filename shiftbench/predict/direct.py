@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from shiftbench.data.images import Split
 from shiftbench.errors import ShiftbenchError
 from shiftbench.predict.answers import answers, check_labels
+from shiftbench.predict.fold import folded
 from shiftbench.shift.plan import Plan
 from shiftbench.table import PredictionTable
 
@@ -164,6 +166,12 @@ class PixelModel:
         self.scale = (1 / torch.tensor(std, device=device))[:, None, None]
         self.offset = -torch.tensor(mean, device=device)[:, None, None] * self.scale
         self.autocast = precision == "bf16"
+
+    def folded(self, images: Tensor) -> PixelModel:
+        """Return the same network with BatchNorm folded, for measuring; see ``predict.fold``."""
+        network = copy.copy(self)
+        network.model = folded(self.model, self.normalise(images))
+        return network
 
     def normalise(self, images: Tensor) -> Tensor:
         """Return ``(images − mean) / std`` in channels-last memory."""

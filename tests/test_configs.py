@@ -1,0 +1,87 @@
+"""Every yaml composes, says what it is, and its target takes exactly its arguments."""
+
+import importlib
+import inspect
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from shiftbench.config import CONFIG_DIR, GROUPS, check, register
+from shiftbench.errors import UsageError
+from shiftbench.listing import first_comment
+
+FILES = sorted(CONFIG_DIR.glob("*/*.yaml"))
+GIVEN = {  # what the code passes, by group
+    "model": {"num_classes", "in_chans", "image_size", "pool", "head", "padding"},
+    "pool": {"channels", "stride", "padding"},
+    "head": {"in_chans", "map_size", "num_classes"},
+}
+
+
+@pytest.fixture(scope="module")
+def composed():
+    register()
+    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        yield lambda *overrides: compose("config", list(overrides))
+
+
+def override(path):
+    group = path.parent.name
+    return f"{group}=[{path.stem}]" if group == "shift" else f"{group}={path.stem}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_every_yaml_composes_and_passes_the_checks(composed, path):
+    check(composed(override(path)))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_every_yaml_begins_with_what_it_is(path):
+    assert path.parent.name in GROUPS
+    assert len(first_comment(path)) > 10
+    assert len(first_comment(path)) <= 62  # a line of `shiftbench list` at 80 columns
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in FILES if "_target_" in path.read_text()],
+    ids=lambda p: f"{p.parent.name}/{p.stem}",
+)
+def test_every_yaml_holds_each_argument_with_its_default(path):
+    node = OmegaConf.to_container(OmegaConf.load(path))
+    module, _, name = node["_target_"].rpartition(".")
+    signature = inspect.signature(getattr(importlib.import_module(module), name))
+    own = {k: v for k, v in node.items() if not k.startswith("_") and k != "default_head"}
+    expected = {
+        name: list(p.default) if isinstance(p.default, tuple) else p.default
+        for name, p in signature.parameters.items()
+        if name not in GIVEN.get(path.parent.name, ())
+    }
+    assert own.keys() == expected.keys()
+    for key, value in own.items():
+        if not isinstance(value, dict):
+            assert value == expected[key], key
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ("padding=zero", r"padding=zero is not known \(did you mean 'zeros'\?\)"),
+        ("precision=fp16", "fp32, bf16"),
+        ("device=gpu", "auto, cpu, cuda"),
+        ("seed=-1", "seed=-1 is out of range"),
+        ("train.lr=nan", "train.lr=nan is out of range"),
+        ("train.batch_size=1", "train.batch_size=1"),
+        ("train.schedule=step", "onecycle, cosine"),
+        ("measure.resamples=1", "measure.resamples=1"),
+    ],
+)
+def test_values_out_of_range_are_refused_in_a_sentence(composed, given, sentence):
+    with pytest.raises(UsageError, match=sentence):
+        check(composed(given))
+
+
+def test_no_protocol_leaves_nothing_to_measure(composed):
+    with pytest.raises(UsageError, match="nothing to measure"):
+        check(composed("shift=[]"))
