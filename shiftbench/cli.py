@@ -12,7 +12,7 @@ import hydra
 from omegaconf import DictConfig
 
 from shiftbench import __version__
-from shiftbench.config import CONFIG_DIR, register
+from shiftbench.config import CONFIG_DIR, register, sweep_id
 from shiftbench.errors import ShiftbenchError, UsageError
 
 VERBS = ("list",)
@@ -23,7 +23,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit: 0 all done, 1 a job failed, 2 a usage error, 130 Ctrl-C."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        sys.exit(_dispatch(arguments))
+        code = _dispatch(arguments)
+        sys.stdout.flush()
+        sys.exit(code)
     except UsageError as error:
         _fail(str(error), USAGE)
     except ShiftbenchError as error:
@@ -32,8 +34,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         _fail("stopped; everything finished so far is kept, the same command goes on", INTERRUPTED)
     except BrokenPipeError:
         # The reader of our output has gone (`| head`); nothing more to say to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_stdout()
         sys.exit(FAILED)
+    except OSError as error:
+        _drop_stdout()
+        _fail(f"{error.strerror or error} ({error.filename or 'standard output'})", FAILED)
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -56,6 +61,7 @@ def _hydra(arguments: list[str]) -> int:
     own_wish = os.environ.get("HYDRA_FULL_ERROR") == "1"
     # Makes Hydra hand its errors over instead of printing them and exiting.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    os.environ["SHIFTBENCH_SWEEP"] = sweep_id(arguments)  # read by configs/config.yaml
     sys.argv = [sys.argv[0], *arguments]
     failures.clear()
     try:
@@ -100,6 +106,11 @@ def _allow_lazy_help() -> None:
             check(parser, action)
 
     setattr(argparse.ArgumentParser, "_check_help", check_help)  # noqa: B010
+
+
+def _drop_stdout() -> None:
+    """Send what is still unwritten nowhere, so that Python does not fail again on its way out."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(sentence: str, code: int) -> NoReturn:

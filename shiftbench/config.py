@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 
 from shiftbench.errors import UsageError, require_one_of
 
@@ -71,9 +71,8 @@ class Config:
 
 
 def register() -> None:
-    """Make the schema and the resolvers known to Hydra; may be called more than once."""
+    """Make the schema known to Hydra; may be called more than once."""
     ConfigStore.instance().store(name="schema", node=Config)
-    OmegaConf.register_new_resolver("sweep_id", sweep_id, replace=True)
 
 
 def check(config: DictConfig) -> None:
@@ -136,11 +135,14 @@ def slug(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-.")
 
 
-def sweep_id(overrides: ListConfig | list[str]) -> str:
-    """Return a folder name for the sweep that these overrides span, the same each time."""
-    chosen = sorted(str(item) for item in overrides)
-    relevant = [item for item in chosen if item.split("=")[0].lstrip("+") not in NOT_IDENTITY]
-    text = " ".join(relevant)
+def sweep_id(arguments: list[str]) -> str:
+    """Return a folder name for the sweep that a command spans, the same each time.
+
+    >>> sweep_id(["-m", "pool=max,blur", "out=elsewhere"])
+    'pool-max-blur-368e4735'
+    """
+    overrides = sorted(item for item in arguments if "=" in item and not item.startswith("-"))
+    text = " ".join(item for item in overrides if item.split("=")[0] not in NOT_IDENTITY)
     return f"{slug(text)[:60] or 'default'}-{short_hash(text)}"
 
 

@@ -128,7 +128,7 @@ def _write(
     shifts, metrics = [], []
     for name, table in tables.items():
         rows = per_shift(table)
-        heatmap(rows, f"{name}: agreement with the unshifted answer", "agreement",
+        heatmap(rows, f"{name}: share of images that keep their answer", "agreement",
                 this.folder / "figures" / f"{name}.png")  # fmt: skip
         shifts.append(rows.assign(run_id=this.id, protocol=name))
         values = evaluate(table, resamples=config.measure.resamples)

@@ -23,8 +23,8 @@ def disc(y: Tensor, x: Tensor) -> Tensor:
 
 
 def ellipse(y: Tensor, x: Tensor) -> Tensor:
-    """Return the distance to first order to a filled ellipse, 0.58 times as high as wide."""
-    height = 0.58
+    """Return the distance to first order to a filled ellipse, 0.68 times as high as wide."""
+    height = 0.68
     scaled = torch.hypot(y / height, x)
     slope = torch.hypot(y / height**2, x).clamp_min(1e-6)
     return scaled * (scaled - 1) / slope
@@ -66,12 +66,12 @@ def polygon(count: int) -> Distance:
 
 def star(y: Tensor, x: Tensor) -> Tensor:
     """Return the distance to a star with five tips."""
-    return _edge(*_sector(y, x, 5), 0.45, math.pi / 5)
+    return _edge(*_sector(y, x, 5), 0.5, math.pi / 5)
 
 
 def cross(y: Tensor, x: Tensor) -> Tensor:
-    """Return the distance to a plus sign with arms 0.58 wide."""
-    half_width = 0.29
+    """Return the distance to a plus sign with arms 0.66 wide."""
+    half_width = 0.33
     length = math.sqrt(1 - half_width**2)
     wide, narrow = torch.maximum(y.abs(), x.abs()), torch.minimum(y.abs(), x.abs())
     # Outside the arms; in the middle, the nearest outline is one of the four inner corners.

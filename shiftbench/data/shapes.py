@@ -19,7 +19,7 @@ from shiftbench.data.sdf import SHAPES
 from shiftbench.errors import UsageError, require_one_of
 from shiftbench.seeds import derive_seed
 
-# Below this side an object is too few pixels to be told apart and textures pass half a pixel.
+# Below this side objects are too few pixels and the texture's shortest waves near two pixels.
 _SMALLEST_SIDE = 16
 
 
@@ -80,7 +80,7 @@ def _checked(law: Law, prefix: str = "") -> Law:
     require_one_of(f"data.{prefix}position", law.position, POSITIONS)
     require_one_of(f"data.{prefix}size_law", law.size_law, SIZE_LAWS)
     std, size = law.position_std, law.object_size
-    _require(_is_number(std, 0), f"{prefix}position_std", std, "a number from 0 up, such as 0.07")
+    _require(_is_number(std, 0, 10), f"{prefix}position_std", std, "a number from 0 to 10")
     pair = "two numbers from 0.1 to 1, the smaller one first, such as [0.35,0.6]"
     _require(_is_range(size), f"{prefix}object_size", size, pair)
     turn, clutter = law.rotation, law.clutter
@@ -91,7 +91,9 @@ def _checked(law: Law, prefix: str = "") -> Law:
 
 def _test_law(law: Law, changes: Mapping[str, Any] | None) -> Law:
     """Return the training ``law`` with the ``changes`` that are not None."""
-    changes = changes or {}
+    changes = {} if changes is None else changes
+    names = "a mapping such as {position: uniform}"
+    _require(isinstance(changes, Mapping), "test", changes, names)
     for key in changes:
         require_one_of("data.test", key, asdict(law))
     given = {key: value for key, value in changes.items() if value is not None}
@@ -128,7 +130,7 @@ def load(
     split_seed: int = 0,
     data_seed: int = 0,
     position: str = "normal",
-    position_std: float = 0.07,
+    position_std: float = 0.06,
     object_size: Sequence[float] = (0.35, 0.6),
     size_law: str = "uniform",
     rotation: float = 180.0,

@@ -22,11 +22,12 @@ def heatmap(shifts: pd.DataFrame, title: str, column: str, path: Path) -> None:
         path: Where the picture goes.
     """
     rows, columns, values = _plane(shifts, column)
-    figure = Figure(figsize=(4.8, 4.2), layout="constrained")
+    figure = Figure(figsize=(5.2, 4.2), layout="constrained")
     axes = figure.add_subplot()
     edges = (columns[0] - 0.5, columns[-1] + 0.5, rows[-1] + 0.5, rows[0] - 0.5)
     image = axes.imshow(values, extent=edges, cmap="viridis", vmin=_floor(values), vmax=1)
-    axes.set(title=title, xlabel="dx (px to the right)", ylabel="dy (px down)")
+    axes.set(xlabel="dx (px to the right)", ylabel="dy (px down)")
+    figure.suptitle(title, fontsize=11)
     axes.plot(0, 0, marker="+", color="red", markersize=8)
     figure.colorbar(image, ax=axes, label=column.replace("_", " "))
     with atomic_file(path, "wb") as file:

@@ -130,8 +130,11 @@ def square(max_shift: int) -> Grid:
 
 
 def torus(image_size: tuple[int, int]) -> Grid:
-    """Return every circular shift of an image of ``image_size``."""
-    rows, columns = (torch.arange(side) for side in image_size)
+    """Return every circular shift of an image of ``image_size``, −side/2..side/2 − 1 per axis."""
+    rows, columns = (
+        (torch.arange(side) + side // 2) % side - side // 2  # 0, 1, ..., −2, −1
+        for side in image_size
+    )
     return Grid(torch.cartesian_prod(rows, columns), image_size)
 
 

@@ -283,7 +283,7 @@ def test_coverage_ramps_over_one_pixel():
     ("arguments", "sentence"),
     [
         ({"position": "uniforn"}, "data.position=uniforn is not known"),
-        ({"position_std": -1}, "data.position_std=-1 is not allowed; give a number from 0 up"),
+        ({"position_std": -1}, "data.position_std=-1 is not allowed; give a number from 0 to 10"),
         ({"object_size": [0.6, 0.35]}, "data.object_size="),
         ({"object_size": 0.5}, "data.object_size="),
         ({"object_size": [0.5, "wide"]}, "data.object_size="),
@@ -297,6 +297,9 @@ def test_coverage_ramps_over_one_pixel():
         ({"test_images": True}, "data.test_images=True is not allowed"),
         ({"val_fraction": 1}, "data.val_fraction=1 is not allowed"),
         ({"test": {"positon": "uniform"}}, "data.test=positon is not known"),
+        ({"position_std": math.inf}, "data.position_std=inf is not allowed"),
+        ({"rotation": math.nan}, "data.rotation=nan is not allowed"),
+        ({"test": 5}, "data.test=5 is not allowed; give a mapping"),
         ({"test": {"clutter": 9}}, "data.test.clutter=9 is not allowed"),
         ({"test": {"position": "left"}}, "data.test.position=left is not known"),
     ],

@@ -35,7 +35,9 @@ LABELS = torch.tensor([0, 1, 2, 3, 0])
 
 @pytest.mark.parametrize("batch_size", [1, 7, 1000])
 @pytest.mark.parametrize(
-    "protocol", [Circular(sampling="all"), Circular(sampling="draws", draws=5), Translate(2)], ids=str
+    "protocol",
+    [Circular(sampling="all"), Circular(sampling="draws", draws=5), Translate(2)],
+    ids=str,
 )
 def test_the_table_is_that_of_the_plain_loop(protocol, batch_size):
     net, images = Linear().eval(), pictures()
@@ -60,7 +62,9 @@ def test_the_table_is_that_of_the_plain_loop(protocol, batch_size):
 
 
 def test_the_table_says_what_was_measured():
-    table = predict(Linear().eval(), TensorSplit(pictures(), LABELS), (3, 6, 6), Translate(1, "edge"))
+    table = predict(
+        Linear().eval(), TensorSplit(pictures(), LABELS), (3, 6, 6), Translate(1, "edge")
+    )
     assert table.meta["engine"] == "direct"
     assert table.meta["exhaustive"] is True
     assert table.meta["num_classes"] == 4
