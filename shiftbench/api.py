@@ -17,7 +17,9 @@ from shiftbench.config import CONFIG_DIR, load_option
 from shiftbench.data.images import TensorSplit
 from shiftbench.errors import UsageError, did_you_mean
 from shiftbench.metric import evaluate, per_shift
-from shiftbench.predict.direct import PixelModel, ShiftProtocol, predict
+from shiftbench.predict.engine import Options, predict
+from shiftbench.predict.network import PixelModel
+from shiftbench.predict.protocol import ShiftProtocol
 from shiftbench.table import PredictionTable
 
 
@@ -44,6 +46,7 @@ def measure(
     *,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
+    engine: str = "auto",
     batch_size: int = 256,
     resamples: int = 1000,
 ) -> Result:
@@ -57,7 +60,9 @@ def measure(
         shift: A protocol, or the name of one (``shiftbench list shift``) with its defaults.
         mean: Per-channel mean that the network expects to be subtracted after the shift.
         std: Per-channel standard deviation to divide by.
-        batch_size: Views per forward pass.
+        engine: ``direct`` runs every view; ``dense`` has all circular shifts at once, where it is
+            exact; ``auto`` chooses.
+        batch_size: Views per forward pass of the direct engine.
         resamples: Bootstrap resamples for the intervals.
 
     Raises:
@@ -72,13 +77,14 @@ def measure(
         model, mean or [0.0] * channels, std or [1.0] * channels, device, dtype=_dtype(parameter)
     )
     protocol = _protocol(shift) if isinstance(shift, str) else shift
-    shape = tuple(split.images.shape[1:])
+    channels, height, width = split.images.shape[1:]
+    shape = (channels, height, width)
     training = model.training
     model.eval()
     try:
         network = network.folded(split.images[:2].to(device))
-        table = predict(network, split.to(device), shape, protocol,  # type: ignore[arg-type]
-                        batch_size=batch_size, mean=mean)  # fmt: skip
+        options = Options(engine, batch_size)
+        table = predict(network, split.to(device), shape, protocol, options, mean=mean)
     finally:
         model.train(training)
     metrics = pd.DataFrame(evaluate(table, resamples=resamples))

@@ -21,6 +21,7 @@ GROUPS = ("data", "model", "pool", "head", "augment", "shift", "train", "experim
 PADDINGS = ("zeros", "circular", "reflect")
 PRECISIONS = ("fp32", "bf16")
 SCHEDULES = ("onecycle", "cosine")
+ENGINES = ("auto", "direct", "dense")
 
 # What cannot change a result stays out of a run's identity.
 NOT_IDENTITY = ("device", "out", "force", "progress", "data.workers", "data.cache")
@@ -44,7 +45,9 @@ class Train:
 class Measure:
     """How to measure."""
 
+    engine: str = "auto"
     batch_size: int = 256
+    memory_gb: float = 1.0
     resamples: int = 1000
 
 
@@ -83,6 +86,7 @@ def check(config: DictConfig) -> None:
     """
     require_one_of("padding", config.padding, PADDINGS)
     require_one_of("precision", config.precision, PRECISIONS)
+    require_one_of("measure.engine", config.measure.engine, ENGINES)
     require_one_of("train.schedule", config.train.schedule, SCHEDULES)
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", config.device):
         raise UsageError(
@@ -107,6 +111,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("train.warmup", 0, 1),
     ("train.label_smoothing", 0, 0.9999),
     ("measure.batch_size", 1, 65_536),
+    ("measure.memory_gb", 0.01, 10_000),
     ("measure.resamples", 2, 1_000_000),
 )
 

@@ -18,7 +18,9 @@ from shiftbench.cost import Cost, cost
 from shiftbench.data.images import Dataset
 from shiftbench.devices import describe_device, pick_device
 from shiftbench.metric import evaluate, per_shift
-from shiftbench.predict.direct import PixelModel, ShiftProtocol, predict
+from shiftbench.predict.engine import Options, predict
+from shiftbench.predict.network import PixelModel
+from shiftbench.predict.protocol import ShiftProtocol
 from shiftbench.report.heatmap import heatmap
 from shiftbench.report.progress import bar
 from shiftbench.run import Run
@@ -99,15 +101,20 @@ def _measure(
     """Return the prediction table of every protocol, each saved as it is finished."""
     network.model.eval()
     network = network.folded(next(data.test.batches(8))[0])
+    settings = config.measure
+    options = Options(settings.engine, settings.batch_size, settings.memory_gb)
     tables = {}
     for name, protocol in protocols.items():
-        views = len(protocol.plan(1, data.image_shape[1:])) * len(data.test)
-        log.info("measuring %s: %s views", name, f"{views:,}")
-        with bar(views, "views", f"measuring {name}", config.progress) as progress:
+        with bar(len(data.test), "images", f"measuring {name}", config.progress) as progress:
             tables[name] = predict(
-                network, data.test, data.image_shape, protocol,
-                batch_size=config.measure.batch_size, mean=data.mean, advance=progress.step,
+                network, data.test, data.image_shape, protocol, options,
+                mean=data.mean, advance=progress.reach,
             )  # fmt: skip
+        table = tables[name]
+        log.info(
+            "measured %s: %s images × %s shifts, %s engine",
+            name, f"{table.n_images:,}", f"{table.n_shifts:,}", table.meta["engine"],
+        )  # fmt: skip
         tables[name].save(this.folder / "predictions" / f"{name}.npz")
     return tables
 

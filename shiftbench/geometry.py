@@ -64,6 +64,30 @@ def _source(index: Tensor, size: int, fill: str) -> Tensor:
     return index.clamp(0, size - 1)
 
 
+def space_to_batch(x: Tensor, stride: tuple[int, int]) -> Tensor:
+    """Put every sampling grid into the batch.
+
+    ``x: (B, C, H, W) -> (B·sy·sx, C, H/sy, W/sx)``, the grids of one item side by side, row-major;
+    item ``(py, px)`` holds ``x[..., py::sy, px::sx]``.
+    """
+    batch, channels, height, width = x.shape
+    rows, columns = stride
+    x = x.permute(0, 2, 3, 1)
+    x = x.reshape(batch, height // rows, rows, width // columns, columns, channels)
+    x = x.permute(0, 2, 4, 1, 3, 5).reshape(-1, height // rows, width // columns, channels)
+    return x.permute(0, 3, 1, 2)
+
+
+def rolls_to_batch(x: Tensor, size: tuple[int, int], sign: int) -> Tensor:
+    """Put the rolls of every item by ``sign``·(0..size − 1) into the batch, side by side.
+
+    ``x: (B, C, H, W) -> (B·size[0]·size[1], C, H, W)``, row-major.
+    """
+    offsets = [(sign * dy, sign * dx) for dy in range(size[0]) for dx in range(size[1])]
+    rolled = torch.stack([x.roll(offset, (2, 3)) for offset in offsets], dim=1)
+    return rolled.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+
+
 def to_unit(images: Tensor) -> Tensor:
     """Return pixels as float32 in 0..1; uint8 is divided by 255, float is kept."""
     return images.float().div_(255) if images.dtype == torch.uint8 else images.float()

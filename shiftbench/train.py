@@ -17,7 +17,7 @@ from torch import Tensor
 from shiftbench import checkpoint
 from shiftbench.data.images import Dataset, Split
 from shiftbench.errors import ShiftbenchError
-from shiftbench.predict.direct import PixelModel
+from shiftbench.predict.network import PixelModel
 from shiftbench.seeds import derive_seed
 
 log = logging.getLogger(__name__)

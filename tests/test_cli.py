@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -235,10 +236,10 @@ def test_an_output_folder_that_is_a_file_is_named(tmp_path, shiftbench_command, 
     assert (tmp_path / "file").read_text() == "mine"
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_while_printing_is_no_traceback(tmp_path, finished, tiny):
     folder, _, _ = finished
-    with open("/dev/full", "w") as full:
+    with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "shiftbench", *tiny, "pool=blur", "out=here we are"],
             cwd=folder, stdout=full, stderr=subprocess.PIPE, text=True, timeout=100,

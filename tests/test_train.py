@@ -12,7 +12,7 @@ from shiftbench.augment.crop import CropAugment
 from shiftbench.config import Train
 from shiftbench.data.images import Dataset, TensorSplit
 from shiftbench.errors import ShiftbenchError
-from shiftbench.predict.direct import PixelModel
+from shiftbench.predict.network import PixelModel
 from shiftbench.train import Trainer, learning_rate, steps_per_epoch, top1_accuracy
 
 

@@ -24,6 +24,8 @@ class PyramidHead(nn.Module):
         levels: Cells per side of each grid, none larger than the map.
     """
 
+    is_global = False
+
     def __init__(
         self,
         in_chans: int,

@@ -1,15 +1,18 @@
 """Downsampling variants: how every step that makes the map smaller is done.
 
 A pool is an ``nn.Module`` made as ``Pool(channels, stride=2, padding="zeros", **own)`` with
-``forward(x)``, ``x: (N, C, H, W) -> (N, C, ceil(H/s), ceil(W/s))``. Class attributes say what else the
-network has to do at its place:
+``forward(x)``, ``x: (N, C, H, W) -> (N, C, ceil(H/s), ceil(W/s))``. Class attributes say what else
+the network has to do at its place:
 
 * ``conv_stride`` (1): the stride of the convolution before it; only ``stride`` has 2.
 * ``max_first`` (False): at a pooling site a 2×2 maximum of stride 1 comes first (max-blur).
 * ``stride``: how much smaller the map becomes at the site; ``global`` has 1.
 
 A pool that picks its sampling grid by content has ``phase(x)`` and ``forward(x, phase)``, so
-that two branches of a residual block can share one grid. Nothing has to be registered: a yaml in
+that two branches of a residual block can share one grid. One on a fixed grid takes part in the
+dense engine by a method ``all_phases(x) -> (N·s², C, H/s, W/s)`` that keeps every grid, those of
+one image side by side (:func:`shiftbench.geometry.space_to_batch`), and an attribute ``pad`` that
+says how it pads; without them it is measured directly. Nothing has to be registered: a yaml in
 ``configs/pool/`` (or in a user's own folder) names the class.
 """
 

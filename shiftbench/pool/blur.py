@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from shiftbench.errors import UsageError, require_one_of
+from shiftbench.geometry import space_to_batch
 from shiftbench.padding import MODES, pad2d
 
 
@@ -62,11 +63,18 @@ class BlurPool2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Blur and subsample ``x``."""
+        return self._blur(x, self.stride)
+
+    def all_phases(self, x: Tensor) -> Tensor:
+        """Blur ``x`` and keep every sampling grid, ``-> (N·s², C, H/s, W/s)``."""
+        return space_to_batch(self._blur(x, 1), (self.stride, self.stride))
+
+    def _blur(self, x: Tensor, stride: int) -> Tensor:
         before, after = (self.filter_size - 1) // 2, self.filter_size // 2
         padded = pad2d(x, (before, after, before, after), self.pad)
         channels = x.shape[1]
         weight = self.kernel.to(x.dtype).expand(channels, 1, -1, -1)
-        return F.conv2d(padded, weight, stride=self.stride, groups=channels)
+        return F.conv2d(padded, weight, stride=stride, groups=channels)
 
     def extra_repr(self) -> str:
         """Return the settings for ``print(model)``."""

@@ -71,6 +71,10 @@ class Bar:
         """Count items."""
         self.live.advance(self.task, items)
 
+    def reach(self, done: int, total: int) -> None:
+        """So many of ``total`` items are done."""
+        self.live.update(self.task, completed=done, total=total)
+
     def look(self, epoch: int, loss: float, accuracy: float) -> None:
         """Show where training stands."""
         text = f"{self.description} epoch {epoch} loss {loss:.3f} top1 {accuracy:.3f}"

@@ -97,7 +97,7 @@ def test_aps_takes_odd_sizes():
 
 
 def test_aps_refuses_a_norm_below_one():
-    with pytest.raises(UsageError, match="pool.norm=0"):
+    with pytest.raises(UsageError, match=r"pool\.norm=0"):
         AdaptivePolyphase2d(1, norm=0)
 
 

@@ -9,7 +9,8 @@ from shiftbench.api import measure
 from shiftbench.data.images import TensorSplit
 from shiftbench.errors import ShiftbenchError, UsageError
 from shiftbench.predict.answers import answers
-from shiftbench.predict.direct import predict
+from shiftbench.predict.engine import Options, predict
+from shiftbench.predict.network import PixelModel
 from shiftbench.shift.circular import Circular
 from shiftbench.shift.translate import Translate
 
@@ -42,7 +43,8 @@ LABELS = torch.tensor([0, 1, 2, 3, 0])
 def test_the_table_is_that_of_the_plain_loop(protocol, batch_size):
     net, images = Linear().eval(), pictures()
     split = TensorSplit(images, LABELS)
-    table = predict(net, split, (3, 6, 6), protocol, batch_size=batch_size)
+    network = PixelModel(net, [0.0] * 3, [1.0] * 3, torch.device("cpu"))
+    table = predict(network, split, (3, 6, 6), protocol, Options(batch_size=batch_size))
     shifts = torch.from_numpy(table.shifts).expand(5, -1, -1)
     for n in range(5):
         for k in range(shifts.shape[1]):
@@ -62,9 +64,7 @@ def test_the_table_is_that_of_the_plain_loop(protocol, batch_size):
 
 
 def test_the_table_says_what_was_measured():
-    table = predict(
-        Linear().eval(), TensorSplit(pictures(), LABELS), (3, 6, 6), Translate(1, "edge")
-    )
+    table = measure(Linear(), pictures(), LABELS, Translate(1, "edge")).predictions
     assert table.meta["engine"] == "direct"
     assert table.meta["exhaustive"] is True
     assert table.meta["num_classes"] == 4

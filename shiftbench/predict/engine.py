@@ -1,0 +1,167 @@
+"""Model × protocol → prediction table, by whichever engine holds."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from shiftbench.config import ENGINES
+from shiftbench.data.images import Split
+from shiftbench.errors import ShiftbenchError, require_one_of
+from shiftbench.predict.answers import check_labels
+from shiftbench.predict.dense import DenseEngine
+from shiftbench.predict.direct import DirectEngine
+from shiftbench.predict.network import PixelModel
+from shiftbench.predict.phases import NotDenseError
+from shiftbench.predict.protocol import ShiftProtocol, describe
+from shiftbench.shift.plan import Plan
+from shiftbench.table import PredictionTable
+
+log = logging.getLogger(__name__)
+
+LOGITS_AT_ONCE = 32_000_000  # 128 MB in float32
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to measure.
+
+    Attributes:
+        engine: ``direct``, ``dense`` (refused where it does not hold), or ``auto``.
+        batch_size: Views per forward pass of the direct engine.
+        memory_gb: What the dense engine's feature maps may take.
+    """
+
+    engine: str = "auto"
+    batch_size: int = 256
+    memory_gb: float = 1.0
+
+    def __post_init__(self) -> None:
+        require_one_of("engine", self.engine, ENGINES)
+
+
+class Engine(Protocol):
+    """Answers for the views of images."""
+
+    name: str
+    plan: Plan
+
+    def answer(self, images: Tensor, labels: Tensor, shifts: Tensor) -> dict[str, Tensor]:
+        """Return the table's columns for ``images``."""
+        ...
+
+
+def predict(
+    network: PixelModel,
+    split: Split,
+    image_shape: tuple[int, int, int],
+    protocol: ShiftProtocol,
+    options: Options = Options(),
+    *,
+    mean: Sequence[float] | None = None,
+    advance: Callable[[int, int], None] = lambda done, total: None,
+) -> PredictionTable:
+    """Show ``network`` every view of every image and keep what it answered.
+
+    Args:
+        network: In eval mode.
+        split: The test images.
+        image_shape: ``(C, H, W)`` of the images.
+        protocol: What moves.
+        options: Which engine, how much at once.
+        mean: Per-channel pixel mean, for protocols that fill with it.
+        advance: Called with images done and images in all, for a progress bar.
+
+    Raises:
+        ShiftbenchError: If labels or logits are not what they have to be.
+    """
+    num_classes = _num_classes(network, split)
+    check_labels(split.labels, num_classes)
+    engine, size = _engine(network, split, image_shape, protocol, options, mean, num_classes)
+    columns: dict[str, list[Tensor]] = {}
+    done = 0
+    for images, labels, shifts in _chunks(split, engine.plan, size):
+        for name, values in engine.answer(images, labels, shifts).items():
+            columns.setdefault(name, []).append(values.cpu())
+        done += len(labels)
+        advance(done, len(split))
+    meta = {"protocol": describe(protocol), "engine": engine.name, "num_classes": num_classes,
+            "exhaustive": engine.plan.exhaustive, **getattr(engine, "meta", {})}  # fmt: skip
+    merged = {name: torch.cat(parts) for name, parts in columns.items()}
+    return _table(merged, split, engine.plan, protocol.axes, meta)
+
+
+def _engine(
+    network: PixelModel,
+    split: Split,
+    image_shape: tuple[int, int, int],
+    protocol: ShiftProtocol,
+    options: Options,
+    mean: Sequence[float] | None,
+    num_classes: int,
+) -> tuple[Engine, int]:
+    """Return the engine and how many images it takes at once."""
+    if options.engine != "direct":
+        try:
+            dense = DenseEngine.of(network, split, image_shape, protocol, options.memory_gb)
+            return dense, dense.images_at_once
+        except NotDenseError as reason:
+            if options.engine == "dense":
+                raise ShiftbenchError(
+                    f"the dense engine does not hold: {reason}; use measure.engine=direct"
+                ) from reason
+            if getattr(protocol, "circular", False):
+                log.info("not every shift at once, since %s", reason)
+    plan = protocol.plan(len(split), image_shape[1:])
+    direct = DirectEngine(network, protocol, plan, options.batch_size, mean)
+    # A few batches at once: enough that the last, smaller one costs little, and the bar moves.
+    size = min(8 * options.batch_size // len(plan), LOGITS_AT_ONCE // (len(plan) * num_classes))
+    return direct, max(1, size)
+
+
+def _num_classes(network: Callable[[Tensor], Tensor], split: Split) -> int:
+    images, _ = next(iter(split.batches(1)))
+    with torch.inference_mode():
+        logits = network(images)
+    if logits.ndim != 2:
+        raise ShiftbenchError(
+            f"the network returned shape {tuple(logits.shape)} for one image; "
+            "it must map (N, C, H, W) to logits (N, classes)"
+        )
+    return int(logits.shape[1])
+
+
+def _chunks(split: Split, plan: Plan, size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    start = 0
+    for images, labels in split.batches(size):
+        stop = start + len(labels)
+        yield images, labels, plan.rows(start, stop)
+        start = stop
+
+
+def _table(
+    columns: dict[str, Tensor],
+    split: Split,
+    plan: Plan,
+    axes: tuple[str, ...],
+    meta: dict[str, Any],
+) -> PredictionTable:
+    arrays: dict[str, Any] = {
+        name: values.numpy().astype(np.int32 if name in ("top1", "rank_true") else np.float32)
+        for name, values in columns.items()
+    }
+    return PredictionTable(
+        **arrays,
+        labels=split.labels.cpu().numpy().astype(np.int32),
+        shifts=plan.shifts.numpy().astype(np.float32),
+        sampled=plan.sampled.numpy(),
+        previous=plan.previous.numpy().astype(np.int32),
+        axes=axes,
+        meta=meta,
+    )

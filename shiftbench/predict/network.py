@@ -1,0 +1,62 @@
+"""A network behind its normalisation: pixels in, logits out."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from shiftbench.predict.fold import folded
+
+
+class PixelModel:
+    """A network behind its normalisation: pixels in, logits out.
+
+    Args:
+        model: Maps normalised ``(N, C, H, W)`` to logits.
+        mean: Per-channel pixel mean in 0..1.
+        std: Per-channel standard deviation in 0..1.
+        device: Where ``model`` is.
+        precision: ``fp32`` or ``bf16`` (autocast).
+        dtype: Of the network's parameters.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        mean: Sequence[float],
+        std: Sequence[float],
+        device: torch.device,
+        precision: str = "fp32",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.model = model
+        self.device = device
+        self.dtype = dtype
+        self.scale = (1 / torch.tensor(std, device=device))[:, None, None]
+        self.offset = -torch.tensor(mean, device=device)[:, None, None] * self.scale
+        self.autocast = precision == "bf16"
+
+    def folded(self, images: Tensor) -> PixelModel:
+        """Return the same network with BatchNorm folded, for measuring; see ``predict.fold``."""
+        network = copy.copy(self)
+        network.model = folded(self.model, self.normalise(images))
+        return network
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Return ``(images − mean) / std`` in channels-last memory."""
+        unit = images.float().div(255) if images.dtype == torch.uint8 else images
+        scaled = unit * self.scale + self.offset
+        return scaled.to(self.dtype).contiguous(memory_format=torch.channels_last)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return the logits of pixels ``(N, C, H, W)``."""
+        with self.autocasting():
+            logits: Tensor = self.model(self.normalise(images))
+        return logits.float()
+
+    def autocasting(self) -> torch.autocast:
+        """Return the context in which the network runs at its precision."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast)
