@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from shiftbench.geometry import rolls_to_batch, space_to_batch
 from shiftbench.padding import pad2d
+from shiftbench.predict.spectral import SpectralConv, worth_it
 
 
 class NotDenseError(Exception):
@@ -64,20 +65,51 @@ class Windowed(nn.Module):
     """
 
     def __init__(
-        self, window: Callable[[Tensor], Tensor], before: tuple[int, int], after: tuple[int, int],
-        stride: tuple[int, int], trace: Trace,
-    ) -> None:  # fmt: skip
+        self,
+        window: Callable[[Tensor], Tensor],
+        before: tuple[int, int],
+        after: tuple[int, int],
+        stride: tuple[int, int],
+        trace: Trace,
+    ) -> None:
         super().__init__()
         self.window, self.trace, self.stride = window, trace, stride
+        self.before = before
         self.amounts = (before[1], after[1], before[0], after[0])
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the layer's output on every grid."""
-        y = self.window(pad2d(x, self.amounts, "circular"))
+        y = self.slide(x)
         if self.stride == (1, 1):
             return y
         self.trace.split(x, self.stride)
         return space_to_batch(y, self.stride)
+
+    def slide(self, x: Tensor) -> Tensor:
+        """Return the window's output at every position."""
+        return self.window(pad2d(x, self.amounts, "circular"))
+
+
+class WindowedConv(Windowed):
+    """The same for a convolution, which on small maps goes through the frequency domain."""
+
+    window: nn.Conv2d
+
+    def slide(self, x: Tensor) -> Tensor:
+        """Return the convolution at every position."""
+        conv = self.window
+        if conv.groups > 1 or not worth_it(x, conv.weight):
+            return super().slide(x)
+        return self._spectral((int(x.shape[2]), int(x.shape[3])))(x)
+
+    def _spectral(self, size: tuple[int, int]) -> SpectralConv:
+        prepared: dict[tuple[int, int], SpectralConv] = self.__dict__.setdefault("prepared", {})
+        if size not in prepared:
+            conv = self.window
+            prepared[size] = SpectralConv(
+                conv.weight, conv.bias, size, self.before, _pair(conv.dilation)
+            )
+        return prepared[size]
 
 
 class AllPhases(nn.Module):
@@ -176,7 +208,7 @@ def _dense_conv(conv: nn.Conv2d, trace: Trace) -> nn.Module | None:
     plain.stride, plain.padding, plain.padding_mode = (1, 1), (0, 0), "zeros"
     before = _pair(conv.padding)
     after = (reach[0] - before[0], reach[1] - before[1])
-    return Windowed(plain, before, after, _pair(conv.stride), trace)
+    return WindowedConv(plain, before, after, _pair(conv.stride), trace)
 
 
 def _dense_window_pool(pool: nn.MaxPool2d | nn.AvgPool2d, trace: Trace) -> nn.Module:

@@ -1,0 +1,142 @@
+"""Convolution on a small torus as a product in the frequency domain.
+
+The dense engine ends in very many very small maps: 64 of 4×4 for every image after three halvings.
+There a 3×3 convolution is cheaper as one matrix product per frequency. The discrete Fourier
+transform of an h×w map is a real orthogonal matrix of h·w rows (cosines and sines), exact on a
+torus, and as small as the map. The numbers are those of the direct convolution up to rounding.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+LARGEST_MAP = 64  # positions; on larger maps the transform costs more than it saves
+FEWEST_PRODUCTS = 2048  # in_chans · out_chans, for the same reason
+ITEMS_AT_ONCE = 512  # few enough that what lies between the transforms stays in the cache
+
+Frequency = tuple[int, int]
+
+
+def worth_it(x: Tensor, weight: Tensor) -> bool:
+    """Whether a dense convolution of ``x`` by ``weight`` is cheaper in the frequency domain."""
+    return (
+        x.device.type == "cpu"
+        and x.dtype == weight.dtype == torch.float32
+        and x.shape[2] * x.shape[3] <= LARGEST_MAP
+        and weight.shape[0] * weight.shape[1] >= FEWEST_PRODUCTS
+    )
+
+
+class SpectralConv:
+    """A convolution on a torus of one size, prepared.
+
+    Args:
+        weight: ``(out_chans, in_chans, kh, kw)``.
+        bias: ``(out_chans,)`` or None.
+        size: ``(h, w)`` of the maps.
+        before: Pixels (rows, columns) that the window reaches back.
+        dilation: Steps (rows, columns) between the window's samples.
+    """
+
+    def __init__(
+        self,
+        weight: Tensor,
+        bias: Tensor | None,
+        size: tuple[int, int],
+        before: tuple[int, int],
+        dilation: tuple[int, int],
+    ) -> None:
+        self.size, self.bias = size, bias
+        real, paired = frequencies(size)
+        self.basis = basis(size)
+        self.inverse = self.basis.T.contiguous()
+        reach = [
+            (torch.arange(taps).double() * step - back)
+            for taps, step, back in zip(weight.shape[2:], dilation, before, strict=True)
+        ]
+        self.own = [_response(weight, reach, size, f)[0].float() for f in real]
+        self.pairs = [_as_real(*_response(weight, reach, size, f)) for f in paired]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the convolution, ``(B, in_chans, h, w) -> (B, out_chans, h, w)``."""
+        height, width = self.size
+        chans = self.own[0].shape[1]
+        flat = x.permute(0, 2, 3, 1).reshape(len(x), height * width, -1)
+        out = flat.new_empty(len(x), height * width, chans)
+        for start in range(0, len(x), ITEMS_AT_ONCE):
+            part = slice(start, start + ITEMS_AT_ONCE)
+            torch.matmul(self.inverse, self._products(self.basis @ flat[part]), out=out[part])
+        if self.bias is not None:
+            out += self.bias
+        return out.view(len(x), height, width, chans).permute(0, 3, 1, 2)
+
+    def _products(self, spectrum: Tensor) -> Tensor:
+        """Mix the channels of every frequency, ``(B, h·w, in_chans) -> (B, h·w, out_chans)``."""
+        count, own = len(spectrum), len(self.own)
+        out = spectrum.new_empty(count, spectrum.shape[1], self.own[0].shape[1])
+        for index, weight in enumerate(self.own):
+            torch.mm(spectrum[:, index], weight, out=out[:, index])
+        if self.pairs:
+            # cosine and sine of one frequency lie side by side: one row of twice the channels
+            cos_sin = spectrum[:, own:].view(count, len(self.pairs), -1)
+            mixed = out[:, own:].view(count, len(self.pairs), -1)
+            for index, weight in enumerate(self.pairs):
+                torch.mm(cos_sin[:, index], weight, out=mixed[:, index])
+        return out
+
+
+def frequencies(size: tuple[int, int]) -> tuple[list[Frequency], list[Frequency]]:
+    """Return the frequencies that are their own conjugates, and one of each conjugate pair.
+
+    >>> frequencies((1, 4))
+    ([(0, 0), (0, 2)], [(0, 1)])
+    """
+    height, width = size
+    every = [(u, v) for u in range(height) for v in range(width)]
+    conjugate = {f: (-f[0] % height, -f[1] % width) for f in every}
+    own = [f for f in every if conjugate[f] == f]
+    return own, [f for f in every if f < conjugate[f]]
+
+
+def basis(size: tuple[int, int]) -> Tensor:
+    """Return the real Fourier basis ``(h·w, h·w)``, its rows orthonormal.
+
+    First the frequencies that are their own conjugates, then cosine and sine of each pair.
+    """
+    height, width = size
+    rows, columns = torch.meshgrid(
+        torch.arange(height).double(), torch.arange(width).double(), indexing="ij"
+    )
+    own, paired = frequencies(size)
+    positions = height * width
+    lines = [torch.cos(_angle(rows, columns, size, f)) / math.sqrt(positions) for f in own]
+    for frequency in paired:
+        angle = _angle(rows, columns, size, frequency)
+        lines += [torch.cos(angle), -torch.sin(angle)]
+        lines[-2:] = [line * math.sqrt(2 / positions) for line in lines[-2:]]
+    return torch.stack([line.flatten() for line in lines]).float()
+
+
+def _angle(rows: Tensor, columns: Tensor, size: tuple[int, int], frequency: Frequency) -> Tensor:
+    return 2 * math.pi * (frequency[0] * rows / size[0] + frequency[1] * columns / size[1])
+
+
+def _response(
+    weight: Tensor, reach: list[Tensor], size: tuple[int, int], frequency: Frequency
+) -> tuple[Tensor, Tensor]:
+    """Return real and imaginary part ``(in_chans, out_chans)`` of the filters at a frequency."""
+    rows, columns = torch.meshgrid(*reach, indexing="ij")
+    angle = _angle(rows, columns, size, frequency)
+    taps = weight.double()
+    real, imaginary = ((taps * wave).sum((2, 3)).T for wave in (angle.cos(), angle.sin()))
+    return real, imaginary
+
+
+def _as_real(real: Tensor, imaginary: Tensor) -> Tensor:
+    """Return complex channel mixing as a real matrix ``(2·in_chans, 2·out_chans)``."""
+    above = torch.cat([real, imaginary], dim=1)
+    below = torch.cat([-imaginary, real], dim=1)
+    return torch.cat([above, below]).float()
