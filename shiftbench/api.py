@@ -15,11 +15,12 @@ from torch import Tensor, nn
 from shiftbench import build
 from shiftbench.config import CONFIG_DIR, load_option
 from shiftbench.data.images import TensorSplit
-from shiftbench.errors import UsageError, did_you_mean
+from shiftbench.errors import UsageError, did_you_mean, require_one_of
 from shiftbench.metric import evaluate, per_shift
 from shiftbench.predict.engine import Options, predict
 from shiftbench.predict.network import PixelModel
 from shiftbench.predict.protocol import ShiftProtocol
+from shiftbench.surgery import circular
 from shiftbench.table import PredictionTable
 
 
@@ -46,6 +47,7 @@ def measure(
     *,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
+    padding: str | None = None,
     engine: str = "auto",
     batch_size: int = 256,
     resamples: int = 1000,
@@ -60,6 +62,8 @@ def measure(
         shift: A protocol, or the name of one (``shiftbench list shift``) with its defaults.
         mean: Per-channel mean that the network expects to be subtracted after the shift.
         std: Per-channel standard deviation to divide by.
+        padding: ``circular`` measures a copy of the network whose every border wraps around. That
+            is another network, and the table's meta says so.
         engine: ``direct`` runs every view; ``dense`` has all circular shifts at once, where it is
             exact; ``auto`` chooses.
         batch_size: Views per forward pass of the direct engine.
@@ -70,29 +74,35 @@ def measure(
             answers do not.
     """
     split = _split(images, labels)
-    parameter = next(model.parameters(), None)
-    device = parameter.device if parameter is not None else split.images.device
-    channels = split.images.shape[1]
-    network = PixelModel(
-        model, mean or [0.0] * channels, std or [1.0] * channels, device, dtype=_dtype(parameter)
-    )
+    changed: list[str] = []
+    if padding is not None:
+        require_one_of("padding", padding, ["circular"])
+        model, changed = circular(model)
     protocol = _protocol(shift) if isinstance(shift, str) else shift
     channels, height, width = split.images.shape[1:]
-    shape = (channels, height, width)
     training = model.training
     model.eval()
     try:
-        network = network.folded(split.images[:2].to(device))
-        options = Options(engine, batch_size)
-        table = predict(network, split.to(device), shape, protocol, options, mean=mean)
+        network = _network(model, split, mean or [0.0] * channels, std or [1.0] * channels)
+        table = predict(
+            network, split.to(network.device), (channels, height, width), protocol,
+            Options(engine, batch_size), mean=mean,
+        )  # fmt: skip
     finally:
         model.train(training)
+    if changed:
+        table.meta["made_circular"] = changed
     metrics = pd.DataFrame(evaluate(table, resamples=resamples))
     return Result(metrics.assign(engine=table.meta["engine"]), per_shift(table), table)
 
 
-def _dtype(parameter: Tensor | None) -> torch.dtype:
-    return parameter.dtype if parameter is not None else torch.float32
+def _network(
+    model: nn.Module, split: TensorSplit, mean: Sequence[float], std: Sequence[float]
+) -> PixelModel:
+    """Return ``model`` behind its normalisation, on its own device and in its own precision."""
+    parameter = next(model.parameters(), split.images.new_zeros((), dtype=torch.float32))
+    network = PixelModel(model, mean, std, parameter.device, dtype=parameter.dtype)
+    return network.folded(split.images[:2].to(parameter.device))
 
 
 def _split(images: Tensor | ArrayLike, labels: Tensor | ArrayLike) -> TensorSplit:

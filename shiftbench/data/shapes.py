@@ -125,7 +125,7 @@ def _part(split: ShapesSplit, index: Tensor) -> ShapesSplit:
 def load(
     size: int = 32,
     train_images: int = 10000,
-    test_images: int = 2000,
+    test_images: int = 1000,
     val_fraction: float = 0.1,
     split_seed: int = 0,
     data_seed: int = 0,

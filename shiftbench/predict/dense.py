@@ -91,7 +91,10 @@ def check(
     """
     sides = torch.tensor(images.shape[-2:])
     shifts = (torch.rand(SELF_CHECK_SHIFTS, 2, generator=generator) * sides).long()
-    logits = dense(images)
+    try:
+        logits = dense(images)
+    except RuntimeError as error:  # shapes that do not fit, since a step was not seen
+        raise NotDenseError(f"a dense pass fails ({str(error).splitlines()[0]})") from error
     views = dense.columns(shifts)
     if int(views.max()) >= logits.shape[1]:
         raise NotDenseError("it subsamples in a step that is not a layer")
@@ -99,10 +102,10 @@ def check(
     for shift, view in zip(shifts.tolist(), views.tolist(), strict=True):
         plain = model(images.roll(shift, (2, 3))).float()
         own = logits[:, view].float()
-        error = (own - plain).abs().max()
-        if not bool(error <= TOLERANCE * plain.abs().max()):
+        gap = (own - plain).abs().max()
+        if not bool(gap <= TOLERANCE * plain.abs().max()):
             raise NotDenseError(
-                f"its answers to a shift by ({shift[0]}, {shift[1]}) differ by {float(error):.2g}"
+                f"its answers to a shift by ({shift[0]}, {shift[1]}) differ by {float(gap):.2g}"
             )
         flips += int((own.argmax(1) != plain.argmax(1)).sum())
     return flips

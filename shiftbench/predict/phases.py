@@ -155,8 +155,9 @@ class AllShifts(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the head's output for every shift of every item, row-major."""
         size = (int(x.shape[2]), int(x.shape[3]))
-        if self.trace.shifts is not None:
-            raise NotDenseError("it has more than one position-aware head")
+        if self.trace.shifts is not None:  # every shift is in the batch already
+            plain: Tensor = self.head(x)
+            return plain
         self.trace.shifts = size
         all_shifts = getattr(self.head, "all_shifts", None)
         if all_shifts is not None:
@@ -215,13 +216,14 @@ def _dense_window_pool(pool: nn.MaxPool2d | nn.AvgPool2d, trace: Trace) -> nn.Mo
     kernel, stride, padding = (_pair(v) for v in (pool.kernel_size, pool.stride, pool.padding))
     if any(padding):
         raise NotDenseError(f"a {type(pool).__name__} pads with a border of its own")
-    if stride == (1, 1) and kernel != (1, 1):
+    before = _pair(getattr(pool, "torus_padding", 0))
+    if stride == (1, 1) and kernel != (2 * before[0] + 1, 2 * before[1] + 1):
         raise NotDenseError(f"a {type(pool).__name__} changes the size of its map by its border")
     if _pair(getattr(pool, "dilation", 1)) != (1, 1):
         raise NotDenseError(f"a {type(pool).__name__} is dilated")
     run = F.max_pool2d if isinstance(pool, nn.MaxPool2d) else F.avg_pool2d
-    after = (kernel[0] - 1, kernel[1] - 1)
-    return Windowed(lambda x: run(x, kernel, stride=1), (0, 0), after, stride, trace)
+    after = (kernel[0] - 1 - before[0], kernel[1] - 1 - before[1])
+    return Windowed(lambda x: run(x, kernel, stride=1), before, after, stride, trace)
 
 
 def _pair(value: object) -> tuple[int, int]:
