@@ -9,7 +9,11 @@ Importing the package imports no torch; attributes load when they are first used
 
 __version__ = "0.1.0"
 
-_LAZY = {"measure": ("shiftbench.api", "measure"), "Result": ("shiftbench.api", "Result")}
+_LAZY = {
+    "measure": ("shiftbench.api", "measure"),
+    "Result": ("shiftbench.api", "Result"),
+    "probe": ("shiftbench.layers", "probe"),
+}
 
 
 def __getattr__(name: str) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,8 @@ from shiftbench.predict.network import PixelModel
 from shiftbench.predict.protocol import ShiftProtocol
 from shiftbench.surgery import circular
 from shiftbench.table import PredictionTable
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,8 @@ def measure(
     protocol = _protocol(shift) if isinstance(shift, str) else shift
     channels, height, width = split.images.shape[1:]
     training = model.training
+    if training:
+        log.info("the network was in train mode; it is measured in eval mode, then put back")
     model.eval()
     try:
         network = _network(model, split, mean or [0.0] * channels, std or [1.0] * channels)

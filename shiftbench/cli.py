@@ -15,7 +15,7 @@ from shiftbench import __version__
 from shiftbench.config import CONFIG_DIR, register, sweep_id
 from shiftbench.errors import ShiftbenchError, UsageError
 
-VERBS = ("list",)
+VERBS = ("compare", "list")
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -45,10 +45,19 @@ def _dispatch(arguments: list[str]) -> int:
     if "--version" in arguments:
         print(f"shiftbench {__version__}")
         return OK
+    if arguments in (["--help"], ["-h"]):
+        from shiftbench.usage_text import help_text
+
+        print(help_text())
+        return OK
     if arguments and arguments[0] == "list":
         from shiftbench.listing import list_options
 
         return list_options(arguments[1:])
+    if arguments and arguments[0] == "compare":
+        from shiftbench.comparing import compare_runs
+
+        return compare_runs(arguments[1:])
     return _hydra(arguments)
 
 

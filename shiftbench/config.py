@@ -49,6 +49,7 @@ class Measure:
     batch_size: int = 256
     memory_gb: float = 1.0
     resamples: int = 1000
+    layers: bool = True
 
 
 @dataclass

@@ -17,17 +17,20 @@ from shiftbench import build, checkpoint, results
 from shiftbench.cost import Cost, cost
 from shiftbench.data.images import Dataset
 from shiftbench.devices import describe_device, pick_device
+from shiftbench.figures import draw_layers, draw_protocols
+from shiftbench.layers import probe
 from shiftbench.metric import evaluate, per_shift
 from shiftbench.predict.engine import Options, predict
 from shiftbench.predict.network import PixelModel
-from shiftbench.predict.protocol import ShiftProtocol
-from shiftbench.report.heatmap import heatmap
+from shiftbench.predict.protocol import ShiftProtocol, refuse
 from shiftbench.report.progress import bar
 from shiftbench.run import Run
 from shiftbench.table import PredictionTable
 from shiftbench.train import Augment, EpochRow, Trainer, steps_per_epoch
 
 log = logging.getLogger(__name__)
+
+PROBED_IMAGES = 8
 
 
 def run(config: DictConfig, this: Run) -> None:
@@ -42,7 +45,7 @@ def run(config: DictConfig, this: Run) -> None:
         data = build.dataset(config)
     model = build.model(config, this.names, data)
     for protocol in protocols.values():  # refuse what cannot apply before any work
-        protocol.plan(1, data.image_shape[1:])
+        refuse(protocol, data, model)
     price = cost(model, data.image_shape)
     _announce(config, this, device, data, price)
 
@@ -54,7 +57,11 @@ def run(config: DictConfig, this: Run) -> None:
         history = _train(config, this, network, data, augment)
     with _timed("measuring"):
         tables = _measure(config, this, network, data, protocols)
+    if config.measure.layers:
+        with _timed("probing the layers"):
+            _probe(config, this, network, data)
     with _timed("reporting"):
+        draw_protocols(this.folder / "figures", this.names.pool, data, protocols, tables)
         _write(config, this, price, history, tables)
 
 
@@ -134,16 +141,23 @@ def _write(
     )
     shifts, metrics = [], []
     for name, table in tables.items():
-        rows = per_shift(table)
-        heatmap(rows, f"{name}: share of images that keep their answer", "agreement",
-                this.folder / "figures" / f"{name}.png")  # fmt: skip
-        shifts.append(rows.assign(run_id=this.id, protocol=name))
+        shifts.append(per_shift(table).assign(run_id=this.id, protocol=name))
         values = evaluate(table, resamples=config.measure.resamples)
         metrics.append(
             pd.DataFrame(values).assign(**identity, protocol=name, engine=table.meta["engine"])
         )
     results.write_csv(pd.concat(shifts), this.folder / "shifts.csv", results.SHIFT_COLUMNS)
     results.write_csv(pd.concat(metrics), this.folder / "metrics.csv", results.METRIC_COLUMNS)
+
+
+def _probe(config: DictConfig, this: Run, network: PixelModel, data: Dataset) -> None:
+    """Write how far each layer is from commuting with shifts."""
+    images, _ = next(data.test.batches(PROBED_IMAGES))
+    with network.autocasting():
+        rows = probe(network.model, network.normalise(images), memory_gb=config.measure.memory_gb)
+    rows = rows.assign(run_id=this.id)
+    results.write_csv(rows, this.folder / "layers.csv", results.LAYER_COLUMNS)
+    draw_layers(this.folder / "figures", rows)
 
 
 def _identity(config: DictConfig, this: Run, price: Cost) -> dict[str, Any]:

@@ -1,10 +1,11 @@
-"""Moving images: one integer translation per image, with a named fill for what enters the frame."""
+"""Moving images: one offset per image, with a named fill for what enters the frame."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 FILLS = ("circular", "black", "mean", "reflect", "edge")
@@ -31,12 +32,76 @@ def translate(
     columns = torch.arange(width, device=images.device) - offsets[:, 1:]
     inside = _inside(rows, height)[:, :, None] & _inside(columns, width)[:, None, :]
     rows, columns = _source(rows, height, fill), _source(columns, width, fill)
-    image = torch.arange(len(images), device=images.device)[:, None, None]
-    moved = images.permute(0, 2, 3, 1)[image, rows[:, :, None], columns[:, None, :]]
+    moved = _gather(images, rows, columns)
     if fill in ("black", "mean"):
         value = fill_value(images, fill, mean)
         moved = torch.where(inside[..., None], moved, value)
     return moved.permute(0, 3, 1, 2)
+
+
+def windows(images: Tensor, corners: Tensor, size: tuple[int, int]) -> Tensor:
+    """Cut the window of ``size`` whose upper left pixel is ``corners[n]`` out of image n.
+
+    Args:
+        images: ``(N, C, H, W)``.
+        corners: ``(N, 2)`` whole numbers (y, x); the windows lie inside the images.
+        size: ``(h, w)`` of the windows.
+
+    Returns:
+        ``(N, C, h, w)`` in channels-last memory.
+    """
+    corners = corners.to(images.device).long()
+    rows = corners[:, :1] + torch.arange(size[0], device=images.device)
+    columns = corners[:, 1:] + torch.arange(size[1], device=images.device)
+    return _gather(images, rows, columns).permute(0, 3, 1, 2)
+
+
+def paste(objects: Tensor, corners: Tensor, canvas: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Put object n on a black canvas, its upper left pixel at ``corners[n]``.
+
+    Args:
+        objects: ``(N, C, h, w)``.
+        corners: ``(N, 2)`` whole numbers (y, x).
+        canvas: ``(H, W)``.
+
+    Returns:
+        The pictures ``(N, C, H, W)`` in channels-last memory, and where the object is,
+        ``(N, 1, H, W)`` bool.
+    """
+    corners = corners.to(objects.device).long()
+    rows = torch.arange(canvas[0], device=objects.device) - corners[:, :1]
+    columns = torch.arange(canvas[1], device=objects.device) - corners[:, 1:]
+    height, width = objects.shape[-2:]
+    inside = _inside(rows, height)[:, :, None] & _inside(columns, width)[:, None, :]
+    placed = _gather(objects, rows.clamp(0, height - 1), columns.clamp(0, width - 1))
+    placed = torch.where(inside[..., None], placed, placed.new_zeros(()))
+    return placed.permute(0, 3, 1, 2), inside[:, None]
+
+
+def resize(images: Tensor, size: tuple[int, int], mode: str = "bilinear") -> Tensor:
+    """Resize with a filter as wide as the reduction asks for (antialiased), sides kept apart.
+
+    Args:
+        images: ``(N, C, H, W)``, uint8 in 0..255 or float.
+        size: ``(h, w)``.
+        mode: ``bilinear`` or ``bicubic``.
+
+    Returns:
+        ``(N, C, h, w)`` in the type of ``images``: uint8 is rounded and clipped, as a picture on
+        disk would be; float is neither.
+    """
+    if tuple(images.shape[-2:]) == tuple(size):
+        return images
+    resized = F.interpolate(images.float(), size, mode=mode, align_corners=False, antialias=True)
+    if images.dtype == torch.uint8:
+        resized = resized.round_().clamp_(0, 255)
+    return resized.to(images.dtype)
+
+
+def _gather(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Return ``(N, h, w, C)``: of image n the pixels ``rows[n] (h,)`` × ``columns[n] (w,)``."""
+    image = torch.arange(len(images), device=images.device)[:, None, None]
+    return images.permute(0, 2, 3, 1)[image, rows[:, :, None], columns[:, None, :]]
 
 
 def fill_value(images: Tensor, fill: str, mean: Sequence[float] | None) -> Tensor:

@@ -37,6 +37,7 @@ TINY = (
     "shift.circular.steps=2",
     "shift.translate.max_shift=1",
     "measure.resamples=20",
+    "measure.layers=false",
 )
 
 

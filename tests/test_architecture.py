@@ -14,7 +14,8 @@ MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 LEAVES = ("data", "augment", "model", "pool", "head", "shift")
 TORCH_FREE = (
     "cli.py", "config.py", "errors.py", "files.py", "job.py", "listing.py", "results.py",
-    "run.py", "seeds.py", "table.py", "usage.py", "metric", "report",
+    "run.py", "seeds.py", "table.py", "usage.py", "usage_text.py", "comparing.py", "metric",
+    "report",
 )  # fmt: skip
 
 

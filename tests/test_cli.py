@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from shiftbench.results import METRIC_COLUMNS, SHIFT_COLUMNS, TRAIN_COLUMNS
+from shiftbench.results import LAYER_COLUMNS, METRIC_COLUMNS, SHIFT_COLUMNS, TRAIN_COLUMNS
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +30,23 @@ def test_a_run_leaves_every_file_of_the_design(finished):
     assert present == {
         "config.yaml", "overrides", "status.json", "provenance.json", "run.log", "train.csv",
         "predictions/circular.npz", "predictions/translate.npz", "shifts.csv", "metrics.csv",
-        "figures/circular.png", "figures/translate.png", "checkpoint.pt",
+        "figures/circular.png", "figures/translate.png", "figures/jagged_translate.png",
+        "figures/views_circular.png", "figures/views_translate.png",
+        "checkpoint.pt",
     }  # fmt: skip
     assert json.loads((run / "status.json").read_text())["state"] == "done"
+
+
+def test_the_layer_probe_is_part_of_a_run_unless_told(tmp_path, shiftbench_command, tiny):
+    rest = [item for item in tiny if item != "measure.layers=false"]
+    done = shiftbench_command(*rest, "padding=circular", "head=gap", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    [run] = tmp_path.glob("outputs/runs/*")
+    assert tuple(pd.read_csv(run / "layers.csv").columns) == LAYER_COLUMNS
+    for figure in ("layers", "layer_maps", "jagged_circular"):
+        assert (run / "figures" / f"{figure}.png").is_file()
+    metrics = pd.read_csv(run / "metrics.csv").query("protocol == 'circular'")
+    assert set(metrics["engine"]) == {"dense"}
 
 
 def test_the_files_have_the_columns_in_order(finished):
@@ -171,7 +185,7 @@ def test_a_usage_error_is_one_sentence_and_exit_2(
 
 def test_list_help_version_and_config_need_no_torch(tmp_path, shiftbench_command):
     for arguments, expected in [
-        (["list"], "circular, translate"),
+        (["list"], "aps, avg, blur, global, max, stride"),
         (["list", "pool"], "Low-pass before subsampling"),
         (["list", "data"], "shapes"),
         (["list", "experiment"], ""),
@@ -191,8 +205,8 @@ def test_help_is_short_and_names_the_groups(tmp_path, shiftbench_command):
     text = shiftbench_command("--help", cwd=tmp_path).stdout
     assert len(text.splitlines()) < 45
     assert max(map(len, text.splitlines())) <= 80
-    for group in ("data:", "model:", "pool:", "head:", "augment:", "shift:", "train:"):
-        assert group in text
+    for group in ("data ", "model ", "pool ", "head ", "augment ", "shift ", "train "):
+        assert f"\n  {group}" in text
     assert "_target_" not in text
 
 

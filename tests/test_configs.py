@@ -59,6 +59,8 @@ def test_every_yaml_holds_each_argument_with_its_default(path):
         if name not in GIVEN.get(path.parent.name, ())
     }
     assert own.keys() == expected.keys()
+    if path.parent.name == "shift" and module.rpartition(".")[2] != path.stem:
+        return  # a preset: the same arguments with a publication's values
     for key, value in own.items():
         if not isinstance(value, dict):
             assert value == expected[key], key

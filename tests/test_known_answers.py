@@ -99,3 +99,51 @@ def test_a_constant_network_is_consistent_and_that_says_nothing():
     assert values["consistency"] == values["chance_consistency"] == 1
     assert values["accuracy"] == pytest.approx(1 / 3)
     assert values["top1_change"] == values["mean_absolute_change"] == 0
+
+
+class LowPass(torch.nn.Module):
+    """Remove every frequency that every second sample cannot carry."""
+
+    def forward(self, x):
+        low = [torch.fft.fftfreq(side).abs() < 0.25 for side in x.shape[2:]]
+        return torch.fft.ifft2(torch.fft.fft2(x) * (low[0][:, None] & low[1])).real
+
+
+class EverySecond(torch.nn.Module):
+    def forward(self, x):
+        return x[:, :, ::2, ::2]
+
+
+def low_passed(head, between=torch.nn.Identity):
+    """Two stages of a circular convolution, ideal low-pass, subsampling; total stride 4."""
+    torch.manual_seed(3)
+    layers = []
+    for chans in (3, 8):
+        layers += [torch.nn.Conv2d(chans, 8, 3, padding=1, padding_mode="circular")]
+        layers += [between(), LowPass(), EverySecond()]
+    return torch.nn.Sequential(*layers, *head)
+
+
+def average_head():
+    return [torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(8, 5)]
+
+
+def test_a_shiftable_linear_network_is_invariant():
+    """Simoncelli et al. 1992; Azulay & Weiss, sec. 3: no aliasing, and the average is invariant."""
+    assert exact_fraction(low_passed(average_head())) == 1
+
+
+@pytest.mark.parametrize(
+    ("head", "between", "expected"),
+    [
+        # ReLU aliases; what it adds in the last stage, the low-pass after it takes away again.
+        (average_head, torch.nn.ReLU, 1 / 2**2),
+        (lambda: [torch.nn.AdaptiveMaxPool2d(1), torch.nn.Flatten(), torch.nn.Linear(8, 5)],
+         torch.nn.Identity, 1 / 4**2),
+        (lambda: [torch.nn.Flatten(), torch.nn.Linear(8 * 8 * 8, 5)], torch.nn.Identity,
+         1 / SIDE**2),
+    ],
+    ids=["relu", "max head", "flatten head"],
+)  # fmt: skip
+def test_relu_or_another_head_undoes_it(head, between, expected):
+    assert exact_fraction(low_passed(head(), between)) == pytest.approx(expected)

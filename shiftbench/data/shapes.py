@@ -105,7 +105,7 @@ def _check_counts(size: int, train_images: int, test_images: int, val_fraction: 
     for key, value, low, usual in (
         ("size", size, _SMALLEST_SIDE, 32),
         ("train_images", train_images, len(SHAPES), 10000),
-        ("test_images", test_images, len(SHAPES), 2000),
+        ("test_images", test_images, len(SHAPES), 1000),
     ):
         good = isinstance(value, int) and _is_number(value, low)
         _require(good, key, value, whole.format(low, usual))

@@ -6,12 +6,13 @@ Metrics of probabilities have nothing to compare there: they leave such views ou
 says how many images are left.
 """
 
-# The order of these four is the order of the rows in metrics.csv.
+# The order of these is the order of the rows in metrics.csv.
 # isort: off
 from shiftbench.metric import accuracy as _accuracy  # noqa: F401
 from shiftbench.metric import consistency as _consistency  # noqa: F401
 from shiftbench.metric import change as _change  # noqa: F401
 from shiftbench.metric import invariance as _invariance  # noqa: F401
+from shiftbench.metric import peer as _peer  # noqa: F401
 
 # isort: on
 from shiftbench.metric.base import METRICS, Metric, Need, Terms, metric

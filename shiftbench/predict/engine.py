@@ -19,7 +19,7 @@ from shiftbench.predict.dense import DenseEngine
 from shiftbench.predict.direct import DirectEngine
 from shiftbench.predict.network import PixelModel
 from shiftbench.predict.phases import NotDenseError
-from shiftbench.predict.protocol import ShiftProtocol, describe
+from shiftbench.predict.protocol import ShiftProtocol, describe, source
 from shiftbench.shift.plan import Plan
 from shiftbench.table import PredictionTable
 
@@ -83,17 +83,22 @@ def predict(
     """
     num_classes = _num_classes(network, split)
     check_labels(split.labels, num_classes)
-    engine, size = _engine(network, split, image_shape, protocol, options, mean, num_classes)
+    shown, views_from = source(protocol, split)
+    engine, size = _engine(network, split, image_shape, shown, options, mean, num_classes)
     columns: dict[str, list[Tensor]] = {}
     done = 0
-    for images, labels, shifts in _chunks(split, engine.plan, size):
+    for images, labels, shifts in _chunks(views_from, engine.plan, size):
         for name, values in engine.answer(images, labels, shifts).items():
             columns.setdefault(name, []).append(values.cpu())
         done += len(labels)
         advance(done, len(split))
     meta = {"protocol": describe(protocol), "engine": engine.name, "num_classes": num_classes,
-            "exhaustive": engine.plan.exhaustive, **getattr(engine, "meta", {})}  # fmt: skip
+            "exhaustive": engine.plan.exhaustive, **engine.plan.meta,
+            **getattr(engine, "meta", {})}  # fmt: skip
     merged = {name: torch.cat(parts) for name, parts in columns.items()}
+    if failed := int((merged["top1"] < 0).sum()):
+        meta["nan_views"] = failed
+        log.warning("the network answered NaN for %d views; they count as wrong", failed)
     return _table(merged, split, engine.plan, protocol.axes, meta)
 
 

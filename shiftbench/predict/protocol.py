@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
+from shiftbench.data.images import Dataset, Split
+from shiftbench.errors import UsageError
 from shiftbench.shift.plan import Plan
 
 
@@ -28,3 +32,100 @@ class ShiftProtocol(Protocol):
 def describe(protocol: Any) -> dict[str, Any]:
     """Return a protocol's name and every field, for the table's meta."""
     return {"name": type(protocol).__name__.lower(), **dataclasses.asdict(protocol)}
+
+
+@dataclass(frozen=True)
+class Positions:
+    """A split that hands out the positions of its images instead of their pixels.
+
+    Attributes:
+        labels: ``(N,)`` int64, of the images.
+    """
+
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batches(
+        self, batch_size: int, order: Tensor | None = None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield ``(positions (n,), labels)``."""
+        index = torch.arange(len(self)) if order is None else order
+        for part in torch.split(index.to(self.labels.device), batch_size):
+            yield part, self.labels[part]
+
+    def to(self, device: torch.device) -> Positions:
+        """Return the split on ``device``."""
+        return Positions(self.labels.to(device))
+
+
+@dataclass
+class FromSplit:
+    """A protocol that shows a split's images by their position, as ``camera`` does."""
+
+    protocol: Any
+    split: Split
+    axes: tuple[str, ...]
+
+    def plan(self, n_images: int, image_size: tuple[int, int]) -> Plan:
+        """Return which shifts every image is shown."""
+        plan: Plan = self.protocol.plan(n_images, image_size)
+        return plan
+
+    def views(self, images: Tensor, shifts: Tensor, mean: Sequence[float] | None) -> Tensor:
+        """Return the image at position ``images[n]`` moved by ``shifts[n]``."""
+        views: Tensor = self.protocol.views_of(self.split, images, shifts)
+        return views
+
+
+def source(protocol: ShiftProtocol, split: Split) -> tuple[ShiftProtocol, Split]:
+    """Return the protocol and the split whose batches it is shown: pixels, or positions.
+
+    Raises:
+        UsageError: If the protocol cannot show this split.
+    """
+    check = getattr(protocol, "check", None)
+    if check is not None:
+        check(split)
+    if hasattr(protocol, "views_of"):
+        return FromSplit(protocol, split, protocol.axes), Positions(split.labels)
+    return protocol, split
+
+
+def refuse(protocol: ShiftProtocol, data: Dataset, model: nn.Module | None = None) -> None:
+    """Refuse a protocol that cannot be measured on ``data``, before any work is done.
+
+    Args:
+        protocol: What moves.
+        data: Its test images are what moves.
+        model: On the CPU; it is tried, without a trace, where views have another size than images.
+
+    Raises:
+        UsageError: Saying why.
+    """
+    channels, height, width = data.image_shape
+    plan = protocol.plan(1, (height, width))
+    shown, _ = source(protocol, data.test)
+    if model is None or isinstance(shown, FromSplit):
+        return
+    blank = torch.zeros(1, channels, height, width)
+    size = tuple(protocol.views(blank, plan.rows(0, 1)[:, 0], data.mean).shape[2:])
+    if size != (height, width):
+        _try(model, torch.zeros(2, channels, *size))
+
+
+def _try(model: nn.Module, views: Tensor) -> None:
+    training = model.training
+    model.eval()  # in training mode a pass would move the statistics of BatchNorm
+    try:
+        with torch.inference_mode():
+            model(views)
+    except (RuntimeError, ValueError) as error:
+        height, width = views.shape[2:]
+        raise UsageError(
+            f"the network does not take views of {height}×{width} ({error}); "
+            "set canvas=null, or give it a global head as head=gap"
+        ) from error
+    finally:
+        model.train(training)

@@ -24,7 +24,8 @@ def heatmap(shifts: pd.DataFrame, title: str, column: str, path: Path) -> None:
     rows, columns, values = _plane(shifts, column)
     figure = Figure(figsize=(5.2, 4.2), layout="constrained")
     axes = figure.add_subplot()
-    edges = (columns[0] - 0.5, columns[-1] + 0.5, rows[-1] + 0.5, rows[0] - 0.5)
+    half_y, half_x = (0.5 * (axis[1] - axis[0] if len(axis) > 1 else 1) for axis in (rows, columns))
+    edges = (columns[0] - half_x, columns[-1] + half_x, rows[-1] + half_y, rows[0] - half_y)
     image = axes.imshow(values, extent=edges, cmap="viridis", vmin=_floor(values), vmax=1)
     axes.set(xlabel="dx (px to the right)", ylabel="dy (px down)")
     figure.suptitle(title, fontsize=11)
@@ -40,12 +41,16 @@ def _plane(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return the sorted dy, the sorted dx and the values over them, NaN where there is no row."""
     table = shifts.pivot_table(index="dy", columns="dx", values=column)
-    rows, columns = (
-        np.arange(axis.min(), axis.max() + 1)
-        for axis in (table.index.to_numpy(dtype=float), table.columns.to_numpy(dtype=float))
-    )
+    rows, columns = (_axis(axis.to_numpy(dtype=float)) for axis in (table.index, table.columns))
     values = table.reindex(index=rows, columns=columns).to_numpy(dtype=np.float64)
     return rows, columns, values
+
+
+def _axis(found: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return evenly spaced positions from the smallest to the largest one that was found."""
+    step = float(np.diff(found).min()) if len(found) > 1 else 1.0
+    count = round((found[-1] - found[0]) / step) + 1
+    return np.asarray(found[0] + step * np.arange(count), dtype=np.float64)
 
 
 def _floor(values: NDArray[np.float64]) -> float:

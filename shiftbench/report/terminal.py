@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -14,16 +15,24 @@ from shiftbench.metric import METRICS
 FIRST = ("accuracy", "consistency", "correct_consistency", "chance_consistency")
 
 
-def run_table(metrics: pd.DataFrame) -> Table:
-    """Return metrics × protocols as a table: value, and the interval over images."""
+def run_tables(metrics: pd.DataFrame, width: int) -> Iterator[Table]:
+    """Yield tables of metrics × protocols, as many protocols in each as fit ``width`` columns."""
     first = metrics.iloc[0]
-    table = Table(
-        title=f"{first['data']} · {first['model']} · pool={first['pool']} · head={first['head']} · "
-        f"padding={first['padding']} · augment={first['augment']} · seed={first['seed']}",
-        caption=_caption(metrics),
-        title_justify="left",
-        caption_justify="left",
+    title = (
+        f"{first['data']} · {first['model']} · pool={first['pool']} · head={first['head']} · "
+        f"padding={first['padding']} · augment={first['augment']} · seed={first['seed']}"
     )
+    protocols = list(dict.fromkeys(metrics["protocol"]))
+    beside = max(1, (width - 30) // 23)
+    for start in range(0, len(protocols), beside):
+        part = metrics[metrics["protocol"].isin(protocols[start : start + beside])]
+        yield _table(part, title if start == 0 else "")
+
+
+def _table(metrics: pd.DataFrame, title: str) -> Table:
+    """Return metrics × protocols: value, and the interval over images."""
+    table = Table(title=title, caption=_caption(metrics), title_justify="left",
+                  caption_justify="left")  # fmt: skip
     table.add_column("metric", no_wrap=True)
     table.add_column("", justify="center")
     protocols = list(dict.fromkeys(metrics["protocol"]))
@@ -61,7 +70,8 @@ def _cell(row: object) -> str:
 def print_run(metrics: pd.DataFrame, folder: Path) -> None:
     """Print a run's table and where its files are."""
     console = Console()
-    console.print(run_table(metrics))
+    for table in run_tables(metrics, console.width):
+        console.print(table)
     console.print(f"results  {folder}/metrics.csv, shifts.csv, train.csv", soft_wrap=True,
                   highlight=False)  # fmt: skip
     console.print(f"figures  {folder}/figures/", soft_wrap=True, highlight=False)

@@ -1,17 +1,19 @@
-"""Which shifts an image is shown: all of them, or draws per image from a named seed."""
+"""Which shifts an image is shown: all, a sequence, draws per image, or a publication's draws."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from shiftbench.errors import UsageError, require_one_of
 from shiftbench.seeds import derive_seed
+from shiftbench.shift.peer import PEERS
 
-SAMPLING = ("auto", "all", "draws")
+SAMPLING = ("auto", "all", "draws", "path", "peer")
 PATHS = {"diagonal": (1, 1), "horizontal": (0, 1), "vertical": (1, 0)}
 MOST_EXHAUSTIVE = 128
 
@@ -25,12 +27,14 @@ class Plan:
         sampled: ``(K,)`` bool, the columns that make up the set of shifts.
         previous: ``(K,)``, the column one step earlier on the path, −1 for none.
         exhaustive: Whether the set is every shift of the protocol.
+        meta: What else a metric has to know, plain values; it goes into the table's meta.
     """
 
     shifts: Tensor
     sampled: Tensor
     previous: Tensor
     exhaustive: bool
+    meta: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.sampled)
@@ -43,16 +47,67 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class Grid:
+    """Every offset of a protocol, in whole steps of 1/``per_pixel`` px; the first is no shift.
+
+    Attributes:
+        offsets: ``(K, 2)`` whole (dy, dx), ``offsets[0] == (0, 0)``.
+        period: ``(H, W)`` where the offsets wrap around, None where they end.
+        per_pixel: Steps of the grid per pixel.
+        has_base: Whether no shift is one of the set; if not, the first offset is only the base.
+    """
+
+    offsets: Tensor
+    period: tuple[int, int] | None = None
+    per_pixel: int = 1
+    has_base: bool = True
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    @property
+    def first(self) -> int:
+        """Where the set begins in ``offsets``."""
+        return 0 if self.has_base else 1
+
+    def pixels(self, index: Tensor) -> Tensor:
+        """Return the shifts ``(..., 2)`` in px of the offsets at ``index``."""
+        offsets = self.offsets[index]
+        return offsets if self.per_pixel == 1 else offsets / self.per_pixel
+
+    def find(self, offsets: Tensor) -> Tensor:
+        """Return ``(K,)``: where the ``offsets (K, 2)`` are in the set, −1 for outside."""
+        places = enumerate(self.offsets[self.first :].tolist(), self.first)
+        index = {self._key(dy, dx): i for i, (dy, dx) in places}
+        return torch.tensor([index.get(self._key(dy, dx), -1) for dy, dx in offsets.tolist()])
+
+    def successors(self, step: tuple[int, int]) -> Tensor:
+        """Return ``(K,)``: the index of the offset ``step`` px further, −1 for outside the set."""
+        found = self.find(self.offsets + torch.tensor(step) * self.per_pixel)
+        found[: self.first] = -1
+        return found
+
+    def _key(self, dy: int, dx: int) -> tuple[int, int]:
+        if self.period is None:
+            return dy, dx
+        return dy % self.period[0], dx % self.period[1]
+
+
+@dataclass(frozen=True)
 class Sampling:
     """How a protocol picks from its grid of offsets.
 
     Args:
         sampling: ``all`` shows every offset, ``draws`` shows ``draws`` of them per image, ``auto``
-            shows all up to 128.
+            shows all up to 128; ``path`` shows a sequence of ``steps`` one-pixel steps around the
+            base view, −⌊steps/2⌋ to +⌈steps/2⌉ px; ``peer`` replays the draws of a publication.
         draws: Offsets per image, drawn without replacement.
         steps: One-pixel steps per image for ``top1_change`` where offsets are drawn.
-        seed: Seed of the draws, by name apart from every other random stream.
+        seed: Seed of the draws, by name apart from every other random stream; with ``peer`` it
+            seeds the generator that the publication used.
         path: Direction of a one-pixel step: diagonal, horizontal, vertical.
+        peer: Whose draws ``peer`` replays, see :data:`~shiftbench.shift.peer.PEERS`.
+        batch: Images that share a draw there; None is the published number.
     """
 
     sampling: str
@@ -60,10 +115,16 @@ class Sampling:
     steps: int
     seed: int
     path: str
+    peer: str | None = None
+    batch: int | None = None
 
     def __post_init__(self) -> None:
         require_one_of("shift sampling", self.sampling, SAMPLING)
         require_one_of("shift path", self.path, PATHS)
+        if self.peer is not None or self.sampling == "peer":
+            require_one_of("shift peer", self.peer, PEERS)
+        if self.batch is not None and self.batch < 1:
+            raise UsageError(f"shift batch={self.batch} is too few; allowed: 1 or more, or null")
         if self.draws < 2:
             raise UsageError(f"shift draws={self.draws} is too few; a pair of views needs 2")
         if self.steps < 0:
@@ -71,20 +132,52 @@ class Sampling:
 
     def plan(self, n_images: int, grid: Grid, protocol: str) -> Plan:
         """Return the plan for ``n_images`` on ``grid``."""
-        exhaustive = self.sampling == "all" or self.draws >= len(grid)
-        if exhaustive or (self.sampling == "auto" and len(grid) <= MOST_EXHAUSTIVE):
+        size = len(grid) - grid.first
+        if size < 2:
+            raise UsageError(f"shift.{protocol} leaves a single offset; a pair of views needs 2")
+        if self.sampling == "peer":
+            return self._replayed(n_images, grid)
+        if self.sampling == "path":
+            return _exhaustive(self._sequence(grid, protocol), PATHS[self.path])
+        exhaustive = self.sampling == "all" or self.draws >= size
+        if exhaustive or (self.sampling == "auto" and size <= MOST_EXHAUSTIVE):
             return _exhaustive(grid, PATHS[self.path])
         return self._drawn(n_images, grid, protocol)
+
+    def _sequence(self, grid: Grid, protocol: str) -> Grid:
+        """Return the offsets on the path around the base view, the base first."""
+        ahead = sorted(range(-(self.steps // 2), self.steps - self.steps // 2 + 1), key=_nearest)
+        offsets = torch.tensor(ahead)[:, None] * torch.tensor(PATHS[self.path]) * grid.per_pixel
+        if self.steps < 1 or bool((grid.find(offsets) < 0).any()):
+            raise UsageError(
+                f"shift.{protocol}.sampling=path with steps={self.steps} does not fit its offsets; "
+                "allowed: 1 to as many pixels as the image can move along the path"
+            )
+        return Grid(offsets, None, grid.per_pixel)
+
+    def _replayed(self, n_images: int, grid: Grid) -> Plan:
+        """Columns: base, then the views in the order in which the publication drew them."""
+        peer = PEERS[str(self.peer)]
+        batch = self.batch or peer.batch
+        offsets = grid.offsets[grid.first :]
+        low, high = offsets.amin(0), offsets.amax(0)
+        raw = torch.from_numpy(peer.replay(n_images, batch, (high - low + 1).tolist(), self.seed))
+        moved = high - raw if peer.window else low + raw
+        shifts = torch.cat([torch.zeros(n_images, 1, 2, dtype=torch.long), moved], dim=1)
+        sampled = torch.ones(shifts.shape[1], dtype=torch.bool)
+        sampled[0] = False
+        meta = {"peer": {"name": self.peer, "batch": batch, **peer.meta}}
+        return Plan(shifts, sampled, torch.full(sampled.shape, -1), exhaustive=False, meta=meta)
 
     def _drawn(self, n_images: int, grid: Grid, protocol: str) -> Plan:
         """Columns: base, draws, starts of steps where the draws cannot serve, ends of steps."""
         generator = torch.Generator().manual_seed(derive_seed(self.seed, "shift", protocol))
-        successor = grid.successors(PATHS[self.path])
-        draws = _choose(n_images, len(grid), self.draws, generator)
+        successor, size = grid.successors(PATHS[self.path]), len(grid) - grid.first
+        draws = grid.first + _choose(n_images, size, self.draws, generator)
         eligible = (successor >= 0).nonzero().squeeze(1)
         steps = min(self.steps, self.draws, len(eligible))
         starts, extra, first_start = draws[:, :steps], draws[:, :0], 1
-        if len(eligible) < len(grid):  # some offsets have no neighbour: draw the starts apart
+        if len(eligible) < size:  # some offsets have no neighbour: draw the starts apart
             starts = extra = eligible[_choose(n_images, len(eligible), steps, generator)]
             first_start = 1 + self.draws
         base = torch.zeros(n_images, 1, dtype=torch.long)
@@ -93,40 +186,28 @@ class Sampling:
         previous[index.shape[1] - steps :] = torch.arange(first_start, first_start + steps)
         sampled = torch.zeros(index.shape[1], dtype=torch.bool)
         sampled[1 : 1 + self.draws] = True
-        return Plan(grid.offsets[index], sampled, previous, exhaustive=False)
+        return Plan(grid.pixels(index), sampled, previous, exhaustive=False)
 
 
-@dataclass(frozen=True)
-class Grid:
-    """Every offset of a protocol; the first one is no shift.
-
-    Attributes:
-        offsets: ``(K, 2)`` whole (dy, dx), ``offsets[0] == (0, 0)``.
-        period: ``(H, W)`` where the offsets wrap around, None where they end.
-    """
-
-    offsets: Tensor
-    period: tuple[int, int] | None = None
-
-    def __len__(self) -> int:
-        return len(self.offsets)
-
-    def successors(self, step: tuple[int, int]) -> Tensor:
-        """Return ``(K,)``: the index of ``offset + step``, −1 where it is outside the grid."""
-        index = {self._key(dy, dx): i for i, (dy, dx) in enumerate(self.offsets.tolist())}
-        moved = (self.offsets + torch.tensor(step)).tolist()
-        return torch.tensor([index.get(self._key(dy, dx), -1) for dy, dx in moved])
-
-    def _key(self, dy: int, dx: int) -> tuple[int, int]:
-        if self.period is None:
-            return dy, dx
-        return dy % self.period[0], dx % self.period[1]
+def box(rows: Sequence[int], columns: Sequence[int], per_pixel: int = 1) -> Grid:
+    """Return every offset of ``rows`` × ``columns``, in steps of 1/``per_pixel`` px, base first."""
+    has_base = 0 in rows and 0 in columns
+    axes = [torch.tensor(sorted(axis, key=_nearest)) for axis in (rows, columns)]
+    offsets = torch.cartesian_prod(*axes)
+    if not has_base:
+        offsets = torch.cat([torch.zeros(1, 2, dtype=torch.long), offsets])
+    return Grid(offsets, None, per_pixel, has_base)
 
 
 def square(max_shift: int) -> Grid:
     """Return the offsets −max_shift..+max_shift on both axes, ends included."""
-    axis = sorted(range(-max_shift, max_shift + 1), key=lambda offset: (abs(offset), offset))
-    return Grid(torch.cartesian_prod(torch.tensor(axis), torch.tensor(axis)))
+    return span((-max_shift, max_shift))
+
+
+def span(ends: Sequence[int], per_pixel: int = 1) -> Grid:
+    """Return the offsets ``ends[0]``..``ends[1]`` on both axes, ends included."""
+    axis = range(ends[0], ends[1] + 1)
+    return box(axis, axis, per_pixel)
 
 
 def torus(image_size: tuple[int, int]) -> Grid:
@@ -144,7 +225,12 @@ def _exhaustive(grid: Grid, step: tuple[int, int]) -> Plan:
     has_next = successor >= 0
     previous[successor[has_next]] = torch.arange(len(grid))[has_next]
     sampled = torch.ones(len(grid), dtype=torch.bool)
-    return Plan(grid.offsets, sampled, previous, exhaustive=True)
+    sampled[: grid.first] = False
+    return Plan(grid.pixels(torch.arange(len(grid))), sampled, previous, exhaustive=True)
+
+
+def _nearest(offset: int) -> tuple[int, int]:
+    return abs(offset), offset
 
 
 def _choose(rows: int, among: int, count: int, generator: torch.Generator) -> Tensor:

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from shiftbench.errors import UsageError, require_one_of
 from shiftbench.geometry import translate
-from shiftbench.shift.plan import Plan, Sampling, square
+from shiftbench.shift.plan import Grid, Plan, Sampling, span, square
+from shiftbench.shift.values import ends
 
 FILLS = ("black", "mean", "reflect", "edge")
 
@@ -23,6 +24,10 @@ class Translate:
         fill: What enters: ``black`` (0 before normalisation), ``mean`` (of the training pixels),
             ``reflect`` or ``edge``.
         sampling: See :class:`~shiftbench.shift.plan.Sampling`, as the fields below.
+        offsets: First and last offset per axis in pixels, ends included, instead of
+            ±``max_shift``; where 0 is not between them, the base view is not one of the set.
+        peer: Whose draws ``sampling=peer`` replays.
+        batch: Images that share such a draw; None is the published number.
     """
 
     max_shift: int = 4
@@ -32,21 +37,38 @@ class Translate:
     steps: int = 8
     seed: int = 0
     path: str = "diagonal"
+    offsets: Sequence[int] | None = None
+    peer: str | None = None
+    batch: int | None = None
     axes = ("dy", "dx")
 
     def __post_init__(self) -> None:
         require_one_of("shift.translate.fill", self.fill, FILLS)
+        object.__setattr__(self, "offsets", ends("shift.translate.offsets", self.offsets))
 
     def plan(self, n_images: int, image_size: tuple[int, int]) -> Plan:
         """Return which shifts every image is shown."""
+        picker = Sampling(
+            self.sampling, self.draws, self.steps, self.seed, self.path, self.peer, self.batch
+        )
+        return picker.plan(n_images, self._grid(image_size), "translate")
+
+    def _grid(self, image_size: tuple[int, int]) -> Grid:
+        height, width = image_size
+        if self.offsets is not None:
+            first, last = self.offsets
+            if max(-first, last) >= min(image_size):
+                raise UsageError(
+                    f"shift.translate.offsets=[{first},{last}] does not fit images of "
+                    f"{height}×{width}; allowed: −{min(image_size) - 1} to {min(image_size) - 1}"
+                )
+            return span((first, last))
         if not 0 < self.max_shift < min(image_size):
-            height, width = image_size
             raise UsageError(
                 f"shift.translate.max_shift={self.max_shift} does not fit images of "
                 f"{height}×{width}; allowed: 1 to {min(image_size) - 1}"
             )
-        picker = Sampling(self.sampling, self.draws, self.steps, self.seed, self.path)
-        return picker.plan(n_images, square(self.max_shift), "translate")
+        return square(self.max_shift)
 
     def views(self, images: Tensor, shifts: Tensor, mean: Sequence[float] | None = None) -> Tensor:
         """Return image n moved by ``shifts[n]``; ``(N, C, H, W) -> (N, C, H, W)``."""

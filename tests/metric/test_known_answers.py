@@ -41,6 +41,7 @@ def test_every_metric_is_tested_above_or_needs_more_than_the_example_has():
     assert skipped == {
         "jaggedness": "more than five classes",
         "flip_probability": "a horizontal path",
+        "peer_consistency": "the draws of a publication (sampling=peer)",
     }
 
 
@@ -50,7 +51,7 @@ def test_metrics_come_in_the_order_of_the_specification():
         "consistency", "pair_consistency", "kway_consistency", "base_consistency",
         "correct_consistency", "stable_accuracy", "chance_consistency",
         "top1_change", "mean_absolute_change", "jaggedness", "flip_probability",
-        "wobble", "exact_fraction",
+        "wobble", "exact_fraction", "peer_consistency",
     ]  # fmt: skip
 
 

@@ -1,0 +1,40 @@
+"""An object on a canvas, and what surrounds it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from shiftbench.geometry import fill_value, paste
+from shiftbench.shift.inpaint import inpaint
+
+FILLS = ("black", "mean", "inpaint")
+
+
+def on_canvas(
+    objects: Tensor,
+    corners: Tensor,
+    canvas: tuple[int, int],
+    fill: str,
+    mean: Sequence[float] | None,
+) -> Tensor:
+    """Put object n on a canvas, its upper left pixel at ``corners[n]``.
+
+    Args:
+        objects: ``(N, C, h, w)`` pixels before normalisation.
+        corners: ``(N, 2)`` whole numbers (y, x).
+        canvas: ``(H, W)``.
+        fill: ``black``, ``mean`` (of the training pixels) or ``inpaint``.
+        mean: Per-channel pixel mean in 0..1, needed for ``mean``.
+
+    Returns:
+        ``(N, C, H, W)`` in the type of ``objects``.
+    """
+    placed, known = paste(objects, corners, canvas)
+    if fill == "inpaint":
+        return inpaint(placed, known)
+    if fill == "mean":
+        value = fill_value(objects, fill, mean)[:, None, None]
+        return placed.where(known, value)
+    return placed

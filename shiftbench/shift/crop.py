@@ -1,0 +1,72 @@
+"""Windows of a larger image: real pixels enter, none is made up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from shiftbench.errors import UsageError
+from shiftbench.geometry import resize, windows
+from shiftbench.shift.plan import Plan, Sampling, box
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A window of the network's input size inside an image that is larger by ``margin``.
+
+    The images of a data set have the network's input size H×W, so each is first enlarged (bicubic)
+    to (H + margin)×(W + margin). The base view is the central window, its corner at ⌊margin/2⌋.
+    (dy, dx) is how far the content moves: the window itself moves by (−dy, −dx). Source: Zhang 2019
+    (arXiv 1904.11486), 224 px windows of 256 px images; Azulay & Weiss 2019 (arXiv 1805.12177).
+
+    Args:
+        margin: Pixels by which the image is larger, both sides together; None is a seventh of the
+            shorter side, as from 224 to 256.
+        end: Whether the last position, window corner at ``margin``, is one of the set; published
+            loops leave it out.
+        sampling: See :class:`~shiftbench.shift.plan.Sampling`, as the fields below.
+        peer: Whose draws ``sampling=peer`` replays.
+        batch: Images that share such a draw; None is the published number.
+    """
+
+    margin: int | None = None
+    end: bool = True
+    sampling: str = "auto"
+    draws: int = 32
+    steps: int = 8
+    seed: int = 0
+    path: str = "diagonal"
+    peer: str | None = None
+    batch: int | None = None
+    axes = ("dy", "dx")
+
+    def plan(self, n_images: int, image_size: tuple[int, int]) -> Plan:
+        """Return which shifts every image is shown."""
+        margin = self._margin(image_size)
+        base = margin // 2
+        content = range(base - margin + (not self.end), base + 1)
+        picker = Sampling(
+            self.sampling, self.draws, self.steps, self.seed, self.path, self.peer, self.batch
+        )
+        return picker.plan(n_images, box(content, content), "crop")
+
+    def views(self, images: Tensor, shifts: Tensor, mean: Sequence[float] | None = None) -> Tensor:
+        """Return the window of image n moved by −``shifts[n]``; ``(N, C, H, W)`` in and out."""
+        height, width = images.shape[-2:]
+        margin = self._margin((height, width))
+        enlarged = resize(images, (height + margin, width + margin), "bicubic")
+        corners = margin // 2 - shifts.to(torch.long)
+        return windows(enlarged, corners, (height, width))
+
+    def _margin(self, image_size: tuple[int, int]) -> int:
+        shorter = min(image_size)
+        margin = max(1, round(shorter / 7)) if self.margin is None else self.margin
+        if margin != int(margin) or not 1 <= margin <= shorter:
+            raise UsageError(
+                f"shift.crop.margin={self.margin} does not fit images of "
+                f"{image_size[0]}×{image_size[1]}; allowed: 1 to {shorter}, or null for a seventh"
+            )
+        return int(margin)

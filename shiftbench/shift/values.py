@@ -1,0 +1,65 @@
+"""Values that several protocols take: two ends of a range, sides in pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shiftbench.errors import UsageError
+
+
+def ends(
+    key: str, value: Sequence[float] | None, whole: bool = True
+) -> tuple[int | float, int | float] | None:
+    """Return ``value`` as (first, last), plain numbers; None stays None.
+
+    Raises:
+        UsageError: If it is not two (whole) numbers, the smaller one first.
+    """
+    if value is None:
+        return None
+    numbers = [] if isinstance(value, str | int | float) else list(value)
+    kinds = int if whole else int | float
+    good = len(numbers) == 2 and all(isinstance(v, kinds) for v in numbers)
+    if not good or numbers[0] >= numbers[1]:
+        kind = "whole numbers" if whole else "numbers"
+        raise UsageError(f"{key}={value} is not allowed; give two {kind}, smaller first, or null")
+    return numbers[0], numbers[1]
+
+
+def side(key: str, value: float, canvas: tuple[int, int]) -> int:
+    """Return a side in pixels; a ``value`` below 1 is a fraction of the canvas' shorter side.
+
+    Raises:
+        UsageError: If it is not between one pixel and the shorter side of ``canvas``.
+    """
+    shorter = min(canvas)
+    pixels = round(value * shorter) if 0 < value < 1 else value
+    if pixels != int(pixels) or not 1 <= pixels <= shorter:
+        raise UsageError(
+            f"{key}={value} does not fit a canvas of {canvas[0]}×{canvas[1]}; "
+            f"allowed: 1 to {shorter} px, or a fraction between 0 and 1"
+        )
+    return int(pixels)
+
+
+def canvas_size(key: str, value: int | None, image_size: tuple[int, int]) -> tuple[int, int]:
+    """Return the canvas ``(H, W)``: square of side ``value``, or for None the image's own size.
+
+    Raises:
+        UsageError: If ``value`` is not a whole number of pixels.
+    """
+    if value is None:
+        return image_size
+    if not isinstance(value, int) or value < 1:
+        raise UsageError(f"{key}={value} is not allowed; give a whole number of px, or null")
+    return value, value
+
+
+def object_size(shorter: int, image_size: tuple[int, int]) -> tuple[int, int]:
+    """Return ``(H, W)`` of an image reduced, shape kept, so that its shorter side is ``shorter``.
+
+    >>> object_size(100, (256, 512))
+    (100, 200)
+    """
+    scale = shorter / min(image_size)
+    return max(1, round(image_size[0] * scale)), max(1, round(image_size[1] * scale))

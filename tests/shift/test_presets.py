@@ -1,0 +1,305 @@
+"""The yaml files of the published evaluations: their sets of offsets, their draws, end to end."""
+
+import importlib
+import inspect
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+from torch import nn
+
+from shiftbench.api import measure
+from shiftbench.build import instantiate
+from shiftbench.config import CONFIG_DIR
+from shiftbench.data.images import TensorSplit
+from shiftbench.data.shapes import load
+from shiftbench.errors import UsageError
+from shiftbench.metric import METRICS
+from shiftbench.predict.engine import Options, predict
+from shiftbench.predict.network import PixelModel
+from shiftbench.predict.pictures import example_views
+from shiftbench.predict.protocol import refuse
+from shiftbench.report.views import caption, protocol_pictures
+from shiftbench.shift.circular import Circular
+from shiftbench.shift.embed import Embed
+from shiftbench.shift.peer import PEERS
+from shiftbench.table import PredictionTable
+
+FILES = sorted((CONFIG_DIR / "shift").glob("*.yaml"))
+
+
+def preset(name, **changes):
+    return replace(instantiate(OmegaConf.load(CONFIG_DIR / "shift" / f"{name}.yaml")), **changes)
+
+
+def square(axis):
+    return {(float(y), float(x)) for y in axis for x in axis}
+
+
+PUBLISHED = {
+    # name: image side, the set of offsets, whether the base view is one of them
+    "zhang2019": (224, square(16 - np.arange(32)), True),
+    "zou2020": (224, square(16 - np.arange(32)), True),
+    "chaman2021": (32, square(range(-3, 3)), True),
+    "rojas2022": (32, square(range(-2, 4)), True),
+    "michaeli2023": (32, square(range(1, 32)), False),
+    "michaeli2023_half": (32, square(np.arange(1, 32) / 2), False),
+    "saha2024": (32, square(range(-4, 5)), True),
+    "hendrycks2019": (32, {(0.0, float(t)) for t in range(-7, 9)}, True),
+    "azulay2019_crop": (224, {(float(t), float(t)) for t in range(-4, 5)}, True),
+    "azulay2019_black": (224, {(float(t), float(t)) for t in range(-4, 5)}, True),
+    "azulay2019_inpaint": (224, {(float(t), float(t)) for t in range(-4, 5)}, True),
+    "azulay2019_scale": (224, {(float(s),) for s in range(100, 109)}, True),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_preset_shows_exactly_the_published_offsets(name):
+    side, expected, base = PUBLISHED[name]
+    plan = preset(name).plan(7, (side, side))
+    assert plan.exhaustive
+    shown = [tuple(map(float, row)) for row in plan.shifts[plan.sampled].tolist()]
+    assert len(shown) == len(set(shown))
+    assert set(shown) == expected
+    assert bool(plan.sampled[0]) is base
+    if plan.shifts.shape[1] == 2:
+        assert plan.shifts[0].tolist() == [0, 0]
+
+
+def test_every_preset_is_one_of_the_published_and_every_file_is_known():
+    own = {path.stem for path in FILES if OmegaConf.load(path)._target_.split(".")[2] == path.stem}
+    assert own == {"circular", "translate", "crop", "embed", "rescale", "subpixel", "camera"}
+    assert {path.stem for path in FILES} - own == set(PUBLISHED)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_preset_holds_every_argument(path):
+    node = OmegaConf.load(path)
+    module, _, name = node._target_.rpartition(".")
+    arguments = inspect.signature(getattr(importlib.import_module(module), name)).parameters
+    assert [key for key in node if key != "_target_"] == list(arguments)
+
+
+def test_a_sequence_steps_along_its_path():
+    plan = preset("hendrycks2019").plan(1, (32, 32))
+    ends = (plan.previous >= 0).nonzero().squeeze(1)
+    assert len(ends) == 15
+    assert (plan.shifts[ends] - plan.shifts[plan.previous[ends]]).tolist() == [[0, 1]] * 15
+    assert len(preset("azulay2019_black").plan(1, (32, 32)).previous.unique()) == 9
+
+
+def zhang_loop(n_images, batch, seed):
+    """The published loop, written out: window corners of every image, pass by pass."""
+    stream = np.random.RandomState(seed)  # what np.random.seed seeds
+    rows = [[] for _ in range(n_images)]
+    for _ in range(5):
+        for start in range(0, n_images, batch):
+            pair = [stream.randint(32, size=2), stream.randint(32, size=2)]
+            for n in range(start, min(start + batch, n_images)):
+                rows[n] += [tuple(16 - offset) for offset in pair]
+    return rows
+
+
+def chaman_loop(n_images, batch, seed):
+    stream = np.random.RandomState(seed)  # what np.random.seed seeds
+    rows = [[] for _ in range(n_images)]
+    for start in range(0, n_images, batch):
+        pair = [stream.randint(-3, 3, 2), stream.randint(-3, 3, 2)]
+        for n in range(start, min(start + batch, n_images)):
+            rows[n] += [tuple(shift) for shift in pair]
+    return rows
+
+
+def rojas_loop(n_images, batch, seed):
+    torch.manual_seed(seed)
+    rows = [[] for _ in range(n_images)]
+    for start in range(0, n_images, batch):
+        pair = [torch.randint(-3, 3, (2,)) for _ in range(2)]
+        for _ in range(2):
+            torch.randint(-3, 3, (2,))  # of the circular measure
+        for n in range(start, min(start + batch, n_images)):
+            rows[n] += [tuple((-shift).tolist()) for shift in pair]
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("name", "loop", "side", "batch", "seed"),
+    [
+        ("zhang2019", zhang_loop, 224, 8, 3),
+        ("zou2020", zhang_loop, 224, 256, 7),
+        ("chaman2021", chaman_loop, 32, 256, 0),
+        ("rojas2022", rojas_loop, 32, 256, 5),
+    ],
+)
+@pytest.mark.parametrize("n_images", [1, 300])
+def test_peer_draws_are_those_of_the_published_loop(name, loop, side, batch, seed, n_images):
+    plan = preset(name, sampling="peer", seed=seed).plan(n_images, (side, side))
+    expected = loop(n_images, batch, seed)
+    assert plan.shifts[:, 1:].tolist() == [[list(map(int, s)) for s in row] for row in expected]
+    assert not plan.shifts[:, 0].any()
+    assert plan.sampled.tolist() == [False] + [True] * (len(plan) - 1)
+    assert (plan.previous == -1).all()
+    peer = plan.meta["peer"]
+    assert peer["batch"] == batch
+    assert [k for group in peer["groups"] for k in group] == list(range(1, len(plan)))
+
+
+class Tiny(nn.Module):
+    """Position-aware where it can be, of any input size."""
+
+    def __init__(self, channels=3):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = nn.Conv2d(channels, 6, 3, stride=2)
+        self.fc = nn.Linear(6, 7)
+
+    def forward(self, x):
+        return self.fc(self.conv(x).relu().amax((2, 3)))
+
+
+@pytest.mark.parametrize("name", ["chaman2021", "rojas2022"])
+def test_the_peer_metric_is_the_plain_loop(name, tmp_path):
+    images, labels = torch.rand(11, 3, 16, 16), torch.arange(11) % 7
+    protocol = preset(name, sampling="peer", batch=4, seed=1)
+    model = Tiny().eval()
+    table = measure(model, images, labels, protocol, mean=[0.5] * 3).predictions
+    table.save(tmp_path / "table.npz")
+    table = PredictionTable.load(tmp_path / "table.npz")
+    shifts = protocol.plan(11, (16, 16)).shifts
+    means, sizes = [], []
+    for start in range(0, 11, 4):
+        part = images[start : start + 4]
+        views = [protocol.views(part, shifts[start : start + 4, k], [0.5] * 3) for k in (1, 2)]
+        first, second = (model(view - 0.5).argmax(1) for view in views)
+        means.append(float((first == second).float().mean()))
+        sizes.append(len(part))
+    weights = sizes if name == "rojas2022" else None
+    value = METRICS["peer_consistency"](table).value
+    assert value == pytest.approx(np.average(means, weights=weights))
+    assert table.meta["peer"]["name"] == name
+
+
+def test_the_peer_metric_is_skipped_without_replayed_draws():
+    rows = measure(Tiny(), torch.rand(3, 3, 8, 8), [0, 1, 2], Circular()).metrics
+    assert "peer_consistency" not in set(rows["metric"])
+
+
+def test_peer_draws_estimate_the_exact_expectation():
+    images, labels = torch.rand(200, 3, 8, 8), torch.zeros(200, dtype=torch.long)
+    exact = measure(Tiny(), images, labels, preset("chaman2021"), resamples=2).metrics
+    peer = measure(
+        Tiny(), images, labels, preset("chaman2021", sampling="peer", batch=1), resamples=2
+    ).metrics
+    expected = float(exact.loc[exact["metric"] == "pair_consistency", "value"].iloc[0])
+    found = float(peer.loc[peer["metric"] == "peer_consistency", "value"].iloc[0])
+    assert abs(found - expected) < 4 * (expected * (1 - expected) / 200) ** 0.5
+
+
+@pytest.fixture(scope="module")
+def shapes():
+    return load(size=36, train_images=40, test_images=10)
+
+
+@pytest.mark.parametrize("name", [path.stem for path in FILES])
+@pytest.mark.parametrize("engine", ["direct", "auto"])
+def test_every_protocol_runs_end_to_end(shapes, name, engine, tmp_path):
+    split = TensorSplit(shapes.test.images[:2], shapes.test.labels[:2])
+    split = shapes.test if name == "camera" else split
+    net = nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.Linear(3 * 81, 10)).eval()
+    network = PixelModel(net, shapes.mean, shapes.std, torch.device("cpu"))
+    protocol = preset(name)
+    refuse(protocol, shapes, net)
+    table = predict(network, split, shapes.image_shape, protocol, Options(engine), mean=shapes.mean)
+    assert np.isfinite(table.p_top1).all()
+    assert table.n_shifts >= 2
+    table.save(tmp_path / "t.npz")
+    assert PredictionTable.load(tmp_path / "t.npz").meta["protocol"]["name"]
+
+
+@pytest.mark.parametrize("name", [path.stem for path in FILES if path.stem != "camera"])
+def test_every_protocol_takes_one_grey_image(name):
+    images = torch.randint(0, 256, (1, 1, 35, 33), dtype=torch.uint8)
+    protocol = preset(name)
+    if name in ("zhang2019", "zou2020", "michaeli2023", "michaeli2023_half"):
+        protocol = replace(protocol, sampling="draws")
+    table = measure(Tiny(1), images, [0], protocol, mean=[0.5], resamples=2).predictions
+    assert table.n_images == 1
+
+
+def test_a_camera_without_scenes_is_refused(shapes):
+    with pytest.raises(UsageError, match="only data=shapes"):
+        measure(Tiny(), torch.rand(2, 3, 16, 16), [0, 1], preset("camera"))
+
+
+def test_a_canvas_that_the_network_does_not_take_is_refused_without_a_trace(shapes):
+    net = nn.Sequential(nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(3 * 36 * 36, 10))
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    refuse(Embed(), shapes, net)
+    with pytest.raises(UsageError, match="views of 48×48"):
+        refuse(Embed(canvas=48), shapes, net)
+    assert net.training
+    assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
+    refuse(Embed(canvas=48), shapes, Tiny())
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: Circular(sampling="peer").plan(1, (32, 32)), "shift peer=None"),
+        (lambda: Circular(peer="zang2019").plan(1, (32, 32)), "did you mean 'zhang2019'"),
+        (lambda: Circular(batch=0).plan(1, (32, 32)), "batch=0"),
+        (lambda: Circular(offsets=[0, 32]).plan(1, (32, 32)), "at most 32 offsets"),
+        (lambda: Circular(offsets=[3, 1]), "smaller first"),
+        (lambda: Circular(offsets=[0.5, 1]), "two whole numbers"),
+        (lambda: preset("saha2024", offsets=[-32, 0]).plan(1, (32, 32)), "allowed: −31 to 31"),
+        (lambda: preset("michaeli2023").plan(1, (28, 28)), "does not fit images of 28×28"),
+        (lambda: preset("michaeli2023", sampling="path").plan(1, (32, 32)), "sampling=path"),
+    ],
+)
+def test_what_cannot_apply_is_refused(make, sentence):
+    with pytest.raises(UsageError, match=sentence):
+        make()
+
+
+def test_draws_of_a_set_without_the_base_never_draw_it():
+    plan = preset("michaeli2023", sampling="draws", draws=8, steps=4).plan(50, (32, 32))
+    assert (plan.shifts[:, 1:] >= 1).all()
+    ends = (plan.previous >= 0).nonzero().squeeze(1)
+    assert len(ends) == 4
+    assert torch.equal(plan.shifts[:, plan.previous[ends]] + 1, plan.shifts[:, ends])
+
+
+def test_every_peer_has_a_preset():
+    for name in PEERS:
+        assert preset(name).peer == name
+
+
+@pytest.mark.parametrize("name", ["crop", "camera", "rescale", "embed"])
+def test_pictures_of_what_the_network_sees(shapes, name, tmp_path):
+    protocol = preset(name)
+    views = example_views(shapes.test, protocol, shapes.mean, 2)
+    assert views["base"].shape == views["moved"].shape == (2, 36, 36, 3)
+    assert np.abs(views["base"] - views["moved"]).max() > 0
+    captions = [caption(shift, protocol.axes) for shift in views["shifts"].tolist()]
+    for path in ("a.png", "b.png"):
+        grey = (views["base"][..., :1], views["moved"][..., :1])
+        protocol_pictures(*grey, tmp_path / path, title=name, captions=captions)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["chaman2021", "michaeli2023", "circular"])
+def test_the_dense_engine_answers_for_presets_too(name):
+    conv = nn.Conv2d(3, 8, 3, stride=2, padding=1, padding_mode="circular")
+    net = nn.Sequential(conv, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5))
+    images, labels = torch.rand(3, 3, 32, 32), [0, 1, 2]
+    protocol = preset(name, sampling="all")
+    dense, direct = (
+        measure(net, images, labels, protocol, engine=engine, resamples=2).predictions
+        for engine in ("dense", "direct")
+    )
+    assert dense.meta["engine"] == "dense"
+    for array in ("top1", "shifts", "sampled", "previous", "labels"):
+        assert np.array_equal(getattr(dense, array), getattr(direct, array)), array
+    assert np.allclose(dense.p_previous, direct.p_previous, atol=1e-5, equal_nan=True)
