@@ -68,16 +68,8 @@ class Run:
 
     def forget(self) -> None:
         """Remove the checkpoint and the results, so that the run starts anew; keep the log."""
-        for name in (
-            "checkpoint.pt",
-            "metrics.csv",
-            "shifts.csv",
-            "layers.csv",
-            "train.csv",
-            "status.json",
-        ):
-            (self.folder / name).unlink(missing_ok=True)
-        for pattern in ("predictions/*.npz", "figures/*.png"):
+        patterns = ("checkpoint.pt", "*.csv", "status.json", "predictions/*.npz", "figures/*.png")
+        for pattern in patterns:
             for path in self.folder.glob(pattern):
                 path.unlink()
 

@@ -29,7 +29,7 @@ Settings, as key=value
   train.epochs train.batch_size train.lr ...   pool.filter_size ...
 
 shiftbench --cfg job                    the whole configuration; nothing is run
-shiftbench --config-dir DIR pool=mine   your own options, beside the shipped ones
+shiftbench --config-dir DIR pool=mine   your own options beside the shipped ones
 shiftbench --hydra-help                 Hydra's own options
 shiftbench --version
 eval "$(shiftbench -sc install=bash)"   completion; zsh and fish too"""
