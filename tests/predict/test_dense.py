@@ -187,7 +187,7 @@ def test_the_reason_is_logged_once(caplog):
     net = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     with caplog.at_level(logging.INFO, logger="shiftbench"):
         logging.getLogger("shiftbench").propagate = True
-        measure(net, pictures(), [0, 0, 0], "circular", resamples=10)
+        measure(net.eval(), pictures(), [0, 0, 0], "circular", resamples=10)
     lines = [record.getMessage() for record in caplog.records]
     assert lines == ["not every shift at once, since a convolution pads with zeros"]
 
