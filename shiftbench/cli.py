@@ -15,7 +15,7 @@ from shiftbench import __version__
 from shiftbench.config import CONFIG_DIR, register, sweep_id
 from shiftbench.errors import ShiftbenchError, UsageError
 
-VERBS = ("compare", "list")
+VERBS = ("compare", "jagged", "list")
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -54,6 +54,10 @@ def _dispatch(arguments: list[str]) -> int:
         from shiftbench.listing import list_options
 
         return list_options(arguments[1:])
+    if arguments and arguments[0] == "jagged":
+        from shiftbench.jagged_runs import draw_runs
+
+        return draw_runs(arguments[1:])
     if arguments and arguments[0] == "compare":
         from shiftbench.comparing import compare_runs
 

@@ -36,7 +36,7 @@ def compare_runs(arguments: Sequence[str]) -> int:
         ShiftbenchError: If the runs have nothing to pair.
     """
     options = _parse(arguments)
-    a, b = (_find(name, Path(options.out).expanduser()) for name in options.runs)
+    a, b = (find_run(name, Path(options.out).expanduser()) for name in options.runs)
     rows, left_out = _differences(a, b, options.protocol)
     if options.csv:
         write_csv(rows, Path(options.csv).expanduser(), COMPARISON_COLUMNS)
@@ -68,7 +68,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def _find(name: str, out: Path) -> Path:
+def find_run(name: str, out: Path) -> Path:
     """Return the folder of a finished run, given as a path or as the beginning of its name."""
     folder = Path(name).expanduser()
     if not name or not folder.is_dir():

@@ -111,7 +111,7 @@ def _ambiguous(text: str) -> str:
 def _bad_syntax(text: str, arguments: list[str]) -> str:
     bad = next((item for item in arguments if "=" not in item and not item.startswith("-")), None)
     if bad is not None:
-        hint = did_you_mean(bad, ("compare", "list", *GROUPS))
+        hint = did_you_mean(bad, ("compare", "jagged", "list", *GROUPS))
         return f"'{bad}' is neither a verb nor key=value{hint}; as: shiftbench pool=blur"
     item = re.search(r"Error parsing override '([^']*)'", text)
     what = item.group(1) if item else " ".join(arguments)

@@ -17,6 +17,7 @@ Examples
   shiftbench -m pool=max,stride,blur seed=0,1,2    a sweep
   shiftbench train=none checkpoint=path.pt         measure without training
   shiftbench compare RUN_A RUN_B                   paired difference of two runs
+  shiftbench jagged RUN_A RUN_B                    their curves in one figure
   shiftbench list pool                             what there is, a line each
 
 Options, as group=option

@@ -165,3 +165,25 @@ def test_help_and_did_you_mean_know_the_verb(shiftbench_command, tmp_path):
     assert "shiftbench compare" in shiftbench_command("--help", cwd=tmp_path).stdout
     done = shiftbench_command("compar", cwd=tmp_path)
     assert "did you mean 'compare'" in done.stderr
+
+
+def test_jagged_draws_both_curves_in_one_figure(runs, shiftbench_command):
+    folder, first, second = runs
+    done = shiftbench_command("jagged", str(first), prefix(second), cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "jagged_translate.png"
+    assert (folder / "jagged_translate.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_jagged_says_what_it_lacks(runs, shiftbench_command):
+    folder, first, second = runs
+    for arguments, sentence in [
+        ((), "as: shiftbench jagged RUN_A RUN_B"),
+        (("nowhere",), "there is no run 'nowhere'"),
+        ((str(first), "--protocol", "crop"), "it has: circular, translate"),
+        ((str(first), str(second), "--protocol", "circular"), "no path that all images share"),
+    ]:
+        done = shiftbench_command("jagged", *arguments, cwd=folder)
+        assert done.returncode == 2, done.stderr
+        assert sentence in done.stderr
+        assert "Traceback" not in done.stderr
