@@ -147,3 +147,15 @@ def test_a_shiftable_linear_network_is_invariant():
 )  # fmt: skip
 def test_relu_or_another_head_undoes_it(head, between, expected):
     assert exact_fraction(low_passed(head(), between)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("protocol", ["subpixel", "crop"])
+def test_aps_is_not_exact_under_half_pixel_shifts_or_crops(protocol):
+    net = network(AdaptivePolyphase2d)
+    result = measure(net, pictures(), [0, 0], protocol, resamples=10)
+    table = result.predictions
+    whole = (table.shifts % 1 == 0).all(1) & (protocol == "subpixel")
+    exact = table.logit_change <= 1e-5 * table.logit_scale[:, None]
+    base = (table.shifts == 0).all(1)
+    assert exact[:, base].all()
+    assert not exact[:, ~whole & ~base].any()
