@@ -15,7 +15,6 @@ from rich.progress import (
     SpinnerColumn,
     Task,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.text import Text
@@ -39,7 +38,8 @@ class Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         """Return ``1,234 images/s``."""
         speed = task.finished_speed or task.speed
-        return Text(f"{speed:,.0f} {self.unit}/s" if speed else "", style="cyan")
+        rate = f"{speed:,.0f} {self.unit}/s" if speed else ""
+        return Text(rate, style="cyan", no_wrap=True)  # a second line would make the bar jump
 
 
 @contextmanager
@@ -50,9 +50,8 @@ def bar(total: int, unit: str, description: str, shown: bool) -> Iterator[Bar]:
         TextColumn("{task.description}"),
         BarColumn(bar_width=None),
         Rate(unit),
-        TimeElapsedColumn(),
         TextColumn("left"),
-        TimeRemainingColumn(),
+        TimeRemainingColumn(compact=True),
     )
     disable = not (shown and console.is_terminal)
     with Progress(*columns, console=console, transient=True, disable=disable, expand=True) as live:
@@ -77,7 +76,7 @@ class Bar:
 
     def look(self, epoch: int, loss: float, accuracy: float) -> None:
         """Show where training stands."""
-        text = f"{self.description} epoch {epoch} loss {loss:.3f} top1 {accuracy:.3f}"
+        text = f"epoch {epoch}  loss {loss:.2f}  top1 {accuracy:.2f}"
         self.live.update(self.task, description=text)
 
     def epoch(self, row: EpochRow) -> None:
