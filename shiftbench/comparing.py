@@ -44,13 +44,25 @@ def compare_runs(arguments: Sequence[str]) -> int:
     return 0
 
 
-class _Parser(argparse.ArgumentParser):
+class VerbParser(argparse.ArgumentParser):
+    """The arguments of a verb that takes runs; a mistake in them is a :class:`UsageError`."""
+
+    def __init__(self, verb: str, description: str) -> None:
+        super().__init__(f"shiftbench {verb}", description=description, allow_abbrev=False)
+        self.verb = verb
+
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"compare: {message}; as: shiftbench compare RUN_A RUN_B")
+        """Raise, where argparse would print and exit."""
+        raise UsageError(f"{self.verb}: {message}; as: shiftbench {self.verb} RUN_A RUN_B")
+
+    def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
+        """Return the options; elsewhere it is out=PATH, so that is understood as well."""
+        given = [f"--{item}" if item.startswith("out=") else item for item in arguments]
+        return self.parse_intermixed_args(given)
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = _Parser("shiftbench compare", description=DESCRIPTION, allow_abbrev=False)
+    parser = VerbParser("compare", DESCRIPTION)
     parser.add_argument(
         "runs", nargs="+", metavar="RUN",
         help="a run's folder, or the beginning of its name in PATH/runs; two of them",
@@ -60,9 +72,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--out", default="outputs", metavar="PATH", help="where the runs are (default: outputs)"
     )
-    # Elsewhere it is out=PATH, so that is understood as well.
-    arguments = [f"--{item}" if item.startswith("out=") else item for item in arguments]
-    options = parser.parse_intermixed_args(arguments)
+    options = parser.parse(arguments)
     if len(options.runs) != 2:
         parser.error(f"it takes two runs, got {len(options.runs)}")
     return options

@@ -24,7 +24,7 @@ SCHEDULES = ("onecycle", "cosine")
 ENGINES = ("auto", "direct", "dense")
 
 # What cannot change a result stays out of a run's identity.
-NOT_IDENTITY = ("device", "out", "force", "progress", "data.workers", "data.cache")
+NOT_IDENTITY = ("device", "out", "force", "progress", "data.workers")
 
 
 @dataclass
@@ -198,7 +198,7 @@ def _label(group: str, choice: str, node: Any, folders: list[Path]) -> str:
     plain = dict(flatten(default))
     if group == "data":
         choice = _data_name(choice, own)
-    hidden = {"root", "workers", "cache", "name"} if group == "data" else set()
+    hidden = {"root", "workers", "name"} if group == "data" else set()
     changed = [
         f"{key}={value}"
         for key, value in own.items()

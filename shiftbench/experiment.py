@@ -61,8 +61,9 @@ def run(config: DictConfig, this: Run) -> None:
         with _timed("probing the layers"):
             _probe(config, this, network, data)
     with _timed("reporting"):
-        draw_protocols(this.folder / "figures", this.names.pool, data, protocols, tables)
-        _write(config, this, price, history, tables)
+        shifts = {name: per_shift(table) for name, table in tables.items()}
+        draw_protocols(this.folder / "figures", this.names.pool, data, protocols, tables, shifts)
+        _write(config, this, price, history, tables, shifts)
 
 
 def _placed(model: torch.nn.Module, device: torch.device) -> torch.nn.Module:
@@ -132,6 +133,7 @@ def _write(
     price: Cost,
     history: list[EpochRow],
     tables: dict[str, PredictionTable],
+    shifts: dict[str, pd.DataFrame],
 ) -> None:
     identity = _identity(config, this, price)
     results.write_csv(
@@ -139,14 +141,14 @@ def _write(
         this.folder / "train.csv",
         results.TRAIN_COLUMNS,
     )
-    shifts, metrics = [], []
+    rows = [frame.assign(run_id=this.id, protocol=name) for name, frame in shifts.items()]
+    metrics = []
     for name, table in tables.items():
-        shifts.append(per_shift(table).assign(run_id=this.id, protocol=name))
         values = evaluate(table, resamples=config.measure.resamples)
         metrics.append(
             pd.DataFrame(values).assign(**identity, protocol=name, engine=table.meta["engine"])
         )
-    results.write_csv(pd.concat(shifts), this.folder / "shifts.csv", results.SHIFT_COLUMNS)
+    results.write_csv(pd.concat(rows), this.folder / "shifts.csv", results.SHIFT_COLUMNS)
     results.write_csv(pd.concat(metrics), this.folder / "metrics.csv", results.METRIC_COLUMNS)
 
 

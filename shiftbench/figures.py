@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from shiftbench.data.images import Dataset
-from shiftbench.metric import per_shift
 from shiftbench.predict.pictures import example_views
 from shiftbench.predict.protocol import ShiftProtocol
 from shiftbench.predict.strips import strips
@@ -26,6 +25,7 @@ def draw_protocols(
     data: Dataset,
     protocols: Mapping[str, ShiftProtocol],
     tables: Mapping[str, PredictionTable],
+    shifts: Mapping[str, pd.DataFrame],
 ) -> None:
     """Draw for every protocol what the network saw, where it held, and how jagged it was.
 
@@ -36,12 +36,13 @@ def draw_protocols(
         data: The images that were shown.
         protocols: By name.
         tables: The answers, by the same names.
+        shifts: What :func:`~shiftbench.metric.per_shift` made of them.
     """
     for name, table in tables.items():
         _draw_views(folder / f"views_{name}.png", name, data, protocols[name])
         if {"dy", "dx"} <= set(table.axes):
             title = f"{name}: share of images that keep their answer"
-            heatmap(per_shift(table), title, "agreement", folder / f"{name}.png")
+            heatmap(shifts[name], title, "agreement", folder / f"{name}.png")
         _draw_jagged(folder / f"jagged_{name}.png", label, data, protocols[name], table)
 
 

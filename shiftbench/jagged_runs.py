@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 from omegaconf import OmegaConf
 
-from shiftbench.comparing import find_run
+from shiftbench.comparing import VerbParser, find_run
 from shiftbench.errors import ShiftbenchError, UsageError
 from shiftbench.report.jagged import jagged, path_of, typical_images, views_of
 from shiftbench.results import METRIC_COLUMNS, read_csv
@@ -37,19 +36,13 @@ def draw_runs(arguments: Sequence[str]) -> int:
     return 0
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"jagged: {message}; as: shiftbench jagged RUN_A RUN_B")
-
-
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = _Parser("shiftbench jagged", description=DESCRIPTION, allow_abbrev=False)
+    parser = VerbParser("jagged", DESCRIPTION)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="a run's folder, or how it begins")
     parser.add_argument("--protocol", default="translate", metavar="NAME", help="(translate)")
     parser.add_argument("--figure", metavar="FILE", help="the PNG (default: jagged_NAME.png)")
     parser.add_argument("--out", default="outputs", metavar="PATH", help="where runs are (outputs)")
-    arguments = [f"--{item}" if item.startswith("out=") else item for item in arguments]
-    return parser.parse_intermixed_args(arguments)
+    return parser.parse(arguments)
 
 
 def _tables(runs: Sequence[Path], protocol: str) -> dict[str, PredictionTable]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from shiftbench.errors import UsageError
@@ -103,7 +102,7 @@ def _stage(
 
 
 def _most_downsamplings(size: int) -> int:
-    return min(5, max(0, int(torch.tensor(size / MIN_MAP).log2().floor())))
+    return min(5, max(0, (size // MIN_MAP).bit_length() - 1))
 
 
 def _check(depth: int, width: int, downsamplings: int) -> None:

@@ -103,8 +103,10 @@ def test_exclusive_lets_one_in_at_a_time(tmp_path):
 
 def test_exclusive_runs_where_no_lock_can_be_made(tmp_path):
     (tmp_path / "file").touch()
+    entered = []
     with exclusive(tmp_path / "file" / "lock"):
-        pass
+        entered.append(True)
+    assert entered == [True]
 
 
 def test_exclusive_passes_errors_on(tmp_path):
