@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,10 @@ from shiftbench.errors import ShiftbenchError
 from shiftbench.files import atomic_file
 
 FORMAT = 1
+
+
+class DamagedError(ShiftbenchError):
+    """The file is there and is no checkpoint."""
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
@@ -27,18 +32,28 @@ def load(path: Path) -> dict[str, Any]:
         ShiftbenchError: If the file is missing, damaged, or holds more than plain values.
     """
     try:
+        _check_sums(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise ShiftbenchError(f"no checkpoint at {path}") from None
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ShiftbenchError(
+        raise DamagedError(
             f"{path} is not a readable checkpoint of plain tensors ({reason}); "
             'save one with torch.save({"model": model.state_dict()}, path)'
         ) from error
     if not isinstance(content, dict):
-        raise ShiftbenchError(f"{path} holds a {type(content).__name__}, not a dict of tensors")
+        raise DamagedError(f"{path} holds a {type(content).__name__}, not a dict of tensors")
     return content
+
+
+def _check_sums(path: Path) -> None:
+    """Raise if a tensor's bytes are not those that were written; torch does not look."""
+    if not zipfile.is_zipfile(path):
+        return  # torch's older format, or no checkpoint: torch says what it is
+    with zipfile.ZipFile(path) as archive:
+        if damaged := archive.testzip():
+            raise ValueError(f"the checksum of {damaged} does not fit")
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

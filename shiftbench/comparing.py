@@ -47,13 +47,14 @@ def compare_runs(arguments: Sequence[str]) -> int:
 class VerbParser(argparse.ArgumentParser):
     """The arguments of a verb that takes runs; a mistake in them is a :class:`UsageError`."""
 
-    def __init__(self, verb: str, description: str) -> None:
+    def __init__(self, verb: str, description: str, example: str = "RUN_A RUN_B") -> None:
         super().__init__(f"shiftbench {verb}", description=description, allow_abbrev=False)
         self.verb = verb
+        self.example = example
 
     def error(self, message: str) -> NoReturn:
         """Raise, where argparse would print and exit."""
-        raise UsageError(f"{self.verb}: {message}; as: shiftbench {self.verb} RUN_A RUN_B")
+        raise UsageError(f"{self.verb}: {message}; as: shiftbench {self.verb} {self.example}")
 
     def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
         """Return the options; elsewhere it is out=PATH, so that is understood as well."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from shiftbench.errors import UsageError, require_one_of
+from shiftbench.errors import UsageError, did_you_mean, require_one_of, require_within, shown
 
 _PACKAGED = Path(__file__).parent / "configs"  # in a wheel
 CONFIG_DIR = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[1] / "configs"
@@ -24,7 +26,7 @@ SCHEDULES = ("onecycle", "cosine")
 ENGINES = ("auto", "direct", "dense")
 
 # What cannot change a result stays out of a run's identity.
-NOT_IDENTITY = ("device", "out", "force", "progress", "data.workers")
+NOT_IDENTITY = ("device", "out", "force", "fail_fast", "progress", "data.workers")
 
 
 @dataclass
@@ -71,6 +73,7 @@ class Config:
     checkpoint: str | None = None
     out: str = "outputs"
     force: bool = False
+    fail_fast: bool = False
     progress: bool = True
 
 
@@ -85,21 +88,77 @@ def check(config: DictConfig) -> None:
     Raises:
         UsageError: Naming the key, the value, what is allowed.
     """
+    _check_whole(config)
+    _check_paths(config)
     require_one_of("padding", config.padding, PADDINGS)
     require_one_of("precision", config.precision, PRECISIONS)
     require_one_of("measure.engine", config.measure.engine, ENGINES)
     require_one_of("train.schedule", config.train.schedule, SCHEDULES)
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", config.device):
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]{1,2})?", config.device):
         raise UsageError(
-            f"device={config.device} is not known; allowed: auto, cpu, cuda, cuda:1, mps"
+            f"device={shown(config.device)} is not known; allowed: auto, cpu, cuda, cuda:1, mps"
         )
     for key, low, high in _RANGES:
-        value = OmegaConf.select(config, key)
-        # not (low <= value <= high) also catches nan
-        if not low <= value <= high:
-            raise UsageError(f"{key}={value} is out of range; allowed: {low} to {high}")
+        require_within(key, OmegaConf.select(config, key), low, high)
     if not config.shift:
         raise UsageError("shift=[] leaves nothing to measure; name at least one, as shift=circular")
+    _check_groups(config)
+
+
+def _check_whole(config: DictConfig) -> None:
+    """Refuse a configuration that lacks keys, or has values that cannot be had or kept."""
+    lacking = [key for key in Config.__dataclass_fields__ if key not in set(config.keys())]
+    if lacking:
+        raise UsageError(
+            f"the configuration has no {', '.join(map(str, lacking))}; leave ~ and --config-name "
+            "away, or begin the defaults of your own with shiftbench's: - config"
+        )
+    for extra in map(str, config):
+        if extra not in Config.__dataclass_fields__:
+            hint = did_you_mean(extra, Config.__dataclass_fields__)
+            raise UsageError(f"{shown(extra)} is not a setting{hint}; see shiftbench --cfg job")
+    try:
+        OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        key = error.full_key
+        raise UsageError(f"{key} has no value; give one, as {key}=VALUE") from error
+    except (OmegaConfBaseException, RecursionError) as error:
+        key = getattr(error, "full_key", None) or "a setting"
+        found = re.search(r"\w[^:\n\"]* not found", str(error))
+        reason = f" ({shown(found.group(), 200)})" if found else ""
+        raise UsageError(f"{key} cannot be made out{reason}; give it a plain value") from error
+
+
+def _check_paths(config: DictConfig) -> None:
+    if not config.out.strip():
+        raise UsageError("out is empty; give a folder, as out=outputs")
+    for key in ("out", "checkpoint", "data.root"):
+        path = OmegaConf.select(config, key)
+        try:
+            kind = Path(path or ".").expanduser().stat().st_mode
+        except OSError:
+            continue  # not there: made, or missed by who reads it
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise UsageError(f"{key}={shown(path)} is no path; give another") from error
+        # A device would be read for ever.
+        if key == "checkpoint" and path and not stat.S_ISREG(kind):
+            raise UsageError(
+                f"checkpoint={shown(path)} cannot be read (it is not a file); "
+                "give the path of a checkpoint.pt"
+            )
+
+
+def _check_groups(config: DictConfig) -> None:
+    """Refuse groups that are not made from one of their options."""
+    nodes = {key: config[key] for key in ("data", "model", "pool", "augment")}
+    nodes |= {f"shift.{name}": node for name, node in config.shift.items()}
+    for key, node in nodes.items():
+        if not isinstance(node, DictConfig) or not isinstance(node.get("_target_"), str):
+            group = key.partition(".")[0]
+            raise UsageError(
+                f"{shown(key)} is none of the options of {group}; "
+                f"name one as {group}=OPTION, see shiftbench list {group}"
+            )
 
 
 _RANGES: tuple[tuple[str, float, float], ...] = (
@@ -127,6 +186,12 @@ def flatten(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield name, value
 
 
+def as_typed(overrides: Any) -> list[str]:
+    """Return Hydra's list of overrides, interpolations left as they are."""
+    items: Any = OmegaConf.to_container(overrides)
+    return [str(item) for item in items]
+
+
 def short_hash(text: str) -> str:
     """Return the first eight hexadecimal digits of the SHA-256 of ``text``."""
     return hashlib.sha256(text.encode()).hexdigest()[:8]
@@ -144,12 +209,16 @@ def slug(text: str) -> str:
 def sweep_id(arguments: list[str]) -> str:
     """Return a folder name for the sweep that a command spans, the same each time.
 
-    >>> sweep_id(["-m", "pool=max,blur", "out=elsewhere"])
-    'pool-max-blur-368e4735'
+    What is swept over is readable in it, everything given is in its hash.
+
+    >>> sweep_id(["-m", "seed=3", "pool=max,blur", "out=elsewhere"])
+    'pool-max-blur-d5cb9923'
     """
-    overrides = sorted(item for item in arguments if "=" in item and not item.startswith("-"))
-    text = " ".join(item for item in overrides if item.split("=")[0] not in NOT_IDENTITY)
-    return f"{slug(text)[:60] or 'default'}-{short_hash(text)}"
+    given = [item for item in arguments if "=" in item and not item.startswith(("-", "hydra"))]
+    overrides = [item for item in given if item.split("=")[0] not in NOT_IDENTITY]
+    swept = [item for item in overrides if "," in item or item.startswith("experiment=")]
+    readable = slug(" ".join(swept or overrides))[:60].rstrip("-.")
+    return f"{readable or 'default'}-{short_hash(' '.join(sorted(overrides)))}"
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from shiftbench import processes
 from shiftbench.errors import UsageError
+from shiftbench.placement import place
 
 
 def pick_device(name: str) -> torch.device:
@@ -13,9 +15,12 @@ def pick_device(name: str) -> torch.device:
     Raises:
         UsageError: If this machine has no such device.
     """
+    if processes.count() > 1:
+        return _own_device(name)
     if name == "auto":
         if torch.cuda.is_available():
-            return torch.device("cuda")
+            # Jobs side by side take one device each, in turn.
+            return torch.device("cuda", place() % torch.cuda.device_count())
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     device = torch.device(name)
     available = {"cpu": True, "cuda": torch.cuda.is_available(),
@@ -30,8 +35,33 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
+def _own_device(name: str) -> torch.device:
+    """Return the device of this process where several share the work: a GPU for each, or the CPU.
+
+    Raises:
+        UsageError: If ``name`` is a single device, or there are fewer GPUs than processes.
+    """
+    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if name not in ("auto", "cuda"):
+        raise UsageError(
+            f"device={name} is one device for {processes.count()} processes; "
+            "use device=cuda or device=cpu"
+        )
+    gpus, needed = torch.cuda.device_count(), processes.local_count()
+    if gpus < needed:
+        raise UsageError(
+            f"{needed} processes on a machine with {gpus} GPUs; "
+            f"start no more than there are GPUs, or use device=cpu"
+        )
+    return torch.device("cuda", processes.local_rank())
+
+
 def describe_device(device: torch.device) -> str:
     """Return a few words on ``device`` for the first line of a run."""
+    text = str(device)
     if device.type == "cuda":
-        return f"{device} ({torch.cuda.get_device_name(device)})"
-    return f"{device} ({torch.get_num_threads()} threads)" if device.type == "cpu" else str(device)
+        text = f"{device} ({torch.cuda.get_device_name(device)})"
+    elif device.type == "cpu":
+        text = f"{device} ({torch.get_num_threads()} threads)"
+    return text if processes.count() == 1 else f"{text} × {processes.count()} processes"

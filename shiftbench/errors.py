@@ -29,9 +29,27 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f" (did you mean '{close[0]}'?)" if close else ""
 
 
+def shown(value: object, limit: int = 120) -> str:
+    r"""Return ``value`` for a sentence: on one line, nothing that a terminal acts on, not endless.
+
+    >>> print(shown("a\nb and more", limit=8))
+    a\nb and…
+    """
+    text = str(value)
+    plain = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[: limit + 1])
+    return plain if len(text) <= limit else f"{plain[:limit]}…"
+
+
 def require_one_of(key: str, value: object, allowed: Iterable[str]) -> None:
     """Raise :class:`UsageError` unless ``value`` is one of ``allowed``."""
     allowed = list(allowed)
     if value not in allowed:
         hint = did_you_mean(str(value), allowed)
-        raise UsageError(f"{key}={value} is not known{hint}; allowed: {', '.join(allowed)}")
+        raise UsageError(f"{key}={shown(value)} is not known{hint}; allowed: {', '.join(allowed)}")
+
+
+def require_within(key: str, value: float, low: float, high: float) -> None:
+    """Raise :class:`UsageError` unless ``low`` ≤ ``value`` ≤ ``high``."""
+    # not (low <= value <= high) also catches nan
+    if not low <= value <= high:
+        raise UsageError(f"{key}={shown(value)} is out of range; allowed: {low} to {high}")

@@ -11,18 +11,23 @@ from typing import Any
 
 import pandas as pd
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from shiftbench import build, checkpoint, results
 from shiftbench.cost import Cost, cost
 from shiftbench.data.images import Dataset
 from shiftbench.devices import describe_device, pick_device
+from shiftbench.distributed import Team
+from shiftbench.errors import ShiftbenchError
 from shiftbench.figures import draw_layers, draw_protocols
+from shiftbench.files import remove_leftovers
 from shiftbench.layers import probe
+from shiftbench.locks import exclusive
 from shiftbench.metric import evaluate, per_shift
 from shiftbench.predict.engine import Options, predict
 from shiftbench.predict.network import PixelModel
 from shiftbench.predict.protocol import ShiftProtocol, refuse
+from shiftbench.reasons import is_out_of_memory
 from shiftbench.report.progress import bar
 from shiftbench.run import Run
 from shiftbench.table import PredictionTable
@@ -33,15 +38,17 @@ log = logging.getLogger(__name__)
 PROBED_IMAGES = 8
 
 
-def run(config: DictConfig, this: Run) -> None:
+def run(config: DictConfig, this: Run, team: Team) -> None:
     """Train a network, show it every shifted view, keep its answers, reduce them to numbers.
 
-    Everything lands in ``this.folder``; ``metrics.csv`` is written last.
+    Everything lands in ``this.folder``; ``metrics.csv`` is written last. The processes of
+    ``team`` share training and measuring; the first one does the rest.
     """
     device = pick_device(config.device)
+    team.connect(device)
     protocols = build.protocols(config)
     augment = build.augmentation(config)
-    with _timed("data"):
+    with _phase("loading the data", config, "data.limit_train", "data.train_images"):
         data = build.dataset(config)
     model = build.model(config, this.names, data)
     for protocol in protocols.values():  # refuse what cannot apply before any work
@@ -53,14 +60,16 @@ def run(config: DictConfig, this: Run) -> None:
     data = data.to(device)
     if config.checkpoint:
         checkpoint.load_weights(network.model, Path(config.checkpoint).expanduser())
-    with _timed("training"):
-        history = _train(config, this, network, data, augment)
-    with _timed("measuring"):
-        tables = _measure(config, this, network, data, protocols)
+    with _phase("training", config, "train.batch_size"):
+        history = _train(config, this, network, data, augment, team)
+    with _phase("measuring", config, "measure.batch_size", "measure.memory_gb"):
+        tables = _measure(config, this, network, data, protocols, team)
+    if not team.is_first:
+        return
     if config.measure.layers:
-        with _timed("probing the layers"):
+        with _phase("probing the layers", config, "measure.memory_gb"):
             _probe(config, this, network, data)
-    with _timed("reporting"):
+    with _phase("reporting", config, "measure.resamples"):
         shifts = {name: per_shift(table) for name, table in tables.items()}
         draw_protocols(this.folder / "figures", this.names.pool, data, protocols, tables, shifts)
         _write(config, this, price, history, tables, shifts)
@@ -87,16 +96,39 @@ def _announce(
 
 
 def _train(
-    config: DictConfig, this: Run, network: PixelModel, data: Dataset, augment: Augment
+    config: DictConfig,
+    this: Run,
+    network: PixelModel,
+    data: Dataset,
+    augment: Augment,
+    team: Team,
 ) -> list[EpochRow]:
     settings = config.train
     total = settings.epochs * steps_per_epoch(len(data.train), settings.batch_size)
-    with bar(total * settings.batch_size, "images", "training", config.progress) as watcher:
+    if not settings.epochs:
+        return []
+    with (
+        _training_alone(this, team),
+        bar(total * settings.batch_size, "images", "training", config.progress) as watcher,
+    ):
         trainer = Trainer(
             network, data, augment, settings,
-            seed=config.seed, path=this.folder / "checkpoint.pt", run_id=this.id, watcher=watcher,
+            seed=config.seed, path=this.checkpoint, train_id=this.identity.train_id,
+            watcher=watcher, team=team,
         )  # fmt: skip
-        return trainer.run() if settings.epochs else []
+        return trainer.run()
+
+
+@contextmanager
+def _training_alone(this: Run, team: Team) -> Iterator[None]:
+    """Let one run train a network: those that differ only in what they measure wait for it."""
+    if not team.is_first:
+        yield
+        return
+    waiting = "another process trains this network; waiting for it"
+    with exclusive(this.trained / ".lock", waiting):
+        remove_leftovers(this.trained)
+        yield
 
 
 def _measure(
@@ -105,26 +137,57 @@ def _measure(
     network: PixelModel,
     data: Dataset,
     protocols: dict[str, ShiftProtocol],
+    team: Team,
 ) -> dict[str, PredictionTable]:
-    """Return the prediction table of every protocol, each saved as it is finished."""
+    """Return the prediction table of every protocol, each saved as it is finished.
+
+    Only the first process gets them.
+    """
     network.model.eval()
     network = network.folded(next(data.test.batches(8))[0])
-    settings = config.measure
-    options = Options(settings.engine, settings.batch_size, settings.memory_gb)
     tables = {}
     for name, protocol in protocols.items():
-        with bar(len(data.test), "images", f"measuring {name}", config.progress) as progress:
-            tables[name] = predict(
-                network, data.test, data.image_shape, protocol, options,
-                mean=data.mean, advance=progress.reach,
-            )  # fmt: skip
-        table = tables[name]
+        table = this.table(name) if team.is_first else None
+        if team.broadcast(table is not None):
+            log.info("measured %s before it was stopped", name)
+        elif parts := team.gather(_answers(config, network, data, name, protocol, team)):
+            table = PredictionTable.joined([part for part in parts if part is not None])
+            table.meta["run_id"] = this.id
+            table.save(this.table_path(name))
+        if table is None:
+            continue
         log.info(
             "measured %s: %s images × %s shifts, %s engine",
             name, f"{table.n_images:,}", f"{table.n_shifts:,}", table.meta["engine"],
         )  # fmt: skip
-        tables[name].save(this.folder / "predictions" / f"{name}.npz")
+        tables[name] = table
     return tables
+
+
+def _answers(
+    config: DictConfig,
+    network: PixelModel,
+    data: Dataset,
+    name: str,
+    protocol: ShiftProtocol,
+    team: Team,
+) -> PredictionTable | None:
+    """Return the table of this process's share of the test images, None if it has none."""
+    part = team.share(len(data.test))
+    if not part:
+        return None
+    settings = config.measure
+    options = Options(settings.engine, settings.batch_size, settings.memory_gb)
+    with bar(len(part), "images", f"measuring {name}", config.progress) as progress:
+
+        def advance(done: int, total: int) -> None:
+            progress.reach(done, total)
+            team.check()
+
+        return predict(
+            network, data.test, data.image_shape, protocol, options,
+            mean=data.mean, advance=advance, part=part,
+        )  # fmt: skip
 
 
 def _write(
@@ -173,7 +236,16 @@ def _identity(config: DictConfig, this: Run, price: Cost) -> dict[str, Any]:
 
 
 @contextmanager
-def _timed(what: str) -> Iterator[None]:
+def _phase(what: str, config: DictConfig, *knobs: str) -> Iterator[None]:
+    """Log how long a part took; where its memory did not suffice, name what makes it smaller."""
     started = time.perf_counter()
-    yield
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        settings = {knob: OmegaConf.select(config, knob) for knob in knobs}
+        known = [f"{knob} (now {value})" for knob, value in settings.items() if value is not None]
+        advice = f"; lower {' or '.join(known)}" if known else ""
+        raise ShiftbenchError(f"out of memory while {what}{advice}") from error
     log.info("%s took %.1f s", what, time.perf_counter() - started)

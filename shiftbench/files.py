@@ -33,6 +33,27 @@ def atomic_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
         raise
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of a process that was killed while writing in ``folder``."""
+    for path in folder.rglob(".*.part"):
+        path.unlink(missing_ok=True)
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a file that cannot be used, so that it is neither lost nor in the way.
+
+    Returns:
+        Its new name: ``<name>.damaged``, with a number where that is taken.
+    """
+    number = 1
+    kept = path.with_name(f"{path.name}.damaged")
+    while kept.exists():
+        number += 1
+        kept = path.with_name(f"{path.name}.damaged-{number}")
+    path.rename(kept)
+    return kept
+
+
 def _umask() -> int:
     # mkstemp makes files private; results should be as readable as any other file.
     mask = os.umask(0)

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import json
 import logging
-import platform
-import subprocess
-import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib import metadata
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from shiftbench import __version__
-from shiftbench.config import NOT_IDENTITY, Names, flatten, short_hash, slug
+from shiftbench.config import Names
 from shiftbench.errors import ShiftbenchError, UsageError
-from shiftbench.files import write_text
+from shiftbench.files import remove_leftovers, set_aside, write_text
+from shiftbench.identity import Identity
+from shiftbench.locks import exclusive
+from shiftbench.provenance import now, provenance
+from shiftbench.reasons import reason_of
+from shiftbench.table import PredictionTable
 
 log = logging.getLogger(__name__)
 
-PACKAGES = ("torch", "torchvision", "hydra-core", "omegaconf", "numpy", "pandas")
+RESULTS = ("metrics.csv", "shifts.csv")
 
 
 @dataclass(frozen=True)
@@ -33,20 +34,44 @@ class Run:
     """One run: where it lives and what it is called.
 
     Attributes:
-        id: Readable slug and a hash of everything that can change the result.
-        folder: ``<out>/runs/<id>``.
+        identity: What tells it from other runs.
         names: Labels of the groups.
+        out: The folder of all runs.
     """
 
-    id: str
-    folder: Path
+    identity: Identity
     names: Names
+    out: Path
 
     @classmethod
     def of(cls, config: DictConfig, names: Names) -> Run:
         """Return the run that ``config`` describes; nothing is written."""
-        identity = run_id(config, names)
-        return cls(identity, Path(config.out).expanduser() / "runs" / identity, names)
+        return cls(Identity.of(config, names), names, Path(config.out).expanduser())
+
+    @property
+    def id(self) -> str:
+        """Readable slug and a hash of everything that can change the result."""
+        return self.identity.run_id
+
+    @property
+    def folder(self) -> Path:
+        """``<out>/runs/<id>``."""
+        return self.out / "runs" / self.id
+
+    @property
+    def trained(self) -> Path:
+        """``<out>/trained/<train_id>``, shared by the runs that differ only in what is measured."""
+        return self.out / "trained" / self.identity.train_id
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the trained weights are."""
+        return self.trained / "checkpoint.pt"
+
+    @cached_property
+    def lock(self) -> Path:
+        """The file that a process locks while it works on the run."""
+        return self.folder / ".lock"
 
     def status(self) -> dict[str, Any]:
         """Return what ``status.json`` says, ``{"state": "new"}`` where there is none to read."""
@@ -57,30 +82,81 @@ class Run:
         return content if isinstance(content, dict) else {"state": "new"}
 
     def is_done(self) -> bool:
-        """Whether the run is finished and its results are there."""
-        results = (self.folder / "metrics.csv", self.folder / "shifts.csv")
-        return self.status().get("state") == "done" and all(path.is_file() for path in results)
+        """Whether the run is finished and its results are there, as they were written."""
+        status = self.status()
+        if status.get("state") != "done":
+            return False
+        written = status.get("files", {})
+        return all(_digest(self.folder / name) == written.get(name) for name in RESULTS)
+
+    def older_than(self, started: float) -> bool:
+        """Whether the results were there before ``started`` (seconds since the epoch)."""
+        try:
+            return (self.folder / "status.json").stat().st_mtime < started
+        except OSError:
+            return True
+
+    def table_path(self, protocol: str) -> Path:
+        """Return where the prediction table of a protocol is kept."""
+        return self.folder / "predictions" / f"{protocol}.npz"
+
+    def table(self, protocol: str) -> PredictionTable | None:
+        """Return a table that this run wrote before it was stopped, None if there is none.
+
+        A file that is damaged or another run's is put aside.
+        """
+        path = self.table_path(protocol)
+        if not path.exists():
+            return None
+        try:
+            table = PredictionTable.load(path)
+            if table.meta.get("run_id") == self.id:
+                return table
+            reason = f"{path} belongs to {table.meta.get('run_id')}"
+        except ShiftbenchError as error:
+            reason = str(error)
+        log.warning("%s; kept as %s, measuring again", reason, set_aside(path).name)
+        return None
 
     def set_status(self, state: str, **details: Any) -> None:
         """Write ``status.json``."""
-        content = {"state": state, "time": _now(), **details}
+        content = {"state": state, "time": now(), **details}
         write_text(self.folder / "status.json", json.dumps(content, indent=2) + "\n")
 
-    def forget(self) -> None:
-        """Remove the checkpoint and the results, so that the run starts anew; keep the log."""
-        patterns = ("checkpoint.pt", "*.csv", "status.json", "predictions/*.npz", "figures/*.png")
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes out of the run while the block runs; wait for one that is in."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        with exclusive(self.lock, f"another process works on {self.id}; waiting for it"):
+            yield
+
+    def forget(self, since: float) -> None:
+        """Remove checkpoint and results, so that the run starts anew; keep the log.
+
+        A checkpoint begun after ``since`` (seconds since the epoch) stays: another job of the
+        same command has just made it.
+        """
+        patterns = ("*.csv", "status.json", "predictions/*.npz", "figures/*.png")
         for pattern in patterns:
             for path in self.folder.glob(pattern):
                 path.unlink()
+        with exclusive(self.trained / ".lock"), suppress(FileNotFoundError):
+            if self.checkpoint.stat().st_mtime < since:
+                self.checkpoint.unlink()
 
     @contextmanager
     def recording(self, config: DictConfig, overrides: list[str]) -> Iterator[None]:
         """Keep configuration, provenance, log and state of what happens inside the block."""
+        started = time.monotonic()
         self._prepare(config, overrides)
         with _log_file(self.folder / "run.log"):
             try:
                 yield
-                self.set_status("done")
+                files = {name: _digest(self.folder / name) for name in RESULTS}
+                self.set_status("done", seconds=round(time.monotonic() - started, 1), files=files)
             except ShiftbenchError as error:
                 self._record_failure("failed", str(error), None)
                 raise
@@ -88,23 +164,39 @@ class Run:
                 self._record_failure("interrupted", "stopped by Ctrl-C", None)
                 raise
             except Exception as error:
-                reason = _reason(error)
+                reason = reason_of(error)
                 self._record_failure("failed", reason, error)
                 place = self.folder / "run.log"
                 raise ShiftbenchError(f"{reason}; the traceback is in {place}") from error
 
     def _prepare(self, config: DictConfig, overrides: list[str]) -> None:
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(self.folder)
+            self._put_damaged_results_aside()
             self.set_status("running")
+            write_text(self.folder / "run.json", self.identity.as_json())
             write_text(self.folder / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
             write_text(self.folder / "overrides", "".join(f"{item}\n" for item in overrides))
             write_text(self.folder / "provenance.json", json.dumps(provenance(), indent=2) + "\n")
         except OSError as error:
-            raise UsageError(
-                f"cannot write to {self.folder} ({error.strerror or error}); "
-                "choose another folder with out=PATH"
-            ) from error
+            raise self._unwritable(error) from error
+
+    def _put_damaged_results_aside(self) -> None:
+        """Keep, under another name, results that are not what the finished run wrote."""
+        status = self.status()
+        if status.get("state") != "done":
+            return
+        for name in RESULTS:
+            path = self.folder / name
+            if path.exists() and _digest(path) != status.get("files", {}).get(name):
+                kept = set_aside(path)
+                log.warning("%s was changed since it was written; kept as %s", path, kept.name)
+
+    def _unwritable(self, error: OSError) -> UsageError:
+        return UsageError(
+            f"cannot write to {self.folder} ({error.strerror or error}); "
+            "choose another folder with out=PATH"
+        )
 
     def _record_failure(self, state: str, reason: str, error: Exception | None) -> None:
         log.debug("%s: %s", state, reason, exc_info=error)
@@ -114,84 +206,11 @@ class Run:
             log.warning("could not write %s", self.folder / "status.json")
 
 
-def _reason(error: Exception) -> str:
-    """Return one line for an error that nobody foresaw, or that the machine made."""
-    if isinstance(error, OSError) and error.strerror:
-        where = f" ({error.filename})" if error.filename else ""
-        return f"{error.strerror}{where}; finished files are whole, out=PATH chooses another folder"
-    first = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {first[0]}"
-
-
-def run_id(config: DictConfig, names: Names) -> str:
-    """Return a readable slug and a hash of every setting that can change the result."""
-    content = OmegaConf.to_container(config, resolve=True)
-    settings = {
-        key: value
-        for key, value in flatten(content)  # type: ignore[arg-type]
-        if key not in NOT_IDENTITY
-    }
-    if settings.get("checkpoint"):
-        settings["checkpoint"] = _digest(Path(settings["checkpoint"]).expanduser())
-    parts = (names.data, names.model, names.pool, names.head, config.padding, names.augment)
-    text = json.dumps(settings, sort_keys=True, default=str)
-    readable = "-".join(slug(part) for part in parts)[:100]
-    return f"{readable}-s{config.seed}-{short_hash(text)}"
-
-
-def _digest(path: Path) -> str:
-    """Return the hash of a file's content, so that a checkpoint counts by what is in it."""
+def _digest(path: Path) -> str | None:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise UsageError(
-            f"checkpoint={path} cannot be read ({error.strerror}); give the path of a checkpoint.pt"
-        ) from error
-
-
-def provenance() -> dict[str, Any]:
-    """Return what a result was made with: command, versions, machine, commit."""
-    return {
-        "time": _now(),
-        "command": ["shiftbench", *sys.argv[1:]],
-        "shiftbench": __version__,
-        "commit": _commit(),
-        "python": platform.python_version(),
-        "packages": {name: _version(name) for name in PACKAGES},
-        "machine": {"system": platform.platform(), "processor": _processor()},
-    }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
         return None
-
-
-def _commit() -> str | None:
-    """Return the checkout's commit, None outside a checkout."""
-    root = Path(__file__).parents[1]
-    if not (root / ".git").exists():
-        return None
-    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=5).stdout.strip()
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if "model name" in line)
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 @contextmanager

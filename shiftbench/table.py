@@ -7,7 +7,8 @@ table, so a new metric costs no forward pass, and a report needs no GPU.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ from shiftbench.errors import ShiftbenchError
 from shiftbench.files import atomic_file
 
 FORMAT = 1
-_ARRAYS = (
+_PER_IMAGE = (
     "top1", "p_top1", "p_base", "p_previous", "p_true", "rank_true", "logit_change",
-    "logit_scale", "labels", "shifts", "sampled", "previous",
+    "logit_scale", "labels",
 )  # fmt: skip
+_ARRAYS = (*_PER_IMAGE, "shifts", "sampled", "previous")
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +80,19 @@ class PredictionTable:
     def num_classes(self) -> int:
         """The number of classes the network can answer."""
         return int(self.meta["num_classes"])
+
+    @classmethod
+    def joined(cls, parts: Sequence[PredictionTable]) -> PredictionTable:
+        """Return the table of the images of all ``parts``, which share their columns."""
+        first = parts[0]
+        names = [*_PER_IMAGE, *(["shifts"] if first.shifts.ndim == 3 else [])]
+        arrays: dict[str, Any] = {
+            name: np.concatenate([getattr(part, name) for part in parts]) for name in names
+        }
+        meta = dict(first.meta)
+        if failed := sum(part.meta.get("nan_views", 0) for part in parts):
+            meta["nan_views"] = failed
+        return replace(first, **arrays, meta=meta)
 
     def save(self, path: Path) -> None:
         """Write the table to ``path`` (npz), whole or not at all."""

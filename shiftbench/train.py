@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -16,14 +17,16 @@ from torch import Tensor
 
 from shiftbench import checkpoint
 from shiftbench.data.images import Dataset, Split
-from shiftbench.errors import ShiftbenchError
+from shiftbench.distributed import Team
+from shiftbench.errors import ShiftbenchError, UsageError
+from shiftbench.files import set_aside
 from shiftbench.predict.network import PixelModel
 from shiftbench.seeds import derive_seed
 
 log = logging.getLogger(__name__)
 
 CHECK_EVERY = 20  # steps between looks at the loss; each look waits for the device
-
+_ALONE = Team()
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -96,8 +99,12 @@ class Trainer:
         settings: The ``train`` group.
         seed: The run's seed.
         path: Where the checkpoint goes after every epoch; continued where there is one.
-        run_id: Written into the checkpoint; one of another run is refused.
+        train_id: Written into the checkpoint; one of another training is put aside.
         watcher: Told how it goes.
+        team: The processes that share every batch; the first one writes the checkpoint.
+
+    Raises:
+        UsageError: If a batch is smaller than the team.
     """
 
     network: PixelModel
@@ -106,18 +113,27 @@ class Trainer:
     settings: Settings
     seed: int
     path: Path
-    run_id: str
+    train_id: str
     watcher: Watcher
+    team: Team = field(default_factory=Team)
     history: list[EpochRow] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.optimizer = torch.optim.SGD(
-            self.network.model.parameters(),
-            lr=self.settings.lr,
-            momentum=self.settings.momentum,
-            weight_decay=self.settings.weight_decay,
-        )
+        self.optimizer = self._new_optimizer()
         self.steps = steps_per_epoch(len(self.data.train), self.settings.batch_size)
+        self.batch = min(self.settings.batch_size, len(self.data.train))
+        if self.batch < self.team.size:
+            raise UsageError(
+                f"a batch of {self.batch} images is too few for {self.team.size} processes; "
+                "raise train.batch_size, or start fewer"
+            )
+
+    def _new_optimizer(self) -> torch.optim.Optimizer:
+        chosen = self.settings
+        return torch.optim.SGD(
+            self.network.model.parameters(),
+            lr=chosen.lr, momentum=chosen.momentum, weight_decay=chosen.weight_decay,
+        )  # fmt: skip
 
     def run(self) -> list[EpochRow]:
         """Train to the last epoch and return a row for each.
@@ -126,45 +142,61 @@ class Trainer:
             ShiftbenchError: If the loss is not finite.
         """
         self._continue()
-        for epoch in range(len(self.history) + 1, self.settings.epochs + 1):
-            started = time.perf_counter()
-            loss, accuracy, images = self._epoch(epoch)
-            seconds = time.perf_counter() - started
-            rate = float(self.optimizer.param_groups[0]["lr"])
-            val = top1_accuracy(self.network, self.data.val)
-            row = EpochRow(epoch, rate, loss, accuracy, val, seconds, images / seconds)
-            self.history.append(row)
-            self._save()
-            self.watcher.epoch(row)
+        with self.team.training(self.network.model) as model:
+            network = self.network.around(model)
+            for epoch in range(len(self.history) + 1, self.settings.epochs + 1):
+                self.history.append(self._epoch(epoch, network))
+                self._save()
+                self.watcher.epoch(self.history[-1])
         return self.history
 
-    def _epoch(self, epoch: int) -> tuple[float, float, int]:
+    def _epoch(self, epoch: int, network: PixelModel) -> EpochRow:
+        started = time.perf_counter()
+        loss, accuracy, images = self._steps(epoch, network)
+        seconds = time.perf_counter() - started
+        rate = float(self.optimizer.param_groups[0]["lr"])
+        val = top1_accuracy(self.network, self.data.val, team=self.team)
+        return EpochRow(epoch, rate, loss, accuracy, val, seconds, images / seconds)
+
+    def _steps(self, epoch: int, network: PixelModel) -> tuple[float, float, int]:
         """Return the mean loss, the accuracy on the augmented images and how many there were."""
         self.network.model.train()
         generator = _generator(self.seed, "augment", epoch)
-        tally = Tally(epoch, self.watcher, self.network.device)
+        tally = Tally(epoch, self.watcher, self.network.device, self.team)
         for step, (images, labels) in enumerate(self._batches(epoch)):
             progress = (epoch - 1 + step / self.steps) / self.settings.epochs
             for group in self.optimizer.param_groups:
                 group["lr"] = learning_rate(self.settings, progress)
-            logits = self.network(self.augment(images, generator))
-            loss = F.cross_entropy(logits, labels, label_smoothing=self.settings.label_smoothing)
+            logits = network(self._augmented(images, generator))
+            mean = F.cross_entropy(logits, labels, label_smoothing=self.settings.label_smoothing)
+            loss = mean * (len(labels) / self.batch)  # of the whole batch, the part that is here
             self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            (loss * self.team.size).backward()  # the gradients of the team are averaged
             self.optimizer.step()
-            tally.add(loss.detach(), logits.detach(), labels)
+            tally.add(loss.detach(), logits.detach(), labels, self.batch)
         return tally.close()
 
+    def _augmented(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the images with the draws that they get in the whole batch."""
+        if self.team.size == 1:
+            return self.augment(images, generator)
+        whole = images.new_zeros(self.batch, *images.shape[1:])
+        own = slice(self.team.rank, None, self.team.size)
+        whole[own] = images
+        return self.augment(whole, generator)[own]
+
     def _batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        order = torch.randperm(
-            len(self.data.train), generator=_generator(self.seed, "train-order", epoch)
-        )
-        size = self.settings.batch_size
-        return self.data.train.batches(size, order[: self.steps * size])
+        generator = _generator(self.seed, "train-order", epoch)
+        order = torch.randperm(len(self.data.train), generator=generator)
+        whole = order[: self.steps * self.batch].reshape(self.steps, self.batch)
+        own = whole[:, self.team.rank :: self.team.size]
+        return self.data.train.batches(own.shape[1], own.flatten())
 
     def _save(self) -> None:
+        if not self.team.is_first:
+            return
         content = {
-            "run_id": self.run_id,
+            "train_id": self.train_id,
             "model": self.network.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "history": [asdict(row) for row in self.history],
@@ -172,38 +204,60 @@ class Trainer:
         checkpoint.save(self.path, content)
 
     def _continue(self) -> None:
+        """Go on from the checkpoint, which the first process reads for all."""
+        content = self.team.broadcast(self._read() if self.team.is_first else None)
+        if content is not None and not self.team.is_first:
+            self._restore(content)
+
+    def _read(self) -> dict[str, Any] | None:
+        """Return the checkpoint that was restored, None if training starts anew."""
         if not self.path.is_file():
-            return
-        content = checkpoint.load(self.path)
-        if content.get("run_id") != self.run_id:
-            raise ShiftbenchError(
-                f"{self.path} belongs to run {content.get('run_id')}, not to {self.run_id}; "
-                "move it away or use force=true"
-            )
+            return None
+        before = copy.deepcopy(self.network.model.state_dict())
+        content = None
+        try:
+            content = checkpoint.load(self.path)
+            self._restore(content)
+        except (checkpoint.DamagedError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            kept = set_aside(self.path)
+            reason = str(error).splitlines()[0]
+            log.warning("%s; kept as %s, training starts anew", reason, kept.name)
+            self.network.model.load_state_dict(before)
+            self.optimizer = self._new_optimizer()
+            self.history, content = [], None
+        done = len(self.history)
+        if done == self.settings.epochs:
+            log.info("trained before: %s", self.path)
+        elif done:
+            log.info("continuing after epoch %d of %d", done, self.settings.epochs)
+        return content
+
+    def _restore(self, content: dict[str, Any]) -> None:
+        if content["train_id"] != self.train_id:
+            raise ValueError(f"{self.path} belongs to {content['train_id']}")
+        history = [EpochRow(**row) for row in content["history"]]
         self.network.model.load_state_dict(content["model"])
         self.optimizer.load_state_dict(content["optimizer"])
-        self.history = [EpochRow(**row) for row in content["history"]]
-        if self.history:
-            log.info("continuing after epoch %d of %d", len(self.history), self.settings.epochs)
+        self.history = history
 
 
 class Tally:
     """Loss and accuracy of an epoch, kept on the device and looked at only now and then."""
 
-    def __init__(self, epoch: int, watcher: Watcher, device: torch.device) -> None:
-        self.epoch, self.watcher = epoch, watcher
+    def __init__(self, epoch: int, watcher: Watcher, device: torch.device, team: Team) -> None:
+        self.epoch, self.watcher, self.team = epoch, watcher, team
         self.losses: list[Tensor] = []
         self.correct = torch.zeros((), device=device)
         self.images = 0
 
-    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Count one step."""
+    def add(self, loss: Tensor, logits: Tensor, labels: Tensor, batch: int) -> None:
+        """Count one step: what this process saw of a batch of so many images."""
         self.losses.append(loss)
         self.correct += (logits.argmax(1) == labels).sum()
-        self.images += len(labels)
+        self.images += batch
         if len(self.losses) % CHECK_EVERY == 0:
             self._look()
-        self.watcher.step(len(labels))
+        self.watcher.step(batch)
 
     def close(self) -> tuple[float, float, int]:
         """Return mean loss, accuracy, images."""
@@ -211,14 +265,15 @@ class Tally:
         return loss, accuracy, self.images
 
     def _look(self) -> tuple[float, float]:
-        losses = torch.stack(self.losses).cpu()
+        losses = self.team.sum(torch.stack(self.losses)).cpu()
         if not bool(losses.isfinite().all()):
             step = int((~losses.isfinite()).nonzero()[0]) + 1
             raise ShiftbenchError(
                 f"the loss became {float(losses[step - 1])} in epoch {self.epoch}, step {step}; "
                 "lower train.lr, or use precision=fp32"
             )
-        loss, accuracy = float(losses.mean()), float(self.correct) / self.images
+        accuracy = float(self.team.sum(self.correct)) / self.images
+        loss = float(losses.mean())
         self.watcher.look(self.epoch, loss, accuracy)
         return loss, accuracy
 
@@ -229,11 +284,17 @@ def steps_per_epoch(images: int, batch_size: int) -> int:
 
 
 @torch.inference_mode()
-def top1_accuracy(network: PixelModel, split: Split, batch_size: int = 500) -> float:
+def top1_accuracy(
+    network: PixelModel, split: Split, batch_size: int = 500, team: Team = _ALONE
+) -> float:
     """Return the share of images whose largest logit is the true class."""
     network.model.eval()
-    correct = [(network(x).argmax(1) == y).sum() for x, y in split.batches(batch_size)]
-    return float(torch.stack(correct).sum()) / len(split)
+    part = team.share(len(split))
+    correct = torch.zeros((), device=network.device)
+    if part:
+        for images, labels in split.batches(batch_size, torch.arange(part.start, part.stop)):
+            correct += (network(images).argmax(1) == labels).sum()
+    return float(team.sum(correct)) / len(split)
 
 
 def _generator(seed: int, stream: str, epoch: int) -> torch.Generator:

@@ -1,27 +1,99 @@
-"""Hydra's errors in one sentence each, with "did you mean"."""
+"""Hydra's errors in a sentence each, with "did you mean"; what Hydra is not to be asked."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+import traceback
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from shiftbench.config import CONFIG_DIR, GROUPS, Config, flatten
-from shiftbench.errors import did_you_mean
+from shiftbench.errors import UsageError, did_you_mean, shown
 
-_SYNTAX_SIGNS = ("LexerNoViableAlt", "mismatched input", "extraneous input", "missing EQUAL")
+_SYNTAX_SIGNS = (
+    "LexerNoViableAlt", "no viable alternative", "mismatched input", "extraneous input",
+    "missing EQUAL", "token recognition error", "Error parsing override", "missing BRA",
+)  # fmt: skip
+_KINDS = {
+    "Integer": "a whole number", "int": "a whole number", "Float": "a number", "float": "a number",
+    "Boolean": "true or false", "bool": "true or false", "string": "text", "str": "text",
+}  # fmt: skip
+
+_BAD_TYPE = re.compile(
+    r"(?s)Value '(.*?)'[^\n]* (?:could not be converted to|is not a valid) (\w+)"
+    r"|Cannot convert '\w+' to (string): '(.*?)'\n"
+)
+_AUTHORS_WORDS = re.compile(  # of use to Hydra's authors alone
+    r"(?:full_key|object_type|reference_type)[:=].*|See https?://\S+.*"
+    r"|, set env var HYDRA_FULL_ERROR=1.*|\$[A-Z_]+|\w+Error raised while resolving interpolation:"
+    r"| \(\w+Config\)"
+)
+
+_OPTION = re.compile(r"=\[?(?!(?:null|true|false|nan|inf)$)[a-z]", re.IGNORECASE)
+_COMPLETION = re.compile("(?:un)?install=|query=")
+# ``pool._target_=`` and ``{_target_: ...}``: what hydra.utils.instantiate calls, and how.
+_CALLS = re.compile(
+    r"(?:^[^=]*\.|[{,]\s*)_(?:target|args|partial|recursive|convert)_\s*(?:[=:@.]|$)"
+)
+# Where Hydra itself puts files; all of them lie in out=PATH.
+_PLACES = re.compile(
+    r"hydra(?:$|[./](?:run|sweep|output_subdir|output|job_logging|hydra_logging)(?:$|[./@])"
+    r"|\.job\.(?:chdir|name)$|\.callbacks(?:$|\.keep_sweep))"
+)
+
+
+def refuse(arguments: Sequence[str]) -> None:
+    """Refuse what Hydra would obey before a job is looked at.
+
+    Raises:
+        UsageError: For flags that there are not, files elsewhere than in ``out``, and Python
+            objects named on the command line: those come from yaml files.
+    """
+    for item in arguments:
+        if any("\ud800" <= character <= "\udfff" for character in item):
+            raise UsageError(f"'{shown(item)}' is not text in UTF-8; give a name that is")
+    parser = get_args_parser()
+    parser.error = _refuse_flags  # type: ignore[method-assign]
+    given = parser.parse_args(list(arguments))
+    if given.experimental_rerun is not None:
+        raise UsageError(
+            "--experimental-rerun reads a pickle, which could run anything; give the run's "
+            "command again instead, it is in the run's provenance.json"
+        )
+    if given.shell_completion and not _COMPLETION.match((given.overrides or [""])[0]):
+        raise UsageError('-sc needs to know what for; as: eval "$(shiftbench -sc install=bash)"')
+    for item in given.overrides:
+        key = item.partition("=")[0].lstrip("+~")
+        if _CALLS.search(item):
+            raise UsageError(
+                f"'{shown(item)}' says what Python is to call, and that belongs in a yaml file; "
+                "write DIR/pool/mine.yaml and give --config-dir DIR pool=mine"
+            )
+        if _PLACES.match(key):
+            raise UsageError(
+                f"'{shown(item)}' would have Hydra change where files go; all of them go to the "
+                "output folder, out=PATH chooses another"
+            )
+
+
+def _refuse_flags(message: str) -> NoReturn:
+    raise UsageError(f"{shown(message, 300)}; see shiftbench --help")
 
 
 def explain(error: BaseException, arguments: list[str]) -> str | None:
     """Return one sentence for an error of the user's, None for one of ours."""
     if isinstance(error, MissingConfigException):
         return _unknown_option(error)
-    if not isinstance(error, HydraException | OmegaConfBaseException):
+    if missing := _missing_launcher(_all_text(error)):
+        return missing
+    if not isinstance(error, HydraException | OmegaConfBaseException) and not _composing(error):
         return None
     text = _all_text(error)
     unknown = re.search(r"Key '([^']+)' (?:is not in struct|not in '[^']+')", text)
@@ -30,40 +102,95 @@ def explain(error: BaseException, arguments: list[str]) -> str | None:
     group = re.search(r"Could not override '([^']+)'\. No match in the defaults list", text)
     if group:
         return _unknown_key(group.group(1), text, arguments)
-    bad_type = re.search(r"Value '([^']*)'.* could not be converted to (\w+)", text)
-    if bad_type:
-        return _bad_type(bad_type.group(1), bad_type.group(2), text)
+    if bad_type := _BAD_TYPE.search(text):
+        value, kind, kind_of_text, other = bad_type.groups()
+        return _bad_type(value if kind else other, kind or kind_of_text, text)
     if "Ambiguous value for argument" in text:
         return _ambiguous(text)
-    if (
-        "LexerNoViableAlt" in text
-        or "mismatched input" in text
-        or "extraneous input" in text
-        or "missing EQUAL" in text
-    ):
-        return _bad_syntax(text, arguments)
-    return " ".join(text.split())
+    if any(sign in text for sign in _SYNTAX_SIGNS):
+        return _bad_syntax(arguments)
+    if unresolved := re.search(r"Error resolving interpolation '([^\n]*?)',", text):
+        return f"{shown(unresolved.group(1))} cannot be made out; give a plain value in its place"
+    if "Config group override must be a string or a list" in text:
+        return _bad_option(arguments)
+    return _plain(text)
+
+
+def _composing(error: BaseException) -> bool:
+    """Whether ``error`` arose while Hydra put the configuration together, before any job."""
+    files = {Path(frame.filename).name for frame in traceback.extract_tb(error.__traceback__)}
+    ours = "job.py" in files or "experiment.py" in files
+    return not ours and bool(files & {"config_loader_impl.py", "overrides_parser.py"})
+
+
+def _missing_launcher(text: str) -> str | None:
+    """Return how to install the launcher that an extra of the package brings."""
+    found = re.search(r"Unknown plugin class : 'hydra_plugins\.hydra_(joblib|submitit)", text)
+    if not found:
+        return None
+    extra = {"joblib": "parallel", "submitit": "slurm"}[found.group(1)]
+    return f"this hydra/launcher is not installed; pip install 'shiftbench[{extra}]'"
 
 
 def _unknown_option(error: MissingConfigException) -> str:
     wanted = str(error.missing_cfg_file or "")
     group, _, option = wanted.rpartition("/")
     if group not in GROUPS:
-        return " ".join(str(error).split())
+        return _plain(str(error))
     # Hydra knows the options of --config-dir too, but not for an option inside a list.
     known = sorted(error.options or [path.stem for path in (CONFIG_DIR / group).glob("*.yaml")])
     hint = did_you_mean(option, known)
-    return f"{group}={option} is not known{hint}; allowed: {', '.join(known)}"
+    return f"{group}={shown(option)} is not known{hint}; allowed: {', '.join(known) or 'none'}"
 
 
 def _unknown_key(key: str, text: str, arguments: list[str]) -> str:
     full = re.search(r"full_key: (\S+)", text)
     name = full.group(1) if full else key
-    given = next((item.split("=")[0].lstrip("+~") for item in arguments
-                  if item.split("=")[0].lstrip("+~").endswith(key)), name)  # fmt: skip
+    typed = [item.partition("=")[0].lstrip("+~") for item in arguments]
+    given = next((item for item in typed if f"{item}.".startswith(f"{name}.")),
+                 next((item for item in typed if item.endswith(key)), name))  # fmt: skip
+    if elsewhere := _of_another_option(given, arguments):
+        return elsewhere
     known = list(known_keys())
+    if given in known:
+        group = given.partition(".")[0]
+        return (
+            f"'{shown(given)}' is set, but {group} is taken away or unset; name one, {group}=OPTION"
+        )
     hint = did_you_mean(given, known) or _by_last_part(given, known)
-    return f"'{given}' is not a setting{hint}; see shiftbench --cfg job"
+    return f"'{shown(given)}' is not a setting{hint}; see shiftbench --cfg job"
+
+
+def _of_another_option(key: str, arguments: Sequence[str]) -> str | None:
+    """Return a sentence where ``key`` is a setting, but of an option that was not chosen."""
+    group, _, rest = key.partition(".")
+    homes = [option for option, name in _option_keys() if name == key and option[0] == group]
+    if not homes:
+        return None
+    names = [name for _, name in homes]
+    chosen = _chosen(group, arguments)
+    if chosen in names:
+        return None
+    if group == "shift":
+        return (
+            f"'{key}' is set, but shift={chosen} does not have {names[0]}; "
+            f"add it, as shift=[circular,{names[0]}]"
+        )
+    return (
+        f"{group}={chosen} has no setting '{rest}'; "
+        f"{group}={', '.join(names)} {'has' if len(names) == 1 else 'have'} it; "
+        f"give one of them, as {group}={names[0]} {shown(key)}=..."
+    )
+
+
+def _chosen(group: str, arguments: Sequence[str]) -> str:
+    """Return the option of ``group`` that the command names, else the one of config.yaml."""
+    named = [item.partition("=")[2] for item in arguments if item.startswith(f"{group}=")]
+    if named:
+        return shown(named[-1])
+    defaults = OmegaConf.load(CONFIG_DIR / "config.yaml").defaults
+    [option] = [entry[group] for entry in defaults if not isinstance(entry, str) and group in entry]
+    return str(option).replace("'", "").replace(" ", "") if option is not None else "null"
 
 
 def _by_last_part(name: str, known: Iterable[str]) -> str:
@@ -80,45 +207,80 @@ def known_keys() -> Iterator[str]:
     schema = OmegaConf.to_container(OmegaConf.structured(Config))
     yield from (key for key, _ in flatten(schema))  # type: ignore[arg-type]
     yield from GROUPS
+    yield from (key for _, key in _option_keys())
+
+
+def _option_keys() -> Iterator[tuple[tuple[str, str], str]]:
+    """Yield ``((group, option), key)`` for every setting of every shipped option."""
     for group in GROUPS:
         for path in sorted((CONFIG_DIR / group).glob("*.yaml")):
-            yield from _keys_of(group, path)
+            for key in _keys_of(group, path):
+                yield (group, path.stem), key
 
 
 def _keys_of(group: str, path: Path) -> Iterator[str]:
     content: Any = OmegaConf.to_container(OmegaConf.load(path))
     prefix = f"shift.{path.stem}." if group == "shift" else f"{group}."
     if group != "experiment" and isinstance(content, dict):
-        yield from (key for key, _ in flatten(content, prefix) if "_target_" not in key)
+        # _target_ and _partial_ are the yaml's own, see refuse
+        yield from (key for key, _ in flatten(content, prefix) if not key.endswith("_"))
 
 
 def _bad_type(value: str, kind: str, text: str) -> str:
     key = re.search(r"full_key: (\S+)", text)
-    wanted = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
     name = key.group(1) if key else "a setting"
-    return f"{name}={value} does not fit; it takes {wanted.get(kind, kind)}"
+    return f"{name}={shown(value)} does not fit; it takes {_KINDS.get(kind, kind)}"
+
+
+def _bad_option(arguments: Sequence[str]) -> str:
+    item = next((item for item in arguments if item.partition("=")[0].lstrip("+") in GROUPS
+                 and not _OPTION.search(item)), "GROUP=VALUE")  # fmt: skip
+    group = item.partition("=")[0].lstrip("+")
+    return f"'{shown(item)}' does not name an option of {group}; see shiftbench list {group}"
 
 
 def _ambiguous(text: str) -> str:
     found = re.search(r"Ambiguous value for argument '([^=]+)=([^']*)'", text)
     key, value = found.groups() if found else ("key", "a,b")
+    key, value = shown(key), shown(value)
     return (
         f"{key}={value} is several values; to run each of them add -m, "
         f"to give a list write {key}=[{value}]"
     )
 
 
-def _bad_syntax(text: str, arguments: list[str]) -> str:
+def _bad_syntax(arguments: Sequence[str]) -> str:
     bad = next((item for item in arguments if "=" not in item and not item.startswith("-")), None)
     if bad is not None:
-        hint = did_you_mean(bad, ("compare", "jagged", "list", *GROUPS))
-        return f"'{bad}' is neither a verb nor key=value{hint}; as: shiftbench pool=blur"
-    item = re.search(r"Error parsing override '([^']*)'", text)
-    what = item.group(1) if item else " ".join(arguments)
+        hint = did_you_mean(bad, ("compare", "jagged", "list", "report", *GROUPS))
+        return f"'{shown(bad)}' is neither a verb nor key=value{hint}; as: shiftbench pool=blur"
+    what = shown(_unreadable(arguments))
     return (
-        f"'{what}' cannot be read as key=value; put values with spaces or special characters in "
-        "quotes, as: 'out=\"my folder\"'"
+        f"'{what}' cannot be read as key=value; put values with spaces or special "
+        "characters in quotes, as: 'out=\"my folder\"'"
     )
+
+
+def _unreadable(arguments: Sequence[str]) -> str:
+    """Return the first argument that Hydra cannot read."""
+    parser = OverridesParser.create()
+    for item in arguments:
+        try:
+            if not item.startswith("-"):
+                parser.parse_override(item)
+        except HydraException:
+            return item
+    return " ".join(arguments)
+
+
+def _plain(text: str) -> str:
+    """Return Hydra's own words on one line, without what only its authors can use."""
+    lines = []
+    for line in text.splitlines():
+        plain = _AUTHORS_WORDS.sub("", line).strip()
+        if plain and plain not in lines and plain != "None":
+            lines.append(plain)
+    return shown(" ".join(lines), 500)
 
 
 def _all_text(error: BaseException | None) -> str:

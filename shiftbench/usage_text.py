@@ -16,6 +16,7 @@ Examples
   shiftbench data=cifar10 model=resnet pool=aps padding=circular
   shiftbench -m pool=max,stride,blur seed=0,1,2    a sweep
   shiftbench train=none checkpoint=path.pt         measure without training
+  shiftbench report --against pool=max             all runs, side by side
   shiftbench compare RUN_A RUN_B                   paired difference of two runs
   shiftbench jagged RUN_A RUN_B                    their curves in one figure
   shiftbench list pool                             what there is, a line each

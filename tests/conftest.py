@@ -1,10 +1,18 @@
 """What every test may use."""
 
+import contextlib
 import os
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
+from omegaconf import OmegaConf
+
+from shiftbench.config import Names
+from shiftbench.errors import ShiftbenchError
+from shiftbench.results import METRIC_COLUMNS, SCHEMA_VERSION, SHIFT_COLUMNS, write_csv
+from shiftbench.run import Run
 
 os.environ["HYDRA_FULL_ERROR"] = "0"
 
@@ -45,3 +53,64 @@ TINY = (
 def tiny():
     """Overrides that make a run take a second."""
     return TINY
+
+
+LABELS = {"experiment": "", "data": "shapes", "model": "vgg", "head": "flatten",
+          "augment": "none", "train": "quick"}  # fmt: skip
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    """Write a run folder with chosen numbers, by the package's own writers; return the folder.
+
+    ``values`` is {protocol: {metric: value or (value, low, high)}}.
+    """
+
+    def make(values=None, *, pool="max", seed=0, error=None, out=None, padding="zeros",
+             settings=None, tables=None, **labels):  # fmt: skip
+        labels = {**LABELS, **labels}
+        config = OmegaConf.create(
+            {"pool": {"_target_": pool}, "padding": padding, "precision": "fp32", "seed": seed,
+             "checkpoint": None, "out": str(out or tmp_path / "out"),
+             "augment": {"_target_": labels["augment"]}, "data": {"_target_": labels["data"]},
+             "model": {"_target_": labels["model"]}, **(settings or {})}
+        )  # fmt: skip
+        run = Run.of(config, Names(pool=pool, **labels))
+        values = values or {"circular": {"accuracy": 0.5, "consistency": 0.5}}
+        common = {"run_id": run.id, "pool": pool, "padding": padding, "seed": seed, "params": 7,
+                  "macs": 9, "engine": "direct", "schema_version": SCHEMA_VERSION,
+                  **{k: v for k, v in labels.items() if k != "train"}}  # fmt: skip
+        with contextlib.suppress(ShiftbenchError), run.alone(), run.recording(config, []):
+            if error:
+                raise ShiftbenchError(error)
+            for name, table in (tables or {}).items():
+                table.save(run.folder / "predictions" / f"{name}.npz")
+            write_csv(_metrics(values, common), run.folder / "metrics.csv", METRIC_COLUMNS)
+            write_csv(_shifts(run, values), run.folder / "shifts.csv", SHIFT_COLUMNS)
+        return run.folder
+
+    return make
+
+
+def _metrics(values, common):
+    rows = []
+    for protocol, metrics in values.items():
+        for name, value in metrics.items():
+            value, low, high = value if isinstance(value, tuple) else (value, value, value)
+            rows.append({**common, "protocol": protocol, "metric": name, "value": value,
+                         "ci_low": low, "ci_high": high, "n_images": 10,
+                         "n_shifts": 1 if name == "accuracy" else 4})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _shifts(run, values):
+    rows = [{"run_id": run.id, "protocol": protocol, "dy": 0, "dx": dx, "accuracy": 0.5,
+             "agreement": 1.0, "mean_absolute_change": 0.0, "n_images": 10}
+            for protocol in values for dx in range(4)]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture
+def of():
+    """The metrics of a run under one protocol."""
+    return lambda protocol="circular", **metrics: {protocol: metrics}

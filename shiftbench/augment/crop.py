@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from shiftbench.augment.draws import random_flip, random_offsets
-from shiftbench.errors import UsageError
+from shiftbench.augment.draws import MAX_SHIFT, random_flip, random_offsets
+from shiftbench.errors import require_within
 from shiftbench.geometry import translate
 
 
@@ -24,8 +24,7 @@ class CropAugment:
     flip: bool = True
 
     def __post_init__(self) -> None:
-        if self.max_shift < 0:
-            raise UsageError(f"augment.max_shift={self.max_shift} is negative; allowed: 0 or more")
+        require_within("augment.max_shift", self.max_shift, 0, MAX_SHIFT)
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Return the augmented batch."""

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+# Offsets are drawn in float32, which holds every whole number up to 2**24.
+MAX_SHIFT = 100_000
+
 
 def random_flip(images: Tensor, generator: torch.Generator) -> Tensor:
     """Mirror each image left to right with probability 1/2."""

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from shiftbench.augment.draws import any_offsets, random_flip
-from shiftbench.errors import UsageError
+from shiftbench.errors import UsageError, shown
 from shiftbench.geometry import to_unit, translate
 
 
@@ -19,17 +19,18 @@ class FullAugment:
     """Rescale about the centre, then shift circularly by any offset, then flip with p = 1/2.
 
     Args:
-        scale: Smallest and largest magnification; drawn log-uniformly. What a smaller image
-            leaves free is filled by repeating its edge.
+        scale: Smallest and largest magnification, 0.01 to 100; drawn log-uniformly. What a smaller
+            image leaves free is filled by repeating its edge.
     """
 
     scale: Sequence[float] = (0.6, 1.4)
 
     def __post_init__(self) -> None:
-        low, high = self.scale
-        if not 0 < low <= high:
+        scale = list(self.scale)
+        if len(scale) != 2 or not 0.01 <= scale[0] <= scale[1] <= 100:
             raise UsageError(
-                f"augment.scale={list(self.scale)} is not a range; it needs 0 < low ≤ high"
+                f"augment.scale={shown(scale)} is not a range; "
+                "give two numbers from 0.01 to 100, smaller first, as [0.6,1.4]"
             )
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from shiftbench.augment.draws import any_offsets, random_offsets
-from shiftbench.errors import UsageError, require_one_of
+from shiftbench.augment.draws import MAX_SHIFT, any_offsets, random_offsets
+from shiftbench.errors import require_one_of, require_within
 from shiftbench.geometry import FILLS, translate
 
 
@@ -26,8 +26,8 @@ class ShiftAugment:
 
     def __post_init__(self) -> None:
         require_one_of("augment.fill", self.fill, [fill for fill in FILLS if fill != "mean"])
-        if self.max_shift is not None and self.max_shift < 0:
-            raise UsageError(f"augment.max_shift={self.max_shift} is negative; allowed: 0 or more")
+        if self.max_shift is not None:
+            require_within("augment.max_shift", self.max_shift, 0, MAX_SHIFT)
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Return the augmented batch."""

@@ -6,8 +6,8 @@ import logging
 import os
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -73,35 +73,3 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
             save(file, **arrays)
     except OSError as error:
         log.warning("could not keep the decoded images in %s (%s)", path.parent, error)
-
-
-@contextmanager
-def exclusive(path: Path) -> Iterator[None]:
-    """Let one process at a time into the block, by a lock on ``path`` (a file made for it).
-
-    The jobs of a sweep then wait for one download or decoding instead of each doing it. Where
-    the system has no such locks, the block simply runs: every file is still written whole.
-    """
-    handle = _open(path)
-    try:
-        if handle is not None:
-            _lock(handle)
-        yield
-    finally:
-        # Closing the file gives the lock back, as does the end of the process.
-        if handle is not None:
-            os.close(handle)
-
-
-def _open(path: Path) -> int | None:
-    with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    return None
-
-
-def _lock(handle: int) -> None:
-    with suppress(ImportError, OSError):
-        import fcntl  # not on Windows
-
-        fcntl.flock(handle, fcntl.LOCK_EX)

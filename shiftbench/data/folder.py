@@ -20,7 +20,7 @@ from shiftbench.data.listing import (
 )
 from shiftbench.data.selection import Selection, pick
 from shiftbench.data.stream import StreamSplit, available_cpus
-from shiftbench.errors import ShiftbenchError, UsageError
+from shiftbench.errors import ShiftbenchError, UsageError, require_within
 from shiftbench.seeds import derive_seed
 
 log = logging.getLogger(__name__)
@@ -30,6 +30,7 @@ AnySplit = TensorSplit | StreamSplit
 Unreadable = tuple[str, str]
 
 _STATISTICS_SAMPLE = 2000
+_LARGEST_SIDE = 4096
 
 
 @dataclass(frozen=True)
@@ -100,12 +101,10 @@ def _require_values(
         )
     if channels not in (1, 3):
         raise UsageError(f"data.channels={channels} is not known; allowed: 3 (RGB), 1 (grey)")
-    if size < 1:
-        raise UsageError(f"data.size={size} is no image size; give 1 or more pixels")
-    if workers is not None and workers < 0:
-        raise UsageError(f"data.workers={workers} is negative; give 0 or more, or null")
-    if memory_limit_gb < 0:
-        raise UsageError(f"data.memory_limit_gb={memory_limit_gb} is negative; give 0 or more")
+    require_within("data.size", size, 1, _LARGEST_SIDE)
+    if workers is not None:
+        require_within("data.workers", workers, 0, 1024)
+    require_within("data.memory_limit_gb", memory_limit_gb, 0, 1_000_000)
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,13 @@ from shiftbench.data.images import Dataset, TensorSplit, pixel_statistics, split
 from shiftbench.data.render import render
 from shiftbench.data.scenes import POSITIONS, SIZE_LAWS, Law, Scenes, draw
 from shiftbench.data.sdf import SHAPES
-from shiftbench.errors import UsageError, require_one_of
+from shiftbench.errors import UsageError, require_one_of, shown
 from shiftbench.seeds import derive_seed
 
 # Below this side objects are too few pixels and the texture's shortest waves near two pixels.
 _SMALLEST_SIDE = 16
+# A zero too many should be a sentence, not a machine without memory.
+_LARGEST_SIDE, _MOST_IMAGES, _MOST_GB = 4096, 10_000_000, 256
 
 
 @dataclass(frozen=True)
@@ -59,10 +61,10 @@ class ShapesSplit(TensorSplit):
 def _require(ok: bool, key: str, value: object, allowed: str) -> None:
     """Raise :class:`UsageError` in one sentence unless ``ok``."""
     if not ok:
-        raise UsageError(f"data.{key}={value} is not allowed; give {allowed}")
+        raise UsageError(f"data.{key}={shown(value)} is not allowed; give {allowed}")
 
 
-def _is_number(value: object, low: float, high: float = float("inf")) -> bool:
+def _is_number(value: object, low: float, high: float) -> bool:
     """Tell whether ``value`` is a number in ``low..high``."""
     return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
 
@@ -101,16 +103,23 @@ def _test_law(law: Law, changes: Mapping[str, Any] | None) -> Law:
 
 
 def _check_counts(size: int, train_images: int, test_images: int, val_fraction: float) -> None:
-    whole = "a whole number from {} up, such as {}"
-    for key, value, low, usual in (
-        ("size", size, _SMALLEST_SIDE, 32),
-        ("train_images", train_images, len(SHAPES), 10000),
-        ("test_images", test_images, len(SHAPES), 1000),
+    whole = "a whole number from {} to {}, such as {}"
+    for key, value, low, high, usual in (
+        ("size", size, _SMALLEST_SIDE, _LARGEST_SIDE, 32),
+        ("train_images", train_images, len(SHAPES), _MOST_IMAGES, 10000),
+        ("test_images", test_images, len(SHAPES), _MOST_IMAGES, 1000),
     ):
-        good = isinstance(value, int) and _is_number(value, low)
-        _require(good, key, value, whole.format(low, usual))
+        good = isinstance(value, int) and _is_number(value, low, high)
+        _require(good, key, value, whole.format(low, high, usual))
     fraction = "a number from 0.01 to 0.9, such as 0.1"
     _require(_is_number(val_fraction, 0.01, 0.9), "val_fraction", val_fraction, fraction)
+    taken = 3 * size**2 * (train_images + test_images) / 1e9
+    images = f"{train_images + test_images} images of {size}×{size}"
+    if taken > _MOST_GB:
+        raise UsageError(
+            f"data.size={size} takes {taken:,.0f} GB of memory for {images}, more than the "
+            f"{_MOST_GB} GB that are allowed; use fewer train_images or a smaller size"
+        )
 
 
 def _split(count: int, law: Law, size: int, seed: int) -> ShapesSplit:
@@ -140,7 +149,7 @@ def load(
     """Draw the data set; the same arguments give the same bytes.
 
     Args:
-        size: Image side in pixels, at least 16; objects and textures grow with it.
+        size: Image side in pixels, 16 to 4096; objects and textures grow with it.
         train_images: Images to draw for training and validation together.
         test_images: Images to draw for testing.
         val_fraction: Share of ``train_images`` that is the validation split.

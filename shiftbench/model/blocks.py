@@ -11,6 +11,9 @@ from torch import Tensor, nn
 
 from shiftbench.padding import conv2d, pad2d
 
+# Channels of a first stage; already here a network's weights may take more than the memory.
+MAX_WIDTH = 4096
+
 MakePool = Callable[..., nn.Module]
 MakeHead = Callable[[int, tuple[int, int], int], nn.Module]
 

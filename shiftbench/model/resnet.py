@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from shiftbench.errors import UsageError
+from shiftbench.errors import UsageError, require_within
 from shiftbench.model import blocks
 from shiftbench.padding import conv2d
 
@@ -110,8 +110,8 @@ class ResNet(nn.Module):
 
 def _plan(depth: int, width: int | None) -> tuple[Sequence[int], int]:
     """Return the blocks per stage and the width of the first stage."""
-    if width is not None and width < 1:
-        raise UsageError(f"model.width={width} is out of range; allowed: 1 or more")
+    if width is not None:
+        require_within("model.width", width, 1, blocks.MAX_WIDTH)
     if depth == 18:
         return (2, 2, 2, 2), width or 64
     if depth in CIFAR_DEPTHS:

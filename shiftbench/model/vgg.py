@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from shiftbench.errors import UsageError
+from shiftbench.errors import UsageError, require_within
 from shiftbench.model import blocks
 
 # Convolutions per stage; 8, 10, 13 and 16 are the stacks of VGG-11, -13, -16 and -19.
@@ -108,7 +108,5 @@ def _most_downsamplings(size: int) -> int:
 def _check(depth: int, width: int, downsamplings: int) -> None:
     if depth not in STAGES:
         raise UsageError(f"model.depth={depth} is out of range; vgg has 8 to 16 convolutions")
-    if width < 1:
-        raise UsageError(f"model.width={width} is out of range; allowed: 1 or more")
-    if not 0 <= downsamplings <= 5:
-        raise UsageError(f"model.downsamplings={downsamplings} is out of range; allowed: 0 to 5")
+    require_within("model.width", width, 1, blocks.MAX_WIDTH)
+    require_within("model.downsamplings", downsamplings, 0, 5)

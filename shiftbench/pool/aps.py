@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from shiftbench.errors import UsageError
+from shiftbench.errors import require_within
 from shiftbench.pool.blur import BlurPool2d
 
 
@@ -22,8 +22,9 @@ class AdaptivePolyphase2d(nn.Module):
         channels: Channels of ``x``.
         stride: Subsampling factor.
         padding: The network's padding.
-        norm: Order of the norm that ranks the grids, ≥ 1; the paper uses 2.
-        filter_size: Taps of a binomial blur before the sampling; 1 for none (APS-J in the paper).
+        norm: Order of the norm that ranks the grids, 1 to 100; the paper uses 2.
+        filter_size: Taps, 1 to 7, of a binomial blur before the sampling; 1 for none (APS-J in the
+            paper).
     """
 
     max_first = True
@@ -37,8 +38,9 @@ class AdaptivePolyphase2d(nn.Module):
         filter_size: int = 1,
     ) -> None:
         super().__init__()
-        if norm < 1:
-            raise UsageError(f"pool.norm={norm} is out of range; allowed: 1 or more")
+        # Far beyond, powers of small numbers are all 0 and those of large ones infinite.
+        require_within("pool.norm", norm, 1, 100)
+        require_within("pool.filter_size", filter_size, 1, 7)
         self.stride, self.norm = stride, norm
         self.blur: nn.Module = nn.Identity()
         if filter_size > 1:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from shiftbench.errors import UsageError, require_one_of
+from shiftbench.errors import require_one_of, require_within
 from shiftbench.geometry import space_to_batch
 from shiftbench.padding import MODES, pad2d
 
@@ -54,8 +54,7 @@ class BlurPool2d(nn.Module):
         pad: str = "auto",
     ) -> None:
         super().__init__()
-        if not 1 <= filter_size <= 7:
-            raise UsageError(f"pool.filter_size={filter_size} is out of range; allowed: 1 to 7")
+        require_within("pool.filter_size", filter_size, 1, 7)
         require_one_of("pool.pad", pad, ("auto", *MODES))
         self.stride, self.filter_size = stride, filter_size
         self.pad = pad if pad != "auto" else "circular" if padding == "circular" else "reflect"

@@ -66,6 +66,7 @@ def predict(
     *,
     mean: Sequence[float] | None = None,
     advance: Callable[[int, int], None] = lambda done, total: None,
+    part: range | None = None,
 ) -> PredictionTable:
     """Show ``network`` every view of every image and keep what it answered.
 
@@ -77,6 +78,7 @@ def predict(
         options: Which engine, how much at once.
         mean: Per-channel pixel mean, for protocols that fill with it.
         advance: Called with images done and images in all, for a progress bar.
+        part: Only these images, one after the other, each with the views it gets among all.
 
     Raises:
         ShiftbenchError: If labels or logits are not what they have to be.
@@ -85,13 +87,14 @@ def predict(
     check_labels(split.labels, num_classes)
     shown, views_from = source(protocol, split)
     engine, size = _engine(network, split, image_shape, shown, options, mean, num_classes)
+    part = range(len(split)) if part is None else part
     columns: dict[str, list[Tensor]] = {}
     done = 0
-    for images, labels, shifts in _chunks(views_from, engine.plan, size):
+    for images, labels, shifts in _chunks(views_from, engine.plan, size, part):
         for name, values in engine.answer(images, labels, shifts).items():
             columns.setdefault(name, []).append(values.cpu())
         done += len(labels)
-        advance(done, len(split))
+        advance(done, len(part))
     meta = {"protocol": describe(protocol), "engine": engine.name, "num_classes": num_classes,
             "exhaustive": engine.plan.exhaustive, **engine.plan.meta,
             **getattr(engine, "meta", {})}  # fmt: skip
@@ -99,7 +102,7 @@ def predict(
     if failed := int((merged["top1"] < 0).sum()):
         meta["nan_views"] = failed
         log.warning("the network answered NaN for %d views; they count as wrong", failed)
-    return _table(merged, split, engine.plan, protocol.axes, meta)
+    return _table(merged, split, part, engine.plan, protocol.axes, meta)
 
 
 def _engine(
@@ -142,9 +145,12 @@ def _num_classes(network: Callable[[Tensor], Tensor], split: Split) -> int:
     return int(logits.shape[1])
 
 
-def _chunks(split: Split, plan: Plan, size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    start = 0
-    for images, labels in split.batches(size):
+def _chunks(
+    split: Split, plan: Plan, size: int, part: range
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    start = part.start
+    order = None if len(part) == len(split) else torch.arange(part.start, part.stop)
+    for images, labels in split.batches(size, order):
         stop = start + len(labels)
         yield images, labels, plan.rows(start, stop)
         start = stop
@@ -153,6 +159,7 @@ def _chunks(split: Split, plan: Plan, size: int) -> Iterator[tuple[Tensor, Tenso
 def _table(
     columns: dict[str, Tensor],
     split: Split,
+    part: range,
     plan: Plan,
     axes: tuple[str, ...],
     meta: dict[str, Any],
@@ -161,10 +168,12 @@ def _table(
         name: values.numpy().astype(np.int32 if name in ("top1", "rank_true") else np.float32)
         for name, values in columns.items()
     }
+    own = slice(part.start, part.stop)
+    shifts = plan.shifts if plan.shifts.ndim == 2 else plan.shifts[own]
     return PredictionTable(
         **arrays,
-        labels=split.labels.cpu().numpy().astype(np.int32),
-        shifts=plan.shifts.numpy().astype(np.float32),
+        labels=split.labels[own].cpu().numpy().astype(np.int32),
+        shifts=shifts.numpy().astype(np.float32),
         sampled=plan.sampled.numpy(),
         previous=plan.previous.numpy().astype(np.int32),
         axes=axes,

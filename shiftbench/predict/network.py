@@ -41,8 +41,12 @@ class PixelModel:
 
     def folded(self, images: Tensor) -> PixelModel:
         """Return the same network with BatchNorm folded, for measuring; see ``predict.fold``."""
+        return self.around(folded(self.model, self.normalise(images)))
+
+    def around(self, model: nn.Module) -> PixelModel:
+        """Return the same normalisation in front of another network."""
         network = copy.copy(self)
-        network.model = folded(self.model, self.normalise(images))
+        network.model = model
         return network
 
     def normalise(self, images: Tensor) -> Tensor:

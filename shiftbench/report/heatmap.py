@@ -21,7 +21,7 @@ def heatmap(shifts: pd.DataFrame, title: str, column: str, path: Path) -> None:
         column: The column to draw, a fraction.
         path: Where the picture goes.
     """
-    rows, columns, values = _plane(shifts, column)
+    rows, columns, values = plane(shifts, column)
     figure = Figure(figsize=(5.2, 4.2), layout="constrained")
     axes = figure.add_subplot()
     half_y, half_x = (0.5 * (axis[1] - axis[0] if len(axis) > 1 else 1) for axis in (rows, columns))
@@ -36,7 +36,7 @@ def heatmap(shifts: pd.DataFrame, title: str, column: str, path: Path) -> None:
         figure.savefig(file, format="png", dpi=120, metadata={"Software": None})
 
 
-def _plane(
+def plane(
     shifts: pd.DataFrame, column: str
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return the sorted dy, the sorted dx and the values over them, NaN where there is no row."""

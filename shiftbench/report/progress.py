@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.progress import (
     BarColumn,
     Progress,
@@ -19,6 +22,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from shiftbench.sweep import DONE, ENDED, FAILED, RUNNING, Job
+
 if TYPE_CHECKING:
     from shiftbench.train import EpochRow
 
@@ -26,6 +31,88 @@ log = logging.getLogger(__name__)
 
 # Logs and bars share one console, so that their lines do not tear; results go to stdout.
 console = Console(stderr=True)
+
+
+# One display at a time may draw: a sweep's, with the bar of its running job inside.
+_displays: list[SweepDisplay] = []
+_muted: list[bool] = []
+
+
+def mute() -> None:
+    """Show no bars in this process: others draw on the same terminal."""
+    _muted.append(True)
+
+
+class SweepDisplay:
+    """The line of a whole sweep: jobs done, running, failed, time left.
+
+    Args:
+        jobs: Returns every job as it stands, whoever runs it.
+        shown: False for none; there is none off a terminal either.
+    """
+
+    LOOK_EVERY = 1.0  # seconds; the jobs stand in files, which are read each time
+
+    def __init__(self, jobs: Callable[[], Sequence[Job]], shown: bool) -> None:
+        self.jobs = jobs
+        self.shown = shown and console.is_terminal
+        self.inner: Progress | None = None
+        self.started = time.monotonic()
+        self.seen = float("-inf")
+        self.line = ""
+        self.live = Live(
+            get_renderable=self._render, console=console, transient=True, refresh_per_second=8
+        )
+
+    def start(self) -> None:
+        """Begin to draw."""
+        if self.shown:
+            _displays.append(self)
+            self.live.start()
+
+    def stop(self) -> None:
+        """Draw no more."""
+        if self in _displays:
+            _displays.remove(self)
+            self.live.stop()
+
+    def _render(self) -> RenderableType:
+        now = time.monotonic()
+        if now - self.seen >= self.LOOK_EVERY:
+            self.seen = now
+            self.line = standing(self.jobs(), now - self.started)
+        line = Text(self.line, style="bold", no_wrap=True, overflow="ellipsis")
+        return Group(self.inner.get_renderable(), line) if self.inner else line
+
+
+def standing(jobs: Sequence[Job], seconds: float) -> str:
+    """Return how a sweep stands after so many seconds, in one line.
+
+    What is left is reckoned from the jobs that had work to do, those at work side by side.
+    """
+    count = Counter(job.state for job in jobs)
+    ended = sum(count[state] for state in ENDED)
+    parts = [f"sweep: {ended} of {len(jobs)} done"]
+    parts += [f"{count[state]} {state}" for state in (RUNNING, FAILED) if count[state]]
+    worked = [job.seconds for job in jobs if job.state == DONE]
+    if worked:
+        each = sum(worked) / len(worked)
+        left = each * (len(jobs) - ended) / max(1, count[RUNNING])
+        parts.append(f"about {duration(left)} left")
+    parts.append(f"{duration(seconds)} so far")
+    return " · ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time in words.
+
+    >>> duration(45), duration(200), duration(7300)
+    ('45 s', '3 min', '2 h 2 min')
+    """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
 class Rate(ProgressColumn):
@@ -53,9 +140,17 @@ def bar(total: int, unit: str, description: str, shown: bool) -> Iterator[Bar]:
         TextColumn("left"),
         TimeRemainingColumn(compact=True),
     )
-    disable = not (shown and console.is_terminal)
-    with Progress(*columns, console=console, transient=True, disable=disable, expand=True) as live:
+    shown = shown and console.is_terminal and not _muted
+    live = Progress(*columns, console=console, transient=True, disable=not shown, expand=True)
+    if not _displays:
+        with live:
+            yield Bar(live, total, description)
+        return
+    _displays[-1].inner = live  # drawn above the sweep's line, by the sweep's display
+    try:
         yield Bar(live, total, description)
+    finally:
+        _displays[-1].inner = None
 
 
 class Bar:

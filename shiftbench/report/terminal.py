@@ -67,7 +67,21 @@ def _cell(row: object) -> str:
     return f"{value:.3f} \\[{low:.3f} {high:.3f}]"
 
 
-def print_run(metrics: pd.DataFrame, folder: Path) -> None:
+def in_one_line(metrics: pd.DataFrame) -> str:
+    """Return a run's first numbers: ``accuracy 0.744 · consistency 0.783 circular, ...``."""
+    values = {(row.metric, row.protocol): float(str(row.value)) for row in metrics.itertuples()}
+    protocols = list(dict.fromkeys(metrics["protocol"]))
+    parts = [
+        f"{values['consistency', name]:.3f} {name}"
+        for name in protocols
+        if ("consistency", name) in values
+    ]
+    accuracy = next((values[key] for key in values if key[0] == "accuracy"), None)
+    first = [f"accuracy {accuracy:.3f}"] if accuracy is not None else []
+    return " · ".join([*first, f"consistency {', '.join(parts)}"])
+
+
+def print_run(metrics: pd.DataFrame, folder: Path, checkpoint: Path | None = None) -> None:
     """Print a run's table and where its files are."""
     console = Console()
     for table in run_tables(metrics, console.width):
@@ -75,3 +89,5 @@ def print_run(metrics: pd.DataFrame, folder: Path) -> None:
     console.print(f"results  {folder}/metrics.csv, shifts.csv, train.csv", soft_wrap=True,
                   highlight=False)  # fmt: skip
     console.print(f"figures  {folder}/figures/", soft_wrap=True, highlight=False)
+    if checkpoint is not None:
+        console.print(f"weights  {checkpoint}", soft_wrap=True, highlight=False)

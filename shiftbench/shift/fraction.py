@@ -31,16 +31,16 @@ def fractional_grid(
     name = f"{key}.max_shift" if offsets is None else f"{key}.offsets"
     around = (-max_shift, max_shift) if offsets is None else (offsets[0], offsets[1])
     shown = f"{max_shift}" if offsets is None else f"[{around[0]},{around[1]}]"
-    first, last = (round(end * parts) for end in around)
-    if any(abs(end * parts - round(end * parts)) > 1e-6 for end in around):
-        raise UsageError(f"{name}={shown} is no multiple of fraction={fraction}; change one")
-    longest = min(image_size) * parts
-    if first >= last or last - first >= longest or max(-first, last) >= longest:
+    side = min(image_size)
+    beyond = any(abs(end) >= side for end in around)
+    if beyond or around[0] >= around[1] or around[1] - around[0] >= side:
         raise UsageError(
             f"{name}={shown} does not fit images of {image_size[0]}×{image_size[1]}; "
-            f"allowed: a range of more than 0 and less than {min(image_size)} px"
+            f"allowed: a range of more than 0 and less than {side} px"
         )
-    return span((first, last), parts)
+    if any(abs(end * parts - round(end * parts)) > 1e-6 for end in around):
+        raise UsageError(f"{name}={shown} is no multiple of fraction={fraction}; change one")
+    return span([round(end * parts) for end in around], parts)
 
 
 def parts_of_a_pixel(key: str, fraction: float) -> int:

@@ -51,6 +51,7 @@ class Peer:
         self, n_images: int, batch: int, sizes: Sequence[int], seed: int
     ) -> NDArray[np.int64]:
         """Return ``(n_images, passes·views, 2)``: draws in 0..sizes − 1, in the loop's order."""
+        batch = min(batch, n_images)  # the same draws, and no more rows than images
         draw = _GENERATORS[self.generator](seed)
         batches = -(-n_images // batch)
         per_batch = self.views + self.unused

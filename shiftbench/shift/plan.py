@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from shiftbench.errors import UsageError, require_one_of
+from shiftbench.errors import UsageError, require_one_of, require_within
 from shiftbench.seeds import derive_seed
 from shiftbench.shift.peer import PEERS
 
@@ -125,6 +125,7 @@ class Sampling:
             require_one_of("shift peer", self.peer, PEERS)
         if self.batch is not None and self.batch < 1:
             raise UsageError(f"shift batch={self.batch} is too few; allowed: 1 or more, or null")
+        require_within("shift seed", self.seed, 0, 2**32 - 1)  # what NumPy's legacy stream takes
         if self.draws < 2:
             raise UsageError(f"shift draws={self.draws} is too few; a pair of views needs 2")
         if self.steps < 0:
@@ -146,14 +147,19 @@ class Sampling:
 
     def _sequence(self, grid: Grid, protocol: str) -> Grid:
         """Return the offsets on the path around the base view, the base first."""
+        if not 1 <= self.steps < len(grid):  # before as many are listed
+            raise self._too_long(protocol)
         ahead = sorted(range(-(self.steps // 2), self.steps - self.steps // 2 + 1), key=_nearest)
         offsets = torch.tensor(ahead)[:, None] * torch.tensor(PATHS[self.path]) * grid.per_pixel
-        if self.steps < 1 or bool((grid.find(offsets) < 0).any()):
-            raise UsageError(
-                f"shift.{protocol}.sampling=path with steps={self.steps} does not fit its offsets; "
-                "allowed: 1 to as many pixels as the image can move along the path"
-            )
+        if bool((grid.find(offsets) < 0).any()):
+            raise self._too_long(protocol)
         return Grid(offsets, None, grid.per_pixel)
+
+    def _too_long(self, protocol: str) -> UsageError:
+        return UsageError(
+            f"shift.{protocol}.sampling=path with steps={self.steps} does not fit its offsets; "
+            "allowed: 1 to as many pixels as the image can move along the path"
+        )
 
     def _replayed(self, n_images: int, grid: Grid) -> Plan:
         """Columns: base, then the views in the order in which the publication drew them."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shiftbench.errors import UsageError
+from shiftbench.errors import UsageError, shown
+
+# The side of the largest image that is taken.
+MAX_CANVAS = 4096
 
 
 def ends(
@@ -22,7 +25,9 @@ def ends(
     good = len(numbers) == 2 and all(isinstance(v, kinds) for v in numbers)
     if not good or numbers[0] >= numbers[1]:
         kind = "whole numbers" if whole else "numbers"
-        raise UsageError(f"{key}={value} is not allowed; give two {kind}, smaller first, or null")
+        raise UsageError(
+            f"{key}={shown(value)} is not allowed; give two {kind}, smaller first, or null"
+        )
     return numbers[0], numbers[1]
 
 
@@ -46,12 +51,15 @@ def canvas_size(key: str, value: int | None, image_size: tuple[int, int]) -> tup
     """Return the canvas ``(H, W)``: square of side ``value``, or for None the image's own size.
 
     Raises:
-        UsageError: If ``value`` is not a whole number of pixels.
+        UsageError: If ``value`` is not a whole number of pixels from 1 to 4096.
     """
     if value is None:
         return image_size
-    if not isinstance(value, int) or value < 1:
-        raise UsageError(f"{key}={value} is not allowed; give a whole number of px, or null")
+    if not isinstance(value, int) or not 1 <= value <= MAX_CANVAS:
+        raise UsageError(
+            f"{key}={shown(value)} is not allowed; "
+            f"give a whole number of px from 1 to {MAX_CANVAS}, or null"
+        )
     return value, value
 
 

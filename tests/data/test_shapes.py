@@ -291,7 +291,7 @@ def test_coverage_ramps_over_one_pixel():
         ({"size_law": "log"}, "data.size_law=log is not known"),
         ({"rotation": 400}, "data.rotation=400 is not allowed; give degrees from 0 to 180"),
         ({"clutter": "much"}, "data.clutter=much is not allowed"),
-        ({"size": 8}, "data.size=8 is not allowed; give a whole number from 16 up"),
+        ({"size": 8}, "data.size=8 is not allowed; give a whole number from 16 to 4096"),
         ({"size": 32.5}, "data.size=32.5 is not allowed"),
         ({"train_images": 3}, "data.train_images=3 is not allowed"),
         ({"test_images": True}, "data.test_images=True is not allowed"),

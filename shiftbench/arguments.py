@@ -1,0 +1,98 @@
+"""The values of a config group held against its constructor's annotations, in one sentence each."""
+
+from __future__ import annotations
+
+import collections.abc
+import inspect
+import sys
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from shiftbench.errors import UsageError, did_you_mean, shown
+
+_WORDS = {
+    bool: "true or false",
+    float: "a number",
+    int: "a whole number",
+    str: "text (a number as text: \"'7'\")",
+    types.NoneType: "null",
+}
+_WORDS_OF_MANY = {bool: "flags", float: "numbers", int: "whole numbers", str: "names"}
+
+
+def check_arguments(key: str, make: Callable[..., Any], given: Mapping[str, Any]) -> None:
+    """Refuse what ``make`` does not take: other names, other types, numbers that are not finite.
+
+    Ranges are the constructor's own to check. What has no annotation may be anything.
+
+    Args:
+        key: What the values are called in front of their names, as ``pool`` or ``shift.crop``.
+        make: A class or a function.
+        given: The values by name, those that the program itself adds left out.
+
+    Raises:
+        UsageError: Naming the key, the value, what is allowed.
+    """
+    try:
+        parameters = inspect.signature(make).parameters
+        hints = typing.get_type_hints(make.__init__ if inspect.isclass(make) else make)
+    except (TypeError, ValueError, NameError):
+        return  # someone's own, that cannot be looked into
+    open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    for name, value in given.items():
+        if name not in parameters and not open_ended:
+            _refuse_name(key, str(name), make, parameters)
+        hint = hints.get(str(name), Any)
+        if not _fits(value, hint):
+            raise UsageError(f"{key}.{name}={shown(value)} does not fit; it takes {_words(hint)}")
+
+
+def _refuse_name(
+    key: str, name: str, make: Callable[..., Any], parameters: Mapping[str, inspect.Parameter]
+) -> None:
+    hint = did_you_mean(name, parameters)
+    what = getattr(make, "__qualname__", make)
+    raise UsageError(
+        f"{key}.{shown(name)} is not a setting of {make.__module__}.{what}{hint}; "
+        "see shiftbench --cfg job"
+    )
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return any(_fits(value, part) for part in typing.get_args(hint))
+    if hint is types.NoneType:
+        return value is None
+    if hint in (bool, str, Path):
+        return isinstance(value, bool if hint is bool else str)
+    if hint in (int, float):
+        return _is_number(value, hint)
+    if typing.get_origin(hint) is collections.abc.Sequence:
+        [item] = typing.get_args(hint)
+        listed = isinstance(value, Sequence) and not isinstance(value, str)
+        return listed and all(_fits(part, item) for part in value)
+    if typing.get_origin(hint) is collections.abc.Mapping:
+        return isinstance(value, Mapping)
+    return True
+
+
+def _is_number(value: Any, kind: type) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int if kind is int else int | float):
+        return False
+    # Neither nan nor inf; and 64 bits are what torch has for a whole number.
+    return abs(value) < 2**63 if kind is int else abs(value) <= sys.float_info.max
+
+
+def _words(hint: Any) -> str:
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        parts = [part for part in typing.get_args(hint) if part is not Path]
+        return " or ".join(_words(part) for part in parts)
+    if typing.get_origin(hint) is collections.abc.Sequence:
+        [item] = typing.get_args(hint)
+        return f"a list of {_WORDS_OF_MANY.get(item, 'values')}"
+    if typing.get_origin(hint) is collections.abc.Mapping:
+        return "a mapping, as {key: value}"
+    return _WORDS.get(hint, "another value")

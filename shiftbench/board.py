@@ -1,0 +1,122 @@
+"""What the processes of a job tell each other besides tensors: decisions, presence, failures.
+
+It stands in the key-value store that torchrun keeps. Waiting means looking again and again, so it
+may last for hours (while the first process waits for a lock, say), Ctrl-C ends it, and a failure
+elsewhere ends it with its reason.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
+
+from shiftbench import processes
+from shiftbench.errors import ShiftbenchError, UsageError
+
+LOOK_EVERY = 0.02  # seconds
+GRACE = 30.0  # seconds for a failure to be heard everywhere
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a process gave up.
+
+    Attributes:
+        rank: Which one.
+        reason: A sentence.
+        usage: Whether a wrong setting was the cause.
+        traceback: Where it happened, empty if the sentence says it all.
+    """
+
+    rank: int
+    reason: str
+    usage: bool
+    traceback: str = ""
+
+    def error(self) -> ShiftbenchError:
+        """Return it as the error to raise."""
+        return (UsageError if self.usage else ShiftbenchError)(self.reason)
+
+
+class Board:
+    """The messages of one job.
+
+    Args:
+        job: Its number; the same in every process.
+    """
+
+    def __init__(self, job: int) -> None:
+        self.store = PrefixStore(f"shiftbench/{job}", _store())
+        self.met = 0
+
+    def write(self, key: str, value: Any) -> None:
+        """Put up a plain value."""
+        self.store.set(key, json.dumps(value))
+
+    def read(self, key: str) -> Any:
+        """Return the value under ``key``; wait until there is one.
+
+        Raises:
+            ShiftbenchError: If a process has failed, with its reason.
+        """
+        self._wait(lambda: self.store.check([key]))
+        return json.loads(self.store.get(key))
+
+    def meet(self) -> None:
+        """Wait for every process to come here.
+
+        Raises:
+            ShiftbenchError: If a process has failed, with its reason.
+        """
+        self.met += 1
+        key = f"meeting/{self.met}"
+        self.store.add(key, 1)
+        self._wait(lambda: self.store.add(key, 0) == processes.count())
+
+    def check(self) -> None:
+        """Raise the failure of another process, if there is one."""
+        if failure := self.failure():
+            raise failure.error()
+
+    def failure(self) -> Failure | None:
+        """Return the first failure of the job."""
+        if not self.store.check(["failure"]):
+            return None
+        return Failure(**json.loads(self.store.get("failure")))
+
+    def report(self, failure: Failure) -> Failure:
+        """Put up why this process gives up and return the first reason, this one or an earlier."""
+        text = json.dumps(vars(failure))
+        return Failure(**json.loads(self.store.compare_set("failure", "", text)))
+
+    def heard(self) -> bool:
+        """Say that this process knows of the failure; whether all of them do, before long."""
+        self.write(f"heard/{processes.rank()}", True)
+        until = time.monotonic() + GRACE
+        while not all(self.knows(rank) for rank in range(processes.count())):
+            if time.monotonic() > until:
+                return False
+            time.sleep(LOOK_EVERY)
+        return True
+
+    def knows(self, rank: int) -> bool:
+        """Whether that process knows of the failure."""
+        return self.store.check([f"heard/{rank}"])
+
+    def _wait(self, happened: Callable[[], bool]) -> None:
+        while not happened():
+            self.check()
+            time.sleep(LOOK_EVERY)
+
+
+@cache  # one connection for all jobs
+def _store() -> Store:
+    store, _, _ = next(rendezvous("env://"))
+    return store  # type: ignore[no-any-return]

@@ -1,0 +1,28 @@
+"""Hydra's callback: makes the sweep folder before the first job starts; no torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from shiftbench import processes
+
+if TYPE_CHECKING:
+    from shiftbench.sweeping import Conductor
+
+# The sweep that this process has begun; Hydra keeps its callbacks to itself.
+begun: list[Conductor] = []
+
+
+class KeepSweep(Callback):
+    """Begins the sweep's records; the command line ends them, as Hydra might not get to it."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Write which jobs there are, show the sweep's progress."""
+        from shiftbench.sweeping import Conductor
+
+        if not processes.is_first():
+            return
+        begun.append(Conductor.of(config))

@@ -1,0 +1,210 @@
+"""``differences.csv``: every variant against a reference, paired run by run."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from shiftbench.errors import ShiftbenchError, UsageError, did_you_mean
+from shiftbench.metric import compare
+from shiftbench.report.records import LABELS, Collection, RunRecord
+from shiftbench.report.settings import untold
+from shiftbench.report.student import t_quantile
+from shiftbench.report.summary import metric_names
+from shiftbench.table import PredictionTable
+
+log = logging.getLogger(__name__)
+
+DIFFERENCE_COLUMNS = (
+    "group", "reference", "variant", *LABELS, "settings", "config_id", "protocol", "metric",
+    "seeds", "difference", "sd", "ci_low", "ci_high", "kind", "differs",
+)  # fmt: skip
+CONFIDENCE = 0.95
+SEEDS, IMAGES = "seeds", "images"
+
+# What else a pair may differ in if there is no pair without: the head that a model or a pool
+# brings along (pool=global has gap), and the weights that only fit the one network.
+TOLERATED: tuple[tuple[str, ...], ...] = ((), ("head",), ("checkpoint",), ("head", "checkpoint"))
+
+
+@dataclass
+class Variant:
+    """A configuration and, seed by seed, the run of the reference that it is paired with."""
+
+    differs: tuple[str, ...]
+    pairs: list[tuple[RunRecord, RunRecord]] = field(default_factory=list)
+
+
+def differences(collection: Collection, against: str, *, images: bool = False) -> pd.DataFrame:
+    """Return variant - reference for every metric, paired with the run equal in all else.
+
+    Two runs are a pair if they differ in the group alone; every other setting and the seed are the
+    same. ``differs`` names what had to be allowed to differ as well, '' where nothing had. Rows are
+    one for every configuration, protocol and metric, labelled as the variant: ``difference`` is the
+    mean over the paired seeds, ``sd`` their sample standard deviation. ``kind`` says what the 95 %
+    interval is over: ``seeds``, from Student's t, where there are two or more; ``images``, from
+    resampling them, where there is one; '' where there is none.
+
+    Args:
+        collection: The runs.
+        against: The reference, ``pool=max``: a label and its value.
+        images: Whether to read the prediction tables for the intervals over images; it takes about
+            a second for a pair of large ones.
+
+    Raises:
+        UsageError: If ``against`` is not a label that some finished run has.
+        ShiftbenchError: If no run of another variant is equal in all else.
+    """
+    done = list(collection.done().values())
+    group, reference = _parse(against, done)
+    variants = _pair(done, group, reference)
+    if not variants:
+        raise ShiftbenchError(
+            f"no finished run differs from one with {against} in its {group} alone; "
+            f"run the same command with {against} and with another {group}"
+        )
+    settings = untold({run.config_id: run for run in reversed(done)})
+    values = _values(collection.metrics)
+    names = metric_names(collection.metrics)
+    rows = [
+        {"group": group, "reference": reference, "variant": variant.pairs[0][0].labels[group],
+         **variant.pairs[0][0].labels, "settings": settings[config_id], "config_id": config_id,
+         "differs": " ".join(variant.differs), **row}
+        for config_id, variant in variants.items()
+        for row in _rows(variant, values, names, images)
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=list(DIFFERENCE_COLUMNS))
+
+
+def _parse(against: str, done: Sequence[RunRecord]) -> tuple[str, str]:
+    group, equals, value = against.partition("=")
+    if not equals or group not in LABELS:
+        hint = did_you_mean(group, LABELS)
+        raise UsageError(
+            f"--against {against} is not a label{hint}; it takes LABEL=VALUE, as pool=max; "
+            f"labels: {', '.join(LABELS)}"
+        )
+    known = list(dict.fromkeys(run.labels[group] for run in done))
+    if value not in known:
+        there = ", ".join(known) or "none, no run is finished"
+        raise UsageError(
+            f"--against {against}: no finished run has it{did_you_mean(value, known)}; "
+            f"{group}: {there}"
+        )
+    return group, value
+
+
+def _pair(done: Sequence[RunRecord], group: str, reference: str) -> dict[str, Variant]:
+    """Return the variants, by their ``config_id``, with the partners of their runs."""
+    partners = [run for run in done if run.labels[group] == reference]
+    others = [run for run in done if run.labels[group] != reference]
+    found: dict[str, Variant] = {}
+    alone: list[str] = []
+    by_key = {tolerated: _grouped(partners, group, tolerated) for tolerated in TOLERATED}
+    for run in others:
+        for tolerated in TOLERATED:
+            candidates = by_key[tolerated].get(_key(run, group, tolerated), [])
+            if len(candidates) == 1:  # of several, none is the right one
+                variant = found.setdefault(run.config_id, Variant(tolerated))
+                variant.pairs.append((run, candidates[0]))
+                break
+        else:
+            alone.append(run.run_id)
+    if alone:
+        log.warning(
+            "%s=%s: %d of %d runs have no partner in it and are left out of the differences: %s",
+            group, reference, len(alone), len(others),
+            ", ".join(alone[:3]) + (", ..." if len(alone) > 3 else ""),
+        )  # fmt: skip
+    return found
+
+
+def _grouped(
+    runs: Iterable[RunRecord], group: str, tolerated: tuple[str, ...]
+) -> dict[str, list[RunRecord]]:
+    found: dict[str, list[RunRecord]] = {}
+    for run in runs:
+        found.setdefault(_key(run, group, tolerated), []).append(run)
+    return found
+
+
+def _key(run: RunRecord, group: str, tolerated: tuple[str, ...]) -> str:
+    """Return what two runs of a pair share: every setting outside the group, and the head."""
+    free = (group, "head", *tolerated)
+    shared: dict[str, Any] = {
+        key: value for key, value in run.settings.items() if key.partition(".")[0] not in free
+    }
+    if "head" not in (group, *tolerated):
+        shared["head"] = run.labels["head"]  # by name: the model's own is not among the settings
+    return json.dumps(shared, sort_keys=True, default=str)
+
+
+Values = dict[tuple[str, str], dict[str, float]]
+
+
+def _values(metrics: pd.DataFrame) -> Values:
+    """Return the metrics of every run and protocol."""
+    found: Values = {}
+    columns = (metrics[name].tolist() for name in ("run_id", "protocol", "metric", "value"))
+    for run_id, protocol, name, value in zip(*columns, strict=True):
+        found.setdefault((run_id, protocol), {})[name] = float(value)
+    return found
+
+
+def _rows(
+    variant: Variant, values: Values, names: Sequence[str], images: bool
+) -> Iterator[dict[str, Any]]:
+    measured = {run.run_id for run, _ in variant.pairs}
+    for protocol in dict.fromkeys(protocol for run_id, protocol in values if run_id in measured):
+        pairs = [
+            (run, partner)
+            for run, partner in variant.pairs
+            if (run.run_id, protocol) in values and (partner.run_id, protocol) in values
+        ]
+        over_images = _over_images(pairs[0], protocol) if images and len(pairs) == 1 else {}
+        for name in names:
+            found = [
+                values[run.run_id, protocol][name] - values[partner.run_id, protocol][name]
+                for run, partner in pairs
+                if name in values[run.run_id, protocol] and name in values[partner.run_id, protocol]
+            ]
+            if found:
+                yield {"protocol": protocol, "metric": name, "seeds": len(found),
+                       **_interval(found, over_images.get(name))}  # fmt: skip
+
+
+def _interval(found: Sequence[float], images: tuple[float, float] | None) -> dict[str, Any]:
+    """Return the mean of paired differences, their spread and the interval of the mean."""
+    count = len(found)
+    mean = math.fsum(found) / count
+    if count == 1:
+        low, high = images or (math.nan, math.nan)
+        return {"difference": mean, "sd": math.nan, "ci_low": low, "ci_high": high,
+                "kind": IMAGES if images else ""}  # fmt: skip
+    sd = math.sqrt(math.fsum((value - mean) ** 2 for value in found) / (count - 1))
+    half = t_quantile(CONFIDENCE, count - 1) * sd / math.sqrt(count)
+    return {"difference": mean, "sd": sd, "ci_low": mean - half, "ci_high": mean + half,
+            "kind": SEEDS}  # fmt: skip
+
+
+def _over_images(
+    pair: tuple[RunRecord, RunRecord], protocol: str
+) -> dict[str, tuple[float, float]]:
+    """Return the paired intervals over images, {} where the two did not see the same ones."""
+    run, partner = pair
+    try:
+        tables = [
+            PredictionTable.load(one.folder / "predictions" / f"{protocol}.npz")
+            for one in (partner, run)
+        ]
+        rows = compare(*tables)
+    except ShiftbenchError as reason:
+        log.warning("no interval over images for %s under %s: %s", run.run_id, protocol, reason)
+        return {}
+    return {row.metric: (row.ci_low, row.ci_high) for row in rows if not math.isnan(row.ci_low)}

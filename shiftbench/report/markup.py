@@ -1,0 +1,98 @@
+"""The summary's tables in GitHub's markdown and in LaTeX."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from shiftbench.report.cells import Cell, Grid, arrow, heads, legend, names
+
+
+def markdown(grid: Grid) -> str:
+    """Return the table in GitHub's markdown; marked cells are bold."""
+    metrics = [f"{name} {arrow(name)}".strip() for name in grid.metrics]
+    rows = [
+        [*map(_markdown_text, names(grid, line)), *map(_markdown_cell, line.cells)]
+        for line in grid.lines
+    ]
+    title = f"**{_markdown_text(grid.protocol)}** · " if grid.protocol else ""
+    lines = [
+        f"{title}{_markdown_text(grid.common)}",
+        "",
+        _markdown_row([*heads(grid), *metrics]),
+        _markdown_row([*(["---"] * len(heads(grid))), *(["---:"] * len(metrics))]),
+        *map(_markdown_row, rows),
+        "",
+        legend(grid, "bold:"),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _markdown_text(text: str) -> str:
+    return re.sub(r"([\\`*|<>\[\]])", r"\\\1", " ".join(text.split()))
+
+
+def _markdown_cell(cell: Cell) -> str:
+    mean = f"**{cell.text}**" if cell.marked else cell.text
+    if cell.sd:
+        return f"{mean} ± {cell.sd}"
+    return f"{mean} [{cell.interval[0]}, {cell.interval[1]}]" if cell.interval else mean
+
+
+SPECIAL = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",
+    "%": r"\%", "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "<": r"$<$", ">": r"$>$", "|": r"$|$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "±": r"$\pm$",
+    "×": r"$\times$", "–": "--", "·": r"$\cdot$",
+}  # fmt: skip
+
+
+def escape_latex(text: str) -> str:
+    r"""Return ``text`` as LaTeX sets it.
+
+    >>> escape_latex("top1_change ↓ 95 %")
+    'top1\\_change $\\downarrow$ 95 \\%'
+    """
+    return "".join(SPECIAL.get(letter, letter) for letter in " ".join(text.split()))
+
+
+def latex(grid: Grid) -> str:
+    """Return the table in LaTeX, for the package booktabs; marked cells are bold."""
+    metrics = [f"{name} {arrow(name)}".strip() for name in grid.metrics]
+    parts = (grid.protocol, grid.common, legend(grid, "bold:"))
+    caption = ". ".join(part for part in parts if part)
+    rows = [
+        [*map(escape_latex, names(grid, line)), *map(_latex_cell, line.cells)]
+        for line in grid.lines
+    ]
+    lines = [
+        r"% needs \usepackage{booktabs}",
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{escape_latex(caption)}}}",
+        rf"\begin{{tabular}}{{{'l' * len(heads(grid))}{'r' * len(metrics)}}}",
+        r"\toprule",
+        _latex_row([escape_latex(head) for head in (*heads(grid), *metrics)]),
+        r"\midrule",
+        *map(_latex_row, rows),
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _latex_row(cells: Sequence[str]) -> str:
+    return rf"{' & '.join(cells)} \\"
+
+
+def _latex_cell(cell: Cell) -> str:
+    text = escape_latex(cell.text)
+    mean = rf"\textbf{{{text}}}" if cell.marked else text
+    if cell.sd:
+        return rf"{mean} $\pm$ {cell.sd}"
+    return f"{mean} [{cell.interval[0]}, {cell.interval[1]}]" if cell.interval else mean

@@ -1,0 +1,162 @@
+"""Run folders, read by the thousand: their state, and their rows parsed together."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from shiftbench.locks import is_locked
+from shiftbench.report.records import (
+    BROKEN,
+    DAMAGED,
+    DONE,
+    INTERRUPTED,
+    LABELS,
+    RUNNING,
+    RunRecord,
+)  # fmt: skip
+from shiftbench.results import METRIC_COLUMNS, SHIFT_COLUMNS
+
+FILES_AT_ONCE = 100
+TEXT = ("run_id", "experiment", "data", "model", "pool", "head", "padding", "augment", "protocol",
+        "metric", "engine")  # fmt: skip
+WHOLE = ("seed", "params", "macs", "n_images", "n_shifts", "schema_version")
+
+log = logging.getLogger(__name__)
+
+
+def read_run(folder: Path) -> RunRecord:
+    """Read a run's identity and state; what is damaged is the state of the record."""
+    try:
+        who = _json(folder / "run.json")
+        labels: dict[str, Any] = {name: str(who["labels"].get(name) or "") for name in LABELS}
+        labels["seed"] = int(who["labels"]["seed"])
+        about = {"run_id": str(who["run_id"]), "config_id": str(who["config_id"])}
+        settings = dict(who["settings"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        empty = dict.fromkeys(LABELS, "")
+        reason = f"run.json is damaged ({type(error).__name__})"
+        return RunRecord(folder.name, folder.name, folder, empty, {}, DAMAGED, reason)
+    rest = {**about, **_made_with(folder), **_state(folder)}
+    return RunRecord(folder=folder, labels=labels, settings=settings, **rest)
+
+
+def _state(folder: Path) -> dict[str, Any]:
+    try:
+        status = _json(folder / "status.json")
+        state = str(status["state"])
+    except FileNotFoundError:
+        # Written right after run.json, so whoever made the folder was killed or works on it.
+        status, state = {}, RUNNING
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return {"state": DAMAGED, "error": f"status.json is damaged ({type(error).__name__})"}
+    if state == RUNNING and not is_locked(folder / ".lock"):
+        return {"state": INTERRUPTED, "error": "its process was killed"}
+    if state not in (DONE, RUNNING, *BROKEN):
+        return {"state": DAMAGED, "error": f"status.json says {state!r}, which is no state"}
+    return {
+        "state": state, "error": str(status.get("error") or ""), "seconds": status.get("seconds"),
+        "time": str(status.get("time") or ""), "files": dict(status.get("files") or {}),
+    }  # fmt: skip
+
+
+def _made_with(folder: Path) -> dict[str, Any]:
+    try:
+        content = _json(folder / "provenance.json")
+        versions = {"shiftbench": content.get("shiftbench"), "python": content.get("python"),
+                    **content.get("packages", {})}  # fmt: skip
+        command = tuple(str(item) for item in content.get("command", ()))
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}  # nice to have; no number depends on it
+    return {"command": command, "versions": {k: str(v) for k, v in versions.items() if v}}
+
+
+def _json(path: Path) -> dict[str, Any]:
+    content = json.loads(path.read_text("utf-8"))
+    if not isinstance(content, dict):
+        raise TypeError(f"{path} holds no mapping")
+    return content
+
+
+def read_metrics(runs: Sequence[RunRecord]) -> tuple[pd.DataFrame, list[RunRecord]]:
+    """Read ``metrics.csv`` of the finished runs.
+
+    Returns:
+        The rows of those that are as they were written, and all runs, the others ``damaged``.
+    """
+    texts, checked = [], []
+    for run in runs:
+        if run.state == DONE:
+            try:
+                texts.append(_rows(run, "metrics.csv", METRIC_COLUMNS))
+            except ValueError as reason:
+                run = replace(run, state=DAMAGED, error=str(reason))
+        checked.append(run)
+    return _parse(texts, METRIC_COLUMNS), checked
+
+
+def read_shifts(runs: Sequence[RunRecord]) -> pd.DataFrame:
+    """Read ``shifts.csv`` of ``runs``, all finished; a damaged one is left out with a warning."""
+    parts = []
+    for start in range(0, len(runs), FILES_AT_ONCE):
+        texts = []
+        for run in runs[start : start + FILES_AT_ONCE]:
+            try:
+                texts.append(_rows(run, "shifts.csv", SHIFT_COLUMNS))
+            except ValueError as reason:
+                log.warning("%s: %s", run.folder, reason)
+        parts.append(_parse(texts, SHIFT_COLUMNS))
+    return pd.concat(parts, ignore_index=True) if parts else _parse([], SHIFT_COLUMNS)
+
+
+def _rows(run: RunRecord, name: str, columns: Sequence[str]) -> str:
+    """Return a result file's text below its header.
+
+    Raises:
+        ValueError: Why it is not to be used.
+    """
+    try:
+        content = (run.folder / name).read_bytes()
+    except OSError as error:
+        raise ValueError(f"{name} cannot be read ({error.strerror})") from error
+    written = run.files.get(name)
+    if written is not None and hashlib.sha256(content).hexdigest() != written:
+        raise ValueError(f"{name} was changed since the run wrote it")
+    header, _, rows = content.decode("utf-8", "replace").partition("\n")
+    if header != ",".join(columns):
+        raise ValueError(f"{name} has other columns than this version of shiftbench writes")
+    if written is None:
+        _check(rows, name, columns)
+    return rows
+
+
+def _check(rows: str, name: str, columns: Sequence[str]) -> None:
+    """Raise unless the rows, which no digest vouches for, are whole."""
+    try:
+        whole = rows.endswith("\n") and len(_parse([rows], columns)) == rows.count("\n")
+    except (ValueError, TypeError):
+        whole = False
+    if not whole:
+        raise ValueError(f"{name} is damaged: its rows cannot be read")
+
+
+def _parse(texts: Sequence[str], columns: Sequence[str]) -> pd.DataFrame:
+    """Return the rows of many files, parsed at once: a call for each would take the most time."""
+    types: dict[str, Any] = {name: str if name in TEXT else float for name in columns}
+    types |= {name: int for name in columns if name in WHOLE}
+    # "none" and "null" are names of options here, not missing values
+    frame = pd.read_csv(
+        StringIO("".join(texts)), names=list(columns), header=None, dtype=types,
+        keep_default_na=False, na_values=[""], index_col=False,
+    )  # fmt: skip
+    text = [name for name in columns if name in TEXT]
+    frame[text] = frame[text].fillna("")
+    return frame

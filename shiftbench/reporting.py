@@ -1,0 +1,184 @@
+"""``shiftbench report DIR...``: the tables and figures of many runs, from their files; no torch."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+
+from shiftbench.comparing import VerbParser
+from shiftbench.errors import ShiftbenchError, UsageError
+from shiftbench.locks import exclusive
+from shiftbench.report.cells import chosen_metrics, grids
+from shiftbench.report.collect import BROKEN, Collection, collect
+from shiftbench.report.difference_cells import difference_grids
+from shiftbench.report.differences import DIFFERENCE_COLUMNS, differences
+from shiftbench.report.markup import latex, markdown
+from shiftbench.report.places import is_sweep
+from shiftbench.report.summary import summarise
+from shiftbench.report.tables import print_grids
+from shiftbench.results import METRIC_COLUMNS, write_csv
+
+log = logging.getLogger(__name__)
+
+TABLES = ("results.csv", "summary.csv")
+
+DESCRIPTION = """Tables and figures of many runs: mean and spread over seeds, the best marked, what
+failed or is missing in its place. DIR is a sweep, a run, or any folder with such in it. Written
+are results.csv (every row of every run), summary.csv (a row for every configuration and protocol),
+differences.csv (with --against), figures/ and report.html."""
+
+
+def report_runs(arguments: Sequence[str]) -> int:
+    """Write and print the report of the folders that are named.
+
+    Raises:
+        UsageError: If an option names what is not there.
+        ShiftbenchError: If there are no runs.
+    """
+    options = _parse(arguments)
+    collection = collect(options.places)
+    summary = summarise(collection)
+    wanted = [name for name in options.metrics.split(",") if name]
+    shown = grids(summary, wanted, options.protocol)
+    apart = _differences(collection, options.against, images=True)
+    if apart is not None:
+        shown += difference_grids(apart, chosen_metrics(summary, wanted), options.protocol)
+    folder = options.output or _default_folder(options.places)
+    written = _write(collection, summary, apart, folder, figures=not options.no_figures)
+    if options.markdown or options.latex:
+        print("\n".join((markdown if options.markdown else latex)(grid) for grid in shown), end="")
+    else:
+        print_grids(Console(), shown, every=bool(wanted))
+        _print_places(folder, written)
+    _print_failures(collection)
+    return 0
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = VerbParser("report", DESCRIPTION, "outputs")
+    parser.add_argument("places", nargs="*", metavar="DIR", help="where runs are (outputs)")
+    parser.add_argument(
+        "--against", metavar="pool=max",
+        help="paired differences from the runs with this label, intervals over seeds; over images "
+        "where there is one seed",
+    )  # fmt: skip
+    parser.add_argument("--metrics", default="", metavar="A,B", help="the columns")
+    parser.add_argument("--protocol", metavar="NAME", help="this shift protocol alone")
+    parser.add_argument("--markdown", action="store_true", help="print markdown, nothing else")
+    parser.add_argument("--latex", action="store_true", help="print LaTeX, nothing else")
+    parser.add_argument(
+        "--output", metavar="FOLDER",
+        help="where files go (default: the sweep, where one is named, else DIR/report)",
+    )  # fmt: skip
+    parser.add_argument("--no-figures", action="store_true", help="no figures/, no report.html")
+    # Elsewhere it is out=PATH, so that is understood as well.
+    options = parser.parse_intermixed_args([item.removeprefix("out=") for item in arguments])
+    if options.markdown and options.latex:
+        parser.error("--markdown and --latex are two formats; ask for one")
+    options.places = [Path(place).expanduser() for place in options.places or ["outputs"]]
+    options.output = Path(options.output).expanduser() if options.output else None
+    return options
+
+
+def _default_folder(places: Sequence[Path]) -> Path:
+    if len(places) == 1 and is_sweep(places[0]):
+        return places[0]
+    return places[0] / "report"
+
+
+def _differences(
+    collection: Collection, against: str | None, *, images: bool
+) -> pd.DataFrame | None:
+    return None if against is None else differences(collection, against, images=images)
+
+
+def write_tables(collection: Collection, folder: Path) -> pd.DataFrame:
+    """Write ``results.csv`` and ``summary.csv``, each whole or not at all; return the summary."""
+    summary = summarise(collection)
+    _write_tables(collection, summary, folder)
+    return summary
+
+
+def write_report(
+    collection: Collection, folder: Path, against: str | None = None, images: bool = False
+) -> None:
+    """Write the tables, the figures and ``report.html``.
+
+    Args:
+        collection: What to report.
+        folder: Where it all goes.
+        against: The reference of the paired differences, as ``pool=max``; none by default.
+        images: Whether differences of single seeds get intervals over images; slow.
+    """
+    for warning in collection.warnings:
+        log.warning(warning)
+    apart = _differences(collection, against, images=images)
+    _write(collection, summarise(collection), apart, folder, figures=True)
+
+
+def keep_current(folder: Path) -> None:
+    """Bring the tables of a sweep up to date, whatever process asks for it."""
+    try:
+        # One at a time, so that nobody's older picture ends up on top of a newer one.
+        with exclusive(folder / ".report.lock"):
+            write_tables(collect([folder]), folder)
+    except (ShiftbenchError, OSError) as error:
+        log.warning("the tables in %s are not up to date (%s)", folder, error)
+
+
+def _write(
+    collection: Collection,
+    summary: pd.DataFrame,
+    apart: pd.DataFrame | None,
+    folder: Path,
+    *,
+    figures: bool,
+) -> list[str]:
+    """Write what there is to write and return the names of the files."""
+    written = list(TABLES)
+    try:
+        _write_tables(collection, summary, folder)
+        if apart is not None:
+            write_csv(apart, folder / "differences.csv", DIFFERENCE_COLUMNS)
+            written.append("differences.csv")
+    except OSError as error:
+        raise UsageError(
+            f"cannot write to {folder} ({error.strerror or error}); choose another with --output"
+        ) from error
+    if figures:
+        from shiftbench.report.page import write_page
+
+        written.append(write_page(collection, summary, folder, apart).name)
+    return written
+
+
+def _write_tables(collection: Collection, summary: pd.DataFrame, folder: Path) -> None:
+    write_csv(collection.metrics, folder / "results.csv", METRIC_COLUMNS)
+    write_csv(summary, folder / "summary.csv", list(summary.columns))
+
+
+def print_report(collection: Collection, folder: Path) -> None:
+    """Print the tables, as many metrics as fit, and where the files are."""
+    print_grids(Console(), grids(summarise(collection)))
+    files = (*TABLES, "differences.csv", "report.html")
+    _print_places(folder, [name for name in files if (folder / name).exists()])
+
+
+def _print_places(folder: Path, written: Sequence[str]) -> None:
+    for name in written:
+        print(f"{name.rpartition('.')[0]:<12} {folder / name}")
+
+
+def _print_failures(collection: Collection) -> None:
+    for run in collection.runs:
+        if run.state in BROKEN:
+            print(f"{run.state:<12} {run.folder}: {run.error}", file=sys.stderr)
+    for job in collection.waiting:
+        if job.error:
+            print(f"{job.state:<12} {' '.join(job.overrides)}: {job.error}", file=sys.stderr)

@@ -1,0 +1,99 @@
+"""A sweep seen from the process that started it: its jobs, its progress, its end; no torch."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig
+
+from shiftbench.config import as_typed
+from shiftbench.report.progress import SweepDisplay
+from shiftbench.sweep import DONE, FAILED, LEFT_OUT, RUNNING, SKIPPED, WAITING, Job, Sweep
+
+
+@dataclass(frozen=True)
+class Conductor:
+    """Begins and ends a sweep."""
+
+    sweep: Sweep
+    display: SweepDisplay
+
+    @classmethod
+    def of(cls, config: DictConfig) -> Conductor:
+        """Write which jobs the sweep has and begin to show how they stand."""
+        folder = Path(config.hydra.sweep.dir).expanduser()
+        sweep = Sweep.start(folder, Path(config.out).expanduser() / "runs", jobs_of(config))
+        display = SweepDisplay(sweep.jobs, shown=config.progress)
+        display.start()
+        return cls(sweep, display)
+
+    def end(self, launcher_error: str | None = None) -> list[Job]:
+        """Write the sweep's report, say how its jobs ended and return them.
+
+        Args:
+            launcher_error: Why the launcher gave up, if it did.
+        """
+        self.display.stop()
+        if launcher_error:
+            self._bury(launcher_error)
+        jobs = self.sweep.jobs()
+        if any(job.run_id for job in jobs):
+            self._report()
+        if failed := [job for job in jobs if job.state == FAILED]:
+            from shiftbench.report.failures import print_failures
+
+            print_failures([(job.number, job.error or "", rerun_command(job)) for job in failed])
+        if launcher_error:
+            print(f"the launcher stopped: {launcher_error}", file=sys.stderr)
+        print(counts(jobs), file=sys.stderr)
+        return jobs
+
+    def _bury(self, reason: str) -> None:
+        """Call failed what was running when its process died: nobody else will."""
+        for job in self.sweep.jobs():
+            if job.state == RUNNING:
+                error = f"its process ended ({reason}); the usual cause is too little memory"
+                self.sweep.put(job.overrides, state=FAILED, run_id=job.run_id, error=error)
+
+    def _report(self) -> None:
+        from shiftbench.report.collect import collect
+        from shiftbench.reporting import print_report, write_report
+
+        collection = collect([self.sweep.folder])
+        write_report(collection, self.sweep.folder)
+        print_report(collection, self.sweep.folder)
+
+
+def jobs_of(config: DictConfig) -> list[list[str]]:
+    """Return the overrides of every job, in the order in which Hydra's own sweeper runs them."""
+    params = config.hydra.sweeper.get("params") or {}
+    arguments = [f"{key}={value}" for key, value in params.items()]
+    arguments += as_typed(config.hydra.overrides.task)
+    # The loader knows the options that glob(*) stands for.
+    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+    [jobs] = BasicSweeper.split_arguments(parser.parse_overrides(arguments), max_batch_size=None)
+    return [list(job) for job in jobs]
+
+
+def counts(jobs: list[Job]) -> str:
+    """Return ``12 jobs: 9 done, 2 done before, 1 failed``."""
+    found = Counter(job.state for job in jobs)
+    words = {DONE: "done", SKIPPED: "done before", FAILED: "failed", RUNNING: "stopped",
+             LEFT_OUT: "left out after a failure", WAITING: "not started"}  # fmt: skip
+    parts = [f"{found[state]} {text}" for state, text in words.items() if found[state]]
+    return f"{len(jobs)} jobs: {', '.join(parts)}"
+
+
+def rerun_command(job: Job) -> str:
+    """Return the line that runs one job again, alone."""
+    multirun = "-m" in sys.argv or "--multirun" in sys.argv
+    # Without -m it was the yaml of an experiment that made this a sweep.
+    mode = [] if multirun else ["hydra.mode=RUN"]
+    return shlex.join(["shiftbench", *job.overrides, *mode])

@@ -1,0 +1,87 @@
+"""Run folders made by hand, so that a test says which numbers are in them."""
+
+import hashlib
+import json
+
+import pandas as pd
+import pytest
+
+from shiftbench.config import flatten, short_hash
+from shiftbench.results import METRIC_COLUMNS, SHIFT_COLUMNS, write_csv
+
+LABELS = {
+    "experiment": "", "data": "shapes", "model": "vgg", "pool": "max", "head": "flatten",
+    "padding": "zeros", "augment": "none", "train": "quick", "precision": "fp32",
+}  # fmt: skip
+GROUPS = ("data", "model", "pool", "augment", "train")
+
+
+@pytest.fixture
+def of():
+    """Return metrics of one protocol: ``of(accuracy=0.5)``."""
+    return lambda **values: {"circular": values}
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    """Return a maker of run folders, ``<out>/runs/<id>``."""
+
+    def make(metrics=None, *, out=tmp_path / "out", seed=0, settings=None, error=None, tables=None,
+             **labels):  # fmt: skip
+        labels = {**LABELS, **labels}
+        found = _settings(labels, settings or {})
+        config_id = short_hash(json.dumps(found, sort_keys=True))
+        run_id = "-".join([*filter(None, labels.values()), f"s{seed}", config_id])
+        folder = out / "runs" / run_id
+        folder.mkdir(parents=True)
+        identity = {"run_id": run_id, "config_id": config_id, "labels": {**labels, "seed": seed},
+                    "settings": {**found, "seed": seed}}  # fmt: skip
+        (folder / "run.json").write_text(json.dumps(identity))
+        made_with = {"command": ["shiftbench", f"seed={seed}"], "shiftbench": "0",
+                     "python": "3.11.0", "packages": {"torch": "2"}}  # fmt: skip
+        (folder / "provenance.json").write_text(json.dumps(made_with))
+        if error:
+            (folder / "status.json").write_text(json.dumps({"state": "failed", "error": error}))
+            return folder
+        metrics = (
+            {"circular": {"accuracy": 0.5, "consistency": 0.75}} if metrics is None else metrics
+        )
+        _write_results(folder, {**labels, "run_id": run_id, "seed": seed}, metrics)
+        for protocol, table in (tables or {}).items():
+            table.save(folder / "predictions" / f"{protocol}.npz")
+        return folder
+
+    return make
+
+
+def _settings(labels, settings):
+    """Settings as a run flattens them; the model's own head is not among them."""
+    nested = {group: {"_target_": labels[group]} for group in GROUPS}
+    nested |= {"padding": labels["padding"], "precision": labels["precision"]}
+    nested |= {"shift": {"circular": {"steps": 8}}, **settings}
+    return dict(flatten(nested))
+
+
+def _write_results(folder, labels, metrics):
+    rows = []
+    for protocol, values in metrics.items():
+        for name, value in values.items():
+            value, low, high = value if isinstance(value, tuple) else (value, value, value)
+            rows.append({
+                **labels, "params": 7, "macs": 9, "protocol": protocol, "metric": name,
+                "value": value, "ci_low": low, "ci_high": high, "n_images": 10, "n_shifts": 4,
+                "engine": "direct", "schema_version": 1,
+            })  # fmt: skip
+    write_csv(pd.DataFrame(rows), folder / "metrics.csv", METRIC_COLUMNS)
+    shifts = [
+        {"run_id": labels["run_id"], "protocol": "circular", "dy": dy, "dx": dx, "accuracy": 0.5,
+         "agreement": 0.5, "mean_absolute_change": 0.1, "n_images": 10}
+        for dy in (0, 1) for dx in (0, 1)
+    ]  # fmt: skip
+    write_csv(pd.DataFrame(shifts), folder / "shifts.csv", SHIFT_COLUMNS)
+    files = {
+        name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        for name in ("metrics.csv", "shifts.csv")
+    }
+    status = {"state": "done", "seconds": 1.5, "time": "2026-01-01T00:00:00+00:00", "files": files}
+    (folder / "status.json").write_text(json.dumps(status))

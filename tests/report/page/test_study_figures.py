@@ -1,0 +1,204 @@
+"""The pictures of a study: which points are on the front, how far a shift goes, what applies."""
+
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from shiftbench.report.augmentation import augmentation_pictures, series
+from shiftbench.report.distance import curves, distance_pictures
+from shiftbench.report.findings import findings
+from shiftbench.report.heatmaps import heatmap_pictures
+from shiftbench.report.marks import _apart
+from shiftbench.report.moved import distances, torus_side
+from shiftbench.report.pareto import on_front, pareto_pictures
+from shiftbench.report.study import labels, panels
+from shiftbench.report.theme import DARK, LIGHT, MARKERS, THEMES, plain, png, pool_styles
+
+
+def drawn(picture, theme=LIGHT):
+    return Image.open(io.BytesIO(png(picture.draw(theme))))
+
+
+def every_picture(study):
+    summary, shifts = study.summary(), study.named_shifts()
+    settings = {run.config_id: run.settings for run in study.runs}
+    yield from pareto_pictures(summary)
+    yield from augmentation_pictures(summary)
+    yield from distance_pictures(summary, shifts, settings)
+    yield from heatmap_pictures(summary, shifts)
+
+
+@pytest.mark.parametrize(
+    ("points", "front"),
+    [
+        ([(0.9, 0.1), (0.1, 0.9), (0.5, 0.5)], [True, True, True]),
+        ([(0.9, 0.9), (0.1, 0.9), (0.9, 0.1)], [True, False, False]),  # equal in one is beaten
+        ([(0.5, 0.5), (0.5, 0.5), (0.4, 0.6)], [True, True, True]),  # equal in both stand together
+        ([(0.5, 0.5), (np.nan, 0.9)], [True, False]),
+        ([(0.3, 0.3)], [True]),
+    ],
+)
+def test_the_front_is_what_none_beats(points, front):
+    assert on_front(np.array(points)).tolist() == front
+
+
+def test_the_front_by_brute_force():
+    points = np.random.default_rng(0).integers(0, 6, (60, 2)).astype(float)
+    for point, front in zip(points, on_front(points), strict=True):
+        beaten = any((other >= point).all() and (other > point).any() for other in points)
+        assert front == (not beaten)
+
+
+def test_the_alt_text_of_the_front_tells_its_numbers(study):
+    circular, _ = pareto_pictures(study.summary())
+    front, rest = circular.alt.split("Beaten in both:")
+    # blur is the most accurate, aps the most consistent; crop adds 2 points of consistency
+    assert "blur · crop, consistency 82.5\u00a0%, accuracy 90.0\u00a0%" in front
+    assert "aps · crop" in front
+    assert all(name in rest for name in ("aps · none", "blur · none", "max · none", "max · crop"))
+
+
+def test_distance_on_the_plane_and_on_a_torus():
+    dy, dx = np.array([0.0, 3.0, -31.0, 16.0]), np.array([0.0, -4.0, 0.0, 16.0])
+    assert distances(dy, dx) == pytest.approx([0, 5, 31, 512**0.5])
+    assert distances(dy, dx, side=32) == pytest.approx([0, 5, 1, 512**0.5])
+
+
+def test_what_comes_round_and_after_how_many_pixels():
+    rows = pd.DataFrame({"dy": [-16.0, 15.0], "dx": [0.0, 3.0]})
+    circular = {"shift.mine._target_": "shiftbench.shift.circular.Circular"}
+    assert torus_side(rows, "mine", circular | {"data.size": 40}) == 40
+    assert torus_side(rows, "mine", circular) == 32
+    assert torus_side(rows + 16, "mine", circular) == 32
+    assert torus_side(rows, "translate", {"shift.translate._target_": "a.Translate"}) is None
+
+
+def test_curves_average_over_shifts_of_one_length_and_leave_the_base_out():
+    rows = pd.DataFrame({
+        "label": "a", "pool": "max", "augment": "none",
+        "run_id": ["r0"] * 4 + ["r1"],
+        "dy": [0.0, 0.0, 1.0, 7.0, 1.0], "dx": [0.0, 1.0, 0.0, 0.0, 0.0],
+        "agreement": [1.0, 0.8, 0.2, 0.4, 0.9], "n_images": [9, 30, 10, 40, 5],
+    })  # fmt: skip
+    flat = curves(rows).set_index("distance")
+    assert flat.index.tolist() == [1, 7]
+    assert flat.loc[1, "low"] == pytest.approx((0.8 * 30 + 0.2 * 10) / 40)  # more images, more say
+    assert flat.loc[1, "high"] == pytest.approx(0.9)
+    assert flat.loc[1, "value"] == pytest.approx((0.65 + 0.9) / 2)
+    torus = curves(rows, side=8).set_index("distance")  # 7 px down is 1 px up
+    assert torus.index.tolist() == [1]
+    assert torus.loc[1, "low"] == pytest.approx((0.8 * 30 + 0.2 * 10 + 0.4 * 40) / 80)
+
+
+def test_one_level_of_augmentation_has_no_such_picture(make_study):
+    assert list(augmentation_pictures(make_study(augments=("none",)).summary())) == []
+
+
+def test_one_configuration_has_no_front_but_its_map(make_study):
+    study = make_study(pools=("max",), augments=("none",))
+    assert list(pareto_pictures(study.summary())) == []
+    names = [picture.name for picture in every_picture(study)]
+    assert names == ["distance-circular", "distance-translate", "heatmaps-circular",
+                     "heatmaps-translate"]  # fmt: skip
+
+
+def test_shifts_of_scale_or_along_a_line_have_no_map(study):
+    shifts, summary = study.named_shifts(), study.summary()
+    assert list(heatmap_pictures(summary, shifts[shifts["dy"] == 0])) == []
+    assert len(list(distance_pictures(summary, shifts[shifts["dy"] == 0]))) == 2
+    assert list(distance_pictures(summary, shifts.assign(scale=0.9))) == []
+    assert list(distance_pictures(summary, shifts.assign(dy=np.nan, dx=np.nan))) == []
+    assert list(heatmap_pictures(summary, shifts.iloc[:0])) == []
+
+
+def test_nothing_done_draws_nothing(make_study):
+    study = make_study(pools=())
+    study.wait("pool=max")
+    assert list(every_picture(study)) == []
+    assert list(panels(study.summary())) == []
+
+
+@pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.name)
+def test_every_picture_is_one_and_on_its_paper(study, theme):
+    paper = tuple(int(theme.paper[place : place + 2], 16) for place in (1, 3, 5))
+    pictures = list(every_picture(study))
+    assert len(pictures) == 8
+    for picture in pictures:
+        image = drawn(picture, theme).convert("RGB")
+        assert min(image.size) > 300
+        assert image.getpixel((1, 1)) == paper
+        assert len(image.getcolors(100_000)) > 20
+        assert picture.alt and picture.title
+
+
+def test_the_same_numbers_give_the_same_bytes(study):
+    first, second = (png(next(pareto_pictures(study.summary())).draw(LIGHT)) for _ in range(2))
+    assert first == second
+
+
+def test_hostile_names_are_drawn_as_they_are(troubled):
+    for picture in every_picture(troubled):
+        drawn(picture)  # $ is no formula, and what the font lacks is no warning
+    assert plain("a 🙂\nb$") == "a □ b$"
+
+
+def test_more_maps_and_lines_than_one_can_look_at(make_study):
+    study = make_study(pools=[f"pool{n:02}" for n in range(15)], augments=("none", "crop"), seeds=1)
+    for picture in every_picture(study):
+        drawn(picture)
+        if picture.name.startswith("heatmaps"):
+            assert "the first 12 of 30" in picture.title
+    lines = series(next(panels(study.summary())).rows)
+    assert lines["series"].nunique() == 15 and lines["low"].isna().all()
+
+
+def test_a_pool_keeps_its_colour_whoever_else_is_drawn():
+    for theme in (LIGHT, DARK):
+        alone, together = pool_styles(["blur"], theme), pool_styles(["mine", "blur", "max"], theme)
+        assert alone["blur"] == together["blur"]
+    shown = pool_styles(MARKERS, LIGHT)
+    assert len({style["color"] for style in shown.values()}) == len(shown)
+    assert len({style["marker"] for style in shown.values()}) == len(shown)
+
+
+def test_labels_tell_configurations_apart():
+    frame = pd.DataFrame({
+        "data": "shapes", "pool": ["max", "blur", "blur"], "settings": ["", "", "pool.pad=1"],
+        "config_id": ["aaaa1", "bbbb2", "cccc3"],
+    })  # fmt: skip
+    assert labels(frame).tolist() == ["max", "blur", "blur · pool.pad=1"]
+    same = frame.assign(settings="")
+    assert labels(same).tolist() == ["max", "blur · bbbb", "blur · cccc"]
+
+
+def test_names_at_line_ends_stand_apart():
+    heights = _apart(np.array([0.1, 0.11, 0.5, 0.98, 0.99, 1.0]), gap=0.05)
+    assert (np.diff(heights) >= 0.05 - 1e-9).all()
+    assert heights.min() >= 0 and heights.max() <= 1 + 1e-9
+    assert heights[2] == pytest.approx(0.5)
+
+
+def test_findings_say_what_the_numbers_are(study):
+    first, second, *rest = findings(study.summary())
+    assert first.startswith("Under circular, aps · crop is the most consistent")
+    assert "97.5\u00a0% [95.5–99.5]" in first
+    assert "the least is max · none with 60.5\u00a0%" in first
+    assert "overlaps with that of aps · none" in first
+    assert "85.0\u00a0%" in first and "blur" in first
+    assert second.startswith("Under translate")
+    assert rest == ["Means are over 2 seeds; intervals are over images."]
+
+
+def test_findings_warn_of_one_seed_and_of_a_network_with_one_answer(make_study):
+    study = make_study(seeds=1)
+    for row in study.metrics:
+        if row["metric"] == "chance_consistency" and row["pool"] == "aps":
+            row["value"] = 0.97
+    told = findings(study.summary())
+    assert "Beware: aps · crop (and 1 more) mostly gives one and the same answer" in told[0]
+    assert "97.0\u00a0%" in told[0]
+    assert told[-1].startswith("One run per configuration")
+    assert findings(make_study(pools=()).summary()) == []
