@@ -23,7 +23,7 @@ from collections import Counter
 from pathlib import Path
 
 SETTINGS = (
-    "data.size=16", "data.train_images=2000", "data.test_images=100", "model.width=8",
+    "data.size=16", "data.train_images=2000", "data.test_images=200", "model.width=8",
     "train.epochs=6", "train.batch_size=100", "augment=crop", "pool=blur",
     "measure.resamples=200", "progress=false",
 )  # fmt: skip
@@ -49,8 +49,11 @@ def main() -> None:
             folder = Path(name) / f"chain{chain}"
             left = options.kills - sum(moments.values())
             for _ in range(min(left, rng.randint(1, 8))):
-                moments[kill_once(folder, seconds * rng.uniform(0.05, 1.0))] += 1
+                moment = kill_once(folder, seconds * rng.uniform(0.1, 0.9))
                 faults += torn(folder)
+                if moment is None:
+                    break  # it came to its end first, which is no kill
+                moments[moment] += 1
             finish(folder)
             faults += torn(folder) + leftovers(folder) + differences(folder, reference)
     for moment, count in moments.most_common():
@@ -72,14 +75,14 @@ def finish(folder: Path) -> float:
     return time.monotonic() - started
 
 
-def kill_once(folder: Path, after: float) -> str:
-    """Start the run, kill it after so many seconds and return what it was doing."""
+def kill_once(folder: Path, after: float) -> str | None:
+    """Start the run, kill it after so many seconds; return what it was doing, None if it ended."""
     process = subprocess.Popen(
         command(folder), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
     try:
         process.wait(timeout=after)
-        return "after its end"
+        return None
     except subprocess.TimeoutExpired:
         process.kill()
     assert process.stderr is not None

@@ -39,8 +39,12 @@ def main() -> None:
         inside = sum(inner_seconds(Path(name)))
         rows.append(("a job's own cost in the sweep", (first - inside) / options.jobs, "1"))
         one = [*TINY, out, "seed=0"]
-        for label, command in [("one finished run", one), ("--cfg job", ["--cfg", "job"]),
-                               ("list pool", ["list", "pool"]), ("--help", ["--help"])]:  # fmt: skip
+        for label, command in [
+            ("one finished run", one),
+            ("--cfg job", ["--cfg", "job"]),
+            ("list pool", ["list", "pool"]),
+            ("--help", ["--help"]),
+        ]:
             seconds = statistics.median(timed(command) for _ in range(options.repeats))
             rows.append((label, seconds, "1" if label == "one finished run" else "0.6"))
     print(f"{'':32} {'seconds':>8} {'target':>7}")

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from shiftbench import torus
 from shiftbench.errors import UsageError
 
 MODES = ("zeros", "circular", "reflect")
@@ -65,9 +66,28 @@ class Conv2d(nn.Conv2d):
         if self.padding_mode == "zeros" or isinstance(self.padding, str):
             plain: Tensor = super()._conv_forward(input, weight, bias)
             return plain
+        if self._on_the_torus(input):
+            return torus.conv3x3(input, weight, self.stride[0])
         rows, columns = self.padding
         padded = pad2d(input, (columns, columns, rows, rows), self.padding_mode)
         return F.conv2d(padded, weight, bias, self.stride, 0, self.dilation, self.groups)
+
+
+    def _on_the_torus(self, x: Tensor) -> bool:
+        """Whether to take the fast path, which is for training: it rounds a border differently.
+
+        A measurement stays with the padded copy, where every position is computed alike: there a
+        shifted image has the shifted answer to the last bit.
+        """
+        return (
+            self.training
+            and self.padding_mode == "circular"
+            and self.bias is None
+            and self.kernel_size == (3, 3)
+            and self.padding == (1, 1)
+            and self.dilation == (1, 1)
+            and torus.applies(x, self.weight, self.stride, self.groups)
+        )
 
 
 def conv2d(in_chans: int, out_chans: int, kernel_size: int, stride: int, padding: str) -> Conv2d:

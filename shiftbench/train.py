@@ -24,7 +24,6 @@ from shiftbench.predict.network import PixelModel
 from shiftbench.seeds import derive_seed
 
 log = logging.getLogger(__name__)
-
 CHECK_EVERY = 20  # steps between looks at the loss; each look waits for the device
 _ALONE = Team()
 

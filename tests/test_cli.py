@@ -32,7 +32,7 @@ def test_a_run_leaves_every_file_of_the_design(finished):
         "predictions/circular.npz", "predictions/translate.npz", "shifts.csv", "metrics.csv",
         "figures/circular.png", "figures/translate.png", "figures/jagged_translate.png",
         "figures/views_circular.png", "figures/views_translate.png",
-        "checkpoint.pt",
+        "run.json", ".lock",
     }  # fmt: skip
     assert json.loads((run / "status.json").read_text())["state"] == "done"
 
@@ -112,16 +112,21 @@ def test_force_runs_again(finished, shiftbench_command, tiny):
     assert (run / "metrics.csv").read_bytes() == before
 
 
+def weights_of(run):
+    train_id = json.loads((run / "run.json").read_text())["train_id"]
+    return run.parents[1] / "trained" / train_id / "checkpoint.pt"
+
+
 def test_a_checkpoint_can_be_measured_without_training(finished, shiftbench_command, tiny):
     folder, run, _ = finished
     done = shiftbench_command(
-        *tiny, "pool=blur", "train=none", "train.epochs=0", f"checkpoint='{run}/checkpoint.pt'",
+        *tiny, "pool=blur", "train=none", "train.epochs=0", f"checkpoint='{weights_of(run)}'",
         "shift=translate", "shift.translate.max_shift=1", cwd=folder,
     )  # fmt: skip
     assert done.returncode == 2  # shift.circular is not there to be set
     rest = [item for item in tiny if "circular" not in item and "epochs" not in item]
     done = shiftbench_command(
-        *rest, "pool=blur", "train=none", f"checkpoint='{run}/checkpoint.pt'", "shift=translate",
+        *rest, "pool=blur", "train=none", f"checkpoint='{weights_of(run)}'", "shift=translate",
         cwd=folder,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -268,7 +273,7 @@ def test_ctrl_c_exits_130_and_keeps_what_is_finished(tmp_path, tiny):
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     deadline = time.monotonic() + 100
-    while not list(tmp_path.glob("outputs/runs/*/checkpoint.pt")):
+    while not list(tmp_path.glob("outputs/trained/*/checkpoint.pt")):
         assert time.monotonic() < deadline, process.communicate()
         time.sleep(0.2)
     process.send_signal(signal.SIGINT)

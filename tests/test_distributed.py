@@ -26,7 +26,7 @@ TORCHRUN = ("torch.distributed.run", "--nproc-per-node", "2")
 TOLD = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 # Rounding: float32 adds in another order, and three steps of training carry it on. Measured
-# 2e-8 in the metrics, 4e-8 in the probabilities, 2e-6 in the weights.
+# 3e-9 in the metrics, 8e-8 in the probabilities, 1e-5 in the weights.
 ROUNDING = 1e-5
 
 
@@ -148,7 +148,8 @@ def test_one_failure_ends_all_with_one_sentence_and_one_process_goes_on(tmp_path
     (tmp_path / "mine" / "pool" / "failing.yaml").write_text(
         "# Fails\n_target_: failing.Failing\n_partial_: true\n"
     )
-    command = ("--config-dir", "mine", *settings(tiny), "pool=failing", "train.epochs=2")
+    few = [item for item in settings(tiny) if not item.startswith("shift.translate")]
+    command = ("--config-dir", "mine", *few, "pool=failing", "train.epochs=2", "shift=circular")
     done = start(*TORCHRUN, "-m", "shiftbench", *command, cwd=tmp_path)
     assert done.returncode == 1
     assert said(done) == ["shiftbench: ZeroDivisionError: no more (rank 1 of 2)"]

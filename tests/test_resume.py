@@ -212,7 +212,7 @@ def test_two_processes_with_one_run_do_the_work_once(tmp_path, settings, whole):
 def test_a_sweep_over_shifts_trains_once(tmp_path, shiftbench_command, settings):
     rest = [item for item in settings if not item.startswith("shift.")]
     done = shiftbench_command(
-        "-m", *rest, "shift=translate", "shift.translate.max_shift=0,1,2", cwd=tmp_path
+        "-m", *rest, "shift=translate", "shift.translate.max_shift=1,2,3", cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("epoch   1") == 1
@@ -252,9 +252,16 @@ def little_memory():
 def test_too_little_memory_names_the_knob(tmp_path, settings):
     rest = [item for item in settings if not item.startswith(("data.size", "model.width"))]
     process = start(
-        [*rest, "data.size=64", "data.train_images=3000", "train.batch_size=3000", "model.width=128"],
-        tmp_path, little_memory,
-    )  # fmt: skip
+        [
+            *rest,
+            "data.size=64",
+            "data.train_images=3000",
+            "train.batch_size=3000",
+            "model.width=128",
+        ],
+        tmp_path,
+        little_memory,
+    )
     _, errors = process.communicate(timeout=200)
     assert process.returncode == 1
     assert "out of memory while training; lower train.batch_size (now 3000)" in errors

@@ -118,8 +118,9 @@ def test_the_command_to_run_a_failed_job_again_does_that(broken):
 
 
 def test_fail_fast_leaves_out_the_rest(tmp_path, shiftbench_command, settings):
-    done = shiftbench_command("-m", *settings, *DIVERGES, "train.lr=1000,0.1,0.05", "fail_fast=true",
-                              cwd=tmp_path)  # fmt: skip
+    done = shiftbench_command(
+        "-m", *settings, *DIVERGES, "train.lr=1000,0.1,0.05", "fail_fast=true", cwd=tmp_path
+    )
     assert done.returncode == 1
     assert "3 jobs: 1 failed, 2 left out after a failure" in done.stderr
     assert len(list((tmp_path / "outputs" / "runs").iterdir())) == 1
@@ -176,8 +177,15 @@ def test_launchers_leave_the_same_results(
 
 def test_a_failure_in_a_parallel_job_is_told(tmp_path, shiftbench_command, settings):
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
-    done = shiftbench_command("-m", *settings, *DIVERGES, "train.lr=1000,0.1", "hydra/launcher=joblib",
-                              "hydra.launcher.n_jobs=2", cwd=tmp_path)  # fmt: skip
+    done = shiftbench_command(
+        "-m",
+        *settings,
+        *DIVERGES,
+        "train.lr=1000,0.1",
+        "hydra/launcher=joblib",
+        "hydra.launcher.n_jobs=2",
+        cwd=tmp_path,
+    )
     assert done.returncode == 1
     assert "2 jobs: 1 done, 1 failed" in done.stderr
     assert "the loss became" in done.stderr

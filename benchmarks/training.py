@@ -1,0 +1,176 @@
+"""Training: this package's loop against a plain PyTorch loop, as published repositories write it.
+
+    python benchmarks/training.py                     # all networks, about five minutes on two cores
+    python benchmarks/training.py resnet20 --repeats 9
+
+The plain loop: a DataLoader over a TensorDataset, NCHW, fp32, ``nn.Conv2d(padding_mode="circular")``,
+``.item()`` and ``.tolist()`` at every step. Same network, weights, batch size and optimiser; images
+are CIFAR-sized noise with random labels. The loops take turns in one process; rates are medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from shiftbench import padding, pool
+from shiftbench.augment.shift import ShiftAugment
+from shiftbench.config import Train
+from shiftbench.data.images import Dataset, TensorSplit
+from shiftbench.head.gap import GlobalAverageHead
+from shiftbench.model.resnet import ResNet
+from shiftbench.model.vgg import VGG
+from shiftbench.predict.network import PixelModel
+from shiftbench.train import Trainer
+
+SHAPE = (3, 32, 32)
+MEAN, STD = (0.49, 0.48, 0.45), (0.25, 0.24, 0.26)
+NETWORKS = {
+    "resnet20": (ResNet, {}, 256),
+    "vgg16": (VGG, {"width": 16}, 256),
+    "vgg64": (VGG, {"width": 64}, 128),
+}
+POOLS = {"max": pool.MaxPool2d, "blur": pool.BlurPool2d, "aps": pool.AdaptivePolyphase2d,
+         "stride": pool.Stride2d, "avg": pool.AvgPool2d}  # fmt: skip
+
+
+class Silent:
+    """Watches a training and says nothing."""
+
+    def step(self, images: int) -> None:
+        """Ignore a step."""
+
+    def look(self, epoch: int, loss: float, accuracy: float) -> None:
+        """Ignore a look."""
+
+    def epoch(self, row: object) -> None:
+        """Ignore an epoch."""
+
+
+def main() -> None:
+    """Print a table of images per second."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("networks", nargs="*", default=list(NETWORKS))
+    parser.add_argument("--pools", default="max")
+    parser.add_argument("--padding", default="circular")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=4, help="training steps of each repeat")
+    parser.add_argument("--loops", default="plain,fp32,bf16")
+    options = parser.parse_args()
+    print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, images per second")
+    for name in options.networks:
+        loops = {
+            f"{kind} {pool_name}": make_loop(kind, name, pool_name, options)
+            for pool_name in options.pools.split(",")
+            for kind in options.loops.split(",")
+        }
+        report(name, loops, options)
+
+
+def make_loop(
+    kind: str, name: str, pool_name: str, options: argparse.Namespace
+) -> Callable[[], float]:
+    """Return a function that trains for some steps and returns images per second."""
+    build, settings, batch_size = NETWORKS[name]
+    torch.manual_seed(0)
+    model = build(
+        num_classes=10, in_chans=3, image_size=SHAPE[1:], pool=POOLS[pool_name],
+        head=GlobalAverageHead, padding=options.padding, **settings,
+    )  # fmt: skip
+    count = batch_size * options.steps
+    images = torch.randint(0, 256, (count, *SHAPE), dtype=torch.uint8)
+    labels = torch.randint(0, 10, (count,))
+    if kind == "plain":
+        return plain_loop(model, images, labels, batch_size)
+    return our_loop(model, images, labels, batch_size, kind)
+
+
+def our_loop(
+    model: nn.Module, images: torch.Tensor, labels: torch.Tensor, batch_size: int, precision: str
+) -> Callable[[], float]:
+    """Return one epoch of the package's own trainer."""
+    split = TensorSplit(images, labels)
+    data = Dataset("noise", tuple("0123456789"), SHAPE, MEAN, STD, split, split, split)
+    model = model.to(memory_format=torch.channels_last)
+    network = PixelModel(model, MEAN, STD, torch.device("cpu"), precision)
+    settings = Train(epochs=1, batch_size=batch_size, lr=0.01)
+    path = Path(tempfile.gettempdir()) / "never-written.pt"
+    trainer = Trainer(network, data, ShiftAugment(), settings, 0, path, "benchmark", Silent())
+
+    def loop() -> float:
+        started = time.perf_counter()
+        trainer.epoch(1)
+        return len(labels) / (time.perf_counter() - started)
+
+    return loop
+
+
+def plain_loop(
+    model: nn.Module, images: torch.Tensor, labels: torch.Tensor, batch_size: int
+) -> Callable[[], float]:
+    """Return one epoch of a loop in plain PyTorch."""
+    model = as_published(model)
+    scale = torch.tensor(STD)[:, None, None]
+    pixels = (images.float() / 255 - torch.tensor(MEAN)[:, None, None]) / scale
+    loader = DataLoader(TensorDataset(pixels, labels), batch_size=batch_size, shuffle=True)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
+
+    def loop() -> float:
+        started = time.perf_counter()
+        model.train()
+        losses, answers = [], []
+        for x, y in loader:
+            shift = torch.randint(0, 32, (2,)).tolist()
+            logits = model(torch.roll(x, shift, (2, 3)))
+            loss = F.cross_entropy(logits, y, label_smoothing=0.1)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+            answers += logits.argmax(1).tolist()
+        return len(labels) / (time.perf_counter() - started)
+
+    return loop
+
+
+def as_published(model: nn.Module) -> nn.Module:
+    """Return the network with torch's own convolutions, whose circular border is a padded copy."""
+    model = copy.deepcopy(model).to(memory_format=torch.contiguous_format)
+    for module in model.modules():
+        if isinstance(module, padding.Conv2d):
+            module.__class__ = nn.Conv2d
+            module._reversed_padding_repeated_twice = [
+                side for side in reversed(module.padding) for _ in range(2)
+            ]
+    return model
+
+
+def report(name: str, loops: dict[str, Callable[[], float]], options: argparse.Namespace) -> None:
+    """Let the loops take turns and print their rates and their ratios to the first one."""
+    rates: dict[str, list[float]] = {label: [] for label in loops}
+    for loop in loops.values():
+        loop()  # first calls build oneDNN's kernels
+    for _ in range(options.repeats):
+        for label, loop in loops.items():
+            rates[label].append(loop())
+    first = next(iter(rates.values()))
+    for label, values in rates.items():
+        ratios = [value / base for value, base in zip(values, first, strict=True)]
+        print(
+            f"{name:9} {label:12} {statistics.median(values):7.0f}  "
+            f"×{statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
+        )
+
+
+if __name__ == "__main__":
+    main()
