@@ -151,13 +151,13 @@ class Trainer:
 
     def _epoch(self, epoch: int, network: PixelModel) -> EpochRow:
         started = time.perf_counter()
-        loss, accuracy, images = self._steps(epoch, network)
+        loss, accuracy, images = self.one_epoch(epoch, network)
         seconds = time.perf_counter() - started
         rate = float(self.optimizer.param_groups[0]["lr"])
         val = top1_accuracy(self.network, self.data.val, team=self.team)
         return EpochRow(epoch, rate, loss, accuracy, val, seconds, images / seconds)
 
-    def _steps(self, epoch: int, network: PixelModel) -> tuple[float, float, int]:
+    def one_epoch(self, epoch: int, network: PixelModel) -> tuple[float, float, int]:
         """Return the mean loss, the accuracy on the augmented images and how many there were."""
         self.network.model.train()
         generator = _generator(self.seed, "augment", epoch)

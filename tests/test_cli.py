@@ -282,5 +282,5 @@ def test_ctrl_c_exits_130_and_keeps_what_is_finished(tmp_path, tiny):
     assert "Traceback" not in stderr
     [run] = tmp_path.glob("outputs/runs/*")
     assert json.loads((run / "status.json").read_text())["state"] == "interrupted"
-    assert not list(run.glob(".*"))
+    assert not list(run.glob(".*.part"))
     assert not (run / "metrics.csv").exists()

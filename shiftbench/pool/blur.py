@@ -26,6 +26,21 @@ def binomial(filter_size: int) -> Tensor:
     return (kernel / kernel.sum()).float()
 
 
+def _depthwise(x: Tensor, kernel: Tensor, stride: int) -> Tensor:
+    """Filter every channel of ``x: (N, C, H, W)`` with ``kernel: (k, k)``, no padding."""
+    channels = x.shape[1]
+    dtype = x.dtype
+    if x.device.type == "cpu":
+        # oneDNN's depthwise convolution is many times slower in bfloat16, above all backward.
+        if torch.is_autocast_enabled("cpu"):
+            dtype = torch.get_autocast_dtype("cpu")
+        x = x.float() if dtype == torch.bfloat16 else x
+    weight = kernel.to(x.dtype).expand(channels, 1, -1, -1)
+    with torch.autocast(x.device.type, enabled=False):
+        blurred = F.conv2d(x, weight, stride=stride, groups=channels)
+    return blurred.to(dtype)
+
+
 class BlurPool2d(nn.Module):
     """Binomial low-pass filter of ``filter_size`` taps, then every ``stride``-th sample.
 
@@ -71,9 +86,7 @@ class BlurPool2d(nn.Module):
     def _blur(self, x: Tensor, stride: int) -> Tensor:
         before, after = (self.filter_size - 1) // 2, self.filter_size // 2
         padded = pad2d(x, (before, after, before, after), self.pad)
-        channels = x.shape[1]
-        weight = self.kernel.to(x.dtype).expand(channels, 1, -1, -1)
-        return F.conv2d(padded, weight, stride=stride, groups=channels)
+        return _depthwise(padded, self.kernel, stride)
 
     def extra_repr(self) -> str:
         """Return the settings for ``print(model)``."""
