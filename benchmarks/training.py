@@ -1,9 +1,9 @@
 """Training: this package's loop against a plain PyTorch loop, as published repositories write it.
 
-    python benchmarks/training.py                     # all networks, about five minutes on two cores
+    python benchmarks/training.py                     # all networks, about five minutes
     python benchmarks/training.py resnet20 --repeats 9
 
-The plain loop: a DataLoader over a TensorDataset, NCHW, fp32, ``nn.Conv2d(padding_mode="circular")``,
+The plain loop: a DataLoader over a TensorDataset, NCHW, fp32, torch's own circular convolutions,
 ``.item()`` and ``.tolist()`` at every step. Same network, weights, batch size and optimiser; images
 are CIFAR-sized noise with random labels. The loops take turns in one process; rates are medians.
 """
