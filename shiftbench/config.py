@@ -21,7 +21,7 @@ CONFIG_DIR = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[1] / "c
 
 GROUPS = ("data", "model", "pool", "head", "augment", "shift", "train", "experiment")
 PADDINGS = ("zeros", "circular", "reflect")
-PRECISIONS = ("fp32", "bf16")
+PRECISIONS = ("fp32", "tf32", "bf16")
 SCHEDULES = ("onecycle", "cosine")
 ENGINES = ("auto", "direct", "dense")
 

@@ -57,6 +57,25 @@ def _own_device(name: str) -> torch.device:
     return torch.device("cuda", processes.local_rank())
 
 
+def use_precision(name: str, device: torch.device) -> None:
+    """Let CUDA round products to 10 bits (TF32) where that was asked for, and only there.
+
+    torch's own default rounds convolutions and not matrix products, without saying so. bf16, which
+    rounds to 7 bits, allows it too.
+
+    Raises:
+        UsageError: For ``tf32`` on a device that has none.
+    """
+    if name == "tf32" and device.type != "cuda":
+        raise UsageError(
+            f"precision=tf32 is a format of CUDA devices, this one is {device.type}; "
+            "use precision=fp32 or precision=bf16"
+        )
+    rounded = name != "fp32"
+    torch.backends.cudnn.allow_tf32 = rounded
+    torch.backends.cuda.matmul.allow_tf32 = rounded
+
+
 def describe_device(device: torch.device) -> str:
     """Return a few words on ``device`` for the first line of a run."""
     text = str(device)

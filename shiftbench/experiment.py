@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from shiftbench import build, checkpoint, results
 from shiftbench.cost import Cost, cost
 from shiftbench.data.images import Dataset
-from shiftbench.devices import describe_device, pick_device
+from shiftbench.devices import describe_device, pick_device, use_precision
 from shiftbench.distributed import Team
 from shiftbench.errors import ShiftbenchError
 from shiftbench.figures import draw_layers, draw_protocols
@@ -45,6 +45,7 @@ def run(config: DictConfig, this: Run, team: Team) -> None:
     ``team`` share training and measuring; the first one does the rest.
     """
     device = pick_device(config.device)
+    use_precision(config.precision, device)
     team.connect(device)
     protocols = build.protocols(config)
     augment = build.augmentation(config)

@@ -70,7 +70,7 @@ def test_every_yaml_holds_each_argument_with_its_default(path):
     ("given", "sentence"),
     [
         ("padding=zero", r"padding=zero is not known \(did you mean 'zeros'\?\)"),
-        ("precision=fp16", "fp32, bf16"),
+        ("precision=fp16", "fp32, tf32, bf16"),
         ("device=gpu", "auto, cpu, cuda"),
         ("seed=-1", "seed=-1 is out of range"),
         ("train.lr=nan", "train.lr=nan is out of range"),

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shiftbench.data.cache import cache_dir, exclusive, read_arrays, write_arrays
+from shiftbench.data.cache import cache_dir, read_arrays, write_arrays
+from shiftbench.locks import exclusive
 
 ARRAYS = {
     "images": np.arange(3000, dtype=np.uint8).reshape(10, 3, 10, 10),
