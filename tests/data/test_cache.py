@@ -1,12 +1,10 @@
 import logging
-import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from shiftbench.data.cache import cache_dir, read_arrays, write_arrays
-from shiftbench.locks import exclusive
 
 ARRAYS = {
     "images": np.arange(3000, dtype=np.uint8).reshape(10, 3, 10, 10),
@@ -81,35 +79,3 @@ def test_a_cache_that_cannot_be_written_is_only_a_warning(tmp_path, caplog):
     (tmp_path / "file").touch()
     write_arrays(tmp_path / "file" / "a.npz", ARRAYS)
     assert "could not keep" in caplog.text
-
-
-def test_exclusive_lets_one_in_at_a_time(tmp_path):
-    events = []
-    inside = threading.Event()
-
-    def second():
-        inside.wait()
-        with exclusive(tmp_path / "lock"):
-            events.append("second")
-
-    thread = threading.Thread(target=second)
-    thread.start()
-    with exclusive(tmp_path / "lock"):
-        inside.set()
-        thread.join(timeout=0.1)
-        events.append("first")
-    thread.join()
-    assert events == ["first", "second"]
-
-
-def test_exclusive_runs_where_no_lock_can_be_made(tmp_path):
-    (tmp_path / "file").touch()
-    entered = []
-    with exclusive(tmp_path / "file" / "lock"):
-        entered.append(True)
-    assert entered == [True]
-
-
-def test_exclusive_passes_errors_on(tmp_path):
-    with pytest.raises(OSError, match="mine"), exclusive(tmp_path / "lock"):
-        raise OSError("mine")
