@@ -14,10 +14,11 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from shiftbench import build
-from shiftbench.config import CONFIG_DIR, load_option
+from shiftbench.config import CONFIG_DIR
 from shiftbench.data.images import TensorSplit
 from shiftbench.errors import UsageError, did_you_mean, require_one_of
 from shiftbench.metric import evaluate, per_shift
+from shiftbench.naming import load_option
 from shiftbench.predict.engine import Options, predict
 from shiftbench.predict.network import PixelModel
 from shiftbench.predict.protocol import ShiftProtocol

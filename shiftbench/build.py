@@ -11,9 +11,10 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from shiftbench.arguments import check_arguments
-from shiftbench.config import CONFIG_DIR, Names, load_option
+from shiftbench.config import CONFIG_DIR
 from shiftbench.data.images import Dataset
 from shiftbench.errors import ShiftbenchError, UsageError, shown
+from shiftbench.naming import Names, load_option
 from shiftbench.seeds import derive_seed
 
 

@@ -31,7 +31,8 @@ from shiftbench.reasons import is_out_of_memory
 from shiftbench.report.progress import bar
 from shiftbench.run import Run
 from shiftbench.table import PredictionTable
-from shiftbench.train import Augment, EpochRow, Trainer, steps_per_epoch
+from shiftbench.tally import EpochRow
+from shiftbench.train import Augment, Trainer, steps_per_epoch
 
 log = logging.getLogger(__name__)
 

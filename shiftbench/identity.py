@@ -12,8 +12,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from shiftbench.config import NOT_IDENTITY, Names, flatten, short_hash, slug
+from shiftbench.config import NOT_IDENTITY, flatten, short_hash, slug
 from shiftbench.errors import UsageError
+from shiftbench.naming import Names
 
 # What is decided only once the weights are there: sweeping over it trains once.
 AFTER_TRAINING = ("shift.", "measure.")

@@ -14,7 +14,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from shiftbench import config as configuration
-from shiftbench import processes
+from shiftbench import naming, processes
 from shiftbench.errors import ShiftbenchError, UsageError
 from shiftbench.placement import is_parallel, take_place
 from shiftbench.report.progress import mute
@@ -147,11 +147,11 @@ def given_overrides() -> list[str]:
     return configuration.as_typed(HydraConfig.get().overrides.task)
 
 
-def run_names(config: DictConfig) -> configuration.Names:
+def run_names(config: DictConfig) -> naming.Names:
     """Return the run's labels, from the options that Hydra chose."""
     runtime = HydraConfig.get().runtime
     folders = [Path(source.path) for source in runtime.config_sources if source.schema == "file"]
-    return configuration.names(config, dict(runtime.choices), folders)
+    return naming.names(config, dict(runtime.choices), folders)
 
 
 def setup_logging(beside_others: bool = False) -> None:

@@ -15,11 +15,11 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from shiftbench.config import Names
 from shiftbench.errors import ShiftbenchError, UsageError
 from shiftbench.files import remove_leftovers, set_aside, write_text
 from shiftbench.identity import Identity
 from shiftbench.locks import exclusive
+from shiftbench.naming import Names
 from shiftbench.provenance import now, provenance
 from shiftbench.reasons import reason_of
 from shiftbench.table import PredictionTable

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
-from shiftbench.config import Names
 from shiftbench.errors import ShiftbenchError
+from shiftbench.naming import Names
 from shiftbench.results import METRIC_COLUMNS, SCHEMA_VERSION, SHIFT_COLUMNS, write_csv
 from shiftbench.run import Run
 

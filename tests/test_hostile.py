@@ -10,8 +10,9 @@ from omegaconf import OmegaConf
 
 from shiftbench import build
 from shiftbench.arguments import check_arguments
-from shiftbench.config import CONFIG_DIR, Names, check, register
+from shiftbench.config import CONFIG_DIR, check, register
 from shiftbench.errors import ShiftbenchError, UsageError, shown
+from shiftbench.naming import Names
 from shiftbench.shift.peer import PEERS
 from shiftbench.usage import explain, refuse
 

@@ -25,7 +25,7 @@ from rich.text import Text
 from shiftbench.sweep import DONE, ENDED, FAILED, RUNNING, Job
 
 if TYPE_CHECKING:
-    from shiftbench.train import EpochRow
+    from shiftbench.tally import EpochRow
 
 log = logging.getLogger(__name__)
 

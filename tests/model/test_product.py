@@ -8,9 +8,10 @@ import torch.nn.functional as F
 from hydra import compose, initialize_config_dir
 
 from shiftbench import build
-from shiftbench.config import CONFIG_DIR, PADDINGS, Names, register
+from shiftbench.config import CONFIG_DIR, PADDINGS, register
 from shiftbench.data.images import Dataset, TensorSplit
 from shiftbench.errors import UsageError
+from shiftbench.naming import Names
 
 
 def options(group):
