@@ -271,6 +271,8 @@ def test_ctrl_c_exits_130_and_keeps_what_is_finished(tmp_path, tiny):
     process = subprocess.Popen(
         [sys.executable, "-m", "shiftbench", *tiny, "train.epochs=1000"],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # A shell's background jobs ignore Ctrl-C, and so would this process's children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     deadline = time.monotonic() + 100
     while not list(tmp_path.glob("outputs/trained/*/checkpoint.pt")):
