@@ -140,7 +140,7 @@ def test_a_sweep_killed_in_the_middle_goes_on_where_it_was(
         [sys.executable, "-m", "shiftbench", "-m", *settings, *GRID], cwd=tmp_path,
         stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
     )  # fmt: skip
-    while not list(tmp_path.glob("outputs/runs/*/metrics.csv")):
+    while not any('"done"' in p.read_text() for p in tmp_path.glob("outputs/runs/*/status.json")):
         time.sleep(0.01)
         assert process.poll() is None
     process.send_signal(signal.SIGKILL)
