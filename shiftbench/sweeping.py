@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
@@ -14,6 +15,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
 from shiftbench.config import as_typed
+from shiftbench.placement import is_parallel
 from shiftbench.report.progress import SweepDisplay
 from shiftbench.sweep import DONE, FAILED, LEFT_OUT, RUNNING, SKIPPED, WAITING, Job, Sweep
 
@@ -30,6 +32,8 @@ class Conductor:
         """Write which jobs the sweep has and begin to show how they stand."""
         folder = Path(config.hydra.sweep.dir).expanduser()
         sweep = Sweep.start(folder, Path(config.out).expanduser() / "runs", jobs_of(config))
+        if not is_parallel(config.hydra.launcher):
+            compose_once(GlobalHydra.instance().config_loader())
         display = SweepDisplay(sweep.jobs, shown=config.progress)
         display.start()
         return cls(sweep, display)
@@ -80,6 +84,25 @@ def jobs_of(config: DictConfig) -> list[list[str]]:
     parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
     [jobs] = BasicSweeper.split_arguments(parser.parse_overrides(arguments), max_batch_size=None)
     return [list(job) for job in jobs]
+
+
+def compose_once(loader: Any) -> None:
+    """Let Hydra's loader hand a job the configuration that it was checked with.
+
+    Hydra composes every job twice, to see whether all of them are legal before the first one
+    starts, and to run them; where jobs have nothing to do, that is most of a sweep's time.
+    """
+    compose = loader.load_sweep_config
+    composed: dict[tuple[str, ...], Any] = {}
+
+    def load_sweep_config(master_config: DictConfig, sweep_overrides: list[str]) -> Any:
+        key = tuple(sweep_overrides)
+        if key in composed:
+            return composed.pop(key)  # handed out once: a job may change its own
+        composed[key] = compose(master_config, sweep_overrides)
+        return composed[key]
+
+    loader.load_sweep_config = load_sweep_config
 
 
 def counts(jobs: list[Job]) -> str:
