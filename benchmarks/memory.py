@@ -65,7 +65,7 @@ def pictures(folder: Path, count: int) -> None:
     pixels = rng.integers(0, 256, (100, 32, 32, 3), dtype=np.uint8)
     for number in range(count):
         split = "train" if number % 6 else "test"
-        path = folder / split / f"class{number % 10}" / f"{number}.jpg"
+        path = folder / split / f"class{number // 6 % 10}" / f"{number}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels[number % 100]).save(path)
 
