@@ -23,9 +23,10 @@ from collections.abc import Callable
 
 import torch
 import torchvision
+from plain import as_published
 from torch import Tensor, nn
 
-from shiftbench import padding, pool
+from shiftbench import pool
 from shiftbench.data.images import TensorSplit
 from shiftbench.head.gap import GlobalAverageHead
 from shiftbench.model.resnet import ResNet
@@ -141,18 +142,6 @@ def folded(model: nn.Module, size: int) -> PixelModel:
     model = copy.deepcopy(model).to(memory_format=torch.channels_last)
     network = PixelModel(model, MEAN, STD, torch.device("cpu"))
     return network.folded(pixels(4, size))
-
-
-def as_published(model: nn.Module) -> nn.Module:
-    """Return the network with torch's own circular convolutions, which pad a copy."""
-    model = copy.deepcopy(model)
-    for module in model.modules():
-        if isinstance(module, padding.Conv2d):
-            module.__class__ = nn.Conv2d
-            module._reversed_padding_repeated_twice = [
-                side for side in reversed(module.padding) for _ in range(2)
-            ]
-    return model
 
 
 def pixels(count: int, size: int) -> Tensor:

@@ -11,7 +11,6 @@ are CIFAR-sized noise with random labels. The loops take turns in one process; r
 from __future__ import annotations
 
 import argparse
-import copy
 import statistics
 import tempfile
 import time
@@ -20,10 +19,11 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from plain import as_published
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from shiftbench import padding, pool
+from shiftbench import pool
 from shiftbench.augment.shift import ShiftAugment
 from shiftbench.config import Train
 from shiftbench.data.images import Dataset, TensorSplit
@@ -141,18 +141,6 @@ def plain_loop(
         return len(labels) / (time.perf_counter() - started)
 
     return loop
-
-
-def as_published(model: nn.Module) -> nn.Module:
-    """Return the network with torch's own convolutions, whose circular border is a padded copy."""
-    model = copy.deepcopy(model).to(memory_format=torch.contiguous_format)
-    for module in model.modules():
-        if isinstance(module, padding.Conv2d):
-            module.__class__ = nn.Conv2d
-            module._reversed_padding_repeated_twice = [
-                side for side in reversed(module.padding) for _ in range(2)
-            ]
-    return model
 
 
 def report(name: str, loops: dict[str, Callable[[], float]], options: argparse.Namespace) -> None:
