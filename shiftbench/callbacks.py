@@ -8,12 +8,16 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from shiftbench import processes
+from shiftbench.errors import UsageError
+from shiftbench.files import cannot_write
 
 if TYPE_CHECKING:
     from shiftbench.sweeping import Conductor
 
 # The sweep that this process has begun; Hydra keeps its callbacks to itself.
 begun: list[Conductor] = []
+# Why it could not be begun; what a callback raises, Hydra makes a warning of.
+refused: list[UsageError] = []
 
 
 class KeepSweep(Callback):
@@ -25,4 +29,7 @@ class KeepSweep(Callback):
 
         if not processes.is_first():
             return
-        begun.append(Conductor.of(config))
+        try:
+            begun.append(Conductor.of(config))
+        except OSError as error:
+            refused.append(cannot_write(config.out, error))

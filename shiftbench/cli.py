@@ -15,7 +15,7 @@ import hydra
 from omegaconf import DictConfig
 
 from shiftbench import __version__, processes
-from shiftbench.callbacks import begun
+from shiftbench.callbacks import begun, refused
 from shiftbench.config import CONFIG_DIR, register, sweep_id
 from shiftbench.errors import ShiftbenchError, UsageError, shown
 from shiftbench.sweep import FAILED as FAILED_JOB
@@ -105,10 +105,14 @@ def _hydra(arguments: list[str]) -> int:
     failures.clear()
     try:
         _job()
+        if refused:
+            raise refused.pop()
     except KeyboardInterrupt:
         _end_sweep()
         raise
     except Exception as error:
+        if refused:
+            raise refused.pop() from error
         sentence = explain(error, arguments)
         if sentence is None and begun and not own_wish:  # the launcher, not a job
             return _end_sweep(f"{type(error).__name__}: {error}".splitlines()[0]) or FAILED
@@ -120,8 +124,8 @@ def _hydra(arguments: list[str]) -> int:
     for failure in failures:
         print(f"shiftbench: {shown(failure, LONGEST)}", file=sys.stderr)
         processes.leave_reason(str(failure))
-    wrong_settings = [isinstance(failure, UsageError) for failure in failures]
-    return _exit_code(wrong_settings) or _end_sweep()
+    code = _end_sweep()
+    return _exit_code([isinstance(failure, UsageError) for failure in failures]) or code
 
 
 def _end_sweep(launcher_error: str | None = None) -> int:

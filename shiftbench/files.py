@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
+
+from shiftbench.errors import UsageError
 
 
 @contextmanager
@@ -33,10 +36,24 @@ def atomic_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
         raise
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of a process that was killed while writing in ``folder``."""
+def remove_leftovers(folder: Path, older_than: float = 0.0) -> None:
+    """Remove the temporary files of a process that was killed while writing in ``folder``.
+
+    Args:
+        folder: Its subfolders are looked through as well.
+        older_than: Age in seconds; where others may be writing, more than a write takes.
+    """
     for path in folder.rglob(".*.part"):
-        path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # another process was faster
+            if time.time() - path.stat().st_mtime >= older_than:
+                path.unlink()
+
+
+def cannot_write(place: Path | str, error: OSError) -> UsageError:
+    """Return the sentence for an output folder that cannot be written to."""
+    return UsageError(
+        f"cannot write to {place} ({error.strerror or error}); choose another folder with out=PATH"
+    )
 
 
 def set_aside(path: Path) -> Path:

@@ -9,14 +9,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from shiftbench.errors import ShiftbenchError, UsageError
-from shiftbench.files import remove_leftovers, set_aside, write_text
+from shiftbench.errors import ShiftbenchError
+from shiftbench.files import cannot_write, remove_leftovers, set_aside, write_text
 from shiftbench.identity import Identity
 from shiftbench.locks import exclusive
 from shiftbench.naming import Names
@@ -68,7 +67,7 @@ class Run:
         """Where the trained weights are."""
         return self.trained / "checkpoint.pt"
 
-    @cached_property
+    @property
     def lock(self) -> Path:
         """The file that a process locks while it works on the run."""
         return self.folder / ".lock"
@@ -129,7 +128,7 @@ class Run:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise cannot_write(self.folder, error) from error
         with exclusive(self.lock, f"another process works on {self.id}; waiting for it"):
             yield
 
@@ -179,7 +178,7 @@ class Run:
             write_text(self.folder / "overrides", "".join(f"{item}\n" for item in overrides))
             write_text(self.folder / "provenance.json", json.dumps(provenance(), indent=2) + "\n")
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise cannot_write(self.folder, error) from error
 
     def _put_damaged_results_aside(self) -> None:
         """Keep, under another name, results that are not what the finished run wrote."""
@@ -191,12 +190,6 @@ class Run:
             if path.exists() and _digest(path) != status.get("files", {}).get(name):
                 kept = set_aside(path)
                 log.warning("%s was changed since it was written; kept as %s", path, kept.name)
-
-    def _unwritable(self, error: OSError) -> UsageError:
-        return UsageError(
-            f"cannot write to {self.folder} ({error.strerror or error}); "
-            "choose another folder with out=PATH"
-        )
 
     def _record_failure(self, state: str, reason: str, error: Exception | None) -> None:
         log.debug("%s: %s", state, reason, exc_info=error)

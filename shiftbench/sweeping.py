@@ -15,9 +15,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
 from shiftbench.config import as_typed
+from shiftbench.files import remove_leftovers
 from shiftbench.placement import is_parallel
 from shiftbench.report.progress import SweepDisplay
 from shiftbench.sweep import DONE, FAILED, LEFT_OUT, RUNNING, SKIPPED, WAITING, Job, Sweep
+
+LONGEST_WRITE = 60.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Conductor:
     def of(cls, config: DictConfig) -> Conductor:
         """Write which jobs the sweep has and begin to show how they stand."""
         folder = Path(config.hydra.sweep.dir).expanduser()
+        remove_leftovers(folder, older_than=LONGEST_WRITE)  # the same sweep may run elsewhere
         sweep = Sweep.start(folder, Path(config.out).expanduser() / "runs", jobs_of(config))
         if not is_parallel(config.hydra.launcher):
             compose_once(GlobalHydra.instance().config_loader())
