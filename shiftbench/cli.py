@@ -105,8 +105,6 @@ def _hydra(arguments: list[str]) -> int:
     failures.clear()
     try:
         _job()
-        if refused:
-            raise refused.pop()
     except KeyboardInterrupt:
         _end_sweep()
         raise
@@ -121,6 +119,8 @@ def _hydra(arguments: list[str]) -> int:
         if sentence is None or own_wish:
             raise
         raise UsageError(sentence) from error
+    if refused:
+        raise refused.pop()
     for failure in failures:
         print(f"shiftbench: {shown(failure, LONGEST)}", file=sys.stderr)
         processes.leave_reason(str(failure))
