@@ -13,6 +13,7 @@ from rich.console import Console
 
 from shiftbench.comparing import VerbParser
 from shiftbench.errors import ShiftbenchError, UsageError
+from shiftbench.files import cannot_write
 from shiftbench.locks import exclusive
 from shiftbench.report.cells import chosen_metrics, grids
 from shiftbench.report.collect import BROKEN, Collection, collect
@@ -46,11 +47,16 @@ def report_runs(arguments: Sequence[str]) -> int:
     summary = summarise(collection)
     wanted = [name for name in options.metrics.split(",") if name]
     shown = grids(summary, wanted, options.protocol)
-    apart = _differences(collection, options.against, images=True)
+    apart = differences(collection, options.against, images=True) if options.against else None
     if apart is not None:
         shown += difference_grids(apart, chosen_metrics(summary, wanted), options.protocol)
     folder = options.output or _default_folder(options.places)
-    written = _write(collection, summary, apart, folder, figures=not options.no_figures)
+    try:
+        written = _write(collection, summary, apart, folder, figures=not options.no_figures)
+    except OSError as error:
+        raise UsageError(
+            f"cannot write to {folder} ({error.strerror or error}); choose another with --output"
+        ) from error
     if options.markdown or options.latex:
         print("\n".join((markdown if options.markdown else latex)(grid) for grid in shown), end="")
     else:
@@ -92,34 +98,22 @@ def _default_folder(places: Sequence[Path]) -> Path:
     return places[0] / "report"
 
 
-def _differences(
-    collection: Collection, against: str | None, *, images: bool
-) -> pd.DataFrame | None:
-    return None if against is None else differences(collection, against, images=images)
+def report_sweep(folder: Path) -> None:
+    """Write and print the report of a sweep that has ended.
 
-
-def write_tables(collection: Collection, folder: Path) -> pd.DataFrame:
-    """Write ``results.csv`` and ``summary.csv``, each whole or not at all; return the summary."""
-    summary = summarise(collection)
-    _write_tables(collection, summary, folder)
-    return summary
-
-
-def write_report(
-    collection: Collection, folder: Path, against: str | None = None, images: bool = False
-) -> None:
-    """Write the tables, the figures and ``report.html``.
-
-    Args:
-        collection: What to report.
-        folder: Where it all goes.
-        against: The reference of the paired differences, as ``pool=max``; none by default.
-        images: Whether differences of single seeds get intervals over images; slow.
+    Raises:
+        UsageError: If its folder cannot be written to.
     """
+    collection = collect([folder])
     for warning in collection.warnings:
         log.warning(warning)
-    apart = _differences(collection, against, images=images)
-    _write(collection, summarise(collection), apart, folder, figures=True)
+    summary = summarise(collection)
+    try:
+        written = _write(collection, summary, None, folder, figures=True)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    print_grids(Console(), grids(summary))
+    _print_places(folder, written)
 
 
 def keep_current(folder: Path) -> None:
@@ -127,7 +121,8 @@ def keep_current(folder: Path) -> None:
     try:
         # One at a time, so that nobody's older picture ends up on top of a newer one.
         with exclusive(folder / ".report.lock"):
-            write_tables(collect([folder]), folder)
+            collection = collect([folder])
+            _write_tables(collection, summarise(collection), folder)
     except (ShiftbenchError, OSError) as error:
         log.warning("the tables in %s are not up to date (%s)", folder, error)
 
@@ -142,15 +137,10 @@ def _write(
 ) -> list[str]:
     """Write what there is to write and return the names of the files."""
     written = list(TABLES)
-    try:
-        _write_tables(collection, summary, folder)
-        if apart is not None:
-            write_csv(apart, folder / "differences.csv", DIFFERENCE_COLUMNS)
-            written.append("differences.csv")
-    except OSError as error:
-        raise UsageError(
-            f"cannot write to {folder} ({error.strerror or error}); choose another with --output"
-        ) from error
+    _write_tables(collection, summary, folder)
+    if apart is not None:
+        write_csv(apart, folder / "differences.csv", DIFFERENCE_COLUMNS)
+        written.append("differences.csv")
     if figures:
         from shiftbench.report.page import write_page
 
@@ -161,13 +151,6 @@ def _write(
 def _write_tables(collection: Collection, summary: pd.DataFrame, folder: Path) -> None:
     write_csv(collection.metrics, folder / "results.csv", METRIC_COLUMNS)
     write_csv(summary, folder / "summary.csv", list(summary.columns))
-
-
-def print_report(collection: Collection, folder: Path) -> None:
-    """Print the tables, as many metrics as fit, and where the files are."""
-    print_grids(Console(), grids(summarise(collection)))
-    files = (*TABLES, "differences.csv", "report.html")
-    _print_places(folder, [name for name in files if (folder / name).exists()])
 
 
 def _print_places(folder: Path, written: Sequence[str]) -> None:

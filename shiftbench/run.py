@@ -172,8 +172,8 @@ class Run:
         try:
             remove_leftovers(self.folder)
             self._put_damaged_results_aside()
-            self.set_status("running")
             write_text(self.folder / "run.json", self.identity.as_json())
+            self.set_status("running")
             write_text(self.folder / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
             write_text(self.folder / "overrides", "".join(f"{item}\n" for item in overrides))
             write_text(self.folder / "provenance.json", json.dumps(provenance(), indent=2) + "\n")

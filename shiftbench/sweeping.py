@@ -52,15 +52,15 @@ class Conductor:
         if launcher_error:
             self._bury(launcher_error)
         jobs = self.sweep.jobs()
-        if any(job.run_id for job in jobs):
-            self._report()
-        if failed := [job for job in jobs if job.state == FAILED]:
-            from shiftbench.report.failures import print_failures
+        try:
+            if any(job.run_id for job in jobs):
+                from shiftbench.reporting import report_sweep
 
-            print_failures([(job.number, job.error or "", rerun_command(job)) for job in failed])
-        if launcher_error:
-            print(f"the launcher stopped: {launcher_error}", file=sys.stderr)
-        print(counts(jobs), file=sys.stderr)
+                report_sweep(self.sweep.folder)
+        finally:  # whatever becomes of the report
+            if launcher_error:
+                print(f"the launcher stopped: {launcher_error}", file=sys.stderr)
+            _tell_how_they_ended(jobs)
         return jobs
 
     def _bury(self, reason: str) -> None:
@@ -70,13 +70,13 @@ class Conductor:
                 error = f"its process ended ({reason}); the usual cause is too little memory"
                 self.sweep.put(job.overrides, state=FAILED, run_id=job.run_id, error=error)
 
-    def _report(self) -> None:
-        from shiftbench.report.collect import collect
-        from shiftbench.reporting import print_report, write_report
 
-        collection = collect([self.sweep.folder])
-        write_report(collection, self.sweep.folder)
-        print_report(collection, self.sweep.folder)
+def _tell_how_they_ended(jobs: list[Job]) -> None:
+    if failed := [job for job in jobs if job.state == FAILED]:
+        from shiftbench.report.failures import print_failures
+
+        print_failures([(job.number, job.error or "", rerun_command(job)) for job in failed])
+    print(counts(jobs), file=sys.stderr)
 
 
 def jobs_of(config: DictConfig) -> list[list[str]]:

@@ -162,6 +162,20 @@ def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path, shiftbench_com
     assert line.endswith("choose another folder with out=PATH")
 
 
+def test_a_report_that_cannot_be_written_hides_no_failure(tmp_path, shiftbench_command, settings):
+    command = ["-m", *settings, *DIVERGES, "train.lr=1000,0.1"]
+    assert shiftbench_command(*command, cwd=tmp_path).returncode == 1
+    page = sweep_of(tmp_path) / "report.html"
+    page.unlink()
+    page.mkdir()
+    done = shiftbench_command(*command, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "2 jobs: 1 done before, 1 failed" in done.stderr
+    assert "the command that runs it again" in done.stderr
+    assert "choose another folder with out=PATH" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
 def test_what_a_killed_report_left_is_removed_by_the_next(swept, shiftbench_command, settings):
     sweep = sweep_of(swept[0])
     old, new = sweep / ".results.csv.abc.part", sweep / "jobs" / ".x.json.def.part"
