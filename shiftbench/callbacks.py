@@ -25,11 +25,13 @@ class KeepSweep(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Write which jobs there are, show the sweep's progress."""
-        from shiftbench.sweeping import Conductor
+        from shiftbench.sweeping import Conductor, hand_out, jobs_of
 
+        jobs = jobs_of(config)
+        hand_out(jobs)
         if not processes.is_first():
             return
         try:
-            begun.append(Conductor.of(config))
+            begun.append(Conductor.of(config, jobs))
         except OSError as error:
             refused.append(cannot_write(config.out, error))

@@ -24,9 +24,12 @@ PADDINGS = ("zeros", "circular", "reflect")
 PRECISIONS = ("fp32", "tf32", "bf16")
 SCHEDULES = ("onecycle", "cosine")
 ENGINES = ("auto", "direct", "dense")
+SCALES = ("smoke", "cpu", "gpu")
 
 # What cannot change a result stays out of a run's identity.
-NOT_IDENTITY = ("device", "out", "force", "fail_fast", "progress", "data.workers")
+NOT_IDENTITY = ("device", "out", "force", "fail_fast", "progress", "figures", "data.workers")
+# Which runs a study is made of: what they set, not that they belong to it, changes a result.
+STUDY_KEYS = ("study.", "scale")
 
 
 @dataclass
@@ -55,6 +58,21 @@ class Measure:
 
 
 @dataclass
+class Study:
+    """What an experiment consists of, see ``configs/experiment``.
+
+    Attributes:
+        claims: The published findings that it decides, ``[A1, Z3]``.
+        scales: What ``scale=NAME`` stands for: values that the rest of the yaml refers to.
+        grids: Parts of the sweep, each a full grid as ``{part: {pool: "max,blur"}}``.
+    """
+
+    claims: list[str] = field(default_factory=list)
+    scales: dict[str, Any] = field(default_factory=dict)
+    grids: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
 class Config:
     """Every key of ``configs/config.yaml``; the groups' own keys are open."""
 
@@ -75,6 +93,9 @@ class Config:
     force: bool = False
     fail_fast: bool = False
     progress: bool = True
+    figures: bool = True
+    scale: str = "cpu"
+    study: Study = field(default_factory=Study)
 
 
 def register() -> None:
@@ -94,6 +115,7 @@ def check(config: DictConfig) -> None:
     require_one_of("precision", config.precision, PRECISIONS)
     require_one_of("measure.engine", config.measure.engine, ENGINES)
     require_one_of("train.schedule", config.train.schedule, SCHEDULES)
+    require_one_of("scale", config.scale, list(config.study.scales) or SCALES)
     if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]{1,2})?", config.device):
         raise UsageError(
             f"device={shown(config.device)} is not known; allowed: auto, cpu, cuda, cuda:1, mps"

@@ -73,7 +73,9 @@ def run(config: DictConfig, this: Run, team: Team) -> None:
             _probe(config, this, network, data)
     with _phase("reporting", config, "measure.resamples"):
         shifts = {name: per_shift(table) for name, table in tables.items()}
-        draw_protocols(this.folder / "figures", this.names.pool, data, protocols, tables, shifts)
+        if config.figures:
+            folder = this.folder / "figures"
+            draw_protocols(folder, this.names.pool, data, protocols, tables, shifts)
         _write(config, this, price, history, tables, shifts)
 
 
@@ -224,7 +226,8 @@ def _probe(config: DictConfig, this: Run, network: PixelModel, data: Dataset) ->
         rows = probe(network.model, network.normalise(images), memory_gb=config.measure.memory_gb)
     rows = rows.assign(run_id=this.id)
     results.write_csv(rows, this.folder / "layers.csv", results.LAYER_COLUMNS)
-    draw_layers(this.folder / "figures", rows)
+    if config.figures:
+        draw_layers(this.folder / "figures", rows)
 
 
 def _identity(config: DictConfig, this: Run, price: Cost) -> dict[str, Any]:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from shiftbench.config import NOT_IDENTITY, flatten, short_hash, slug
+from shiftbench.config import NOT_IDENTITY, STUDY_KEYS, flatten, short_hash, slug
 from shiftbench.errors import UsageError
 from shiftbench.naming import Names
 
-# What is decided only once the weights are there: sweeping over it trains once.
-AFTER_TRAINING = ("shift.", "measure.")
+# What is decided only once the weights are there: sweeping over it trains once. A data set's
+# ``test`` says what is different about its test images, which no weight and no mean depends on.
+AFTER_TRAINING = ("shift.", "measure.", "data.test.")
+_TEST_LABEL = re.compile(r"\btest\.\w+=(\[[^]]*]|[^],]*)")  # of shapes[test.position=uniform]
 
 
 @dataclass(frozen=True)
@@ -48,11 +51,10 @@ class Identity:
         settings = _settings(config)
         training = {key: settings[key] for key in settings if not key.startswith(AFTER_TRAINING)}
         repeated = {key: settings[key] for key in settings if key != "seed"}
-        parts = (names.data, names.model, names.pool, names.head, config.padding, names.augment)
-        readable = f"{'-'.join(slug(part) for part in parts)[:100]}-s{config.seed}"
+        trained = replace(names, data=_TEST_LABEL.sub("", names.data))
         return cls(
-            run_id=f"{readable}-{_hash(settings)}",
-            train_id=f"{readable}-{_hash(training)}",
+            run_id=f"{_readable(config, names)}-{_hash(settings)}",
+            train_id=f"{_readable(config, trained)}-{_hash(training)}",
             config_id=_hash(repeated),
             labels={**asdict(names), "padding": config.padding, "precision": config.precision,
                     "seed": config.seed},
@@ -64,12 +66,17 @@ class Identity:
         return json.dumps(asdict(self), indent=2, sort_keys=True, default=str) + "\n"
 
 
+def _readable(config: DictConfig, names: Names) -> str:
+    parts = (names.data, names.model, names.pool, names.head, config.padding, names.augment)
+    return f"{'-'.join(slug(part) for part in parts)[:100]}-s{config.seed}"
+
+
 def _settings(config: DictConfig) -> dict[str, Any]:
     content = OmegaConf.to_container(config, resolve=True)
     settings = {
         key: value
         for key, value in flatten(content)  # type: ignore[arg-type]
-        if key not in NOT_IDENTITY
+        if key not in NOT_IDENTITY and not key.startswith(STUDY_KEYS)
     }
     if settings.get("checkpoint"):
         path = Path(settings["checkpoint"]).expanduser()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
 from shiftbench.config import as_typed
@@ -31,11 +33,11 @@ class Conductor:
     display: SweepDisplay
 
     @classmethod
-    def of(cls, config: DictConfig) -> Conductor:
+    def of(cls, config: DictConfig, jobs: list[list[str]]) -> Conductor:
         """Write which jobs the sweep has and begin to show how they stand."""
         folder = Path(config.hydra.sweep.dir).expanduser()
         remove_leftovers(folder, older_than=LONGEST_WRITE)  # the same sweep may run elsewhere
-        sweep = Sweep.start(folder, Path(config.out).expanduser() / "runs", jobs_of(config))
+        sweep = Sweep.start(folder, Path(config.out).expanduser() / "runs", jobs)
         if not is_parallel(config.hydra.launcher):
             compose_once(GlobalHydra.instance().config_loader())
         display = SweepDisplay(sweep.jobs, shown=config.progress)
@@ -80,14 +82,47 @@ def _tell_how_they_ended(jobs: list[Job]) -> None:
 
 
 def jobs_of(config: DictConfig) -> list[list[str]]:
-    """Return the overrides of every job, in the order in which Hydra's own sweeper runs them."""
+    """Return the overrides of every job: those of Hydra's own sweeper, once per grid of a study.
+
+    What two grids share is one job. A grid is left out where another value is given for a key that
+    it does not vary: that is what this part of the study is about.
+    """
     params = config.hydra.sweeper.get("params") or {}
-    arguments = [f"{key}={value}" for key, value in params.items()]
-    arguments += as_typed(config.hydra.overrides.task)
+    given = as_typed(config.hydra.overrides.task)
     # The loader knows the options that glob(*) stands for.
     parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
-    [jobs] = BasicSweeper.split_arguments(parser.parse_overrides(arguments), max_batch_size=None)
-    return [list(job) for job in jobs]
+    jobs: dict[frozenset[str], list[str]] = {}
+    for grid in config.study.grids.values() or [{}]:
+        swept = [f"{key}={value}" for key, value in {**params, **grid}.items()]
+        overrides = parser.parse_overrides([*swept, *given])  # of one key, the last one counts
+        if _contradicts(overrides[: len(swept)], overrides[len(swept) :]):
+            continue
+        [product] = _split(overrides, max_batch_size=None)
+        for job in product:
+            jobs.setdefault(frozenset(job), list(job))
+    return list(jobs.values())
+
+
+def _contradicts(grid: Sequence[Override], given: Sequence[Override]) -> bool:
+    fixed = {one.get_key_element(): one for one in grid if not one.is_sweep_override()}
+    return any(
+        not one.is_sweep_override()
+        and one.get_value_element_as_str() != fixed[key].get_value_element_as_str()
+        for one in given
+        if (key := one.get_key_element()) in fixed
+    )
+
+
+_split = BasicSweeper.split_arguments
+
+
+def hand_out(jobs: list[list[str]]) -> None:
+    """Let Hydra's sweeper run these jobs instead of the one grid that it would span."""
+
+    def split_arguments(*_: object, **__: object) -> list[list[list[str]]]:
+        return [jobs]
+
+    BasicSweeper.split_arguments = staticmethod(split_arguments)  # type: ignore[method-assign]
 
 
 def compose_once(loader: Any) -> None:
