@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -76,13 +77,18 @@ class StreamSplit:
             sampler=chunks,
             batch_size=None,
             collate_fn=_unchanged,
-            num_workers=min(self.workers, len(chunks)) if len(chunks) > 1 else 0,
+            num_workers=min(self._workers(), len(chunks)) if len(chunks) > 1 else 0,
             pin_memory=self.device.type == "cuda",
             # Without one of its own, every loader draws a seed from torch's global generator.
             generator=torch.Generator(),
         )
         for chunk, (images, failures) in zip(chunks, loader, strict=True):
             yield torch.tensor(chunk, dtype=torch.int64), images, failures
+
+    def _workers(self) -> int:
+        # A job beside others has its share of the cores already, and joblib's processes lack
+        # what torch's workers are started with.
+        return self.workers if multiprocessing.parent_process() is None else 0
 
     def select(self, index: Tensor) -> StreamSplit:
         """Return the split of the images at ``index`` ``(M,)``, in that order."""
