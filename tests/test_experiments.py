@@ -62,7 +62,8 @@ def _values(override):
 
 def test_that_a_run_belongs_to_a_study_is_not_part_of_its_identity(composed):
     choices = {
-        "pool": "max", "data": "shapes", "model": "vgg", "head": "gap", "augment": "none", "train": "quick",
+        "pool": "max", "data": "shapes", "model": "vgg", "head": "gap", "augment": "none",
+        "train": "quick",
     }  # fmt: skip
 
     def identity(*overrides):
