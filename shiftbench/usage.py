@@ -67,6 +67,10 @@ def refuse(arguments: Sequence[str]) -> None:
             "--experimental-rerun reads a pickle, which could run anything; give the run's "
             "command again instead, it is in the run's provenance.json"
         )
+    flags = {"--run": given.run, "--multirun": given.multirun, "--cfg": given.cfg,
+             "--info": given.info, "-sc": given.shell_completion}  # fmt: skip
+    if len(both := [flag for flag, is_given in flags.items() if is_given]) > 1:
+        raise UsageError(f"{' and '.join(both)} are two commands; give one of them")
     if given.shell_completion and not _COMPLETION.match((given.overrides or [""])[0]):
         raise UsageError('-sc needs to know what for; as: eval "$(shiftbench -sc install=bash)"')
     for item in given.overrides:
@@ -222,6 +226,7 @@ def _keys_of(group: str, path: Path) -> Iterator[str]:
     content: Any = OmegaConf.to_container(OmegaConf.load(path))
     prefix = f"shift.{path.stem}." if group == "shift" else f"{group}."
     if group != "experiment" and isinstance(content, dict):
+        content.pop("defaults", None)  # Hydra's
         # _target_ and _partial_ are the yaml's own, see refuse
         yield from (key for key, _ in flatten(content, prefix) if not key.endswith("_"))
 

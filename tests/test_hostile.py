@@ -61,7 +61,7 @@ FOUND = [
     (["shift.crop.margin=3"], "shift=[circular,translate] does not have crop"),
     (["model=resnet", "model.downsamplings=2"], "model=resnet has no setting 'downsamplings'"),
     (["head.levels=[1]"], "head=null has no setting 'levels'; head=pyramid has it"),
-    (["experiment=nosuch"], "experiment=nosuch is not known; allowed: pools"),
+    (["experiment=nosuch"], "experiment=nosuch is not known; allowed: azulay_weiss, "),
     (["shift=7"], "'shift=7' does not name an option of shift"),
     (["data=-inf"], "'data=-inf' does not name an option of data"),
     (["data=null"], "'data=null' does not name an option of data"),
@@ -152,6 +152,7 @@ FOUND = [
     (["--experimental-rerun=x.pickle"], "reads a pickle"),
     (["--nosuch"], "unrecognized arguments: --nosuch; see shiftbench --help"),
     (["--cfg", "nosuch"], "invalid choice"),
+    (["-m", "seed=0,1", "--cfg", "job"], "--multirun and --cfg are two commands"),
     (["-sc"], "-sc needs to know what for"),
 ]  # fmt: skip
 
