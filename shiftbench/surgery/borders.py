@@ -1,4 +1,4 @@
-"""Changes to a network that somebody else built."""
+"""Borders of somebody else's network that wrap around."""
 
 from __future__ import annotations
 
@@ -41,6 +41,21 @@ class CircularAvgPool2d(nn.AvgPool2d):
         return F.avg_pool2d(padded, self.kernel_size, self.stride)
 
 
+class CircularPad2d(nn.Module):
+    """A border layer whose border wraps around.
+
+    ``x: (N, C, H, W) -> (N, C, top + H + bottom, left + W + right)``.
+    """
+
+    def __init__(self, border: nn.ZeroPad2d | nn.ReflectionPad2d | nn.ReplicationPad2d) -> None:
+        super().__init__()
+        self.padding = border.padding  # left, right, top, bottom
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return ``input`` with its border."""
+        return pad2d(input, self.padding, "circular")
+
+
 def circular(model: nn.Module) -> tuple[nn.Module, list[str]]:
     """Return a copy of ``model`` in which every border wraps around, and the layers changed.
 
@@ -68,6 +83,8 @@ def _circular_layer(module: nn.Module) -> nn.Module | None:
         return CircularMaxPool2d(module)
     if isinstance(module, nn.AvgPool2d) and any(_pair(module.padding)):
         return CircularAvgPool2d(module)
+    if isinstance(module, nn.ZeroPad2d | nn.ReflectionPad2d | nn.ReplicationPad2d):
+        return CircularPad2d(module)
     for attribute in ("pad", "padding"):  # our own pools and the stride-1 maximum
         if getattr(module, attribute, None) in ("zeros", "reflect"):
             setattr(module, attribute, "circular")

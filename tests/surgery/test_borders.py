@@ -1,5 +1,6 @@
-"""Changes to a network that somebody else built."""
+"""Borders that wrap around."""
 
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -39,3 +40,11 @@ def test_wrapped_pooling_is_pooling_of_the_wrapped_map():
     changed, _ = circular(nn.MaxPool2d(3, 2, 1))
     expected = F.max_pool2d(F.pad(x, (1, 1, 1, 1), mode="circular"), 3, 2)
     assert torch.equal(changed(x), expected)
+
+
+@pytest.mark.parametrize("border", [nn.ZeroPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d])
+def test_a_border_layer_wraps_around(border):
+    x = torch.randn(1, 2, 5, 6)
+    changed, names = circular(nn.Sequential(border((0, 1, 2, 0))))
+    assert names == ["0"]
+    assert torch.equal(changed(x), F.pad(x, (0, 1, 2, 0), mode="circular"))

@@ -1,0 +1,274 @@
+"""What takes the place of each kind of downsampling step, and what is left alone."""
+
+import copy
+import functools
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torchvision import models
+from torchvision.models import resnet
+
+import shiftbench
+from shiftbench import pool as pools
+from shiftbench.errors import ShiftbenchError, UsageError
+from shiftbench.surgery import circular, replace_downsampling
+
+
+def head(channels):
+    return [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 10)]
+
+
+def small_resnet():
+    torch.manual_seed(0)
+    return resnet.ResNet(resnet.BasicBlock, [1, 1, 1, 1], num_classes=10).eval()
+
+
+def sequence(*layers, channels=4):
+    torch.manual_seed(0)
+    return nn.Sequential(*layers, *head(channels)).eval()
+
+
+@pytest.fixture
+def x():
+    return torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+
+
+def test_a_residual_block_is_convolution_norm_relu_pool_and_its_shortcut_pool_convolution():
+    block = resnet.BasicBlock(4, 8, 2, nn.Sequential(nn.Conv2d(4, 8, 1, 2), nn.BatchNorm2d(8)))
+    net = sequence(nn.Conv2d(3, 4, 1), block, channels=8)
+    changed, _ = replace_downsampling(net, pools.BlurPool2d)
+    blur, own = pools.BlurPool2d(8), changed[1]
+    y = torch.randn(2, 4, 16, 16)
+    main = F.relu(block.bn1(F.conv2d(y, block.conv1.weight, padding=1)))
+    main = block.bn2(block.conv2(blur(main)))
+    shortcut = block.downsample[0]
+    side = block.downsample[1](F.conv2d(blur(y), shortcut.weight, shortcut.bias))
+    torch.testing.assert_close(own(y), F.relu(main + side))
+    assert isinstance(own, resnet.BasicBlock)
+    assert block.conv1.stride == (2, 2)
+    assert own.conv1.stride == (1, 1)
+
+
+WAYS = {
+    "max": (pools.MaxPool2d, lambda y: F.max_pool2d(y, 2)),
+    "avg": (pools.AvgPool2d, lambda y: F.avg_pool2d(y, 2)),
+    "stride": (pools.Stride2d, lambda y: y[:, :, ::2, ::2]),
+    "blur": (pools.BlurPool2d, lambda y: pools.BlurPool2d(4)(F.max_pool2d(y, 2, 1))),
+    "aps": (
+        pools.AdaptivePolyphase2d, lambda y: pools.AdaptivePolyphase2d(4)(F.max_pool2d(y, 2, 1))
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("pool", WAYS)
+def test_at_max_pooling(pool, x):
+    make, way = WAYS[pool]
+    net = sequence(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2))
+    changed, replaced = replace_downsampling(net, make)
+    expected = net[3:](way(net[:2](x)))
+    torch.testing.assert_close(changed(x), expected)
+    assert (len(replaced.sites), len(replaced.kept)) == ((0, 1) if pool == "max" else (1, 0))
+
+
+@pytest.mark.parametrize(("pool", "way"), [
+    (pools.MaxPool2d, lambda y: F.max_pool2d(y, 2)),
+    (pools.AvgPool2d, lambda y: F.avg_pool2d(y, 2)),
+    (pools.Stride2d, lambda y: y[:, :, ::2, ::2]),
+    (pools.BlurPool2d, pools.BlurPool2d(4)),
+    (pools.AdaptivePolyphase2d, lambda y: pools.AdaptivePolyphase2d(4)(F.avg_pool2d(y, 2, 1))),
+])  # fmt: skip
+def test_at_average_pooling(pool, way, x):
+    net = sequence(nn.Conv2d(3, 4, 3, padding=1), nn.AvgPool2d(2))
+    changed, _ = replace_downsampling(net, pool)
+    torch.testing.assert_close(changed(x), net[2:](way(net[0](x))))
+
+
+def test_wider_windows_keep_their_centre(x):
+    net = sequence(nn.Conv2d(3, 4, 1), nn.MaxPool2d(3, 2))  # windows 0 1 2, 2 3 4, ...
+    changed, _ = replace_downsampling(net, pools.Stride2d)
+    torch.testing.assert_close(changed(x), net[2:](net[0](x)[:, :, 1:63:2, 1:63:2]))
+
+
+def test_the_first_convolution_is_replaced_on_request_only(x):
+    net = sequence(nn.Conv2d(3, 4, 3, 2, 1), nn.ReLU(), nn.Conv2d(4, 4, 3, 2, 1), nn.ReLU())
+    _, replaced = replace_downsampling(net, pools.AvgPool2d)
+    assert [site.name for site in replaced.sites] == ["2"]
+    assert replaced.lines() == [
+        "2: Conv2d 3×3, stride 2 -> stride 1, AvgPool2d behind the activation",
+        "0: Conv2d 3×3, stride 2, kept: the first convolution; stem=True replaces it",
+    ]
+    changed, replaced = replace_downsampling(net, pools.AvgPool2d, stem=True)
+    assert not replaced.kept
+    y = F.avg_pool2d(F.relu(F.conv2d(x, net[0].weight, net[0].bias, padding=1)), 2)
+    y = F.avg_pool2d(F.relu(F.conv2d(y, net[2].weight, net[2].bias, padding=1)), 2)
+    torch.testing.assert_close(changed(x), net[4:](y))
+
+
+def test_every_strided_convolution_is_what_stride_asks_for():
+    _, replaced = replace_downsampling(small_resnet(), pools.Stride2d, stem=True)
+    assert [site.name for site in replaced.sites] == ["maxpool"]
+
+
+def test_a_stride_of_four_is_pooled_by_four(x):
+    net = sequence(nn.Conv2d(3, 4, 11, 4, 2), nn.ReLU())
+    changed, _ = replace_downsampling(net, pools.AvgPool2d, stem=True)
+    y = F.relu(F.conv2d(x, net[0].weight, net[0].bias, padding=2))
+    expected = F.avg_pool2d(y, 4, ceil_mode=True)
+    assert expected.shape[2] == net[:2](x).shape[2]
+    torch.testing.assert_close(changed(x), net[2:](expected))
+
+
+class Functional(nn.Module):
+    """A network that writes its activation and its pooling as functions."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, 2, 1)
+        self.fc = nn.Linear(4, 10)
+
+    def forward(self, x):
+        x = F.max_pool2d(F.relu(self.conv(x)), kernel_size=3, stride=2, padding=1)
+        return self.fc(x.mean((2, 3)))
+
+
+def test_functions_are_seen(x):
+    net = Functional().eval()
+    changed, replaced = replace_downsampling(net, pools.BlurPool2d, stem=True)
+    assert [site.name for site in replaced.sites] == ["conv", "max_pool_0"]
+    blur = pools.BlurPool2d(4)
+    y = blur(F.relu(F.conv2d(x, net.conv.weight, net.conv.bias, padding=1)))
+    expected = net.fc(blur(F.max_pool2d(y, 3, 1, 1)).mean((2, 3)))
+    torch.testing.assert_close(changed(x), expected)
+    assert isinstance(changed, Functional)
+
+
+class Untraceable(nn.Module):
+    """A network whose Python code looks at its numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.side = nn.Conv2d(3, 4, 3, 2, 1), nn.Conv2d(3, 4, 1, 2)
+        self.fc = nn.Linear(4, 10)
+
+    def forward(self, x):
+        y = self.conv(x)
+        y = y.relu() if y.mean() > -100 else y
+        return self.fc((y + self.side(x)).mean((2, 3)))
+
+
+def test_where_no_graph_can_be_had_the_pool_follows_the_convolution(x):
+    net = Untraceable().eval()
+    changed, replaced = replace_downsampling(net, pools.AvgPool2d, stem=True)
+    assert replaced.sites[0].now == "stride 1, AvgPool2d behind the convolution"
+    y = F.avg_pool2d(F.conv2d(x, net.conv.weight, net.conv.bias, padding=1), 2).relu()
+    side = F.conv2d(F.avg_pool2d(x, 2), net.side.weight, net.side.bias)
+    torch.testing.assert_close(changed(x), net.fc((y + side).mean((2, 3))))
+    with pytest.raises(UsageError, match="graph cannot be traced"):
+        replace_downsampling(net, pools.AdaptivePolyphase2d, stem=True)
+
+
+class Uneven(nn.Module):
+    """Two steps in one branch, one in the other."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 1)
+        self.long = nn.Sequential(nn.Conv2d(4, 4, 3, 2, 1), nn.Conv2d(4, 4, 3, 2, 1))
+        self.short = nn.Conv2d(4, 4, 1, 4)
+        self.fc = nn.Linear(4, 10)
+
+    def forward(self, x):
+        x = self.stem(x)
+        return self.fc((self.long(x) + self.short(x)).mean((2, 3)))
+
+
+def test_grids_that_cannot_be_shared_are_refused(x):
+    net = Uneven().eval()
+    with pytest.raises(UsageError, match="subsampled in different steps"):
+        replace_downsampling(net, pools.AdaptivePolyphase2d)
+    changed, _ = replace_downsampling(net, pools.BlurPool2d)
+    assert changed(x).shape == (2, 10)
+
+
+def test_no_subsampling_at_all_is_refused():
+    with pytest.raises(UsageError, match="2 times too large"):
+        replace_downsampling(small_resnet(), pools.NoPool2d)
+
+
+def test_a_network_that_runs_on_no_picture_is_a_sentence():
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.Flatten(), nn.Linear(7, 10))
+    with pytest.raises(ShiftbenchError, match="runs on no square picture"):
+        replace_downsampling(net, pools.BlurPool2d)
+
+
+@pytest.mark.parametrize("stem", [False, True])
+def test_transformers_are_left_alone(stem):
+    vit = models.VisionTransformer(32, 8, 1, 2, 16, 32, num_classes=10)
+    _, replaced = replace_downsampling(vit, pools.BlurPool2d, stem=stem)
+    assert not replaced.sites
+    assert [site.name for site in replaced.kept] == ["conv_proj"]
+    swin = models.SwinTransformer([4, 4], 8, [1, 1], [2, 2], [7, 7], num_classes=10)
+    _, replaced = replace_downsampling(swin, pools.BlurPool2d, stem=stem)
+    assert not replaced.sites
+    assert [site.name for site in replaced.kept] == ["features.0.0", "features.2"]
+
+
+def test_it_can_be_trained_and_copied(x):
+    net = small_resnet().train()
+    changed, _ = replace_downsampling(net, pools.AdaptivePolyphase2d, stem=True)
+    assert all(module.training for module in changed.modules())
+    changed = copy.deepcopy(changed)
+    changed(x).sum().backward()
+    assert all(parameter.grad.abs().sum() > 0 for parameter in changed.parameters())
+    assert all(parameter.grad is None for parameter in net.parameters())
+    changed.load_state_dict(net.state_dict())
+
+
+def test_no_draw_is_taken_from_the_random_stream():
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    net = small_resnet()
+    torch.manual_seed(3)
+    replace_downsampling(net, pools.BlurPool2d)
+    assert torch.equal(torch.rand(1), expected)
+
+
+@pytest.mark.parametrize("pool", WAYS)
+def test_the_dense_engine_takes_a_changed_resnet(pool, x):
+    net, _ = replace_downsampling(small_resnet(), WAYS[pool][0], stem=True)
+    result = shiftbench.measure(
+        net, x[:1], torch.zeros(1, dtype=torch.long), padding="circular", engine="dense",
+        resamples=2,
+    )  # fmt: skip
+    exact = result.metrics.set_index("metric").value["exact_fraction"]
+    assert (exact == 1) == (pool == "aps")
+
+
+def efficientnet_lite():
+    lite = pytest.importorskip("efficientnet_lite_pytorch", reason="an optional package")
+    torch.manual_seed(0)
+    net = lite.EfficientNet.from_name("efficientnet-lite0", num_classes=10)
+    net.train()
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1.0
+    with torch.no_grad():
+        net(torch.randn(4, 3, 64, 64))
+    return net.eval()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::SyntaxWarning")
+def test_borders_in_the_manner_of_tensorflow(x):
+    net = efficientnet_lite()
+    changed, replaced = replace_downsampling(
+        net, functools.partial(pools.BlurPool2d, filter_size=1), stem=True
+    )
+    assert len(replaced.sites) == 5
+    assert list(changed.state_dict()) == list(net.state_dict())
+    torch.testing.assert_close(changed(x), net(x), rtol=1e-5, atol=1e-5)
+    wrapped, _ = circular(replace_downsampling(net, pools.AdaptivePolyphase2d, stem=True)[0])
+    with torch.no_grad():
+        logits, moved = wrapped(x), wrapped(x.roll((5, 22), (2, 3)))
+    torch.testing.assert_close(moved, logits, rtol=0, atol=1e-4)
