@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from shiftbench.config import NOT_IDENTITY, STUDY_KEYS, flatten, short_hash, slug
 from shiftbench.errors import UsageError
+from shiftbench.files import names_a_file
 from shiftbench.naming import Names
 
 # What is decided only once the weights are there: sweeping over it trains once. A data set's
@@ -78,9 +79,11 @@ def _settings(config: DictConfig) -> dict[str, Any]:
         for key, value in flatten(content)  # type: ignore[arg-type]
         if key not in NOT_IDENTITY and not key.startswith(STUDY_KEYS)
     }
-    if settings.get("checkpoint"):
-        path = Path(settings["checkpoint"]).expanduser()
-        settings["checkpoint"] = f"sha256:{_digest(path, _stamp(path))}"
+    for key in ("checkpoint", "model.weights"):
+        named = settings.get(key)
+        if named and (key == "checkpoint" or names_a_file(str(named))):
+            path = Path(str(named)).expanduser()
+            settings[key] = f"sha256:{_digest(path, _stamp(path))}"
     return settings
 
 
@@ -111,5 +114,6 @@ def _digest(path: Path, stamp: tuple[int, int]) -> str:
 
 def _unreadable(path: Path, error: OSError) -> UsageError:
     return UsageError(
-        f"checkpoint={path} cannot be read ({error.strerror}); give the path of a checkpoint.pt"
+        f"the weights {path} cannot be read ({error.strerror}); "
+        "give the path of a checkpoint.pt, as checkpoint=PATH"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -82,11 +83,11 @@ def map_size(
     return int(height), int(width)
 
 
-def init_weights(model: nn.Module) -> None:
+def init_weights(model: nn.Module, nonlinearity: Literal["relu", "linear"] = "relu") -> None:
     """Draw He-normal convolution weights (arXiv 1502.01852) from torch's current random stream."""
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity=nonlinearity)
 
 
 def total_stride(pools: list[nn.Module]) -> int:

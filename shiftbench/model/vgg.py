@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from torch import Tensor, nn
 
 from shiftbench.errors import UsageError, require_within
@@ -43,6 +45,9 @@ class VGG(nn.Module):
         UsageError: If an argument is out of range.
     """
 
+    # After each convolution; the spread of its first weights depends on it.
+    nonlinearity: Literal["relu", "linear"] = "relu"
+
     def __init__(
         self,
         num_classes: int,
@@ -65,13 +70,13 @@ class VGG(nn.Module):
         chans = in_chans
         for stage, convolutions in enumerate(STAGES[depth]):
             site = pools[stage] if stage < downsamplings else None
-            layers += _stage(chans, channels[stage], convolutions, site, padding)
+            layers += self._stage(chans, channels[stage], convolutions, site, padding)
             chans = channels[stage]
         self.features = nn.Sequential(*layers)
         self.total_stride = blocks.total_stride(pools)
         size = blocks.map_size(self, self.features, in_chans, image_size)
         self.head = head(chans, size, num_classes)
-        blocks.init_weights(self)
+        blocks.init_weights(self, self.nonlinearity)
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Return the last map ``(N, C, h, w)``."""
@@ -83,22 +88,34 @@ class VGG(nn.Module):
         logits: Tensor = self.head(self.forward_features(x))
         return logits
 
+    def _stage(
+        self,
+        in_chans: int,
+        out_chans: int,
+        convolutions: int,
+        pool: nn.Module | None,
+        padding: str,
+    ) -> list[nn.Module]:
+        """Return a stage's convolution blocks, its downsampling step included."""
+        layers: list[nn.Module] = []
+        for index in range(convolutions):
+            last = index == convolutions - 1
+            stride = blocks.conv_stride(pool) if last else 1
+            layers += self._convolution(in_chans, out_chans, padding, stride)
+            in_chans = out_chans
+        return layers if pool is None else layers + self._site(pool, out_chans, padding)
 
-def _stage(
-    in_chans: int, out_chans: int, convolutions: int, pool: nn.Module | None, padding: str
-) -> list[nn.Module]:
-    """Return a stage's convolution blocks, its downsampling step included."""
-    layers: list[nn.Module] = []
-    for index in range(convolutions):
-        last = index == convolutions - 1
-        stride = blocks.conv_stride(pool) if last else 1
-        layers += blocks.conv_block(in_chans, out_chans, padding, stride)
-        in_chans = out_chans
-    if pool is None:
-        return layers
-    if getattr(pool, "max_first", False):
-        layers.append(blocks.StrideOneMax2d(padding))
-    return [*layers, pool]
+    def _convolution(
+        self, in_chans: int, out_chans: int, padding: str, stride: int
+    ) -> list[nn.Module]:
+        """Return a convolution with what follows it."""
+        return blocks.conv_block(in_chans, out_chans, padding, stride)
+
+    def _site(self, pool: nn.Module, channels: int, padding: str) -> list[nn.Module]:
+        """Return a downsampling step, with the running maximum that its pool may ask for."""
+        if getattr(pool, "max_first", False):
+            return [blocks.StrideOneMax2d(padding), pool]
+        return [pool]
 
 
 def _most_downsamplings(size: int) -> int:

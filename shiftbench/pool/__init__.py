@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from shiftbench.pool.aps import AdaptivePolyphase2d as AdaptivePolyphase2d
     from shiftbench.pool.avg import AvgPool2d as AvgPool2d
     from shiftbench.pool.blur import BlurPool2d as BlurPool2d
+    from shiftbench.pool.ideal import IdealPool2d as IdealPool2d
     from shiftbench.pool.max import MaxPool2d as MaxPool2d
     from shiftbench.pool.none import NoPool2d as NoPool2d
     from shiftbench.pool.stride import Stride2d as Stride2d
@@ -32,6 +33,7 @@ _HOMES = {
     "AdaptivePolyphase2d": "aps",
     "AvgPool2d": "avg",
     "BlurPool2d": "blur",
+    "IdealPool2d": "ideal",
     "MaxPool2d": "max",
     "NoPool2d": "none",
     "Stride2d": "stride",

@@ -19,7 +19,7 @@ def options(group):
 
 
 MODELS = [("vgg", "model.depth=8"), ("vgg", "model.depth=16"), ("resnet", "model.depth=20"),
-          ("resnet", "model.depth=18")]  # fmt: skip
+          ("resnet", "model.depth=18"), ("linear", "model.depth=8")]  # fmt: skip
 PRODUCT = list(itertools.product(MODELS, options("pool"), options("head"), PADDINGS))
 
 
@@ -47,10 +47,16 @@ def network(composed, model, pool, head, padding, data, *more):
     return build.model(config, names, data)
 
 
-def refusal(pool, head):
+def refusal(model, pool, head, padding):
     """The sentence that is due, None where the combination has to work."""
+    if pool == "native":
+        return "keeps the downsampling of a network from elsewhere"
     if pool == "global" and head in ("flatten", "pyramid"):
         return "would pool nothing globally"
+    if pool == "ideal" and padding != "circular":
+        return "needs maps that wrap around"
+    if model == "linear" and pool in ("max", "aps"):
+        return "needs a linear pool"
     return None
 
 
@@ -62,7 +68,7 @@ def refusal(pool, head):
 def test_every_combination_trains_a_step_or_says_why_not(composed, model, pool, head, padding):
     # ResNet-18 leaves a 2×2 map of a 16-px image
     levels = ("head.levels=[1,2]",) if head == "pyramid" else ()
-    reason = refusal(pool, head)
+    reason = refusal(model[0], pool, head, padding)
     if reason:
         with pytest.raises(UsageError, match=reason):
             network(composed, model[0], pool, head, padding, dataset(), model[1], *levels)
@@ -82,12 +88,12 @@ def test_every_combination_trains_a_step_or_says_why_not(composed, model, pool, 
 @pytest.mark.parametrize("head", options("head"))
 def test_parameter_counts_are_equal_across_pools(composed, model, head):
     levels = ("head.levels=[1,2]",) if head == "pyramid" else ()
-    pools = [pool for pool in options("pool") if not refusal(pool, head)]
+    pools = [pool for pool in options("pool") if not refusal(model[0], pool, head, "circular")]
     counts = {
         pool: sum(
             p.numel()
             for p in network(
-                composed, model[0], pool, head, "zeros", dataset(), model[1], *levels
+                composed, model[0], pool, head, "circular", dataset(), model[1], *levels
             ).parameters()
         )
         for pool in pools

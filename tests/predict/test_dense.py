@@ -24,6 +24,7 @@ from shiftbench.pool import (
     AdaptivePolyphase2d,
     AvgPool2d,
     BlurPool2d,
+    IdealPool2d,
     MaxPool2d,
     NoPool2d,
     Stride2d,
@@ -33,7 +34,9 @@ from shiftbench.predict.phases import NotDenseError
 from shiftbench.predict.spectral import SpectralConv, basis
 from shiftbench.shift.circular import Circular
 
-POOLS = (MaxPool2d, AvgPool2d, Stride2d, BlurPool2d, AdaptivePolyphase2d, NoPool2d)
+POOLS = (
+    MaxPool2d, AvgPool2d, Stride2d, BlurPool2d, IdealPool2d, AdaptivePolyphase2d, NoPool2d,
+)  # fmt: skip
 HEADS = (GlobalAverageHead, GlobalMaxHead, FlattenHead, PyramidHead)
 FLOATS = ("p_top1", "p_base", "p_previous", "p_true", "logit_change", "logit_scale")
 

@@ -1,0 +1,49 @@
+"""The linear network of the theory: a VGG without whatever bends."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from shiftbench.errors import UsageError
+from shiftbench.model.vgg import VGG
+from shiftbench.padding import conv2d
+
+
+class LinearVGG(VGG):
+    """A :class:`~shiftbench.model.vgg.VGG` whose features are a linear function of the image.
+
+    ``x: (N, in_chans, H, W) -> (N, num_classes)``. ReLU and BatchNorm are left out, and so is the
+    running maximum that ``pool=blur`` has before it in a VGG; with ``head=gap`` or ``flatten`` the
+    logits are an affine function. It is for what Azulay & Weiss (arXiv 1805.12177, sec. 3) say of
+    convolutions and subsampling alone: with shiftable maps and a global average it is invariant,
+    and then it can tell pictures apart by their mean colour only.
+
+    Args: as VGG.
+
+    Raises:
+        UsageError: If an argument is out of range, or the pool is not linear (``max``, ``aps``).
+    """
+
+    nonlinearity = "linear"
+
+    def _convolution(
+        self, in_chans: int, out_chans: int, padding: str, stride: int
+    ) -> list[nn.Module]:
+        return [conv2d(in_chans, out_chans, 3, stride, padding)]
+
+    def _site(self, pool: nn.Module, channels: int, padding: str) -> list[nn.Module]:
+        if not _is_additive(pool, channels):
+            raise UsageError(
+                f"model=linear needs a linear pool, got {type(pool).__name__}; "
+                "allowed: pool=ideal, blur, avg, stride, global"
+            )
+        return [pool]
+
+
+@torch.no_grad()
+def _is_additive(pool: nn.Module, channels: int) -> bool:
+    """Whether the pool of a sum is the sum of the pools, tried on random maps."""
+    # Many, as two maps may have one phase in common by chance.
+    x, y = torch.randn(2, 16, channels, 8, 8, generator=torch.Generator().manual_seed(0))
+    return torch.allclose(pool(x + y), pool(x) + pool(y), atol=1e-4)
