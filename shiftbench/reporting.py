@@ -11,19 +11,22 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
+from shiftbench.claims import Judged, claim_rows
 from shiftbench.comparing import VerbParser
 from shiftbench.errors import ShiftbenchError, UsageError
 from shiftbench.files import cannot_write
 from shiftbench.locks import exclusive
 from shiftbench.report.cells import chosen_metrics, grids
+from shiftbench.report.claim_table import print_claims
 from shiftbench.report.collect import BROKEN, Collection, collect
 from shiftbench.report.difference_cells import difference_grids
 from shiftbench.report.differences import DIFFERENCE_COLUMNS, differences
 from shiftbench.report.markup import latex, markdown
 from shiftbench.report.places import is_sweep
+from shiftbench.report.published import published_findings
 from shiftbench.report.summary import summarise
 from shiftbench.report.tables import print_grids
-from shiftbench.results import METRIC_COLUMNS, write_csv
+from shiftbench.results import CLAIM_COLUMNS, METRIC_COLUMNS, write_csv
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +35,8 @@ TABLES = ("results.csv", "summary.csv")
 DESCRIPTION = """Tables and figures of many runs: mean and spread over seeds, the best marked, what
 failed or is missing in its place. DIR is a sweep, a run, or any folder with such in it. Written
 are results.csv (every row of every run), summary.csv (a row for every configuration and protocol),
-differences.csv (with --against), figures/ and report.html."""
+differences.csv (with --against), claims.csv (published findings, where there are runs that decide
+one), figures/ and report.html."""
 
 
 def report_runs(arguments: Sequence[str]) -> int:
@@ -50,9 +54,10 @@ def report_runs(arguments: Sequence[str]) -> int:
     apart = differences(collection, options.against, images=True) if options.against else None
     if apart is not None:
         shown += difference_grids(apart, chosen_metrics(summary, wanted), options.protocol)
+    judged = published_findings(collection, asked=True, every=options.claims)
     folder = options.output or _default_folder(options.places)
     try:
-        written = _write(collection, summary, apart, folder, figures=not options.no_figures)
+        written = _write(collection, summary, apart, judged, folder, figures=not options.no_figures)
     except OSError as error:
         raise UsageError(
             f"cannot write to {folder} ({error.strerror or error}); choose another with --output"
@@ -61,6 +66,7 @@ def report_runs(arguments: Sequence[str]) -> int:
         print("\n".join((markdown if options.markdown else latex)(grid) for grid in shown), end="")
     else:
         print_grids(Console(), shown, every=bool(wanted))
+        print_claims(Console(), judged)
         _print_places(folder, written)
     _print_failures(collection)
     return 0
@@ -73,6 +79,10 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         "--against", metavar="pool=max",
         help="paired differences from the runs with this label, intervals over seeds; over images "
         "where there is one seed",
+    )  # fmt: skip
+    parser.add_argument(
+        "--claims", action="store_true",
+        help="all published findings, those without runs too, with what to run for them",
     )  # fmt: skip
     parser.add_argument("--metrics", default="", metavar="A,B", help="the columns")
     parser.add_argument("--protocol", metavar="NAME", help="this shift protocol alone")
@@ -108,11 +118,13 @@ def report_sweep(folder: Path) -> None:
     for warning in collection.warnings:
         log.warning(warning)
     summary = summarise(collection)
+    judged = published_findings(collection)
     try:
-        written = _write(collection, summary, None, folder, figures=True)
+        written = _write(collection, summary, None, judged, folder, figures=True)
     except OSError as error:
         raise cannot_write(folder, error) from error
     print_grids(Console(), grids(summary))
+    print_claims(Console(), judged)
     _print_places(folder, written)
 
 
@@ -131,6 +143,7 @@ def _write(
     collection: Collection,
     summary: pd.DataFrame,
     apart: pd.DataFrame | None,
+    judged: Sequence[Judged],
     folder: Path,
     *,
     figures: bool,
@@ -141,10 +154,15 @@ def _write(
     if apart is not None:
         write_csv(apart, folder / "differences.csv", DIFFERENCE_COLUMNS)
         written.append("differences.csv")
+    if judged:
+        write_csv(claim_rows(judged), folder / "claims.csv", CLAIM_COLUMNS)
+        written.append("claims.csv")
+    else:
+        (folder / "claims.csv").unlink(missing_ok=True)  # of earlier runs: it would be out of date
     if figures:
         from shiftbench.report.page import write_page
 
-        written.append(write_page(collection, summary, folder, apart).name)
+        written.append(write_page(collection, summary, folder, apart, judged).name)
     return written
 
 

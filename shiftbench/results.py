@@ -25,6 +25,10 @@ TRAIN_COLUMNS = (
     "run_id", "epoch", "lr", "train_loss", "train_accuracy", "val_accuracy", "seconds",
     "images_per_second",
 )  # fmt: skip
+CLAIM_COLUMNS = (
+    "claim", "source", "statement", "published", "measured", "ci_low", "ci_high", "verdict",
+    "reason", "runs",
+)  # fmt: skip
 LAYER_COLUMNS = (
     "run_id", "layer", "index", "kind", "stride", "dy", "dx", "equivariance_error",
     "cosine_distance", "invariance_error", "aliasing",

@@ -6,7 +6,7 @@ from rich.cells import cell_len
 
 from shiftbench.report.differences import DIFFERENCE_COLUMNS
 from shiftbench.report.summary import SUMMARY_COLUMNS
-from shiftbench.results import METRIC_COLUMNS
+from shiftbench.results import CLAIM_COLUMNS, METRIC_COLUMNS
 from shiftbench.sweep import Sweep
 
 FILES = {"results.csv", "summary.csv"}
@@ -81,6 +81,50 @@ def test_the_sweep_folder_is_its_own_place(make_run, shiftbench_command, tmp_pat
     done = shiftbench_command("report", str(sweep.folder), "--no-figures", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert {path.name for path in sweep.folder.iterdir()} >= FILES
+
+
+def test_published_findings_that_the_runs_decide(make_run, of, shiftbench_command, tmp_path):
+    for seed in (0, 1):
+        for pool, value in (("max", 0.8 + 0.01 * seed), ("stride", 0.6)):
+            settings = {"train": {"epochs": 1}}
+            make_run(of(consistency=value), pool=pool, seed=seed, settings=settings)
+    done = shiftbench_command("report", "out", "--no-figures", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Published findings" in done.stdout and "claims.csv" in done.stdout
+    claims = tmp_path / "out" / "report" / "claims.csv"
+    [row] = pd.read_csv(claims).to_dict("records")
+    assert tuple(row) == CLAIM_COLUMNS
+    assert (row["claim"], row["verdict"]) == ("S3", "reproduced")
+    assert row["measured"] == pytest.approx(0.205)
+    assert len(row["runs"].split(";")) == 4
+    done = shiftbench_command("report", "out", "--no-figures", "--claims", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert max(map(cell_len, done.stdout.splitlines())) <= 80
+    assert pd.read_csv(claims)["verdict"].value_counts()["not run"] == 23
+
+
+def test_findings_that_are_no_longer_decided_are_removed(study, shiftbench_command, tmp_path):
+    left = study / "report" / "claims.csv"
+    left.parent.mkdir()
+    left.write_text("of another time")
+    done = shiftbench_command("report", "out", "--no-figures", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Published findings" not in done.stdout and not left.exists()
+
+
+def test_a_sweep_ends_with_the_claims_of_its_experiment(tmp_path, shiftbench_command, tiny):
+    done = shiftbench_command("-m", *tiny, "pool=max,stride", "seed=0,1", "study.claims=[S3,Z1]",
+                              cwd=tmp_path)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Published findings" in done.stdout
+    [sweep] = (tmp_path / "outputs" / "sweeps").iterdir()
+    rows = pd.read_csv(sweep / "claims.csv").set_index("claim")
+    assert rows.index.tolist() == ["Z1", "S3"]
+    assert rows.loc["Z1", "verdict"] == "not run" != rows.loc["S3", "verdict"]
+    values = pd.read_csv(sweep / "results.csv").query("protocol == 'circular'")
+    mean = values[values["metric"] == "consistency"].groupby("pool")["value"].mean()
+    assert rows.loc["S3", "measured"] == pytest.approx(mean["max"] - mean["stride"])
+    assert 'id="claim-S3"' in (sweep / "report.html").read_text("utf-8")
 
 
 def test_mistakes_are_one_sentence(study, shiftbench_command, tmp_path):

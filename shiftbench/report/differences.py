@@ -15,8 +15,8 @@ from shiftbench.errors import ShiftbenchError, UsageError, did_you_mean
 from shiftbench.metric import compare
 from shiftbench.report.records import LABELS, Collection, RunRecord
 from shiftbench.report.settings import untold
-from shiftbench.report.student import t_quantile
 from shiftbench.report.summary import metric_names
+from shiftbench.student import t_quantile
 from shiftbench.table import PredictionTable
 
 log = logging.getLogger(__name__)

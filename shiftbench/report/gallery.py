@@ -62,7 +62,7 @@ def hang(collection: Collection, summary: pd.DataFrame, folder: Path) -> list[Wa
             old.unlink()
     walls = []
     for title, how, pictures in _kinds(collection, summary):
-        shown = [_write(picture, folder) for picture in islice(pictures, MOST_PANELS)]
+        shown = [frame(picture, folder) for picture in islice(pictures, MOST_PANELS)]
         if shown:
             walls.append(Wall(title, how, shown, sum(1 for _ in pictures)))
     return walls
@@ -117,7 +117,7 @@ def _config_of(collection: Collection) -> dict[str, str]:
     return {run.run_id: run.config_id for run in collection.runs}
 
 
-def _write(picture: Picture, folder: Path) -> Shown:
+def frame(picture: Picture, folder: Path) -> Shown:
     """Write both drawings and return them as a page needs them."""
     texts: list[str] = []
     figure = picture.draw(LIGHT)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,11 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from shiftbench import __version__
+from shiftbench.claims import Judged
 from shiftbench.files import write_text
 from shiftbench.report.findings import findings
 from shiftbench.report.gallery import hang
+from shiftbench.report.page_claims import shown_claims, verdict_counts
 from shiftbench.report.page_differences import difference_tables
 from shiftbench.report.page_origin import origins, unfinished
 from shiftbench.report.page_tables import MAIN, column_of, metric_names, result_tables
@@ -30,6 +32,7 @@ def write_page(
     summary: pd.DataFrame,
     folder: Path,
     differences: pd.DataFrame | None = None,
+    claims: Sequence[Judged] = (),
 ) -> Path:
     """Draw a study's figures and write its page.
 
@@ -38,6 +41,7 @@ def write_page(
         summary: What :func:`~shiftbench.report.summary.summarise` made of them.
         folder: Gets ``report.html`` and ``figures/*.png``.
         differences: Paired differences, None for no such section.
+        claims: Published findings, none for no such section.
 
     Returns:
         The path of ``report.html``. It holds its pictures, styles and script, and asks for
@@ -47,7 +51,7 @@ def write_page(
         loader=PackageLoader("shiftbench.report", "template"), autoescape=True,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    content = _content(collection, summary, folder, differences)
+    content = _content(collection, summary, folder, differences, claims)
     # Both are files of this package: nothing of a user's is in them.
     css, js = (
         Markup(environment.loader.get_source(environment, name)[0])  # type: ignore[union-attr]
@@ -64,12 +68,14 @@ def _content(
     summary: pd.DataFrame,
     folder: Path,
     differences: pd.DataFrame | None,
+    claims: Sequence[Judged],
 ) -> Mapping[str, Any]:
     """Return what the template fills in."""
     names = metric_names(summary)
     shared, made = origins(collection)
     open_ends = unfinished(collection)
     walls = hang(collection, summary, folder / "figures")
+    published = shown_claims(claims, folder / "figures")
     tables = list(result_tables(summary, [name for name in MAIN if name in names]))
     every = list(result_tables(summary, names)) if len(summary) <= MOST_ROWS else []
     apart = difference_tables(differences)
@@ -78,7 +84,11 @@ def _content(
         "counts": _counts(collection),
         "compared": list(_compared(summary)),
         "fixed": _fixed(summary),
-        "contents": list(_contents(tables, walls, apart, open_ends or collection.warnings, names)),
+        "contents": list(
+            _contents(published, tables, walls, apart, open_ends or collection.warnings, names)
+        ),
+        "claims": published,
+        "verdicts": verdict_counts(claims),
         "findings": findings(summary),
         "tables": tables,
         "all_metrics": every,
@@ -133,11 +143,17 @@ def _fixed(summary: pd.DataFrame) -> str:
 
 
 def _contents(
-    tables: object, walls: object, apart: object, open_ends: object, names: object
+    published: object,
+    tables: object,
+    walls: object,
+    apart: object,
+    open_ends: object,
+    names: object,
 ) -> Iterator[tuple[str, str]]:
     """Yield the sections that the page has."""
     yield "findings", "What the numbers say"
     for there, key, name in (
+        (published, "published", "Published findings"),
         (tables, "results", "Results"),
         (walls, "pictures", "Pictures"),
         (apart, "differences", "Paired differences"),

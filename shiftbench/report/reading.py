@@ -23,11 +23,11 @@ from shiftbench.report.records import (
     RUNNING,
     RunRecord,
 )  # fmt: skip
-from shiftbench.results import METRIC_COLUMNS, SHIFT_COLUMNS
+from shiftbench.results import LAYER_COLUMNS, METRIC_COLUMNS, SHIFT_COLUMNS
 
 FILES_AT_ONCE = 100
 TEXT = ("run_id", "experiment", "data", "model", "pool", "head", "padding", "augment", "protocol",
-        "metric", "engine")  # fmt: skip
+        "metric", "engine", "layer", "kind")  # fmt: skip
 WHOLE = ("seed", "params", "macs", "n_images", "n_shifts", "schema_version")
 
 log = logging.getLogger(__name__)
@@ -105,16 +105,26 @@ def read_metrics(runs: Sequence[RunRecord]) -> tuple[pd.DataFrame, list[RunRecor
 
 def read_shifts(runs: Sequence[RunRecord]) -> pd.DataFrame:
     """Read ``shifts.csv`` of ``runs``, all finished; a damaged one is left out with a warning."""
+    return _read(runs, "shifts.csv", SHIFT_COLUMNS)
+
+
+def read_layers(runs: Sequence[RunRecord]) -> pd.DataFrame:
+    """Read ``layers.csv`` of those of ``runs``, all finished, that were probed."""
+    probed = [run for run in runs if (run.folder / "layers.csv").is_file()]
+    return _read(probed, "layers.csv", LAYER_COLUMNS)
+
+
+def _read(runs: Sequence[RunRecord], name: str, columns: Sequence[str]) -> pd.DataFrame:
     parts = []
     for start in range(0, len(runs), FILES_AT_ONCE):
         texts = []
         for run in runs[start : start + FILES_AT_ONCE]:
             try:
-                texts.append(_rows(run, "shifts.csv", SHIFT_COLUMNS))
+                texts.append(_rows(run, name, columns))
             except ValueError as reason:
                 log.warning("%s: %s", run.folder, reason)
-        parts.append(_parse(texts, SHIFT_COLUMNS))
-    return pd.concat(parts, ignore_index=True) if parts else _parse([], SHIFT_COLUMNS)
+        parts.append(_parse(texts, columns))
+    return pd.concat(parts, ignore_index=True) if parts else _parse([], columns)
 
 
 def _rows(run: RunRecord, name: str, columns: Sequence[str]) -> str:

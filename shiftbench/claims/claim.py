@@ -1,0 +1,108 @@
+"""What a claim is, what was found about it, and the picture that decides it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from shiftbench.claims.evidence import Evidence
+
+REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
+INCONCLUSIVE, NOT_RUN = "inconclusive", "not run"
+VERDICTS = (REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE, NOT_RUN)
+UNCHECKED = "from memory of the literature, unchecked"
+
+
+@dataclass(frozen=True)
+class Series:
+    """Points of one name; ``low`` and ``high`` are empty or as long as ``y``.
+
+    ``pool`` gives it the colour of a pool.
+    """
+
+    name: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+    pool: str = ""
+    published: bool = False
+
+
+@dataclass(frozen=True)
+class Plot:
+    """The picture that decides a claim, as numbers.
+
+    Attributes:
+        kind: ``lines``, ``bars`` or ``dots``.
+        x_label: Of the axis.
+        y_label: Of the axis.
+        series: What is drawn.
+        x_names: For ``bars``: what stands at x = 0, 1, ...
+        log: Whether both axes are logarithmic, to base 2 and 10.
+        zero: Whether lines at 0 are drawn.
+    """
+
+    kind: str
+    x_label: str
+    y_label: str
+    series: tuple[Series, ...]
+    x_names: tuple[str, ...] = ()
+    log: bool = False
+    zero: bool = False
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the runs say about a claim.
+
+    Attributes:
+        verdict: ``reproduced``, ``not reproduced`` or ``inconclusive``.
+        measured: The deciding number.
+        low: Lower end of its 95 % interval, NaN where there is none (exact claims).
+        high: Upper end.
+        reason: What it was decided by, and what else there is to know.
+        runs: The names of the runs behind it.
+        plot: The picture that decides it.
+    """
+
+    verdict: str
+    measured: float
+    low: float
+    high: float
+    reason: str
+    runs: tuple[str, ...]
+    plot: Plot | None = None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A published finding.
+
+    Attributes:
+        key: ``A1``; the letter says whose: A Azulay & Weiss, Z Zhang, C Chaman & Dokmanić, S and T
+            of pooling and augmentation in general, K Kayhan & van Gemert, X beyond accuracy.
+        source: Paper and section.
+        statement: What is claimed.
+        published: The published numbers, ``name=value`` with ``; `` between them.
+        measured: What the deciding number is.
+        experiments: Those that make the runs for it.
+        check: From the evidence to a finding, None where the runs for it are not there.
+    """
+
+    key: str
+    source: str
+    statement: str
+    published: str
+    measured: str
+    experiments: tuple[str, ...]
+    check: Callable[[Evidence], Finding | None] = field(repr=False)
+
+
+def listed(values: Mapping[str, float], digits: int = 3) -> str:
+    """Return ``a=0.100; b=0.200``.
+
+    >>> listed({"gap": 0.1234, "flatten": 0.5})
+    'gap=0.123; flatten=0.500'
+    """
+    return "; ".join(f"{name}={value:.{digits}f}" for name, value in values.items())

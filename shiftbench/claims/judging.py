@@ -1,0 +1,91 @@
+"""All claims in order, judged together: the rows of ``claims.csv``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from shiftbench.claims import (
+    blur,
+    borders,
+    object_size,
+    one_pixel,
+    photographer,
+    polyphase,
+    pooling,
+    sampling,
+)
+from shiftbench.claims.claim import NOT_RUN, Claim, Finding
+from shiftbench.claims.evidence import Evidence
+from shiftbench.errors import UsageError, did_you_mean, shown
+from shiftbench.results import CLAIM_COLUMNS
+
+_ORDER = (
+    "A1", "A2", "A3", "A4", "A5", "A6", "A7", "A8", "A9", "A10", "A11", "Z1", "Z2", "Z3", "Z4",
+    "C1", "C2", "C3", "S1", "S2", "S3", "K1", "T1", "X1",
+)  # fmt: skip
+_PARTS = (blur, borders, object_size, one_pixel, photographer, polyphase, pooling, sampling)
+_KNOWN = {claim.key: claim for part in _PARTS for claim in part.CLAIMS}
+
+CLAIMS: dict[str, Claim] = {key: _KNOWN[key] for key in _ORDER}
+"""Every claim by its key, in the order of the tables."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim and what was found, None where its runs are not there."""
+
+    claim: Claim
+    finding: Finding | None
+
+    @property
+    def verdict(self) -> str:
+        """The verdict, ``not run`` where there is no finding."""
+        return self.finding.verdict if self.finding else NOT_RUN
+
+    @property
+    def reason(self) -> str:
+        """Why; what to run where there is no finding."""
+        if self.finding:
+            return self.finding.reason
+        commands = (f"shiftbench experiment={name}" for name in self.claim.experiments)
+        return f"no runs for it here; run {' or '.join(commands)}"
+
+
+def judge(evidence: Evidence, keys: Sequence[str] | None = None) -> list[Judged]:
+    """Judge claims by the evidence.
+
+    Args:
+        evidence: The runs.
+        keys: Which claims; None for all.
+
+    Raises:
+        UsageError: If a key is none of a claim.
+    """
+    for key in keys or ():
+        if key not in CLAIMS:
+            raise UsageError(
+                f"study.claims has {shown(key)}, which is no claim{did_you_mean(key, CLAIMS)}; "
+                f"known: {', '.join(CLAIMS)}"
+            )
+    wanted = [claim for key, claim in CLAIMS.items() if keys is None or key in keys]
+    return [Judged(claim, claim.check(evidence)) for claim in wanted]
+
+
+def claim_rows(judged: Sequence[Judged]) -> pd.DataFrame:
+    """Return ``claims.csv``: a row per claim; ``runs`` are names with ``;`` between them."""
+    return pd.DataFrame([_row(one) for one in judged], columns=list(CLAIM_COLUMNS))
+
+
+def _row(one: Judged) -> dict[str, object]:
+    claim, found = one.claim, one.finding
+    return {
+        "claim": claim.key, "source": claim.source, "statement": claim.statement,
+        "published": claim.published, "measured": found.measured if found else math.nan,
+        "ci_low": found.low if found else math.nan, "ci_high": found.high if found else math.nan,
+        "verdict": one.verdict, "reason": f"{claim.measured}; {one.reason}",
+        "runs": ";".join(found.runs) if found else "",
+    }  # fmt: skip

@@ -1,0 +1,145 @@
+"""Azulay & Weiss 2019: what data sets are like, and what augmentation cannot fill in (A9, A10)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from shiftbench.claims.blocks import Block, blocks
+from shiftbench.claims.claim import Claim, Finding, listed
+from shiftbench.claims.estimates import Estimate, Reader, estimate
+from shiftbench.claims.evidence import Evidence, Run
+from shiftbench.claims.one_pixel import BLACK, CHANGE, CROP, PAPER, PLAIN
+from shiftbench.claims.plots import arm_means, arms_of_blocks, bars, values
+from shiftbench.claims.verdicts import decide_every, sentences
+
+CAMERA, CIRCULAR, CONSISTENCY = "camera", "circular", "consistency"
+NARROW, WIDE = "centred", "uniform"
+NONE, SHIFT = "none", "shift"
+
+
+def _law(run: Run) -> str | None:
+    """Return the law of positions in training, None unless the test scenes are anywhere."""
+    position = run.settings.get("data.position")
+    tested = run.settings.get("data.test.position") or position
+    return str(position) if tested == WIDE and position in (NARROW, WIDE) else None
+
+
+def _biased_data(evidence: Evidence) -> Finding | None:
+    runs = [
+        run
+        for run in evidence.runs
+        if run.is_trained and run.pool in PLAIN and run.labels.get("augment") == NONE
+        and run.has(CAMERA, CONSISTENCY)
+    ]  # fmt: skip
+    found = blocks(runs, _law, free=("data.position", "data.test.position"), protocols=(CAMERA,),
+                   arms=(NARROW, WIDE))  # fmt: skip
+    if not found:
+        return None
+    every = [
+        estimate(
+            block, lambda read: read(WIDE, CAMERA, CONSISTENCY) - read(NARROW, CAMERA, CONSISTENCY)
+        )
+        for block in found
+    ]
+    told = (f"{metric} after training on {listed(values(arm_means(found[0], CAMERA, metric)))}"
+            for metric in (CONSISTENCY, "accuracy"))  # fmt: skip
+    plot = bars(arms_of_blocks(found, CAMERA, CONSISTENCY), "network", "consistency off centre")
+    return decide_every(every, 0.0, sentences(*told), plot)
+
+
+def _augment(run: Run) -> str | None:
+    label = str(run.labels.get("augment"))
+    return label if label in (NONE, SHIFT) else None
+
+
+def _by_protocol(evidence: Evidence) -> list[Block]:
+    """Return networks with and without augmentation, seen on crops and on small objects."""
+    runs = [run for run in evidence.runs if run.is_trained and run.pool == "max"
+            and run.has(CROP, CHANGE) and run.has(BLACK, CHANGE)]  # fmt: skip
+    return blocks(runs, _augment, free=("augment",), protocols=(CROP, BLACK), arms=(NONE, SHIFT))
+
+
+def _outside(run: Run) -> str | None:
+    """Return the arm of a run on ``shapes``: augmentation, and whether objects are as trained."""
+    augment, size = _augment(run), run.settings.get("data.test.object_size")
+    if augment is None or "data.test.object_size" not in run.settings:
+        return None
+    others = ("position", "position_std", "size_law", "rotation", "clutter")
+    if any(run.settings.get(f"data.test.{name}") is not None for name in others):
+        return None
+    return f"{augment} {'typical' if size is None else size}"
+
+
+def _by_object(evidence: Evidence) -> list[Block]:
+    """Return the same with test objects of the trained sizes, and of others."""
+    runs = [run for run in evidence.runs if run.is_trained and run.pool == "max"
+            and run.has(CIRCULAR, CHANGE)]  # fmt: skip
+    found = blocks(runs, _outside, free=("augment", "data.test"), protocols=(CIRCULAR,))
+    return [block for block in found if _is_square(block.arms)]
+
+
+def _is_square(arms: Sequence[str]) -> bool:
+    tested = {arm.partition(" ")[2] for arm in arms}
+    wanted = {f"{augment} {one}" for augment in (NONE, SHIFT) for one in tested}
+    return len(tested) > 1 and "typical" in tested and wanted <= set(arms)
+
+
+def _fewer(before: float, after: float) -> float:
+    """Return by what factor, as a logarithm, augmentation makes changes rarer."""
+    return math.log(before / after) if before > 0 and after > 0 else math.nan
+
+
+def _protocols(read: Reader) -> float:
+    on_crops, on_small = (
+        _fewer(read(NONE, protocol, CHANGE), read(SHIFT, protocol, CHANGE))
+        for protocol in (CROP, BLACK)
+    )
+    return on_crops - on_small
+
+
+def _objects(read: Reader) -> float:
+    tested = dict.fromkeys(arm.partition(" ")[2] for arm in read.arms)
+    fewer = {
+        one: _fewer(*(read(f"{augment} {one}", CIRCULAR, CHANGE) for augment in (NONE, SHIFT)))
+        for one in tested
+    }
+    typical = fewer.pop("typical")
+    return typical - math.fsum(fewer.values()) / len(fewer)
+
+
+def _only_near_typical_images(evidence: Evidence) -> Finding | None:
+    by_protocol, by_object = _by_protocol(evidence), _by_object(evidence)
+    every: list[Estimate] = [
+        *(estimate(block, _protocols).through(math.exp) for block in by_protocol),
+        *(estimate(block, _objects).through(math.exp) for block in by_object),
+    ]
+    if not every:
+        return None
+    if by_protocol:
+        rows = {
+            f"{name}, {augment}": row
+            for name, protocol in (("crop", CROP), ("black", BLACK))
+            for augment, row in arms_of_blocks(by_protocol[:3], protocol, CHANGE).items()
+        }
+    else:
+        rows = arms_of_blocks(by_object[:1], CIRCULAR, CHANGE)
+    more = "changes get rarer by this factor more on typical images"
+    return decide_every(every, 1.0, more, bars(rows, "network", CHANGE))
+
+
+CLAIMS = (
+    Claim(
+        "A9", f"{PAPER}, on the photographer's bias",
+        "Photographer's bias: data with centred objects do not teach invariance elsewhere",
+        "direction only", "consistency off centre, trained on uniform - on centred, above 0",
+        ("photographer",), _biased_data,
+    ),
+    Claim(
+        "A10", f"{PAPER}, abstract",
+        "Augmentation buys invariance only for images like those of training",
+        "direction only (abstract)",
+        "factor by which augmentation makes changes rarer, typical / atypical images, above 1",
+        ("azulay_weiss", "photographer"), _only_near_typical_images,
+    ),
+)  # fmt: skip

@@ -1,0 +1,231 @@
+"""What pooling, the head and augmentation each do for invariance (S1 to S3, T1)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from shiftbench.claims.blocks import Block, blocks, single
+from shiftbench.claims.claim import Claim, Finding, Plot, Series, listed
+from shiftbench.claims.estimates import Estimate, Reader, estimate, over_seeds
+from shiftbench.claims.evidence import Evidence, Run
+from shiftbench.claims.plots import arm_means, arms_of_blocks, bars, values
+from shiftbench.claims.verdicts import decide_every
+
+ARTICLE = "common teaching about pooling; no single source"
+CIRCULAR, TRANSLATE, CONSISTENCY = "circular", "translate", "consistency"
+FAR = 4.0  # pixels
+HEADS, AUGMENTS = ("gap", "flatten"), ("none", "shift")
+FACTORS = ("pool", "head", "augment")
+
+
+def _trained(evidence: Evidence, protocol: str = CIRCULAR) -> list[Run]:
+    return [run for run in evidence.runs if run.is_trained and run.has(protocol, CONSISTENCY)]
+
+
+def agreement(evidence: Evidence, runs: Sequence[Run]) -> dict[str, pd.Series[float]]:
+    """Return, for every run, agreement with the unshifted image by distance in whole pixels."""
+    rows = evidence.shifts([run.run_id for run in runs]) if runs else pd.DataFrame()
+    if rows.empty:
+        return {}
+    rows = rows[rows["protocol"] == CIRCULAR].dropna(subset=["dy", "dx", "agreement"])
+    away = np.hypot(rows["dy"].astype(float), rows["dx"].astype(float))
+    rows = rows.assign(distance=np.floor(away + 0.5))[away > 0]
+    means = rows.groupby(["run_id", "distance"])["agreement"].mean()
+    return {
+        str(name): part.droplevel("run_id").sort_index()
+        for name, part in means.groupby(level="run_id")
+    }
+
+
+def _fade(curve: pd.Series[float]) -> float:
+    """Return agreement at one pixel less that at half the farthest distance and beyond.
+
+    NaN where no shift is of one pixel, or none is far.
+    """
+    farthest = float(curve.index.max())
+    if 1.0 not in curve.index or farthest < FAR:
+        return math.nan
+    return float(curve.loc[1.0] - curve[curve.index >= farthest / 2].mean())
+
+
+def _fades(evidence: Evidence) -> Finding | None:
+    runs = [
+        run
+        for run in _trained(evidence)
+        if run.pool == "max" and run.labels.get("augment") == "none"
+    ]
+    found = single([run for run in runs if run.option("head") == "flatten"], (CIRCULAR,))
+    if not found:
+        return None
+    curves = agreement(evidence, runs)
+    every = [_fade_of(block, curves) for block in found]
+    return decide_every(every, 0.0, "networks with a flatten head", _distance_plot(runs, curves))
+
+
+def _fade_of(block: Block, curves: dict[str, pd.Series[float]]) -> Estimate:
+    runs = [run for run in block.runs if run.run_id in curves]
+    found = [_fade(curves[run.run_id]) for run in runs]
+    one = over_seeds([value for value in found if not math.isnan(value)])
+    names = tuple(run.run_id for run in runs)
+    return Estimate(one.value, one.low, one.high, one.over, block.name, names)
+
+
+def _distance_plot(runs: Sequence[Run], curves: dict[str, pd.Series[float]]) -> Plot:
+    lines = []
+    for head in dict.fromkeys(run.option("head") for run in runs):
+        shown = [curves[run.run_id] for run in runs
+                 if run.option("head") == head and run.run_id in curves]  # fmt: skip
+        if shown:
+            table = pd.concat(shown, axis=1)
+            lines.append(Series(head, tuple(map(float, table.index)), tuple(table.mean(axis=1)),
+                                tuple(table.min(axis=1)), tuple(table.max(axis=1))))  # fmt: skip
+    return Plot("lines", "shift in px", "share that keeps its answer", tuple(lines))
+
+
+def _corners(evidence: Evidence) -> list[Block]:
+    runs = [run for run in _trained(evidence) if run.pool == "max"]
+    arms = [f"{head} {augment}" for head, augment in product(HEADS, AUGMENTS)]
+    return blocks(runs, _corner, free=("head", "augment"), protocols=(CIRCULAR,), arms=arms)
+
+
+def _corner(run: Run) -> str:
+    return f"{run.option('head')} {run.labels.get('augment')}"
+
+
+def _interaction(read: Reader) -> float:
+    def gain(head: str) -> float:
+        shift, none = (read(f"{head} {augment}", CIRCULAR, CONSISTENCY)
+                       for augment in ("shift", "none"))  # fmt: skip
+        return shift - none
+
+    return gain("flatten") - gain("gap")
+
+
+def _flatten_learns_it(evidence: Evidence) -> Finding | None:
+    found = _corners(evidence)
+    if not found:
+        return None
+    means = arm_means(found[0], CIRCULAR, CONSISTENCY)
+    rows = {augment: {head: means[f"{head} {augment}"] for head in HEADS} for augment in AUGMENTS}
+    plot = bars(rows, "head", "consistency")
+    return decide_every([estimate(block, _interaction) for block in found], 0.0,
+                        listed(values(means)), plot)  # fmt: skip
+
+
+def _stride_keeps_less(evidence: Evidence) -> Finding | None:
+    runs = [run for run in _trained(evidence) if run.pool in ("max", "stride")]
+    found = blocks(runs, lambda run: run.pool, free=("pool",), protocols=(CIRCULAR,),
+                   arms=("max", "stride"))  # fmt: skip
+    every = [
+        estimate(
+            block,
+            lambda read: read("max", CIRCULAR, CONSISTENCY) - read("stride", CIRCULAR, CONSISTENCY),
+        )
+        for block in found
+    ]
+    plot = bars(arms_of_blocks(found, CIRCULAR, CONSISTENCY), "network", "consistency")
+    return decide_every(every, 0.0, "", plot)
+
+
+def _grids(evidence: Evidence, protocol: str) -> list[Block]:
+    """Return full grids of pool × head × augmentation with two pools at least."""
+    runs = [
+        run
+        for run in _trained(evidence, protocol)
+        if run.option("head") in HEADS
+        and run.labels.get("augment") in AUGMENTS
+        and run.pool in ("max", "avg", "stride", "blur", "aps")
+    ]
+    corners = [f"{head} {augment}" for head, augment in product(HEADS, AUGMENTS)]
+    whole = blocks(runs, _corner, free=("head", "augment"), protocols=(protocol,), arms=corners)
+    found = blocks([run for block in whole for run in block.runs], _cell, free=FACTORS,
+                   protocols=(protocol,))  # fmt: skip
+    return [block for block in found if len(_pools(block.arms)) > 1]
+
+
+def _pools(cells: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(cell.partition(" ")[0] for cell in cells))
+
+
+def _cell(run: Run) -> str:
+    return f"{run.pool} {_corner(run)}"
+
+
+def shares(grid: NDArray[np.float64]) -> list[float]:
+    """Return eta squared of every axis: the share of the variance that its means explain.
+
+    Args:
+        grid: One value for every combination of the levels.
+
+    >>> [round(one, 3) for one in shares(np.array([[0.0, 1.0], [0.0, 1.0]]))]
+    [0.0, 1.0]
+    """
+    total = float(grid.var())
+    if total == 0:
+        return [0.0] * grid.ndim
+    others = (tuple(set(range(grid.ndim)) - {axis}) for axis in range(grid.ndim))
+    return [float(grid.mean(axis=axes).var()) / total for axes in others]
+
+
+def _grid(read: Reader, protocol: str) -> NDArray[np.float64]:
+    pools = _pools(read.arms)
+    cells = [
+        read(f"{pool} {head} {augment}", protocol, CONSISTENCY)
+        for pool, head, augment in product(pools, HEADS, AUGMENTS)
+    ]
+    return np.array(cells).reshape(len(pools), len(HEADS), len(AUGMENTS))
+
+
+def _lead(read: Reader) -> float:
+    pool, head, augment = shares(_grid(read, TRANSLATE))
+    return augment - (pool + head)
+
+
+def _augmentation_matters_more(evidence: Evidence) -> Finding | None:
+    found = _grids(evidence, TRANSLATE)
+    if not found:
+        return None
+    rows = {name: dict(_shares_of(found[0], name)) for name in (TRANSLATE, CIRCULAR)}
+    rows = {name: row for name, row in rows.items() if row}
+    told = "; ".join(f"{name}: {listed(values(row), 2)}" for name, row in rows.items())
+    every = [estimate(block, _lead) for block in found]
+    return decide_every(every, 0.0, f"share of the variance under {told}",
+                        bars(rows, "factor", "share of the variance"))  # fmt: skip
+
+
+def _shares_of(block: Block, protocol: str) -> Iterator[tuple[str, Estimate]]:
+    for place, factor in enumerate(FACTORS):
+        found = estimate(block, lambda read, place=place: shares(_grid(read, protocol))[place])  # type: ignore[misc]
+        if not math.isnan(found.value):
+            yield factor, found
+
+
+RUNS = ("azulay_weiss",)
+CLAIMS = (
+    Claim(
+        "S1", ARTICLE, "Pooling gives invariance only locally: it fades as the shift grows",
+        "direction only", "agreement at 1 px - at half the farthest shift and beyond, above 0",
+        RUNS, _fades,
+    ),
+    Claim(
+        "S2", ARTICLE, "Without global pooling, invariance is learned from augmented data",
+        "direction only",
+        "gain in consistency from augmentation, flatten - gap, above 0", RUNS, _flatten_learns_it,
+    ),
+    Claim(
+        "S3", ARTICLE, "Strided convolution keeps less invariance than pooling", "direction only",
+        "consistency, max - stride, above 0", RUNS, _stride_keeps_less,
+    ),
+    Claim(
+        "T1", "Kauderer-Abrams 2017 (arXiv 1801.01450), abstract",
+        "Augmentation matters more than architecture", "direction only (abstract)",
+        "share of the variance of consistency, augment - (pool + head), above 0", RUNS,
+        _augmentation_matters_more,
+    ),
+)  # fmt: skip

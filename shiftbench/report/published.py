@@ -1,0 +1,94 @@
+"""Which published findings a report judges, and the evidence it hands to the claims."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection as Names
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from omegaconf import ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError  # type: ignore[import-untyped]
+
+from shiftbench.claims import CLAIMS, Evidence, Judged, Number, Run, judge
+from shiftbench.report.reading import read_layers, read_shifts
+from shiftbench.report.records import Collection, RunRecord
+
+METRICS = ("accuracy", "consistency", "correct_consistency", "top1_change",
+           "mean_absolute_change", "exact_fraction")  # fmt: skip
+
+log = logging.getLogger(__name__)
+
+
+def published_findings(
+    collection: Collection, *, asked: bool = False, every: bool = False
+) -> list[Judged]:
+    """Return what the runs say about published findings, empty where they say nothing.
+
+    Judged are the claims that the sweeps' experiments name, those that lack their runs included.
+    Where no sweep names any, and the report was asked for, they are all that can be judged.
+
+    Args:
+        collection: The runs.
+        asked: Whether a person asked for the report; else it is that of a sweep that ended.
+        every: Whether to judge and show all claims whatever sweeps name.
+    """
+    named = claims_of(collection.sweeps)
+    if not (named or asked or every):
+        return []
+    judged = judge(evidence_of(collection), None if every or not named else named)
+    if every:
+        return judged
+    found = [one for one in judged if one.finding]
+    return judged if found and named else found
+
+
+def claims_of(sweeps: Sequence[Path]) -> list[str]:
+    """Return the claims that the experiments of these sweeps name, each once."""
+    named = dict.fromkeys(key for sweep in sweeps for key in _named(sweep / "multirun.yaml"))
+    unknown = [key for key in named if key not in CLAIMS]
+    if unknown:
+        log.warning("study.claims names %s, which is no claim; known: %s",
+                    ", ".join(unknown), ", ".join(CLAIMS))  # fmt: skip
+    return [key for key in named if key in CLAIMS]
+
+
+def _named(path: Path) -> list[str]:
+    """Return ``study.claims`` of the configuration that Hydra kept, [] where it has none."""
+    try:
+        named = OmegaConf.select(OmegaConf.load(path), "study.claims")
+    except (OSError, ValueError, TypeError, AttributeError, YAMLError, OmegaConfBaseException):
+        return []  # of an older version, or not Hydra's
+    return [str(key) for key in named] if isinstance(named, ListConfig) else []
+
+
+def evidence_of(collection: Collection) -> Evidence:
+    """Return the finished runs with their numbers; shifts and layers are read when asked for."""
+    done = collection.done()
+    numbers = _numbers(collection.metrics)
+    runs = [
+        Run(name, run.labels, run.settings, numbers[name])
+        for name, run in done.items()
+        if name in numbers
+    ]
+
+    def chosen(names: Names[str]) -> list[RunRecord]:
+        return [done[name] for name in names if name in done]
+
+    return Evidence(
+        runs,
+        shifts=lambda names: read_shifts(chosen(names)),
+        layers=lambda names: read_layers(chosen(names)),
+    )
+
+
+def _numbers(metrics: pd.DataFrame) -> dict[str, dict[tuple[str, str], Number]]:
+    rows = metrics[metrics["metric"].isin(METRICS)]
+    names = ("run_id", "protocol", "metric", "value", "ci_low", "ci_high", "n_shifts")
+    found: dict[str, dict[tuple[str, str], Number]] = {}
+    for run_id, protocol, metric, *values in zip(*(rows[name].tolist() for name in names),
+                                                 strict=True):  # fmt: skip
+        found.setdefault(run_id, {})[protocol, metric] = Number(*values)
+    return found

@@ -1,0 +1,77 @@
+"""The section of published findings: what it says, what it draws, what it leaves behind."""
+
+import pytest
+
+from shiftbench.claims import Claim, Finding, Judged, Plot, Series
+from shiftbench.report.claim_pictures import claim_picture
+from shiftbench.report.page import write_page
+from shiftbench.report.page_claims import shown_claims
+from shiftbench.report.theme import THEMES, png
+
+LINES = (Series("trained", (1.0, 2.0), (0.25, 0.5), (0.2, 0.4), (0.3, 0.6)),
+         Series("published", (1.0, 2.0), (0.1, 0.2), published=True))  # fmt: skip
+PLOTS = {
+    "lines": Plot("lines", "size", "change", LINES),
+    "log": Plot("lines", "stride", "share", LINES, log=True),
+    "bars": Plot("bars", "pool", "change", LINES[:1], ("max", "blur", "aps")),
+    "lying": Plot("bars", "pool", "change", LINES, ("a network", "another one " * 9, "third")),
+    "dots": Plot("dots", "accuracy", "consistency", LINES[:1], zero=True),
+}
+
+
+def judged(key="A1", plot=PLOTS["lines"], verdict="reproduced", low=0.1):
+    claim = Claim(key, "Somebody & Else 1999", "One <b>moves</b>", "a=0.1; b=0.2", "what decides",
+                  ("pools",), lambda evidence: None)  # fmt: skip
+    found = Finding(verdict, -0.25, low, 0.5, "because $x_1^$", ("run-1", "run-2"), plot)
+    return Judged(claim, found)
+
+
+def not_run(key="Z1"):
+    return Judged(judged(key).claim, None)
+
+
+@pytest.mark.parametrize("plot", PLOTS.values(), ids=PLOTS)
+def test_every_kind_is_drawn_in_both_themes(plot):
+    picture = claim_picture(judged(plot=plot))
+    assert all(len(png(picture.draw(theme))) > 1000 for theme in THEMES)
+    assert "0.25" in picture.alt and "0.5" in picture.alt
+
+
+def test_the_picture_draws_the_numbers():
+    axes = claim_picture(judged(plot=PLOTS["bars"])).draw(THEMES[0]).axes[0]
+    assert [bar.get_height() for bar in axes.patches] == [0.25, 0.5]
+    axes = claim_picture(judged(plot=PLOTS["lying"])).draw(THEMES[0]).axes[0]
+    assert [bar.get_width() for bar in axes.patches] == [0.25, 0.5]
+
+
+def test_no_picture_without_numbers():
+    assert claim_picture(not_run()) is None
+    assert claim_picture(judged(plot=None)) is None
+
+
+def test_the_page_sets_published_beside_measured(study, tmp_path):
+    claims = [judged(), judged("A2", None, "not reproduced", float("nan")), not_run()]
+    path = write_page(study.collection(), study.summary(), tmp_path, claims=claims)
+    text = path.read_text("utf-8")
+    assert '<a href="#published">' in text
+    assert "1 reproduced, 1 not reproduced, 1 not run" in text
+    assert "One &lt;b&gt;moves&lt;/b&gt;" in text and "<b>moves" not in text
+    assert "<strong>−0.250</strong> [0.100 0.500]" in text
+    assert "<strong>−0.250</strong> </dd>" in text  # no interval
+    assert '<span class="chip bad">not reproduced</span>' in text
+    assert "because $x_1^$; 2 runs" in text
+    assert "run shiftbench experiment=pools" in text
+    assert (tmp_path / "figures" / "claim-A1.png").is_file()
+    assert not (tmp_path / "figures" / "claim-A2.png").exists()
+
+
+def test_without_claims_there_is_no_section(study, tmp_path):
+    text = write_page(study.collection(), study.summary(), tmp_path).read_text("utf-8")
+    assert "Published findings" not in text
+
+
+def test_pictures_of_an_earlier_report_are_removed(tmp_path):
+    shown_claims([judged()], tmp_path)
+    assert len(list(tmp_path.glob("claim-*.png"))) == 2
+    shown_claims([], tmp_path)
+    assert list(tmp_path.glob("claim-*.png")) == []
