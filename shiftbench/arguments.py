@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc
+import dataclasses
 import inspect
 import sys
 import types
@@ -38,7 +39,9 @@ def check_arguments(key: str, make: Callable[..., Any], given: Mapping[str, Any]
     """
     try:
         parameters = inspect.signature(make).parameters
-        hints = typing.get_type_hints(make.__init__ if inspect.isclass(make) else make)
+        # Of a dataclass, the class knows in which module each inherited field was annotated.
+        plain = inspect.isclass(make) and not dataclasses.is_dataclass(make)
+        hints = typing.get_type_hints(make.__init__ if plain else make)
     except (TypeError, ValueError, NameError):
         return  # someone's own, that cannot be looked into
     open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())

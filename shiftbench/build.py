@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import hydra.utils
@@ -10,10 +11,12 @@ from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
+from shiftbench import adopt, checkpoint
 from shiftbench.arguments import check_arguments
 from shiftbench.config import CONFIG_DIR
 from shiftbench.data.images import Dataset
 from shiftbench.errors import ShiftbenchError, UsageError, shown
+from shiftbench.model.foreign import Foreign
 from shiftbench.naming import Names, load_option
 from shiftbench.seeds import derive_seed
 
@@ -62,12 +65,51 @@ _last: list[tuple[str, Dataset]] = []
 
 
 def dataset(config: DictConfig) -> Dataset:
-    """Return the data set, its batches on the CPU; the same object for the same settings."""
-    settings = OmegaConf.to_yaml(config.data, resolve=True)
+    """Return the data set, its batches on the CPU; the same object for the same settings.
+
+    A network from elsewhere brings its own normalisation, and to photographs also the size.
+
+    Raises:
+        UsageError: If the data is for testing only and the run is to train.
+    """
+    source = _source(config)
+    recipe = source.recipe() if source is not None else None
+    settings = f"{OmegaConf.to_yaml(config.data, resolve=True)}{recipe}"
     if not _last or _last[0][0] != settings:
         _last.clear()  # before loading: two data sets may be too much for the memory
-        _last.append((settings, instantiate(config.data, "data")))
+        loaded = instantiate(config.data, "data")
+        if hasattr(loaded, "for_network") and config.train.epochs:
+            raise UsageError(
+                f"{loaded.name} is for testing only, it has no training images; give train=none"
+            )
+        _last.append((settings, adopt.prepared(loaded, recipe)))
     return _last[0][1]
+
+
+def fetch_weights(config: DictConfig) -> None:
+    """See that the weights of a network from elsewhere are on this machine.
+
+    Raises:
+        ShiftbenchError: If they are not and cannot be had.
+    """
+    if source := _source(config):
+        source.fetch()
+
+
+def _source(config: DictConfig) -> Foreign | None:
+    """Return where the network comes from, None for the networks that are built here."""
+    try:
+        make = hydra.utils.get_object(config.model._target_)
+    except Exception:  # said in a sentence when the network is built
+        return None
+    if not (isinstance(make, type) and issubclass(make, Foreign)):
+        return None
+    source: Foreign = instantiate(_without_default_head(config.model), "model")
+    return source
+
+
+def _without_default_head(node: DictConfig) -> Any:
+    return OmegaConf.create({key: value for key, value in node.items() if key != "default_head"})
 
 
 def augmentation(config: DictConfig) -> Any:
@@ -81,28 +123,47 @@ def protocols(config: DictConfig) -> dict[str, Any]:
 
 
 def model(config: DictConfig, names: Names, data: Dataset) -> nn.Module:
-    """Return the network with weights drawn from the run's seed.
+    """Return the network, its weights from ``checkpoint`` or drawn from the run's seed.
 
     Raises:
         UsageError: If the parts do not fit each other or the images.
+        ShiftbenchError: If the weights cannot be had or do not fit.
     """
     pool = instantiate(config.pool, "pool")
-    head = instantiate(_head_node(config, names), "head")
-    _refuse_position_aware_head(pool, head, names)
-    settings = {key: value for key, value in config.model.items() if key != "default_head"}
-    channels, height, width = data.image_shape
+    weights = Path(config.checkpoint).expanduser() if config.checkpoint else None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(config.seed, "weights"))
-        network: nn.Module = instantiate(
-            OmegaConf.create(settings),
-            "model",
-            num_classes=data.num_classes,
-            in_chans=channels,
-            image_size=(height, width),
-            pool=pool,
-            head=head,
-            padding=config.padding,
+        if source := _source(config):
+            chosen_head = None if config.head is None else names.head
+            adopt.refuse(pool, names.pool, chosen_head, config.padding)
+            shape, classes = data.image_shape, data.num_classes
+            return adopt.adopted(source, classes, shape, pool, config.padding, weights)
+        network = _own(config, names, data, pool)
+    if weights is not None:
+        checkpoint.load_weights(network, weights)
+    return network
+
+
+def _own(config: DictConfig, names: Names, data: Dataset, pool: Any) -> nn.Module:
+    """Return a network that takes its pool, head and padding as arguments."""
+    if getattr(getattr(pool, "func", pool), "is_native", False):
+        raise UsageError(
+            f"pool={names.pool} keeps the downsampling of a network from elsewhere, and "
+            f"model={names.model} has none but its pool's; name another, as pool=max"
         )
+    head = instantiate(_head_node(config, names), "head")
+    _refuse_position_aware_head(pool, head, names)
+    channels, height, width = data.image_shape
+    network: nn.Module = instantiate(
+        _without_default_head(config.model),
+        "model",
+        num_classes=data.num_classes,
+        in_chans=channels,
+        image_size=(height, width),
+        pool=pool,
+        head=head,
+        padding=config.padding,
+    )
     return network
 
 

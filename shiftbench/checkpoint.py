@@ -1,8 +1,11 @@
-"""Checkpoints: plain tensors and numbers, written whole, never unpickled."""
+"""Checkpoints: plain tensors and numbers, written whole, never unpickled; ours and strangers'."""
 
 from __future__ import annotations
 
+import importlib
+import pickle
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,16 @@ from shiftbench.errors import ShiftbenchError
 from shiftbench.files import atomic_file
 
 FORMAT = 1
+
+# Under which names others keep a state dict in a checkpoint, the most specific first.
+WRAPPERS = ("model", "state_dict", "model_state_dict", "net")
+# What wrappers of networks put before every name: DataParallel, torch.compile, Lightning.
+PREFIXES = ("module.", "_orig_mod.", "model.")
+
+_CONVERSION = (
+    'import torch; x = torch.load("{path}", weights_only=False, map_location="cpu"); '
+    'torch.save(x.state_dict() if hasattr(x, "state_dict") else x["state_dict"], "plain.pt")'
+)
 
 
 class DamagedError(ShiftbenchError):
@@ -32,18 +45,43 @@ def load(path: Path) -> dict[str, Any]:
         ShiftbenchError: If the file is missing, damaged, or holds more than plain values.
     """
     try:
+        if path.suffix == ".safetensors":
+            return _safetensors(path)
         _check_sums(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise ShiftbenchError(f"no checkpoint at {path}") from None
+    except ShiftbenchError:
+        raise
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DamagedError(
             f"{path} is not a readable checkpoint of plain tensors ({reason}); "
-            'save one with torch.save({"model": model.state_dict()}, path)'
+            f"{_how_to_mend(path, error)}"
         ) from error
     if not isinstance(content, dict):
         raise DamagedError(f"{path} holds a {type(content).__name__}, not a dict of tensors")
+    return content
+
+
+def _how_to_mend(path: Path, error: Exception) -> str:
+    """Return what to do about a file that would have to be unpickled, or that is damaged."""
+    if not isinstance(error, pickle.UnpicklingError):
+        return 'save one with torch.save({"model": model.state_dict()}, path)'
+    return (
+        "unpickling it would run whatever is in it; whoever trusts its maker writes the tensors "
+        f"alone, python -c '{_CONVERSION.format(path=path)}', and gives plain.pt"
+    )
+
+
+def _safetensors(path: Path) -> dict[str, Any]:
+    try:
+        safetensors = importlib.import_module("safetensors.torch")
+    except ImportError as error:
+        raise ShiftbenchError(
+            f"{path} needs the package safetensors, which is not installed; pip install safetensors"
+        ) from error
+    content: dict[str, Any] = safetensors.load_file(path, device="cpu")
     return content
 
 
@@ -56,17 +94,38 @@ def _check_sums(path: Path) -> None:
             raise ValueError(f"the checksum of {damaged} does not fit")
 
 
+def state_of(content: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the state dict in a checkpoint of whatever making.
+
+    Args:
+        content: What :func:`load` returned: a state dict, or a dict that holds one.
+        names: The network's own state dict; prefixes that it does not have are taken off.
+    """
+    held = next((content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)), None)
+    state = dict(content if held is None else held)
+    while not state.keys() & names.keys():
+        prefix = next((p for p in PREFIXES if state and all(k.startswith(p) for k in state)), None)
+        if prefix is None:
+            break
+        state = {key.removeprefix(prefix): value for key, value in state.items()}
+    return state
+
+
+def fits(model: nn.Module, path: Path) -> bool:
+    """Return whether the weights in a checkpoint are those of ``model``, by name and shape."""
+    own = model.state_dict()
+    return not any(_differences(own, state_of(load(path), own)))
+
+
 def load_weights(model: nn.Module, path: Path) -> None:
     """Put the weights of a checkpoint, or of a bare state dict, into ``model``.
 
     Raises:
         ShiftbenchError: If they do not fit, naming the first parameters that differ.
     """
-    content = load(path)
-    weights = content.get("model", content)
     own = model.state_dict()
-    wrong = [name for name in own if _shape(weights.get(name)) != _shape(own[name])]
-    extra = [name for name in weights if name not in own]
+    weights = state_of(load(path), own)
+    wrong, extra = _differences(own, weights)
     if wrong or extra:
         names = ", ".join([*wrong, *extra][:3])
         raise ShiftbenchError(
@@ -74,7 +133,19 @@ def load_weights(model: nn.Module, path: Path) -> None:
             f"shape, {len(extra)} unknown (first: {names}); use the model, pool and head it was "
             "trained with"
         )
-    model.load_state_dict(weights)
+    model.load_state_dict({**own, **weights})
+
+
+def _differences(own: Mapping[str, Any], weights: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Return the names that are missing or of another shape, and those that are unknown."""
+    # Files from before torch 0.4.1 lack the counters of BatchNorm, which nothing here reads.
+    wrong = [
+        name
+        for name in own
+        if _shape(weights.get(name)) != _shape(own[name])
+        and (name in weights or not name.endswith("num_batches_tracked"))
+    ]
+    return wrong, [name for name in weights if name not in own]
 
 
 def _shape(value: Any) -> Any:

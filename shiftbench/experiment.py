@@ -6,14 +6,14 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from shiftbench import build, checkpoint, results
+from shiftbench import build, results
+from shiftbench.allocator import keep_freed_memory
 from shiftbench.cost import Cost, cost
 from shiftbench.data.images import Dataset
 from shiftbench.devices import describe_device, pick_device, use_precision
@@ -45,11 +45,13 @@ def run(config: DictConfig, this: Run, team: Team) -> None:
     Everything lands in ``this.folder``; ``metrics.csv`` is written last. The processes of
     ``team`` share training and measuring; the first one does the rest.
     """
+    keep_freed_memory()
     device = pick_device(config.device)
     use_precision(config.precision, device)
     team.connect(device)
     protocols = build.protocols(config)
     augment = build.augmentation(config)
+    build.fetch_weights(config)
     with _phase("loading the data", config, "data.limit_train", "data.train_images"):
         data = build.dataset(config)
     model = build.model(config, this.names, data)
@@ -60,8 +62,6 @@ def run(config: DictConfig, this: Run, team: Team) -> None:
 
     network = PixelModel(_placed(model, device), data.mean, data.std, device, config.precision)
     data = data.to(device)
-    if config.checkpoint:
-        checkpoint.load_weights(network.model, Path(config.checkpoint).expanduser())
     with _phase("training", config, "train.batch_size"):
         history = _train(config, this, network, data, augment, team)
     with _phase("measuring", config, "measure.batch_size", "measure.memory_gb"):

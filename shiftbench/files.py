@@ -56,6 +56,16 @@ def cannot_write(place: Path | str, error: OSError) -> UsageError:
     )
 
 
+def names_a_file(text: str) -> bool:
+    """Return whether ``text`` is a path rather than a name.
+
+    >>> names_a_file("IMAGENET1K_V1"), names_a_file("resnet50.pth"), names_a_file("weights/best")
+    (False, True, True)
+    """
+    known = (".pt", ".pth", ".safetensors", ".bin", ".tar", ".ckpt")
+    return "/" in text or os.sep in text or text.lower().endswith(known)
+
+
 def set_aside(path: Path) -> Path:
     """Rename a file that cannot be used, so that it is neither lost nor in the way.
 

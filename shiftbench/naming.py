@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from shiftbench.config import flatten
+from shiftbench.files import names_a_file
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,12 @@ def _label(group: str, choice: str, node: Any, folders: list[Path]) -> str:
     plain = dict(flatten(default))
     if group == "data":
         choice = _data_name(choice, own)
-    hidden = {"root", "workers", "name"} if group == "data" else set()
+    hidden = {"root", "workers", "name", "classes"} if group == "data" else set()
+    if group == "model" and "target" in own:  # whose weights say nothing of their preprocessing
+        hidden = {key for key in own if key.startswith("preprocessing.")}
+        hidden |= {"target"} if own.get("name") else set()
     changed = [
-        f"{key}={value}"
+        f"{key}={_plain(value)}"
         for key, value in own.items()
         if key in plain and plain[key] != value and key not in hidden
     ]
@@ -77,6 +81,12 @@ def _data_name(choice: str, settings: Mapping[str, Any]) -> str:
         if choice == "folder" and root
         else choice
     )
+
+
+def _plain(value: Any) -> str:
+    """Return a value for a label: of a path its last part alone."""
+    text = str(value)
+    return Path(text).stem if names_a_file(text) else text
 
 
 def load_option(group: str, option: str, folders: list[Path]) -> dict[str, Any]:

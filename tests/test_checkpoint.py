@@ -1,7 +1,11 @@
 """Checkpoints are read without unpickling and fit or say why not."""
 
+import importlib
+import importlib.util
 import os
 import pickle
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -57,3 +61,77 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path):
         checkpoint.save(tmp_path / "c.pt", {"epoch": lambda: 2})
     assert checkpoint.load(tmp_path / "c.pt")["epoch"] == 1
     assert [path.name for path in tmp_path.iterdir()] == ["c.pt"]
+
+
+def wrapped(state, how):
+    """A state dict as others keep it."""
+    prefixed = {f"module.{name}": value for name, value in state.items()}
+    return {
+        "bare": state,
+        "state_dict": {"epoch": 3, "arch": "linear", "state_dict": state},
+        "model": {"model": state, "optimizer": {"lr": 0.1}},
+        "data parallel": {"state_dict": prefixed},
+        "compiled": {f"_orig_mod.{name}": value for name, value in prefixed.items()},
+        "lightning": {"state_dict": {f"model.{name}": value for name, value in state.items()}},
+    }[how]
+
+
+@pytest.mark.parametrize(
+    "how", ["bare", "state_dict", "model", "data parallel", "compiled", "lightning"]
+)
+def test_state_dicts_of_other_making_are_found(tmp_path, how):
+    source, target = nn.Linear(2, 3), nn.Linear(2, 3)
+    torch.save(wrapped(source.state_dict(), how), tmp_path / "theirs.pth")
+    assert checkpoint.fits(target, tmp_path / "theirs.pth")
+    checkpoint.load_weights(target, tmp_path / "theirs.pth")
+    assert torch.equal(target.weight, source.weight)
+
+
+def test_a_network_with_a_part_called_model_keeps_its_names(tmp_path):
+    source = nn.ModuleDict({"model": nn.Linear(2, 3)})
+    target = nn.ModuleDict({"model": nn.Linear(2, 3)})
+    torch.save(source.state_dict(), tmp_path / "theirs.pth")
+    checkpoint.load_weights(target, tmp_path / "theirs.pth")
+    assert torch.equal(target["model"].weight, source["model"].weight)
+
+
+def test_files_from_before_batchnorm_counted_its_batches_fit(tmp_path):
+    source, target = nn.BatchNorm2d(3), nn.BatchNorm2d(3)
+    source.running_mean.fill_(0.5)
+    state = source.state_dict()
+    del state["num_batches_tracked"]
+    torch.save(dict(state), tmp_path / "old.pth")
+    checkpoint.load_weights(target, tmp_path / "old.pth")
+    assert torch.equal(target.running_mean, source.running_mean)
+
+
+def test_other_weights_do_not_fit(tmp_path):
+    torch.save(nn.Linear(2, 4).state_dict(), tmp_path / "theirs.pth")
+    assert not checkpoint.fits(nn.Linear(2, 3), tmp_path / "theirs.pth")
+
+
+@pytest.mark.parametrize("thing", ["network", "dict with a network's state"])
+def test_the_way_to_convert_a_pickled_network_works(tmp_path, monkeypatch, thing):
+    monkeypatch.chdir(tmp_path)
+    source, target = nn.Linear(2, 3), nn.Linear(2, 3)
+    content = {"state_dict": source.state_dict(), "loss": nn.MSELoss()}
+    torch.save(source if thing == "network" else content, "theirs.pth")
+    with pytest.raises(ShiftbenchError, match="python -c") as caught:
+        checkpoint.load(tmp_path / "theirs.pth")
+    code = str(caught.value).partition("python -c '")[2].partition("'")[0]
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
+    checkpoint.load_weights(target, tmp_path / "plain.pt")
+    assert torch.equal(target.weight, source.weight)
+
+
+def test_safetensors_are_read_or_the_missing_package_is_named(tmp_path):
+    path, target = tmp_path / "theirs.safetensors", nn.Linear(2, 3)
+    if importlib.util.find_spec("safetensors") is None:
+        path.touch()
+        with pytest.raises(ShiftbenchError, match="pip install safetensors"):
+            checkpoint.load(path)
+        return
+    source = nn.Linear(2, 3)
+    importlib.import_module("safetensors.torch").save_file(source.state_dict(), path)
+    checkpoint.load_weights(target, path)
+    assert torch.equal(target.weight, source.weight)

@@ -71,6 +71,8 @@ def decode_once(
 def _key(split: StreamSplit, listing: Listing, keep_pixels: bool) -> str:
     # Another release of Pillow may bring another JPEG decoder, with slightly other pixels.
     form = f"{_FORMAT} pillow {PIL.__version__} {split.channels}x{split.size} {keep_pixels}"
+    if split.short_side is not None:
+        form += f" of {split.short_side} {split.interpolation}"
     lines = "\0".join((form, *listing.files, *listing.stamps))
     return hashlib.sha256(lines.encode(errors="surrogateescape")).hexdigest()[:32]
 

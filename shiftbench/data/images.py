@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -33,6 +33,19 @@ class Split(Protocol):
 
     def to(self, device: torch.device) -> Split:
         """Return the split with its batches on ``device``."""
+        ...
+
+
+@runtime_checkable
+class EnlargeableSplit(Split, Protocol):
+    """Images that can be had larger with pixels of their own, as photographs are.
+
+    A shift protocol that shows windows of a larger image asks for it; images of other splits are
+    enlarged by interpolation.
+    """
+
+    def enlarged(self, size: tuple[int, int]) -> Split:
+        """Return the same images in the same order, ``(N, C, *size)``, on the same device."""
         ...
 
 
@@ -81,8 +94,9 @@ class Dataset:
         name: Short name for tables and file names, without any path.
         classes: Names of the classes, in label order.
         image_shape: ``(C, H, W)`` of every image.
-        mean: Per-channel mean of the training pixels, in 0..1.
-        std: Per-channel standard deviation of the training pixels, in 0..1.
+        mean: Per-channel mean of the training pixels, in 0..1, or what the network was made for.
+        std: Per-channel standard deviation of the same, in 0..1.
+        train: Empty, as ``val``, where the data is for testing only.
     """
 
     name: str

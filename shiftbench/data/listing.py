@@ -60,9 +60,9 @@ def list_folder(root: Path) -> FolderListing:
     """
     try:
         names = _split_folders(root)
-        classes = {name: _class_folders(root / folder) for name, folder in names.items()}
+        classes = {name: class_folders(root / folder) for name, folder in names.items()}
         _require_same_classes(root, names, classes)
-        listings = {name: _list_split(root, names[name], classes["train"]) for name in names}
+        listings = {name: list_split(root, names[name], classes["train"]) for name in names}
     except OSError as error:
         raise ShiftbenchError(
             f"{error.filename} cannot be listed ({error.strerror}); check its permissions"
@@ -87,7 +87,8 @@ def _split_folders(root: Path) -> dict[str, str]:
     )
 
 
-def _class_folders(folder: Path) -> tuple[str, ...]:
+def class_folders(folder: Path) -> tuple[str, ...]:
+    """Return the names of the folders in ``folder``, sorted, hidden ones left out."""
     entries = (path for path in folder.iterdir() if not path.name.startswith("."))
     return tuple(sorted(path.name for path in entries if path.is_dir()))
 
@@ -112,7 +113,8 @@ def _require_same_classes(
             )
 
 
-def _list_split(root: Path, folder: str, classes: tuple[str, ...]) -> Listing:
+def list_split(root: Path, folder: str, classes: tuple[str, ...]) -> Listing:
+    """Return the images of ``root/folder/<class>/``, a class's label being its place."""
     files: list[str] = []
     stamps: list[str] = []
     labels: list[int] = []

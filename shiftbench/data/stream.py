@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,8 @@ class StreamSplit:
         channels: 3 for RGB, 1 for grey.
         workers: Number of decoding processes; 0 decodes in this one.
         device: Where batches are put.
+        short_side: Of the image from which the centre is cut, in pixels; None is ``size``.
+        interpolation: How it is resized to that.
     """
 
     root: Path
@@ -44,6 +46,8 @@ class StreamSplit:
     channels: int = 3
     workers: int = 0
     device: torch.device = _CPU
+    short_side: int | None = None
+    interpolation: str = "bilinear"
 
     def __len__(self) -> int:
         return len(self.files)
@@ -73,7 +77,7 @@ class StreamSplit:
         order = torch.arange(len(self)) if order is None else order.cpu()
         chunks = [chunk.tolist() for chunk in torch.split(order, batch_size)]
         loader = DataLoader(
-            _Batches(self.root, self.files, self.size, self.channels),
+            _Batches(self),
             sampler=chunks,
             batch_size=None,
             collate_fn=_unchanged,
@@ -103,16 +107,18 @@ class StreamSplit:
 class _Batches(TorchDataset[tuple[Tensor, list[Failure]]]):
     """Decodes whole batches; made for a loader that samples lists of indices."""
 
-    def __init__(self, root: Path, files: Sequence[str], size: int, channels: int) -> None:
-        self.root, self.files, self.size, self.channels = root, files, size, channels
+    def __init__(self, split: StreamSplit) -> None:
+        self.root, self.files = split.root, split.files
+        self.form = (split.size, split.channels, split.short_side, split.interpolation)
 
     def __getitem__(self, index: list[int]) -> tuple[Tensor, list[Failure]]:
-        images = torch.zeros(len(index), self.channels, self.size, self.size, dtype=torch.uint8)
+        size, channels, *_ = self.form
+        images = torch.zeros(len(index), channels, size, size, dtype=torch.uint8)
         pixels, failures = images.numpy(), []
         for row, position in enumerate(index):
             path = self.root / self.files[position]
             try:
-                pixels[row] = decode_image(path, self.size, self.channels)
+                pixels[row] = decode_image(path, *self.form)
             except UnreadableImage as error:
                 # Returned, not raised: a loader would bury the message in a worker's traceback.
                 failures.append((position, str(error)))

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from shiftbench.data.images import Dataset, Split
+from shiftbench.data.images import Dataset, EnlargeableSplit, Split
 from shiftbench.errors import UsageError
 from shiftbench.shift.plan import Plan
 
@@ -79,18 +79,50 @@ class FromSplit:
         return views
 
 
+@dataclass
+class FromEnlarged:
+    """A protocol that shows windows of larger images, as ``crop`` does, where a split has them."""
+
+    protocol: Any
+    size: tuple[int, int]
+    axes: tuple[str, ...]
+
+    def plan(self, n_images: int, image_size: tuple[int, int]) -> Plan:
+        """Return which shifts every image is shown; its meta says how large the images are."""
+        plan: Plan = self.protocol.plan(n_images, image_size)
+        larger = list(self.protocol.enlarged_size(image_size))
+        return dataclasses.replace(plan, meta={**plan.meta, "enlarged_from_files": larger})
+
+    def views(self, images: Tensor, shifts: Tensor, mean: Sequence[float] | None) -> Tensor:
+        """Return the window of the larger image n moved by ``shifts[n]``."""
+        views: Tensor = self.protocol.views_of_enlarged(images, shifts, self.size)
+        return views
+
+
 def source(protocol: ShiftProtocol, split: Split) -> tuple[ShiftProtocol, Split]:
     """Return the protocol and the split whose batches it is shown: pixels, or positions.
+
+    Where the protocol shows windows of larger images and the split has such, it gets those.
 
     Raises:
         UsageError: If the protocol cannot show this split.
     """
+    _check(protocol, split)
+    if hasattr(protocol, "views_of"):
+        return FromSplit(protocol, split, protocol.axes), Positions(split.labels)
+    if hasattr(protocol, "views_of_enlarged") and isinstance(split, EnlargeableSplit):
+        images, _ = next(split.batches(1))
+        size = (images.shape[2], images.shape[3])
+        larger = split.enlarged(protocol.enlarged_size(size))  # type: ignore[attr-defined]
+        return FromEnlarged(protocol, size, protocol.axes), larger
+    return protocol, split
+
+
+def _check(protocol: ShiftProtocol, split: Split) -> None:
+    """Let a protocol refuse a split that cannot serve."""
     check = getattr(protocol, "check", None)
     if check is not None:
         check(split)
-    if hasattr(protocol, "views_of"):
-        return FromSplit(protocol, split, protocol.axes), Positions(split.labels)
-    return protocol, split
 
 
 def refuse(protocol: ShiftProtocol, data: Dataset, model: nn.Module | None = None) -> None:
@@ -106,8 +138,8 @@ def refuse(protocol: ShiftProtocol, data: Dataset, model: nn.Module | None = Non
     """
     channels, height, width = data.image_shape
     plan = protocol.plan(1, (height, width))
-    shown, _ = source(protocol, data.test)
-    if model is None or isinstance(shown, FromSplit):
+    _check(protocol, data.test)
+    if model is None or hasattr(protocol, "views_of"):
         return
     blank = torch.zeros(1, channels, height, width)
     size = tuple(protocol.views(blank, plan.rows(0, 1)[:, 0], data.mean).shape[2:])

@@ -14,7 +14,10 @@ and, where pixels are not enough,
 
 * ``views_of(split, index, shifts) -> Tensor``: what ``views`` returns, for the images at positions
   ``index (N,)`` of a split that knows more than pixels; it is called instead of ``views``;
-* ``check(split)``: raises :class:`~shiftbench.errors.UsageError` where the split cannot serve.
+* ``check(split)``: raises :class:`~shiftbench.errors.UsageError` where the split cannot serve;
+* ``enlarged_size(image_size)`` and ``views_of_enlarged(images, shifts, image_size) -> Tensor``: of
+  which size the images have to be for windows of ``image_size``, and the windows; they are called
+  instead of ``views`` for a split that has such images (photographs).
 
 Its fields, all of them, go into the meta of the table. A yaml of another name over the same class
 is a preset that repeats a published evaluation.

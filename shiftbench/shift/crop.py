@@ -18,7 +18,8 @@ class Crop:
     """A window of the network's input size inside an image that is larger by ``margin``.
 
     The images of a data set have the network's input size H×W, so each is first enlarged (bicubic)
-    to (H + margin)×(W + margin). The base view is the central window, its corner at ⌊margin/2⌋.
+    to (H + margin)×(W + margin); of photographs (``data=imagenet``) the whole centre square is
+    decoded at that size instead. The base view is the central window, its corner at ⌊margin/2⌋.
     (dy, dx) is how far the content moves: the window itself moves by (−dy, −dx). Source: Zhang 2019
     (arXiv 1904.11486), 224 px windows of 256 px images; Azulay & Weiss 2019 (arXiv 1805.12177).
 
@@ -56,10 +57,20 @@ class Crop:
     def views(self, images: Tensor, shifts: Tensor, mean: Sequence[float] | None = None) -> Tensor:
         """Return the window of image n moved by −``shifts[n]``; ``(N, C, H, W)`` in and out."""
         height, width = images.shape[-2:]
-        margin = self._margin((height, width))
-        enlarged = resize(images, (height + margin, width + margin), "bicubic")
-        corners = margin // 2 - shifts.to(torch.long)
-        return windows(enlarged, corners, (height, width))
+        enlarged = resize(images, self.enlarged_size((height, width)), "bicubic")
+        return self.views_of_enlarged(enlarged, shifts, (height, width))
+
+    def enlarged_size(self, image_size: tuple[int, int]) -> tuple[int, int]:
+        """Return the size of the images that windows of ``image_size`` are cut from."""
+        margin = self._margin(image_size)
+        return image_size[0] + margin, image_size[1] + margin
+
+    def views_of_enlarged(
+        self, images: Tensor, shifts: Tensor, image_size: tuple[int, int]
+    ) -> Tensor:
+        """Return the windows of images that have :meth:`enlarged_size`."""
+        margin = images.shape[-2] - image_size[0]
+        return windows(images, margin // 2 - shifts.to(torch.long), image_size)
 
     def _margin(self, image_size: tuple[int, int]) -> int:
         shorter = min(image_size)

@@ -1,0 +1,231 @@
+"""A folder of ImageNet photographs to test on, ``<wnid>/*``, as the network wants to see them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from shiftbench.data.decoded import decode_once
+from shiftbench.data.images import Dataset, Split, TensorSplit
+from shiftbench.data.listing import Listing, class_folders, first_few, list_split
+from shiftbench.data.selection import Selection
+from shiftbench.data.stream import StreamSplit, available_cpus
+from shiftbench.errors import ShiftbenchError, UsageError, require_within
+from shiftbench.preprocessing import Preprocessing
+
+CLASSES = 1000
+# The first and the last of the 1,000 classes of ILSVRC 2012; the network's index is their order.
+FIRST, LAST = "n01440764", "n15075141"
+
+
+def load(
+    root: str | Path | None = None,
+    classes: str | Path | None = None,
+    name: str | None = None,
+    split_seed: int = 0,
+    limit_test: int | None = None,
+    skip_unreadable: bool = False,
+    workers: int | None = None,
+    memory_limit_gb: float = 4.0,
+) -> Photographs:
+    """Return the photographs under ``root``, not yet decoded: how, the network decides.
+
+    Args:
+        root: Folder that holds ``<wnid>/*`` or ``val/<wnid>/*``.
+        classes: Text file that names the wnids in the order of the network's classes, one a line;
+            None where the folder has all 1,000 of ILSVRC 2012.
+        name: Name in tables; None is ``imagenet``.
+        split_seed: Seed of the limit.
+        limit_test: Use at most so many images, drawn without regard to class; None uses all.
+        skip_unreadable: Leave unreadable images out, with a warning, instead of refusing them.
+        workers: Decoding processes; 0 decodes in this one, None takes one per CPU.
+        memory_limit_gb: Above so many gigabytes of pixels, batches are decoded as they come.
+
+    Raises:
+        UsageError: If a value is out of its range or the folder is not laid out as above.
+    """
+    if root is None:
+        raise UsageError("data=imagenet needs a folder of <wnid>/*.JPEG; add data.root=PATH")
+    if workers is not None:
+        require_within("data.workers", workers, 0, 1024)
+    require_within("data.memory_limit_gb", memory_limit_gb, 0, 1_000_000)
+    folder = _folder(Path(root).expanduser())
+    present = class_folders(folder)
+    wnids = _in_order(folder, present, classes)
+    choice = Selection(split_seed=split_seed, limit_test=limit_test)
+    return Photographs(
+        name or "imagenet", wnids, _listed(folder, present, wnids, choice), folder,
+        skip_unreadable, available_cpus() if workers is None else workers, memory_limit_gb * 1e9,
+    )  # fmt: skip
+
+
+def _folder(root: Path) -> Path:
+    if not root.is_dir():
+        raise UsageError(f"data.root={root} is not a folder; give one that holds <wnid>/*.JPEG")
+    return root / "val" if (root / "val").is_dir() else root
+
+
+def _in_order(folder: Path, present: tuple[str, ...], file: str | Path | None) -> tuple[str, ...]:
+    """Return the wnids of all classes in the network's order."""
+    if file is None:
+        if len(present) == CLASSES and (present[0], present[-1]) == (FIRST, LAST):
+            return present
+        raise UsageError(
+            f"{folder} has {len(present)} class folders, not the 1,000 of ILSVRC 2012, so their "
+            "places among the network's classes are not known; give data.classes=PATH, a text "
+            "file of all wnids in that order, one a line"
+        )
+    path = Path(file).expanduser()
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"data.classes={path} cannot be read ({error}); give a text file of wnids, one a line"
+        ) from error
+    wnids = tuple(line.split()[0] for line in lines if line.strip())
+    strange = sorted(set(present) - set(wnids))
+    if strange or len(set(wnids)) < max(2, len(wnids)):
+        raise UsageError(
+            f"data.classes={path} does not name every class folder of {folder} once (not there: "
+            f"{first_few(strange) or 'none'}); give all wnids in the order of the network's classes"
+        )
+    return wnids
+
+
+def _listed(
+    folder: Path, present: tuple[str, ...], wnids: tuple[str, ...], choice: Selection
+) -> Listing:
+    try:
+        found = list_split(folder, ".", present)
+    except OSError as error:
+        raise ShiftbenchError(
+            f"{error.filename} cannot be listed ({error.strerror}); check its permissions"
+        ) from error
+    if not len(found):
+        raise UsageError(f"{folder} has no image; give a data.root that holds <wnid>/*.JPEG")
+    place = torch.tensor([wnids.index(wnid) for wnid in present])
+    every = Listing(found.files, found.stamps, place[found.labels])
+    return every.select(choice.test_subset(len(every)))
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """Photographs of any size; :meth:`for_network` makes a data set of them.
+
+    Attributes:
+        name: Short name for tables.
+        classes: The wnids, in label order.
+        listing: The files.
+        root: Folder that they are relative to.
+        skip_unreadable: Whether unreadable ones are left out.
+        workers: Decoding processes.
+        memory_limit: Bytes of pixels above which batches are decoded as they come.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    listing: Listing
+    root: Path
+    skip_unreadable: bool
+    workers: int
+    memory_limit: float
+
+    def for_network(self, recipe: Preprocessing) -> Dataset:
+        """Return the photographs as a network wants them: evaluate-only, no training images.
+
+        Raises:
+            UsageError: If that is not known.
+            ShiftbenchError: If images cannot be read.
+        """
+        recipe = recipe.completed()
+        size, mean, std = recipe.size, recipe.mean, recipe.std
+        assert size is not None
+        assert mean is not None
+        assert std is not None
+        if len(mean) != 3 or len(std) != 3:
+            raise UsageError(
+                "photographs have 3 channels; give model.preprocessing.mean and .std 3 numbers each"
+            )
+        none = TensorSplit(
+            torch.empty(0, 3, size, size, dtype=torch.uint8), torch.empty(0, dtype=torch.int64)
+        )
+        test = Frames.of(self, recipe)
+        return Dataset(self.name, self.classes, (3, size, size), mean, std, none, none, test)
+
+    def decoded(self, short_side: int, size: int, interpolation: str) -> tuple[Split, Listing]:
+        """Return the centres of the photographs, ``(N, 3, size, size)``, and which they are."""
+        stream = StreamSplit(
+            self.root, self.listing.files, self.listing.labels, size, 3, self.workers,
+            short_side=short_side, interpolation=interpolation,
+        )  # fmt: skip
+        in_memory = len(stream) * 3 * size**2 <= self.memory_limit
+        if not in_memory and not self.skip_unreadable:
+            return stream, self.listing
+        found = decode_once(stream, self.listing, in_memory, self.skip_unreadable)
+        failed = [position for position, _ in found.failures]
+        kept = torch.ones(len(stream), dtype=torch.bool)
+        kept[failed] = False
+        index = kept.nonzero().flatten()
+        if failed and (not self.skip_unreadable or not len(index)):
+            named = first_few([f"{stream.files[i]} ({why})" for i, why in found.failures])
+            raise ShiftbenchError(
+                f"{len(failed)} of {len(stream)} images in {self.root} cannot be read: {named}; "
+                "mend or delete them, or leave them out with data.skip_unreadable=true"
+            )
+        listing = self.listing.select(index)
+        if found.images is None:
+            return stream.select(index), listing
+        return TensorSplit(found.images[index], listing.labels), listing
+
+
+@dataclass(frozen=True)
+class Frames:
+    """The photographs at the network's input size; larger ones are decoded from the files again.
+
+    Attributes:
+        source: The photographs that could be read.
+        recipe: How they are resized.
+        shown: What the network sees.
+        device: Where batches are put.
+    """
+
+    source: Photographs
+    recipe: Preprocessing
+    shown: Split
+    device: torch.device
+
+    @classmethod
+    def of(cls, source: Photographs, recipe: Preprocessing) -> Frames:
+        """Return the photographs as ``recipe`` says, decoded once, on the CPU."""
+        assert recipe.size is not None
+        assert recipe.resize is not None
+        shown, listing = source.decoded(recipe.resize, recipe.size, str(recipe.interpolation))
+        return cls(replace(source, listing=listing), recipe, shown, torch.device("cpu"))
+
+    @property
+    def labels(self) -> Tensor:
+        """``(N,)`` int64."""
+        return self.shown.labels
+
+    def __len__(self) -> int:
+        return len(self.shown)
+
+    def batches(
+        self, batch_size: int, order: Tensor | None = None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield ``(images, labels)`` batches; the last one may be smaller."""
+        return self.shown.batches(batch_size, order)
+
+    def to(self, device: torch.device) -> Frames:
+        """Return the split with its batches on ``device``."""
+        return replace(self, shown=self.shown.to(device), device=device)
+
+    def enlarged(self, size: tuple[int, int]) -> Split:
+        """Return the whole centre squares of the photographs, ``(N, 3, *size)``."""
+        side = min(size)
+        whole, _ = self.source.decoded(side, side, str(self.recipe.interpolation))
+        return whole.to(self.device)

@@ -1,0 +1,105 @@
+"""Networks of timm (``pip install 'shiftbench[timm]'``), with its weights, a file's, or none."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from shiftbench.errors import ShiftbenchError, UsageError, did_you_mean, shown
+from shiftbench.model.foreign import DEFAULT, Foreign, made
+from shiftbench.preprocessing import INTERPOLATIONS, Preprocessing
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TimmNetwork(Foreign):
+    """A network of ``timm``: ``x: (N, C, H, W) -> (N, num_classes)``.
+
+    Args:
+        name: ``resnet50``, or with a tag that names its weights, ``resnet50.a1_in1k``.
+        weights: ``DEFAULT`` (those of the tag), the path of a state dict, or None.
+        stem: See :class:`~shiftbench.model.foreign.Foreign`, as the field below.
+    """
+
+    def check(self) -> None:
+        """Refuse, before any work, a missing package and names that timm does not have."""
+        timm = _timm()
+        if self.name is None:
+            raise UsageError("model=timm needs a network's name; give model.name=resnet50")
+        if not timm.is_model(self.name):
+            known = timm.list_models()
+            hint = did_you_mean(self.name.partition(".")[0], known)
+            raise UsageError(
+                f"model.name={shown(self.name)} is not a network of timm {timm.__version__}{hint}; "
+                'see python -c "import timm; print(timm.list_models())"'
+            )
+        if self.weights not in (None, DEFAULT) and self.weights_file is None:
+            raise UsageError(
+                f"model.weights={shown(self.weights)} is not known; allowed: DEFAULT, a path, null "
+                "(another set is chosen by its tag, as model.name=resnet50.a1_in1k)"
+            )
+
+    def own_recipe(self) -> Preprocessing:
+        """Return what the weights were tested with, where there are any."""
+        if self.weights is None:
+            return Preprocessing()
+        about = self._about()
+        _, height, width = about.input_size
+        if height != width:
+            raise UsageError(
+                f"{self.name} takes pictures of {height}×{width}, and only square ones are "
+                "measured here; choose another network"
+            )
+        if about.crop_mode != "center":
+            log.warning("timm tests %s on pictures that are not cut out of the centre", self.name)
+        return Preprocessing(
+            size=height,
+            resize=max(height, math.floor(height / about.crop_pct)),
+            interpolation=about.interpolation if about.interpolation in INTERPOLATIONS else None,
+            mean=tuple(about.mean),
+            std=tuple(about.std),
+        )
+
+    def network(self, num_classes: int, in_chans: int) -> nn.Module:
+        """Return the network."""
+        what, make = f"model.name={self.name}", _timm().create_model
+        if self.weights != DEFAULT:
+            classes = self._about().num_classes if self.weights else num_classes
+            return made(what, make, model_name=self.name, num_classes=classes, in_chans=in_chans)
+        about = self._about()
+        log.info("weights %s.%s of timm", about.architecture, about.tag)
+        try:
+            network: nn.Module = make(self.name, pretrained=True, in_chans=in_chans)
+        except Exception as error:  # its downloads fail in as many ways as its networks
+            reason = shown(" ".join(str(error).split()) or type(error).__name__, 200)
+            source = f"https://huggingface.co/{about.hf_hub_id}" if about.hf_hub_id else about.url
+            raise ShiftbenchError(
+                f"the weights of {self.name} could not be downloaded ({reason}); get the file from "
+                f"{source or 'their authors'} and give model.weights=PATH"
+            ) from error
+        return network
+
+    def _about(self) -> Any:
+        """Return what timm knows of the weights."""
+        about = _timm().get_pretrained_cfg(self.name)
+        if about is None or not (self.weights_file or about.has_weights):
+            raise UsageError(
+                f"timm has no weights for model.name={self.name}; give model.weights=null or a path"
+            )
+        return about
+
+
+def _timm() -> Any:
+    try:
+        return importlib.import_module("timm")
+    except ImportError as error:
+        raise UsageError(
+            "model=timm needs the package timm, which is not installed; "
+            "pip install 'shiftbench[timm]'"
+        ) from error

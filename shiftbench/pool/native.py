@@ -1,0 +1,22 @@
+"""No pool at all: a network from elsewhere keeps its own downsampling (``pool=native``)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+class Native(nn.Module):
+    """Marks that a network's own downsampling stays; never part of a network.
+
+    It is what networks from elsewhere have unless told; those of ours have no downsampling but
+    what ``pool`` gives them, so they refuse it.
+    """
+
+    is_native = True
+
+    def __init__(self, channels: int, stride: int = 2, padding: str = "zeros") -> None:
+        super().__init__()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Refuse: there is nothing to do here."""
+        raise NotImplementedError("pool=native is no layer")

@@ -1,0 +1,121 @@
+"""How a network wants its pictures: size, crop, interpolation, normalisation; no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from shiftbench.errors import UsageError, did_you_mean, require_one_of, require_within, shown
+
+INTERPOLATIONS = ("bilinear", "bicubic", "lanczos", "nearest", "box")
+LARGEST_SIDE = 4096
+# What most ImageNet networks were tested with: 224 of 256 px (Krizhevsky et al. 2012).
+USUAL_CROP = 0.875
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What is done to a picture before a network sees it; None is not known.
+
+    Attributes:
+        size: Side of the network's input in pixels.
+        resize: The picture's short side is resized to this many pixels, then the centre is cut out.
+        interpolation: Filter of that step, antialiased: bilinear, bicubic, lanczos, nearest, box.
+        mean: Per-channel mean that is subtracted, of pixels in 0..1.
+        std: Per-channel standard deviation that is divided by.
+    """
+
+    size: int | None = None
+    resize: int | None = None
+    interpolation: str | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        key = "model.preprocessing"
+        if self.size is not None:
+            require_within(f"{key}.size", self.size, 1, LARGEST_SIDE)
+        if self.resize is not None:
+            require_within(f"{key}.resize", self.resize, self.size or 1, LARGEST_SIDE)
+        if self.interpolation is not None:
+            require_one_of(f"{key}.interpolation", self.interpolation, INTERPOLATIONS)
+        if (self.mean is None) != (self.std is None):
+            raise UsageError(f"{key}.mean and .std belong together; give both or neither")
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any] | None) -> Preprocessing:
+        """Return what the ``preprocessing`` node of a model's yaml says.
+
+        Raises:
+            UsageError: If a key or a value is not allowed.
+        """
+        given = given or {}
+        names = [field.name for field in fields(cls)]
+        for name, value in given.items():
+            key = f"model.preprocessing.{shown(name)}"
+            if name not in names:
+                hint = did_you_mean(str(name), names)
+                raise UsageError(f"{key} is not a setting{hint}; allowed: {', '.join(names)}")
+            if name in ("size", "resize") and not (value is None or type(value) is int):
+                raise UsageError(f"{key}={shown(value)} does not fit; it takes a whole number")
+        numbers = {name: _numbers(name, given.get(name)) for name in ("mean", "std")}
+        return cls(**{**given, **numbers})
+
+    def over(self, other: Preprocessing) -> Preprocessing:
+        """Return this, with what it does not say taken from ``other``.
+
+        Another size keeps the share of the picture that is shown.
+        """
+        own = {name: value for name, value in asdict(self).items() if value is not None}
+        if self.size and not self.resize and other.size and other.resize:
+            own["resize"] = round(self.size * other.resize / other.size)
+        return replace(other, **own)
+
+    def completed(self) -> Preprocessing:
+        """Return it with the usual values for how the centre is cut out: 224 of 256 px, bilinear.
+
+        Raises:
+            UsageError: If the size or the normalisation is not known.
+        """
+        unknown = [name for name in ("size", "mean", "std") if getattr(self, name) is None]
+        if unknown or self.size is None:
+            raise UsageError(
+                "how the network wants photographs is not known; give "
+                + " ".join(f"model.preprocessing.{name}={_EXAMPLES[name]}" for name in unknown)
+            )
+        resize = self.resize or round(self.size / USUAL_CROP)
+        return replace(self, resize=resize, interpolation=self.interpolation or "bilinear")
+
+    def __str__(self) -> str:
+        """Return it in a line for the log, without what is not known."""
+        parts = []
+        if self.size:
+            parts.append(f"{self.size} px of {self.resize}" if self.resize else f"{self.size} px")
+        if self.interpolation:
+            parts.append(self.interpolation)
+        for name in ("mean", "std"):
+            if values := getattr(self, name):
+                parts.append(f"{name} {' '.join(f'{value:.4g}' for value in values)}")
+        return ", ".join(parts) or "not known"
+
+
+_EXAMPLES = {"size": "224", "mean": "[0.485,0.456,0.406]", "std": "[0.229,0.224,0.225]"}
+
+
+def _numbers(name: str, value: Any) -> tuple[float, ...] | None:
+    """Return a mean or a standard deviation, one number per channel."""
+    if value is None:
+        return None
+    listed = isinstance(value, Sequence) and not isinstance(value, str)
+    low = 0.0 if name == "mean" else 1e-6
+    if not (listed and value and all(_is_within(number, low) for number in value)):
+        raise UsageError(
+            f"model.preprocessing.{name}={shown(value)} does not fit; give a number for each "
+            f"channel, of pixels in 0 to 1, as {_EXAMPLES[name]}"
+        )
+    return tuple(float(number) for number in value)
+
+
+def _is_within(number: Any, low: float) -> bool:
+    return isinstance(number, int | float) and not isinstance(number, bool) and low <= number <= 100

@@ -1,0 +1,138 @@
+"""Networks from elsewhere in a run: what is kept, what is changed, what is refused."""
+
+import functools
+import logging
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import nn
+
+from shiftbench import adopt
+from shiftbench.data.images import Dataset, TensorSplit
+from shiftbench.errors import ShiftbenchError, UsageError
+from shiftbench.model.foreign import Foreign
+from shiftbench.pool import AdaptivePolyphase2d, BlurPool2d, NoPool2d
+from shiftbench.pool.native import Native
+from shiftbench.preprocessing import Preprocessing
+
+SHAPE = (3, 32, 32)
+
+
+class Net(nn.Module):
+    """A stem of stride 2, a strided block, global average pooling."""
+
+    def __init__(self, num_classes=5):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.ReLU())
+        self.block = nn.Sequential(nn.Conv2d(4, 6, 3, 2, 1), nn.BatchNorm2d(6), nn.ReLU())
+        self.fc = nn.Linear(6, num_classes)
+        self.fc.weight.requires_grad_(False)
+
+    def forward(self, x):
+        return self.fc(self.block(self.stem(x)).mean((2, 3)))
+
+
+@dataclass(frozen=True)
+class Source(Foreign):
+    num_classes: int = 5
+
+    def network(self, num_classes, in_chans):
+        return Net(self.num_classes)
+
+
+def adopted(pool=Native, padding="zeros", weights=None, classes=5, shape=SHAPE, **source):
+    pool = functools.partial(pool)
+    return adopt.adopted(Source(**source), classes, shape, pool, padding, weights).eval()
+
+
+@pytest.fixture
+def weights(tmp_path):
+    net = Net()
+    torch.save({"state_dict": net.state_dict()}, tmp_path / "theirs.pth")
+    return net.eval(), tmp_path / "theirs.pth"
+
+
+@pytest.mark.parametrize("how", ["checkpoint", "model.weights"])
+def test_native_leaves_the_network_as_it_is(weights, how):
+    original, path = weights
+    source, given = (Source(), path) if how == "checkpoint" else (Source(weights=str(path)), None)
+    network = adopt.adopted(source, 5, SHAPE, Native, "zeros", given).eval()
+    x = torch.rand(2, *SHAPE)
+    assert torch.equal(network(x), original(x))
+    assert all(parameter.requires_grad for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("stem", [False, True])
+def test_a_pool_replaces_the_downsampling_and_says_so(weights, stem, caplog):
+    original, path = weights
+    with caplog.at_level(logging.INFO, "shiftbench"):
+        network = adopted(BlurPool2d, weights=path, stem=stem)
+    x = torch.rand(2, *SHAPE)
+    assert not torch.allclose(network(x), original(x))
+    assert torch.equal(network.fc.weight, original.fc.weight)
+    blurs = [module for module in network.modules() if isinstance(module, BlurPool2d)]
+    assert len(blurs) == 1 + stem
+    assert "block.0" in caplog.text
+
+
+def test_weights_trained_after_the_change_fit_again(tmp_path):
+    changed = adopted(BlurPool2d)
+    torch.save(changed.state_dict(), tmp_path / "ours.pt")
+    again = adopted(BlurPool2d, weights=tmp_path / "ours.pt")
+    x = torch.rand(2, *SHAPE)
+    assert torch.equal(changed(x), again(x))
+
+
+def test_circular_borders_and_aps_make_it_invariant(caplog):
+    with caplog.at_level(logging.INFO, "shiftbench"):
+        network = adopted(AdaptivePolyphase2d, padding="circular", stem=True)
+    x = torch.rand(2, *SHAPE)
+    torch.testing.assert_close(network(x.roll((1, 3), (2, 3))), network(x))
+    assert "padding=circular" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("pool", "head", "padding", "sentence"),
+    [
+        (NoPool2d, None, "zeros", r"pool=it .*model=vgg or model=resnet"),
+        (Native, "gap", "zeros", "head=gap cannot be given"),
+        (Native, None, "reflect", "allowed: zeros .*circular"),
+    ],
+)
+def test_what_only_our_networks_take_is_refused(pool, head, padding, sentence):
+    with pytest.raises(UsageError, match=sentence):
+        adopt.refuse(functools.partial(pool), "it", head, padding)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"classes": 10}, r"answers 5 classes and the data has 10.*model\.weights=null"),
+        ({"shape": (1, 28, 28)}, r"does not take images of 1×28×28"),
+    ],
+)
+def test_images_and_classes_that_do_not_fit_are_refused(settings, sentence):
+    with pytest.raises(UsageError, match=sentence):
+        adopted(**settings)
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    torch.save(nn.Linear(2, 3).state_dict(), tmp_path / "other.pth")
+    with pytest.raises(ShiftbenchError, match="does not fit this network"):
+        adopted(weights=tmp_path / "other.pth")
+
+
+def toy(channels=3):
+    split = TensorSplit(torch.zeros(2, channels, 8, 8, dtype=torch.uint8), torch.tensor([0, 1]))
+    own = ((0.4,) * channels, (0.3,) * channels)
+    return Dataset("toy", ("a", "b"), (channels, 8, 8), *own, split, split, split)
+
+
+def test_the_networks_normalisation_counts_where_it_is_known():
+    known = Preprocessing(mean=(0.1, 0.2, 0.3), std=(1.0, 1.0, 1.0))
+    assert adopt.prepared(toy(), known).mean == (0.1, 0.2, 0.3)
+    assert adopt.prepared(toy(), Preprocessing(size=8)).mean == (0.4,) * 3
+    assert adopt.prepared(toy(), None).mean == (0.4,) * 3
+    with pytest.raises(UsageError, match=r"3 channels and the images have 1"):
+        adopt.prepared(toy(channels=1), known)
