@@ -27,7 +27,12 @@ class KeepSweep(Callback):
         """Write which jobs there are, show the sweep's progress."""
         from shiftbench.sweeping import Conductor, hand_out, jobs_of
 
-        jobs = jobs_of(config)
+        try:
+            jobs = jobs_of(config)
+        except UsageError as error:
+            refused.append(error)
+            hand_out([])
+            return
         hand_out(jobs)
         if not processes.is_first():
             return

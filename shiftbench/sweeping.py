@@ -17,6 +17,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
 from shiftbench.config import as_typed
+from shiftbench.errors import UsageError
 from shiftbench.files import remove_leftovers
 from shiftbench.placement import is_parallel
 from shiftbench.report.progress import SweepDisplay
@@ -100,11 +101,18 @@ def jobs_of(config: DictConfig) -> list[list[str]]:
         [product] = _split(overrides, max_batch_size=None)
         for job in product:
             jobs.setdefault(frozenset(job), list(job))
+    if not jobs:
+        raise UsageError(
+            "no part of this experiment is left, since each of them has another value for one of "
+            "the keys that were given; leave one out, or see the grids with --cfg job"
+        )
     return list(jobs.values())
 
 
 def _contradicts(grid: Sequence[Override], given: Sequence[Override]) -> bool:
+    """Whether another value is given for what a grid holds fixed; seeds only repeat."""
     fixed = {one.get_key_element(): one for one in grid if not one.is_sweep_override()}
+    fixed.pop("seed", None)
     return any(
         not one.is_sweep_override()
         and one.get_value_element_as_str() != fixed[key].get_value_element_as_str()

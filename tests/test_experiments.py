@@ -128,6 +128,24 @@ def test_a_key_that_no_grid_varies_is_given_to_every_part(jobs_of):
     assert found == ["seed=0 pool=max model.depth=8", "seed=0 pool=avg model.depth=8"]
 
 
+def test_seeds_only_repeat(jobs_of):
+    assert jobs_of("scale=smoke", "seed=3", "pool=avg") == ["seed=3 pool=avg"]
+
+
+def test_a_study_of_which_nothing_is_left_says_so(tmp_path, shiftbench_command):
+    folder = tmp_path / "mine" / "experiment"
+    folder.mkdir(parents=True)
+    (folder / "one.yaml").write_text(
+        "# @package _global_\nstudy: {grids: {deep: {model.depth: 16}}}\nhydra: {mode: MULTIRUN}\n"
+    )
+    done = shiftbench_command(
+        "--config-dir", "mine", "experiment=one", "model.depth=8", cwd=tmp_path
+    )
+    assert done.returncode == 2
+    assert "no part of this experiment is left" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_a_scale_that_there_is_not_is_named(tmp_path, shiftbench_command):
     done = shiftbench_command("scale=huge", cwd=tmp_path)
     assert done.returncode == 2

@@ -152,7 +152,7 @@ FOUND = [
     (["--experimental-rerun=x.pickle"], "reads a pickle"),
     (["--nosuch"], "unrecognized arguments: --nosuch; see shiftbench --help"),
     (["--cfg", "nosuch"], "invalid choice"),
-    (["-m", "seed=0,1", "--cfg", "job"], "--multirun and --cfg are two commands"),
+    (["seed=0,1", "-m", "--cfg", "job"], "--multirun and --cfg are two commands"),
     (["-sc"], "-sc needs to know what for"),
 ]  # fmt: skip
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from shiftbench.metric import METRICS
@@ -31,7 +32,7 @@ def run_tables(metrics: pd.DataFrame, width: int) -> Iterator[Table]:
 
 def _table(metrics: pd.DataFrame, title: str) -> Table:
     """Return metrics × protocols: value, and the interval over images."""
-    table = Table(title=title, caption=_caption(metrics), title_justify="left",
+    table = Table(title=escape(title), caption=_caption(metrics), title_justify="left",
                   caption_justify="left")  # fmt: skip
     table.add_column("metric", no_wrap=True)
     table.add_column("", justify="center")
