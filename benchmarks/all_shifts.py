@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from shiftbench import pool
+from shiftbench.allocator import keep_freed_memory
 from shiftbench.data.images import TensorSplit
 from shiftbench.head.flatten import FlattenHead
 from shiftbench.head.gap import GlobalAverageHead
@@ -49,6 +50,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--compared", type=int, default=16, help="images compared shift by shift")
     arguments = parser.parse_args()
+    keep_freed_memory()  # as every run does; here the other side has it, too
     table = Table(title=f"all 1,024 shifts, {torch.get_num_threads()} threads, fp32")
     for column in ("network", "pool", "direct ms", "dense ms", "ratio", "(range)", "passes",
                    "answers that differ"):  # fmt: skip

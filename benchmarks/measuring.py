@@ -27,6 +27,7 @@ from plain import as_published
 from torch import Tensor, nn
 
 from shiftbench import pool
+from shiftbench.allocator import keep_freed_memory
 from shiftbench.data.images import TensorSplit
 from shiftbench.head.gap import GlobalAverageHead
 from shiftbench.model.resnet import ResNet
@@ -47,6 +48,7 @@ def main() -> None:
     parser.add_argument("questions", nargs="*", default=["direct", "published", "all"])
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
+    keep_freed_memory()  # as every run does; here the other side has it, too
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}")
     for question in options.questions:
         {"direct": direct, "published": published, "all": all_shifts}[question](options.repeats)

@@ -17,7 +17,7 @@ TORCH_FREE = (
     "processes.py", "provenance.py", "reasons.py", "sweep.py", "sweeping.py",
     "cli.py", "config.py", "errors.py", "files.py", "job.py", "listing.py", "results.py",
     "run.py", "seeds.py", "table.py", "usage.py", "usage_text.py", "comparing.py", "metric",
-    "report", "reporting.py", "claims", "student.py",
+    "report", "reporting.py", "claims", "student.py", "allocator.py",
 )  # fmt: skip
 
 

@@ -49,7 +49,9 @@ class SpectralConv:
         before: tuple[int, int],
         dilation: tuple[int, int],
     ) -> None:
-        self.size, self.bias = size, bias
+        self.size = size
+        # a constant on the map is its lowest frequency alone
+        self.constant = None if bias is None else bias * math.sqrt(size[0] * size[1])
         real, paired = frequencies(size)
         self.basis = basis(size)
         self.inverse = self.basis.T.contiguous()
@@ -69,8 +71,6 @@ class SpectralConv:
         for start in range(0, len(x), ITEMS_AT_ONCE):
             part = slice(start, start + ITEMS_AT_ONCE)
             torch.matmul(self.inverse, self._products(self.basis @ flat[part]), out=out[part])
-        if self.bias is not None:
-            out += self.bias
         return out.view(len(x), height, width, chans).permute(0, 3, 1, 2)
 
     def _products(self, spectrum: Tensor) -> Tensor:
@@ -79,6 +79,8 @@ class SpectralConv:
         out = spectrum.new_empty(count, spectrum.shape[1], self.own[0].shape[1])
         for index, weight in enumerate(self.own):
             torch.mm(spectrum[:, index], weight, out=out[:, index])
+        if self.constant is not None:
+            out[:, 0] += self.constant
         if self.pairs:
             # cosine and sine of one frequency lie side by side: one row of twice the channels
             cos_sin = spectrum[:, own:].view(count, len(self.pairs), -1)
