@@ -19,7 +19,6 @@ from shiftbench.data.images import Dataset
 from shiftbench.devices import describe_device, pick_device, use_precision
 from shiftbench.distributed import Team
 from shiftbench.errors import ShiftbenchError
-from shiftbench.figures import draw_layers, draw_protocols
 from shiftbench.files import remove_leftovers
 from shiftbench.layers import probe
 from shiftbench.locks import exclusive
@@ -74,6 +73,8 @@ def run(config: DictConfig, this: Run, team: Team) -> None:
     with _phase("reporting", config, "measure.resamples"):
         shifts = {name: per_shift(table) for name, table in tables.items()}
         if config.figures:
+            from shiftbench.figures import draw_protocols  # matplotlib takes half a second
+
             folder = this.folder / "figures"
             draw_protocols(folder, this.names.pool, data, protocols, tables, shifts)
         _write(config, this, price, history, tables, shifts)
@@ -227,6 +228,8 @@ def _probe(config: DictConfig, this: Run, network: PixelModel, data: Dataset) ->
     rows = rows.assign(run_id=this.id)
     results.write_csv(rows, this.folder / "layers.csv", results.LAYER_COLUMNS)
     if config.figures:
+        from shiftbench.figures import draw_layers
+
         draw_layers(this.folder / "figures", rows)
 
 
