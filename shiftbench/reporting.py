@@ -123,8 +123,10 @@ def report_sweep(folder: Path) -> None:
         written = _write(collection, summary, None, judged, folder, figures=True)
     except OSError as error:
         raise cannot_write(folder, error) from error
-    print_grids(Console(), grids(summary))
-    print_claims(Console(), judged)
+    if judged:  # a study's answer; its tables, of many protocols, are on the page
+        print_claims(Console(), judged)
+    else:
+        print_grids(Console(), grids(summary))
     _print_places(folder, written)
 
 
