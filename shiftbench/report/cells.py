@@ -11,12 +11,11 @@ import pandas as pd
 
 from shiftbench.errors import UsageError, require_one_of
 from shiftbench.metric import METRICS
-from shiftbench.report.records import LABELS
+from shiftbench.report.study import LABELS as NAMED_BY
 
 # What is shown unless told, the first of them where there is not room for all.
 SHOWN = ("accuracy", "consistency", "correct_consistency", "top1_change", "chance_consistency",
          "shift_accuracy", "worst_accuracy")  # fmt: skip
-NAMED_BY = (*LABELS, "settings")
 FAILED, MISSING, NOTHING = "failed", "missing", "–"
 
 

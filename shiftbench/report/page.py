@@ -151,9 +151,9 @@ def _contents(
     names: object,
 ) -> Iterator[tuple[str, str]]:
     """Yield the sections that the page has."""
-    yield "findings", "What the numbers say"
     for there, key, name in (
         (published, "published", "Published findings"),
+        (True, "findings", "What the numbers say"),
         (tables, "results", "Results"),
         (walls, "pictures", "Pictures"),
         (apart, "differences", "Paired differences"),

@@ -11,7 +11,8 @@ import pandas as pd
 
 from shiftbench.report.records import LABELS as GROUPS
 
-LABELS = (*GROUPS, "settings")
+# Not the experiment: what it sets tells configurations apart, and several may share a run.
+LABELS = (*(name for name in GROUPS if name != "experiment"), "settings")
 LEVELS = ("none", "crop", "shift", "full")  # of augmentation, from weak to strong
 
 
