@@ -111,14 +111,17 @@ def jobs_of(config: DictConfig) -> list[list[str]]:
 
 def _contradicts(grid: Sequence[Override], given: Sequence[Override]) -> bool:
     """Whether another value is given for what a grid holds fixed; seeds only repeat."""
-    fixed = {one.get_key_element(): one for one in grid if not one.is_sweep_override()}
+    fixed = {one.get_key_element(): _values(one) for one in grid if not one.is_sweep_override()}
     fixed.pop("seed", None)
     return any(
-        not one.is_sweep_override()
-        and one.get_value_element_as_str() != fixed[key].get_value_element_as_str()
-        for one in given
-        if (key := one.get_key_element()) in fixed
+        not fixed[key] & _values(one) for one in given if (key := one.get_key_element()) in fixed
     )
+
+
+def _values(override: Override) -> set[str]:
+    if override.is_discrete_sweep():
+        return set(override.sweep_string_iterator())
+    return {override.get_value_element_as_str()}
 
 
 _split = BasicSweeper.split_arguments

@@ -123,6 +123,11 @@ def test_a_value_that_is_given_narrows_an_axis_and_leaves_out_the_parts_that_hav
     assert jobs_of("scale=smoke", "pool=avg") == ["seed=0 pool=avg"]
 
 
+def test_several_values_narrow_in_the_same_way(jobs_of):
+    found = jobs_of("scale=smoke", "pool=avg,blur", "model.depth=8")
+    assert found == ["seed=0 pool=avg model.depth=8", "seed=0 pool=blur model.depth=8"]
+
+
 def test_a_key_that_no_grid_varies_is_given_to_every_part(jobs_of):
     found = jobs_of("scale=smoke", "padding=circular", "model.depth=8")
     assert found == ["seed=0 pool=max model.depth=8", "seed=0 pool=avg model.depth=8"]

@@ -8,8 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from shiftbench.report.cells import NAMED_BY, NOTHING, Cell, Grid, Line
+from shiftbench.report.cells import NOTHING, Cell, Grid, Line
 from shiftbench.report.differences import SEEDS
+from shiftbench.report.study import LABELS as NAMED_BY
 
 
 def difference_grids(
