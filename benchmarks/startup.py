@@ -1,10 +1,12 @@
-"""From Enter to the first training step, next to what importing torch takes by itself.
+"""From Enter to the first training step, next to what torch takes to be ready for one.
 
     python benchmarks/startup.py                                   # the main job
     python benchmarks/startup.py data=folder data.root=CIFAR10     # any overrides
 
 Real processes, taking turns. The clock stops when the first batch is ready to be trained on, and
-the process ends there. Target: torch's own import and at most a second.
+the process ends there. torch is ready when it is imported and has made an optimiser, which imports
+the half of it that ``import torch`` leaves out. Target: that and at most a second. The pictures
+are in the cache, as they are from the second run on.
 """
 
 from __future__ import annotations
@@ -27,7 +29,11 @@ import shiftbench.train
 shiftbench.train.learning_rate = first_step
 cli.main(sys.argv[1:])
 """
-IMPORTED = "import time, torch; print('first step', time.monotonic())"
+IMPORTED = """
+import time, torch
+torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+print("first step", time.monotonic())
+"""
 
 
 def main() -> None:

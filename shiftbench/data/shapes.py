@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from shiftbench.data.drawn import at_rest
 from shiftbench.data.images import Dataset, TensorSplit, pixel_statistics, split_train_val
 from shiftbench.data.render import render
 from shiftbench.data.scenes import POSITIONS, SIZE_LAWS, Law, Scenes, draw
@@ -124,7 +125,7 @@ def _check_counts(size: int, train_images: int, test_images: int, val_fraction: 
 
 def _split(count: int, law: Law, size: int, seed: int) -> ShapesSplit:
     scenes = draw(count, law, seed)
-    return ShapesSplit(render(scenes, size, torch.zeros(count, 2)), scenes.labels, scenes)
+    return ShapesSplit(at_rest(scenes, size), scenes.labels, scenes)
 
 
 def _part(split: ShapesSplit, index: Tensor) -> ShapesSplit:
