@@ -17,7 +17,7 @@ from shiftbench.data.render import render
 from shiftbench.data.scenes import Scenes
 
 # Fewer bytes are drawn as fast as they are read, more are not for somebody's home folder.
-KEPT = range(2**23, 2**27)
+KEPT = range(2**20, 2**27)
 
 
 def at_rest(scenes: Scenes, size: int) -> Tensor:

@@ -10,7 +10,7 @@ from shiftbench.data.drawn import at_rest
 from shiftbench.data.render import render
 from shiftbench.data.scenes import Law, draw
 
-COUNT, SIDE = 2800, 32  # the fewest that are kept
+COUNT, SIDE = 350, 32  # the fewest that are kept
 
 
 @pytest.fixture
