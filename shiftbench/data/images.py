@@ -128,8 +128,8 @@ def pixel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ..
     means, stds = [], []
     for channel in images.unbind(1):
         counts = torch.zeros(256, dtype=torch.float64)
-        for part in torch.split(channel, 10_000):  # bincount needs an int copy, a small one
-            counts += torch.bincount(part.flatten().int().cpu(), minlength=256)
+        for part in torch.split(channel, 10_000):  # bincount needs a flat copy, a small one
+            counts += torch.bincount(part.flatten().cpu(), minlength=256)
         share = counts / counts.sum()
         mean = (share * values).sum()
         means.append(float(mean))
