@@ -6,13 +6,11 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
-import pandas as pd
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from shiftbench import build, results
+from shiftbench import build
 from shiftbench.allocator import keep_freed_memory
 from shiftbench.cost import Cost, cost
 from shiftbench.data.images import Dataset
@@ -20,9 +18,7 @@ from shiftbench.devices import describe_device, pick_device, use_precision
 from shiftbench.distributed import Team
 from shiftbench.errors import ShiftbenchError
 from shiftbench.files import remove_leftovers
-from shiftbench.layers import probe
 from shiftbench.locks import exclusive
-from shiftbench.metric import evaluate, per_shift
 from shiftbench.predict.engine import Options, predict
 from shiftbench.predict.network import PixelModel
 from shiftbench.predict.protocol import ShiftProtocol, refuse
@@ -34,8 +30,6 @@ from shiftbench.tally import EpochRow
 from shiftbench.train import Augment, Trainer, steps_per_epoch
 
 log = logging.getLogger(__name__)
-
-PROBED_IMAGES = 8
 
 
 def run(config: DictConfig, this: Run, team: Team) -> None:
@@ -67,17 +61,14 @@ def run(config: DictConfig, this: Run, team: Team) -> None:
         tables = _measure(config, this, network, data, protocols, team)
     if not team.is_first:
         return
+    # Loads pandas and matplotlib, which the first training step need not wait for.
+    from shiftbench.recording import record, record_layers
+
     if config.measure.layers:
         with _phase("probing the layers", config, "measure.memory_gb"):
-            _probe(config, this, network, data)
+            record_layers(config, this, network, data)
     with _phase("reporting", config, "measure.resamples"):
-        shifts = {name: per_shift(table) for name, table in tables.items()}
-        if config.figures:
-            from shiftbench.figures import draw_protocols  # matplotlib takes half a second
-
-            folder = this.folder / "figures"
-            draw_protocols(folder, this.names.pool, data, protocols, tables, shifts)
-        _write(config, this, price, history, tables, shifts)
+        record(config, this, price, history, data, protocols, tables)
 
 
 def _placed(model: torch.nn.Module, device: torch.device) -> torch.nn.Module:
@@ -193,54 +184,6 @@ def _answers(
             network, data.test, data.image_shape, protocol, options,
             mean=data.mean, advance=advance, part=part,
         )  # fmt: skip
-
-
-def _write(
-    config: DictConfig,
-    this: Run,
-    price: Cost,
-    history: list[EpochRow],
-    tables: dict[str, PredictionTable],
-    shifts: dict[str, pd.DataFrame],
-) -> None:
-    identity = _identity(config, this, price)
-    results.write_csv(
-        pd.DataFrame(history).assign(run_id=this.id),
-        this.folder / "train.csv",
-        results.TRAIN_COLUMNS,
-    )
-    rows = [frame.assign(run_id=this.id, protocol=name) for name, frame in shifts.items()]
-    metrics = []
-    for name, table in tables.items():
-        values = evaluate(table, resamples=config.measure.resamples)
-        metrics.append(
-            pd.DataFrame(values).assign(**identity, protocol=name, engine=table.meta["engine"])
-        )
-    results.write_csv(pd.concat(rows), this.folder / "shifts.csv", results.SHIFT_COLUMNS)
-    results.write_csv(pd.concat(metrics), this.folder / "metrics.csv", results.METRIC_COLUMNS)
-
-
-def _probe(config: DictConfig, this: Run, network: PixelModel, data: Dataset) -> None:
-    """Write how far each layer is from commuting with shifts."""
-    images, _ = next(data.test.batches(PROBED_IMAGES))
-    with network.autocasting():
-        rows = probe(network.model, network.normalise(images), memory_gb=config.measure.memory_gb)
-    rows = rows.assign(run_id=this.id)
-    results.write_csv(rows, this.folder / "layers.csv", results.LAYER_COLUMNS)
-    if config.figures:
-        from shiftbench.figures import draw_layers
-
-        draw_layers(this.folder / "figures", rows)
-
-
-def _identity(config: DictConfig, this: Run, price: Cost) -> dict[str, Any]:
-    names = this.names
-    return {
-        "run_id": this.id, "experiment": names.experiment, "data": names.data,
-        "model": names.model, "pool": names.pool, "head": names.head,
-        "padding": config.padding, "augment": names.augment, "seed": config.seed,
-        "params": price.params, "macs": price.macs, "schema_version": results.SCHEMA_VERSION,
-    }  # fmt: skip
 
 
 @contextmanager

@@ -1,0 +1,85 @@
+"""What a run leaves: its result files, and pictures of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from omegaconf import DictConfig
+
+from shiftbench import results
+from shiftbench.cost import Cost
+from shiftbench.data.images import Dataset
+from shiftbench.layers import probe
+from shiftbench.metric import evaluate, per_shift
+from shiftbench.predict.network import PixelModel
+from shiftbench.predict.protocol import ShiftProtocol
+from shiftbench.run import Run
+from shiftbench.table import PredictionTable
+from shiftbench.tally import EpochRow
+
+PROBED_IMAGES = 8
+
+
+def record(
+    config: DictConfig,
+    this: Run,
+    price: Cost,
+    history: Sequence[EpochRow],
+    data: Dataset,
+    protocols: Mapping[str, ShiftProtocol],
+    tables: Mapping[str, PredictionTable],
+) -> None:
+    """Draw a run's pictures and write its numbers; ``metrics.csv`` is the last file of all.
+
+    Args:
+        config: The run's configuration.
+        this: The run.
+        price: What its network costs.
+        history: Its epochs.
+        data: The images that were shown.
+        protocols: How they were shifted, by name.
+        tables: What was answered, by the same names.
+    """
+    shifts = {name: per_shift(table) for name, table in tables.items()}
+    if config.figures:
+        from shiftbench.figures import draw_protocols
+
+        folder = this.folder / "figures"
+        draw_protocols(folder, this.names.pool, data, protocols, tables, shifts)
+    frame = pd.DataFrame(history).assign(run_id=this.id)
+    results.write_csv(frame, this.folder / "train.csv", results.TRAIN_COLUMNS)
+    rows = [frame.assign(run_id=this.id, protocol=name) for name, frame in shifts.items()]
+    results.write_csv(pd.concat(rows), this.folder / "shifts.csv", results.SHIFT_COLUMNS)
+    identity = _identity(config, this, price)
+    metrics = [
+        pd.DataFrame(evaluate(table, resamples=config.measure.resamples)).assign(
+            **identity, protocol=name, engine=table.meta["engine"]
+        )
+        for name, table in tables.items()
+    ]
+    results.write_csv(pd.concat(metrics), this.folder / "metrics.csv", results.METRIC_COLUMNS)
+
+
+def record_layers(config: DictConfig, this: Run, network: PixelModel, data: Dataset) -> None:
+    """Write, and draw, how far each layer is from commuting with shifts."""
+    images, _ = next(data.test.batches(PROBED_IMAGES))
+    with network.autocasting():
+        rows = probe(network.model, network.normalise(images), memory_gb=config.measure.memory_gb)
+    rows = rows.assign(run_id=this.id)
+    results.write_csv(rows, this.folder / "layers.csv", results.LAYER_COLUMNS)
+    if config.figures:
+        from shiftbench.figures import draw_layers
+
+        draw_layers(this.folder / "figures", rows)
+
+
+def _identity(config: DictConfig, this: Run, price: Cost) -> dict[str, Any]:
+    names = this.names
+    return {
+        "run_id": this.id, "experiment": names.experiment, "data": names.data,
+        "model": names.model, "pool": names.pool, "head": names.head,
+        "padding": config.padding, "augment": names.augment, "seed": config.seed,
+        "params": price.params, "macs": price.macs, "schema_version": results.SCHEMA_VERSION,
+    }  # fmt: skip
