@@ -1,5 +1,6 @@
 """Networks of torchvision with their downsampling replaced: every family, every pool."""
 
+import copy
 import functools
 
 import pytest
@@ -124,7 +125,8 @@ CIRCULAR = ("basic", "bottleneck", "convnext", "densenet", "mnasnet", "mobilenet
 @pytest.mark.parametrize("family", CIRCULAR)
 @pytest.mark.parametrize("first", ["circular", "pool"])
 def test_with_content_picked_grids_no_circular_shift_changes_a_logit(family, first):
-    net, x = kept(family), pictures(family)
+    # In float64: maxima over many untrained layers make float32's rounding a question of threads.
+    net, x = copy.deepcopy(kept(family)).double(), pictures(family).double()
     make = POOLS["aps"]
     if first == "circular":
         changed, _ = replace_downsampling(circular(net)[0], make, "circular", stem=True)
@@ -136,5 +138,5 @@ def test_with_content_picked_grids_no_circular_shift_changes_a_logit(family, fir
         for shift in [(1, 0), (0, 1), (3, 5), (17, 2), (31, 63)]:
             moved = x.roll(shift, (2, 3))
             scale = float(logits.abs().max())
-            torch.testing.assert_close(changed(moved), logits, rtol=0, atol=1e-4 * scale)
+            torch.testing.assert_close(changed(moved), logits, rtol=0, atol=1e-9 * scale)
             assert not torch.allclose(plain(moved), fixed, rtol=0, atol=1e-4 * scale)
