@@ -29,14 +29,12 @@ class KeepSweep(Callback):
 
         try:
             jobs = jobs_of(config)
+            hand_out(jobs)
+            if processes.is_first():
+                begun.append(Conductor.of(config, jobs))
         except UsageError as error:
             refused.append(error)
-            hand_out([])
-            return
-        hand_out(jobs)
-        if not processes.is_first():
-            return
-        try:
-            begun.append(Conductor.of(config, jobs))
         except OSError as error:
             refused.append(cannot_write(config.out, error))
+        if refused:
+            hand_out([])

@@ -15,6 +15,7 @@ Examples
   shiftbench model=vgg pool=blur                   train, measure, report
   shiftbench data=cifar10 model=resnet pool=aps padding=circular
   shiftbench -m pool=max,stride,blur seed=0,1,2    a sweep
+  shiftbench experiment=theory scale=cpu           a study, verdicts included
   shiftbench train=none checkpoint=path.pt         measure without training
   shiftbench report --against pool=max             all runs, side by side
   shiftbench compare RUN_A RUN_B                   paired difference of two runs
@@ -28,6 +29,7 @@ FOOTER = """
 Settings, as key=value
   padding=zeros|circular|reflect  seed=0  device=auto  precision=fp32|tf32|bf16
   checkpoint=null  out=outputs  force=false  fail_fast=false  progress=true
+  figures=true  scale=smoke|cpu|gpu (of an experiment)
   train.epochs train.batch_size train.lr ...   pool.filter_size ...
 
 shiftbench --cfg job                    the whole configuration; nothing is run

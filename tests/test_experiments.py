@@ -137,6 +137,13 @@ def test_seeds_only_repeat(jobs_of):
     assert jobs_of("scale=smoke", "seed=3", "pool=avg") == ["seed=3 pool=avg"]
 
 
+def test_without_figures_a_run_leaves_its_numbers_alone(tmp_path, jobs_of):
+    jobs_of("scale=smoke", "pool=avg")
+    [run] = (tmp_path / "runs" / "runs").iterdir()
+    assert (run / "metrics.csv").is_file()
+    assert not (run / "figures").exists()
+
+
 def test_a_study_of_which_nothing_is_left_says_so(tmp_path, shiftbench_command):
     folder = tmp_path / "mine" / "experiment"
     folder.mkdir(parents=True)
