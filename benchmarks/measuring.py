@@ -9,8 +9,9 @@ Three questions, each by alternating repeats in one process, medians of ratios:
 - ``published``: the loop of Azulay & Weiss (2019) on a ResNet-50 at 224 px, one image at a time and
   16 forward passes for 9 positions, against the engine on the same 9 views (target 2.5; 16/9 = 1.8
   come from asking once for each position).
-- ``all shifts``: all 1,024 circular shifts of ResNet-20 by the dense engine, against the three
-  forward passes per image of a published consistency loop (target 1).
+- ``all``: all 1,024 circular shifts of ResNet-20 by the dense engine, against a consistency loop as
+  published: the plain image and two shifts of the whole batch, three forward passes (target 1).
+  Each side is a process of its own, since ours keeps freed memory and published loops do not.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from __future__ import annotations
 import argparse
 import copy
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
@@ -25,6 +28,7 @@ import torch
 import torchvision
 from plain import as_published
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
 
 from shiftbench import pool
 from shiftbench.allocator import keep_freed_memory
@@ -40,6 +44,7 @@ from shiftbench.shift.embed import Embed
 from shiftbench.shift.translate import Translate
 
 MEAN, STD = [0.5] * 3, [0.25] * 3
+IMAGES = 512  # of the question ``all``
 
 
 def main() -> None:
@@ -48,6 +53,9 @@ def main() -> None:
     parser.add_argument("questions", nargs="*", default=["direct", "published", "all"])
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
+    if options.questions[0] == "side":
+        one_side(*options.questions[1:])
+        return
     keep_freed_memory()  # as every run does; here the other side has it, too
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}")
     for question in options.questions:
@@ -109,27 +117,62 @@ def published(repeats: int, count: int = 4) -> None:
 
 
 def all_shifts(repeats: int) -> None:
-    """Time the exact result for all shifts against three plain forward passes per image."""
+    """Time the exact result for all shifts against three forward passes of a published loop."""
     for pool_name in ("stride", "max", "blur"):
-        net = small(ResNet, pool_name, "circular")
-        plain = as_published(net)
-        images = pixels(256, 32)
-        ready = (images.float() / 255 - 0.5) / 0.25
-        split = TensorSplit(images, torch.zeros(len(images), dtype=torch.long))
-        network = folded(net, 32)
-        engine = DenseEngine.of(network, split, (3, 32, 32), Circular(), memory_gb=1.0)
-        few = images[: engine.images_at_once * (64 // engine.images_at_once or 1)]
+        turns = [
+            [answer_in_a_process(side, pool_name) for side in ("loop", "dense")]
+            for _ in range(repeats)
+        ]
+        tell(f"all shifts: resnet20 {pool_name}", turns, IMAGES)
 
-        def loop(plain: nn.Module = plain, ready: Tensor = ready, count: int = len(few)) -> None:
-            with torch.no_grad():
-                for _ in range(3):
-                    plain(ready[:count]).argmax(1).tolist()
 
-        def dense(engine: DenseEngine = engine, few: Tensor = few) -> None:
-            for part in few.split(engine.images_at_once):
-                engine.answer(part, torch.zeros(len(part), dtype=torch.long), engine.plan.shifts)
+def answer_in_a_process(side: str, pool_name: str) -> float:
+    """Return the seconds that one side takes for ``IMAGES`` images, its start left out."""
+    command = [sys.executable, __file__, "side", side, pool_name]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(done.stdout)
 
-        compare(f"all shifts: resnet20 {pool_name}", loop, dense, len(few), repeats)
+
+def one_side(side: str, pool_name: str) -> None:
+    """Print the seconds that one side takes the second time."""
+    net = small(ResNet, pool_name, "circular")
+    run = published_consistency(net) if side == "loop" else dense(net)
+    run()
+    print(clock(run))
+
+
+def published_consistency(net: nn.Module) -> Callable[[], None]:
+    """Return a loop in plain PyTorch, with what Chaman & Dokmanic's CIFAR code does for a batch."""
+    plain = as_published(net)
+    ready = (pixels(IMAGES, 32).float() / 255 - 0.5) / 0.25
+    loader = DataLoader(TensorDataset(ready, torch.zeros(IMAGES, dtype=torch.long)), batch_size=256)
+
+    def loop() -> None:
+        right, agree = [], []
+        with torch.no_grad():
+            for x, y in loader:
+                right += (plain(x).argmax(1) == y).tolist()
+                shifts = torch.randint(-3, 3, (2, 2)).tolist()
+                one, other = (plain(torch.roll(x, shift, (2, 3))).argmax(1) for shift in shifts)
+                agree += (one == other).tolist()
+
+    return loop
+
+
+def dense(net: nn.Module) -> Callable[[], None]:
+    """Return the package's answers to all shifts of the same number of images."""
+    keep_freed_memory()  # as every run does
+    images = pixels(IMAGES, 32)
+    labels = torch.zeros(IMAGES, dtype=torch.long)
+    engine = DenseEngine.of(
+        folded(net, 32), TensorSplit(images, labels), (3, 32, 32), Circular(), memory_gb=1.0
+    )
+
+    def loop() -> None:
+        for x, y in zip(*(t.split(engine.images_at_once) for t in (images, labels)), strict=True):
+            engine.answer(x, y, engine.plan.shifts)
+
+    return loop
 
 
 def small(model: type[nn.Module], pool_name: str, mode: str) -> nn.Module:
@@ -155,7 +198,11 @@ def compare(
     name: str, base: Callable[[], object], ours: Callable[[], object], images: int, repeats: int
 ) -> None:
     """Print both times per image and how many times ``base``'s rate ``ours`` has."""
-    pairs = [(clock(base), clock(ours)) for _ in range(1 + repeats)][1:]
+    tell(name, [[clock(base), clock(ours)] for _ in range(1 + repeats)][1:], images)
+
+
+def tell(name: str, pairs: list[list[float]], images: int) -> None:
+    """Print a row of pairs of seconds for so many images."""
     ratios = [one / other for one, other in pairs]
     one, other = (1e3 * statistics.median(times) / images for times in zip(*pairs, strict=True))
     print(

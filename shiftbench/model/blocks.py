@@ -7,32 +7,15 @@ from collections.abc import Callable
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from shiftbench.padding import conv2d, pad2d
+from shiftbench.padding import conv2d
 
 # Channels of a first stage; already here a network's weights may take more than the memory.
 MAX_WIDTH = 4096
 
 MakePool = Callable[..., nn.Module]
 MakeHead = Callable[[int, tuple[int, int], int], nn.Module]
-
-
-class StrideOneMax2d(nn.Module):
-    """2×2 maximum at stride 1, the dense half of max pooling (Zhang, arXiv 1904.11486, eq. 2).
-
-    ``x: (N, C, H, W) -> (N, C, H, W)``, padded by one pixel at the right and the bottom.
-    Commutes with circular shifts where ``padding`` is circular.
-    """
-
-    def __init__(self, padding: str) -> None:
-        super().__init__()
-        self.padding = padding
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the running maximum."""
-        return F.max_pool2d(pad2d(x, (0, 1, 0, 1), self.padding), kernel_size=2, stride=1)
 
 
 def conv_block(in_chans: int, out_chans: int, padding: str, stride: int = 1) -> list[nn.Module]:

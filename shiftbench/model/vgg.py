@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from shiftbench.errors import UsageError, require_within
 from shiftbench.model import blocks
+from shiftbench.model.running_max import StrideOneMax2d
 
 # Convolutions per stage; 8, 10, 13 and 16 are the stacks of VGG-11, -13, -16 and -19.
 STAGES = {
@@ -114,7 +115,7 @@ class VGG(nn.Module):
     def _site(self, pool: nn.Module, channels: int, padding: str) -> list[nn.Module]:
         """Return a downsampling step, with the running maximum that its pool may ask for."""
         if getattr(pool, "max_first", False):
-            return [blocks.StrideOneMax2d(padding), pool]
+            return [StrideOneMax2d(padding), pool]
         return [pool]
 
 

@@ -3,7 +3,7 @@
 import torch
 
 from shiftbench.head.gap import GlobalAverageHead
-from shiftbench.model.blocks import StrideOneMax2d, subsample_together
+from shiftbench.model.blocks import subsample_together
 from shiftbench.model.vgg import VGG
 from shiftbench.pool import AdaptivePolyphase2d, MaxPool2d
 
@@ -14,11 +14,6 @@ def test_building_leaves_the_running_statistics_untouched():
     norms = [m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     assert all(float(m.running_mean.abs().max()) == 0 for m in norms)
     assert all(int(m.num_batches_tracked) == 0 for m in norms)
-
-
-def test_stride_one_max_commutes_with_circular_shifts():
-    x, layer = torch.randn(1, 2, 6, 6), StrideOneMax2d("circular")
-    assert torch.equal(layer(x.roll((1, 3), (2, 3))), layer(x).roll((1, 3), (2, 3)))
 
 
 def test_both_branches_are_subsampled_on_the_grid_of_the_first():
