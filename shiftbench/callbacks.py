@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from hydra.experimental.callback import Callback
@@ -13,6 +14,10 @@ from shiftbench.files import cannot_write
 
 if TYPE_CHECKING:
     from shiftbench.sweeping import Conductor
+
+# Our yaml for joblib stands on the plugin's own schema of that name, as it should. Said here, as
+# joblib's processes load this module before they compose their jobs.
+warnings.filterwarnings("ignore", r"(?s).*is validated against ConfigStore schema")
 
 # The sweep that this process has begun; Hydra keeps its callbacks to itself.
 begun: list[Conductor] = []

@@ -97,8 +97,6 @@ def _hydra(arguments: list[str]) -> int:
     register()
     _allow_lazy_help()
     refuse(arguments)
-    # Our yaml for joblib stands on the plugin's own schema of that name, as it should.
-    warnings.filterwarnings("ignore", r"(?s).*is validated against ConfigStore schema")
     own_wish = os.environ.get("HYDRA_FULL_ERROR") == "1"
     # Makes Hydra hand its errors over instead of printing them and exiting.
     os.environ["HYDRA_FULL_ERROR"] = "1"

@@ -225,6 +225,7 @@ def test_a_failure_in_a_parallel_job_is_told(tmp_path, shiftbench_command, setti
     assert "2 jobs: 1 done, 1 failed" in done.stderr
     assert "the loss became" in done.stderr
     assert "Traceback" not in done.stderr
+    assert "Warning" not in done.stderr
 
 
 def test_a_parallel_job_that_is_killed_is_told(tmp_path, shiftbench_command, settings):
