@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 
 from shiftbench import __version__, processes
 from shiftbench.callbacks import begun, refused
+from shiftbench.composing import mode_is_plain
 from shiftbench.config import CONFIG_DIR, register, sweep_id
 from shiftbench.errors import ShiftbenchError, UsageError, shown
 from shiftbench.sweep import FAILED as FAILED_JOB
@@ -104,7 +105,8 @@ def _hydra(arguments: list[str]) -> int:
     sys.argv = [sys.argv[0], *arguments]
     failures.clear()
     try:
-        _job()
+        with mode_is_plain(arguments):
+            _job()
     except KeyboardInterrupt:
         _end_sweep()
         raise

@@ -189,19 +189,19 @@ class ConsoleHandler(logging.Handler):
 
 def _show(this: Run) -> None:
     from shiftbench.report.terminal import print_run
-    from shiftbench.results import METRIC_COLUMNS, read_csv
+    from shiftbench.results import METRIC_COLUMNS, read_rows
 
     checkpoint = this.checkpoint if this.checkpoint.is_file() else None
-    print_run(read_csv(this.folder / "metrics.csv", METRIC_COLUMNS), this.folder, checkpoint)
+    print_run(read_rows(this.folder / "metrics.csv", METRIC_COLUMNS), this.folder, checkpoint)
 
 
 def _tell(sweep: Sweep, this: Run, place: str) -> None:
     """Log the numbers of a finished job and bring the sweep's tables up to date."""
     from shiftbench.report.terminal import in_one_line
-    from shiftbench.results import METRIC_COLUMNS, read_csv
+    from shiftbench.results import METRIC_COLUMNS, read_rows
 
-    metrics = read_csv(this.folder / "metrics.csv", METRIC_COLUMNS)
-    log.info("%s done: %s", place, in_one_line(metrics))
+    rows = read_rows(this.folder / "metrics.csv", METRIC_COLUMNS)
+    log.info("%s done: %s", place, in_one_line(rows))
     _keep_tables_current(sweep)
 
 

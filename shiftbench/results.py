@@ -1,14 +1,22 @@
-"""The result files: their columns, how they are written and read; pandas only."""
+"""The result files: their columns, how they are written and read.
+
+pandas is loaded when there is a frame to make: a command that only shows rows starts without it.
+"""
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from shiftbench.errors import ShiftbenchError
 from shiftbench.files import write_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Row = dict[str, str]
 
 SCHEMA_VERSION = 1
 
@@ -50,14 +58,39 @@ def read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     Raises:
         ShiftbenchError: If the file is missing, unreadable or of another schema.
     """
+    import pandas as pd
+
     try:
         # "none" and "null" are names of options here, not missing values
         frame = pd.read_csv(path, keep_default_na=False, na_values=[""])
-    except FileNotFoundError:
-        raise ShiftbenchError(f"no result file at {path}") from None
     except (OSError, ValueError) as error:
-        raise ShiftbenchError(f"{path} is not a readable CSV file ({error})") from error
-    missing = [name for name in columns if name not in frame.columns]
+        raise _unreadable(path, error) from error
+    _require(path, columns, list(frame.columns))
+    return frame
+
+
+def read_rows(path: Path, columns: Sequence[str]) -> list[Row]:
+    """Read a result file as it stands there, every value a string, without pandas.
+
+    Raises:
+        ShiftbenchError: As :func:`read_csv`.
+    """
+    try:
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file, strict=True))
+    except (OSError, ValueError, csv.Error) as error:
+        raise _unreadable(path, error) from error
+    _require(path, columns, list(rows[0]) if rows else [])
+    return rows
+
+
+def _unreadable(path: Path, error: Exception) -> ShiftbenchError:
+    if isinstance(error, FileNotFoundError):
+        return ShiftbenchError(f"no result file at {path}")
+    return ShiftbenchError(f"{path} is not a readable CSV file ({error})")
+
+
+def _require(path: Path, columns: Sequence[str], found: Sequence[str]) -> None:
+    missing = [name for name in columns if name not in found]
     if missing:
         raise ShiftbenchError(f"{path} lacks the columns {', '.join(missing)}")
-    return frame

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
@@ -16,6 +15,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
+from shiftbench.composing import compose_once
 from shiftbench.config import as_typed
 from shiftbench.errors import UsageError
 from shiftbench.files import remove_leftovers
@@ -134,25 +134,6 @@ def hand_out(jobs: list[list[str]]) -> None:
         return [jobs]
 
     BasicSweeper.split_arguments = staticmethod(split_arguments)  # type: ignore[method-assign]
-
-
-def compose_once(loader: Any) -> None:
-    """Let Hydra's loader hand a job the configuration that it was checked with.
-
-    Hydra composes every job twice, to see whether all of them are legal before the first one
-    starts, and to run them; where jobs have nothing to do, that is most of a sweep's time.
-    """
-    compose = loader.load_sweep_config
-    composed: dict[tuple[str, ...], Any] = {}
-
-    def load_sweep_config(master_config: DictConfig, sweep_overrides: list[str]) -> Any:
-        key = tuple(sweep_overrides)
-        if key in composed:
-            return composed.pop(key)  # handed out once: a job may change its own
-        composed[key] = compose(master_config, sweep_overrides)
-        return composed[key]
-
-    loader.load_sweep_config = load_sweep_config
 
 
 def counts(jobs: list[Job]) -> str:

@@ -71,7 +71,8 @@ def test_the_right_half_never_imports_torch(path):
 LIGHT = [
     ("import shiftbench", ("torch", "pandas", "numpy", "hydra")),
     ("import shiftbench.cli", ("torch", "pandas", "matplotlib")),
-    ("import shiftbench.metric, shiftbench.results, shiftbench.report.terminal", ("torch",)),
+    ("import shiftbench.job, shiftbench.results, shiftbench.report.terminal", ("torch", "pandas")),
+    ("import shiftbench.reporting", ("torch", "matplotlib")),
     ("import shiftbench.report.heatmap, shiftbench.table", ("torch",)),
 ]
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from shiftbench.claims import Judged
 from shiftbench.claims.claim import INCONCLUSIVE, NOT_REPRODUCED, REPRODUCED
-from shiftbench.report.page_claims import measured_text, verdict_counts
+from shiftbench.report.claim_words import measured_text, verdict_counts
 
 STYLES = {REPRODUCED: "green", NOT_REPRODUCED: "red", INCONCLUSIVE: "yellow"}
 LONGEST_PUBLISHED = 40  # characters; claims.csv has all

@@ -13,9 +13,10 @@ from markupsafe import Markup
 from shiftbench import __version__
 from shiftbench.claims import Judged
 from shiftbench.files import write_text
+from shiftbench.report.claim_words import verdict_counts
 from shiftbench.report.findings import findings
 from shiftbench.report.gallery import hang
-from shiftbench.report.page_claims import shown_claims, verdict_counts
+from shiftbench.report.page_claims import shown_claims
 from shiftbench.report.page_differences import difference_tables
 from shiftbench.report.page_origin import origins, unfinished
 from shiftbench.report.page_tables import MAIN, column_of, metric_names, result_tables

@@ -2,45 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import pandas as pd
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from shiftbench.metric import METRICS
+from shiftbench.results import Row
 
 # Consistency alone says little (an untrained network scores 1): these four stand together.
 FIRST = ("accuracy", "consistency", "correct_consistency", "chance_consistency")
 
 
-def run_tables(metrics: pd.DataFrame, width: int) -> Iterator[Table]:
+def run_tables(rows: Sequence[Row], width: int) -> Iterator[Table]:
     """Yield tables of metrics × protocols, as many protocols in each as fit ``width`` columns."""
-    first = metrics.iloc[0]
+    first = rows[0]
     title = (
         f"{first['data']} · {first['model']} · pool={first['pool']} · head={first['head']} · "
         f"padding={first['padding']} · augment={first['augment']} · seed={first['seed']}"
     )
-    protocols = list(dict.fromkeys(metrics["protocol"]))
+    protocols = _distinct(rows, "protocol")
     beside = max(1, (width - 30) // 23)
     for start in range(0, len(protocols), beside):
-        part = metrics[metrics["protocol"].isin(protocols[start : start + beside])]
+        part = [row for row in rows if row["protocol"] in protocols[start : start + beside]]
         yield _table(part, title if start == 0 else "")
 
 
-def _table(metrics: pd.DataFrame, title: str) -> Table:
+def _table(rows: Sequence[Row], title: str) -> Table:
     """Return metrics × protocols: value, and the interval over images."""
-    table = Table(title=escape(title), caption=_caption(metrics), title_justify="left",
+    table = Table(title=escape(title), caption=_caption(rows), title_justify="left",
                   caption_justify="left")  # fmt: skip
     table.add_column("metric", no_wrap=True)
     table.add_column("", justify="center")
-    protocols = list(dict.fromkeys(metrics["protocol"]))
+    protocols = _distinct(rows, "protocol")
     for protocol in protocols:
         table.add_column(protocol, justify="right", no_wrap=True)
-    values = {(row.protocol, row.metric): row for row in metrics.itertuples()}
-    for name in _ordered(metrics):
+    values = {(row["protocol"], row["metric"]): row for row in rows}
+    for name in _ordered(rows):
         cells = [_cell(values.get((protocol, name))) for protocol in protocols]
         arrow = METRICS[name].arrow if name in METRICS else ""
         table.add_row(name, arrow, *cells, style="bold" if name in FIRST else None,
@@ -48,33 +48,42 @@ def _table(metrics: pd.DataFrame, title: str) -> Table:
     return table
 
 
-def _caption(metrics: pd.DataFrame) -> str:
+def _caption(rows: Sequence[Row]) -> str:
     parts = [
-        f"{row.protocol}: {row.n_images:,} images × {row.n_shifts:,} shifts ({row.engine})"
-        for row in metrics[metrics["metric"] == "shift_accuracy"].itertuples()
+        f"{row['protocol']}: {int(row['n_images']):,} images × {int(row['n_shifts']):,} shifts "
+        f"({row['engine']})"
+        for row in rows
+        if row["metric"] == "shift_accuracy"
     ]
     return "\n".join([*parts, "[95 % interval over images] · fractions, ↑ higher is better"])
 
 
-def _ordered(metrics: pd.DataFrame) -> list[str]:
-    present = list(dict.fromkeys(metrics["metric"]))
+def _distinct(rows: Sequence[Row], column: str) -> list[str]:
+    return list(dict.fromkeys(row[column] for row in rows))
+
+
+def _ordered(rows: Sequence[Row]) -> list[str]:
+    present = _distinct(rows, "metric")
     return [name for name in FIRST if name in present] + [n for n in present if n not in FIRST]
 
 
-def _cell(row: object) -> str:
+def _cell(row: Row | None) -> str:
     if row is None:
         return ""
-    value, low, high = (float(getattr(row, name)) for name in ("value", "ci_low", "ci_high"))
+    value, low, high = (_number(row[name]) for name in ("value", "ci_low", "ci_high"))
     return f"{value:.3f} \\[{low:.3f} {high:.3f}]"
 
 
-def in_one_line(metrics: pd.DataFrame) -> str:
+def _number(text: str) -> float:
+    return float(text or "nan")  # an empty field is NaN
+
+
+def in_one_line(rows: Sequence[Row]) -> str:
     """Return a run's first numbers: ``accuracy 0.744 · consistency 0.783 circular, ...``."""
-    values = {(row.metric, row.protocol): float(str(row.value)) for row in metrics.itertuples()}
-    protocols = list(dict.fromkeys(metrics["protocol"]))
+    values = {(row["metric"], row["protocol"]): _number(row["value"]) for row in rows}
     parts = [
         f"{values['consistency', name]:.3f} {name}"
-        for name in protocols
+        for name in _distinct(rows, "protocol")
         if ("consistency", name) in values
     ]
     accuracy = next((values[key] for key in values if key[0] == "accuracy"), None)
@@ -82,10 +91,10 @@ def in_one_line(metrics: pd.DataFrame) -> str:
     return " · ".join([*first, f"consistency {', '.join(parts)}"])
 
 
-def print_run(metrics: pd.DataFrame, folder: Path, checkpoint: Path | None = None) -> None:
+def print_run(rows: Sequence[Row], folder: Path, checkpoint: Path | None = None) -> None:
     """Print a run's table and where its files are."""
     console = Console()
-    for table in run_tables(metrics, console.width):
+    for table in run_tables(rows, console.width):
         console.print(table)
     console.print(f"results  {folder}/metrics.csv, shifts.csv, train.csv", soft_wrap=True,
                   highlight=False)  # fmt: skip
