@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
@@ -100,6 +99,8 @@ class Config:
 
 def register() -> None:
     """Make the schema known to Hydra; may be called more than once."""
+    from hydra.core.config_store import ConfigStore  # here: `list` and `report` start without Hydra
+
     ConfigStore.instance().store(name="schema", node=Config)
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+OK, FAILED, USAGE = 0, 1, 2  # exit codes
+LONGEST = 2000  # characters of an error that are shown
+
 
 class ShiftbenchError(Exception):
     """What was wrong, what it got, what is allowed, what to type next.

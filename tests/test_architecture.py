@@ -17,7 +17,7 @@ TORCH_FREE = (
     "processes.py", "provenance.py", "reasons.py", "sweep.py", "sweeping.py",
     "cli.py", "config.py", "errors.py", "files.py", "job.py", "listing.py", "results.py",
     "run.py", "seeds.py", "table.py", "usage.py", "usage_text.py", "comparing.py", "metric",
-    "report", "reporting.py", "claims", "student.py", "allocator.py",
+    "report", "reporting.py", "claims", "student.py", "allocator.py", "composing.py", "launch.py",
 )  # fmt: skip
 
 
@@ -70,7 +70,8 @@ def test_the_right_half_never_imports_torch(path):
 
 LIGHT = [
     ("import shiftbench", ("torch", "pandas", "numpy", "hydra")),
-    ("import shiftbench.cli", ("torch", "pandas", "matplotlib")),
+    ("import shiftbench.cli", ("torch", "pandas", "matplotlib", "hydra")),
+    ("import shiftbench.launch", ("torch", "pandas", "matplotlib")),
     ("import shiftbench.job, shiftbench.results, shiftbench.report.terminal", ("torch", "pandas")),
     ("import shiftbench.reporting", ("torch", "matplotlib")),
     ("import shiftbench.report.heatmap, shiftbench.table", ("torch",)),
