@@ -38,15 +38,17 @@ def main() -> None:
         rows = [(f"{options.jobs} jobs, all skipped", timed(sweep), "20")]
         inside = sum(inner_seconds(Path(name)))
         rows.append(("a job's own cost in the sweep", (first - inside) / options.jobs, "1"))
-        one = [*TINY, out, "seed=0"]
+        report = ["report", str(next(Path(name).glob("out/runs/*"))), "--output", f"{name}/report"]
         for label, command in [
-            ("one finished run", one),
+            ("one finished run", [*TINY, out, "seed=0"]),
+            ("report of one run, its numbers", [*report, "--no-figures"]),
+            ("report of one run, page and all", report),
             ("--cfg job", ["--cfg", "job"]),
             ("list pool", ["list", "pool"]),
             ("--help", ["--help"]),
         ]:
             seconds = statistics.median(timed(command) for _ in range(options.repeats))
-            rows.append((label, seconds, "1" if label == "one finished run" else "0.6"))
+            rows.append((label, seconds, "–" if "page" in label else "0.6"))
     print(f"{'':32} {'seconds':>8} {'target':>7}")
     for label, seconds, target in rows:
         print(f"{label:32} {seconds:8.2f} {target:>7}")
