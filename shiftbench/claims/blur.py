@@ -192,8 +192,10 @@ def _predicted(found: Sequence[Block]) -> str:
 
 def _gain_plot(found: Sequence[Block]) -> Plot:
     x, y = gains(found, ACCURACY), gains(found, CONSISTENCY)
-    dots = Series("a network", tuple(one.value for one in x), tuple(one.value for one in y))
-    return Plot("dots", "gain in accuracy", "gain in consistency", (dots,), zero=True)
+    dots = tuple(
+        Series(across.name, (across.value,), (up.value,)) for across, up in zip(x, y, strict=True)
+    )
+    return Plot("dots", "gain in accuracy", "gain in consistency", dots, zero=True)
 
 
 RUNS = ("zhang", "azulay_weiss")

@@ -17,7 +17,9 @@ from shiftbench.report.theme import Picture, Theme, dress, new_figure, plain, po
 
 METRIC = "consistency"
 MOST_SERIES = 12
-MOST_LEVEL = 7  # names side by side on the axis; more stand upright
+WIDTH, HEIGHT = 5.0, 4.2
+LETTER, TALL = 0.08, 0.0145  # of a level's name: inches across, share of the height upright
+LINE = 0.0355  # of a name beside the axes, as a share of the height
 
 
 def augmentation_pictures(summary: pd.DataFrame) -> Iterator[Picture]:
@@ -76,30 +78,40 @@ def _alt(rows: pd.DataFrame, order: list[str], title: str) -> str:
 
 
 def _draw(rows: pd.DataFrame, order: list[str], title: str, theme: Theme) -> Figure:
-    figure = new_figure(theme, 5.0, 4.2)
+    figure = new_figure(theme, WIDTH, HEIGHT)
     names = list(dict.fromkeys(rows["series"]))
     with_ends = set(names) != set(rows["pool"])
-    axes = figure.add_axes(beside_names(names) if with_ends else (0.135, 0.125, 0.83, 0.745))
+    place = beside_names(names) if with_ends else (0.135, 0.125, 0.83, 0.745)
+    axes = figure.add_axes(place)
     dress(axes, theme)
     axes.grid(axis="x", visible=False)
     figure.text(0.02, 0.975, plain(title), color=theme.ink, fontsize=11, fontweight="bold",
                 va="top", parse_math=False)  # fmt: skip
-    place = dict(zip(names, np.linspace(-1, 1, len(names)) * _dodge(len(names)), strict=True))
+    offsets = dict(zip(names, np.linspace(-1, 1, len(names)) * _dodge(len(names)), strict=True))
     marks = [
-        _draw_series(axes, theme, part, order, place[str(name)])
+        _draw_series(axes, theme, part, order, offsets[str(name)])
         for name, part in rows.groupby("series", sort=False)
     ]
-    axes.set_xticks(range(len(order)), [plain(level, 16) for level in order], parse_math=False)
-    if len(order) > MOST_LEVEL:
-        axes.tick_params(axis="x", rotation=90, labelsize=7)
+    _name_levels(axes, [plain(level, 16) for level in order])
     axes.set(xlabel="shift augmentation in training", ylabel="consistency →",
              xlim=(-0.5, len(order) - 0.5))  # fmt: skip
     _limits(axes, rows)
     if with_ends:
-        write_ends(axes, theme, marks)
+        write_ends(axes, theme, marks, gap=LINE / axes.get_position().height)
     else:
         pool_legend(axes, theme, list(dict.fromkeys(rows["pool"])))
     return figure
+
+
+def _name_levels(axes: Axes, names: list[str]) -> None:
+    """Write the levels below the axis, upright where they would run into each other."""
+    axes.set_xticks(range(len(names)), names, parse_math=False)
+    place, longest = axes.get_position(), max(map(len, names))
+    if longest * LETTER * len(names) <= place.width * WIDTH:
+        return
+    axes.tick_params(axis="x", rotation=90, labelsize=7)
+    lift = TALL * longest
+    axes.set_position((place.x0, place.y0 + lift, place.width, place.height - lift))
 
 
 def _dodge(count: int) -> float:
