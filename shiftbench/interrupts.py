@@ -1,0 +1,40 @@
+"""Ctrl-C and a scheduler's SIGTERM, kept off while something must not be cut in two; no torch."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+ENDINGS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def held_off() -> Iterator[None]:
+    """Let SIGINT and SIGTERM act when the block is over.
+
+    Python raises KeyboardInterrupt wherever it happens to be. Inside ``torch.save`` that becomes
+    a RuntimeError, or ends the process when a half-written archive is closed: the C++ writer
+    cannot pass a Python exception on. In a thread, where Python handles no signals, the block
+    simply runs.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived: list[int] = []
+
+    def remember(number: int, _: FrameType | None) -> None:
+        arrived.append(number)
+
+    before = {number: signal.getsignal(number) for number in ENDINGS}
+    try:
+        for number in before:
+            signal.signal(number, remember)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        for late in dict.fromkeys(arrived):
+            signal.raise_signal(late)
