@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,17 @@ def _label(group: str, choice: str, node: Any, folders: list[Path]) -> str:
         if key in plain and plain[key] != value and key not in hidden
     ]
     return f"{choice}[{','.join(changed)}]".replace(" ", "") if changed else choice
+
+
+def parts_of(label: str) -> tuple[str, list[str]]:
+    """Return the option that a label names, and the settings in its brackets.
+
+    >>> parts_of("shapes[size=16,test.object_size=[0.2,0.35]]")
+    ('shapes', ['size=16', 'test.object_size=[0.2,0.35]'])
+    """
+    option, _, rest = label.removesuffix("]").partition("[")
+    # A list of numbers has commas and brackets of its own.
+    return option, re.split(r",(?=[\w.]+=)", rest) if rest else []
 
 
 def _data_name(choice: str, settings: Mapping[str, Any]) -> str:

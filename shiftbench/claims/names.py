@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from shiftbench.naming import parts_of
 
 NAMED_BY = ("data", "model", "pool", "head", "padding", "augment", "train", "precision")
 
@@ -40,8 +41,7 @@ def _parts(labels: Mapping[str, str], free: Sequence[str]) -> Parts:
     """Return the option of every group and, after it, its settings: ``["vgg", "width=4"]``."""
     found = {}
     for group in NAMED_BY:
-        option, _, rest = labels.get(group, "").removesuffix("]").partition("[")
-        settings = re.split(r",(?=[\w.]+=)", rest) if rest else []
+        option, settings = parts_of(labels.get(group, ""))
         kept = [one for one in settings if not is_in(f"{group}.{one.partition('=')[0]}", free)]
         if option and group not in free:
             found[group] = [option, *kept]

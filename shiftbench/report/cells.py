@@ -11,6 +11,7 @@ import pandas as pd
 
 from shiftbench.errors import UsageError, require_one_of
 from shiftbench.metric import METRICS
+from shiftbench.report.short_labels import ShortLabels
 from shiftbench.report.study import LABELS as NAMED_BY
 
 # What is shown unless told, the first of them where there is not room for all.
@@ -103,12 +104,18 @@ def grids(
         UsageError: If a metric or the protocol is not among the results.
     """
     chosen = chosen_metrics(summary, metrics)
+    short = ShortLabels.of(summary)
+    summary = short.on(summary)
     protocols = [name for name in dict.fromkeys(summary["protocol"]) if name]
     if protocol is not None:
         require_one_of("--protocol", protocol, protocols)
         protocols = [protocol]
     names = _varying(summary)
-    return [_grid(_part(summary, name), name, names, chosen) for name in protocols or [""]]
+    found = [_grid(_part(summary, name), name, names, chosen) for name in protocols or [""]]
+    return [
+        replace(grid, common=" · ".join(filter(None, [grid.common, *short.left_out])))
+        for grid in found
+    ]
 
 
 def chosen_metrics(summary: pd.DataFrame, wanted: Sequence[str] = ()) -> tuple[str, ...]:

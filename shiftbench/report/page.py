@@ -21,6 +21,7 @@ from shiftbench.report.page_differences import difference_tables
 from shiftbench.report.page_origin import origins, unfinished
 from shiftbench.report.page_tables import MAIN, column_of, metric_names, result_tables
 from shiftbench.report.records import BROKEN, DONE, FAILED, Collection
+from shiftbench.report.short_labels import ShortLabels
 from shiftbench.report.study import LABELS, varying
 
 MOST_VALUES = 12  # of a setting, in the list of what was compared
@@ -72,6 +73,8 @@ def _content(
     claims: Sequence[Judged],
 ) -> Mapping[str, Any]:
     """Return what the template fills in."""
+    short = ShortLabels.of(summary)
+    summary = short.on(summary)
     names = metric_names(summary)
     shared, made = origins(collection)
     open_ends = unfinished(collection)
@@ -79,12 +82,12 @@ def _content(
     published = shown_claims(claims, folder / "figures")
     tables = list(result_tables(summary, [name for name in MAIN if name in names]))
     every = list(result_tables(summary, names)) if len(summary) <= MOST_ROWS else []
-    apart = difference_tables(differences)
+    apart = difference_tables(None if differences is None else short.on(differences))
     return {
         "heading": _heading(summary),
         "counts": _counts(collection),
         "compared": list(_compared(summary)),
-        "fixed": _fixed(summary),
+        "fixed": " · ".join([*_fixed(summary), *short.left_out]),
         "contents": list(
             _contents(published, tables, walls, apart, open_ends or collection.warnings, names)
         ),
@@ -134,13 +137,11 @@ def _compared(summary: pd.DataFrame) -> Iterator[tuple[str, str]]:
         yield name, ", ".join([*values[:MOST_VALUES], *rest])
 
 
-def _fixed(summary: pd.DataFrame) -> str:
-    """Return the labels that all configurations share, as they are typed."""
-    parts = []
+def _fixed(summary: pd.DataFrame) -> Iterator[str]:
+    """Yield the labels that all configurations share, as they are typed."""
     for name in (name for name in LABELS if name not in varying(summary)):
-        values = [value for value in dict.fromkeys(summary[name].astype(str)) if value]
-        parts += [value if name == "settings" else f"{name}={value}" for value in values]
-    return " · ".join(parts)
+        for value in filter(None, dict.fromkeys(summary[name].astype(str))):
+            yield value if name == "settings" else f"{name}={value}"
 
 
 def _contents(

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from shiftbench.metric import METRICS
-from shiftbench.report.study import labels, panels
+from shiftbench.report.study import panel_labels, panels
 from shiftbench.report.terminal import FIRST
 
 MAIN = (*FIRST, "worst_accuracy", "top1_change")
@@ -70,7 +70,7 @@ def result_tables(summary: pd.DataFrame, names: Sequence[str]) -> Iterator[Table
         summary: One row per configuration and protocol.
         names: The metrics to show; those that no row has are left out.
     """
-    named = summary.assign(label=labels(summary)) if len(summary) else summary
+    named = summary.assign(label=panel_labels(summary)) if len(summary) else summary
     unfinished = named[named["protocol"].fillna("") == ""] if len(named) else named
     for panel in panels(summary):
         rows = panel.rows

@@ -64,6 +64,18 @@ def labels(summary: pd.DataFrame, leave_out: Sequence[str] = ()) -> pd.Series[st
     return found if leave_out else _told_apart(found, _text(summary["config_id"]))
 
 
+def panel_labels(summary: pd.DataFrame) -> pd.Series[str]:
+    """Return what tells the configuration of each row from the others on the same data.
+
+    Every panel says in its title which data it is of.
+    """
+    found = labels(summary, leave_out=("data",))
+    for _, part in found.groupby(_text(summary["data"])):
+        identity = _text(summary.loc[part.index, "config_id"])
+        found.loc[part.index] = _told_apart(part, identity)
+    return found
+
+
 def _text(values: pd.Series[Any]) -> pd.Series[str]:
     """Return a column as text, '' where it is empty."""
     return values.astype(object).where(values.notna(), "").astype(str)
@@ -79,7 +91,7 @@ def panels(summary: pd.DataFrame, needs: Sequence[str] = ()) -> Iterator[Panel]:
     """Yield one panel per data set and protocol; rows that lack a metric of ``needs`` left out."""
     if summary.empty or not set(needs) <= set(summary.columns):
         return
-    frame = summary.assign(label=labels(summary))
+    frame = summary.assign(label=panel_labels(summary))
     frame = frame[_text(frame["protocol"]) != ""].dropna(subset=[*needs])
     several = frame["data"].nunique() > 1
     for (data, protocol), rows in frame.groupby(["data", "protocol"], sort=False):
