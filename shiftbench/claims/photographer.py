@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 from shiftbench.claims.blocks import Block, blocks
 from shiftbench.claims.claim import Claim, Finding, listed
 from shiftbench.claims.estimates import Estimate, Reader, estimate
 from shiftbench.claims.evidence import Evidence, Run
 from shiftbench.claims.one_pixel import BLACK, CHANGE, CROP, PAPER, PLAIN
-from shiftbench.claims.plots import arm_means, arms_of_blocks, bars, values
+from shiftbench.claims.plots import MOST_SERIES, arm_means, arms_of_blocks, bars, values
 from shiftbench.claims.verdicts import decide_every, sentences
 
 CAMERA, CIRCULAR, CONSISTENCY = "camera", "circular", "consistency"
 NARROW, WIDE = "centred", "uniform"
 NONE, SHIFT = "none", "shift"
+TOLD = {CROP: "crop", BLACK: "black", "typical": "objects as trained"}
 
 
 def _law(run: Run) -> str | None:
@@ -90,42 +92,43 @@ def _fewer(before: float, after: float) -> float:
     return math.log(before / after) if before > 0 and after > 0 else math.nan
 
 
-def _protocols(read: Reader) -> float:
-    on_crops, on_small = (
-        _fewer(read(NONE, protocol, CHANGE), read(SHIFT, protocol, CHANGE))
-        for protocol in (CROP, BLACK)
-    )
-    return on_crops - on_small
+def _gain(read: Reader, test: str) -> float:
+    """Return the same for one test: a protocol, or a size of the objects."""
+    if test in (CROP, BLACK):
+        return _fewer(read(NONE, test, CHANGE), read(SHIFT, test, CHANGE))
+    return _fewer(*(read(f"{augment} {test}", CIRCULAR, CHANGE) for augment in (NONE, SHIFT)))
 
 
-def _objects(read: Reader) -> float:
-    tested = dict.fromkeys(arm.partition(" ")[2] for arm in read.arms)
-    fewer = {
-        one: _fewer(*(read(f"{augment} {one}", CIRCULAR, CHANGE) for augment in (NONE, SHIFT)))
-        for one in tested
-    }
-    typical = fewer.pop("typical")
-    return typical - math.fsum(fewer.values()) / len(fewer)
+def _tests(block: Block) -> list[str]:
+    """Return the tests of a block, the one on images like those of training first."""
+    if NONE in block.arms:
+        return [CROP, BLACK]
+    tested = dict.fromkeys(arm.partition(" ")[2] for arm in block.arms)
+    return sorted(tested, key=lambda test: test != "typical")
+
+
+def _advantage(read: Reader, tests: Sequence[str]) -> float:
+    """Return by how much more augmentation gains on the first test than on the others."""
+    first, *others = (_gain(read, test) for test in tests)
+    return first - math.fsum(others) / len(others)
 
 
 def _only_near_typical_images(evidence: Evidence) -> Finding | None:
-    by_protocol, by_object = _by_protocol(evidence), _by_object(evidence)
-    every: list[Estimate] = [
-        *(estimate(block, _protocols).through(math.exp) for block in by_protocol),
-        *(estimate(block, _objects).through(math.exp) for block in by_object),
-    ]
-    if not every:
+    found = [*_by_protocol(evidence), *_by_object(evidence)]
+    if not found:
         return None
-    if by_protocol:
-        rows = {
-            f"{name}, {augment}": row
-            for name, protocol in (("crop", CROP), ("black", BLACK))
-            for augment, row in arms_of_blocks(by_protocol[:3], protocol, CHANGE).items()
-        }
-    else:
-        rows = arms_of_blocks(by_object[:1], CIRCULAR, CHANGE)
+    every = [
+        estimate(block, partial(_advantage, tests=_tests(block))).through(math.exp)
+        for block in found
+    ]
+    rows: dict[str, dict[str, Estimate]] = {}
+    for block in found[:MOST_SERIES]:
+        for test in _tests(block):
+            gain = estimate(block, partial(_gain, test=test)).through(math.exp)
+            rows.setdefault(TOLD.get(test, f"objects {test}"), {})[block.name or "all"] = gain
     more = "changes get rarer by this factor more on typical images"
-    return decide_every(every, 1.0, more, bars(rows, "network", CHANGE))
+    plot = bars(rows, "network", "times rarer with augmentation")
+    return decide_every(every, 1.0, more, plot)
 
 
 CLAIMS = (
