@@ -1,0 +1,130 @@
+"""Ways to blur and subsample: a training step of each against the one that ``pool=blur`` uses.
+
+    python benchmarks/blur_forms.py                    # 3 taps, stride 2, 128×32×32×32
+    python benchmarks/blur_forms.py --filter-size 5 --precision bf16
+
+Forward and backward of one layer on a map that is already padded. All forms are the same function
+(checked before anything is timed); they take turns, and times are medians of ``--repeats``. The
+first one, a depthwise convolution in fp32, channels last, is what ``pool=blur`` is made of.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from itertools import product
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from shiftbench.allocator import keep_freed_memory
+from shiftbench.pool.blur import binomial
+
+STRIDE = 2
+TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+def widened(x: Tensor, taps: Tensor) -> Tensor:
+    """One k×k depthwise convolution, in fp32 whatever ``x`` is."""
+    return depthwise(x.float(), taps).to(x.dtype)
+
+
+def depthwise(x: Tensor, taps: Tensor) -> Tensor:
+    """One k×k depthwise convolution."""
+    kernel = torch.outer(taps, taps).to(x.dtype).expand(x.shape[1], 1, -1, -1)
+    return F.conv2d(x, kernel, stride=STRIDE, groups=x.shape[1])
+
+
+def separable(x: Tensor, taps: Tensor) -> Tensor:
+    """Rows, then columns: two depthwise convolutions of k taps."""
+    line = taps.to(x.dtype).expand(x.shape[1], 1, 1, -1)
+    rows = F.conv2d(x, line, stride=(1, STRIDE), groups=x.shape[1])
+    return F.conv2d(rows, line.transpose(2, 3), stride=(STRIDE, 1), groups=x.shape[1])
+
+
+def slices(x: Tensor, taps: Tensor) -> Tensor:
+    """A weighted sum of k strided views per axis."""
+    for axis in (3, 2):
+        kept = (x.shape[axis] - len(taps)) // STRIDE + 1
+        views = [x.narrow(axis, i, x.shape[axis] - i) for i in range(len(taps))]
+        strided = [view[(slice(None),) * axis + (slice(0, None, STRIDE),)] for view in views]
+        x = sum(
+            float(tap) * view.narrow(axis, 0, kept) for tap, view in zip(taps, strided, strict=True)
+        )
+    return x
+
+
+def averages(x: Tensor, taps: Tensor) -> Tensor:
+    """Averages of 2×2, one after the other: k − 1 of them make the binomial filter."""
+    for _ in range(len(taps) - 2):
+        x = F.avg_pool2d(x, 2, 1)
+    return F.avg_pool2d(x, 2, STRIDE)
+
+
+FORMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "depthwise in fp32": widened,
+    "depthwise": depthwise,
+    "separable": separable,
+    "slices": slices,
+    "averages": averages,
+}
+LAYOUTS = {"channels-last": torch.channels_last, "NCHW": torch.contiguous_format}
+
+
+def main() -> None:
+    """Print a row for each form and memory layout."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--filter-size", type=int, default=3)
+    parser.add_argument("--precision", choices=TYPES, default="fp32")
+    parser.add_argument("--repeats", type=int, default=9)
+    options = parser.parse_args()
+    keep_freed_memory()
+    print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, {options.precision}")
+    size = 32 + options.filter_size - 1
+    x = torch.randn(128, 32, size, size).to(TYPES[options.precision])
+    report(steps(x, binomial(options.filter_size).sum(0)), options.repeats)
+
+
+def steps(x: Tensor, taps: Tensor) -> dict[str, Callable[[], Tensor]]:
+    """Return forward and backward of every form in both layouts."""
+    wanted = depthwise(x.double(), taps.double())
+    found = {}
+    for (name, form), (layout, memory) in product(FORMS.items(), LAYOUTS.items()):
+        if form is depthwise and x.dtype == torch.float32:
+            continue  # the same as the first form
+        laid = x.contiguous(memory_format=memory)
+        tolerance = 1e-5 if x.dtype == torch.float32 else 0.05
+        torch.testing.assert_close(form(laid, taps).double(), wanted, atol=tolerance, rtol=0)
+        found[f"{name}, {layout}"] = step(lambda x, form=form: form(x, taps), laid)
+    return found
+
+
+def step(layer: Callable[[Tensor], Tensor], x: Tensor) -> Callable[[], Tensor]:
+    """Return a function that runs ``layer`` on ``x`` and goes back."""
+    x = x.detach().requires_grad_()
+    gradient = torch.ones_like(layer(x))
+    return lambda: torch.autograd.grad(layer(x), x, gradient)[0]
+
+
+def report(found: dict[str, Callable[[], Tensor]], repeats: int) -> None:
+    """Let the forms take turns and print their medians and their ratios to the first one."""
+    times: dict[str, list[float]] = {name: [] for name in found}
+    for turn, (name, run) in product(range(repeats + 1), found.items()):
+        started = time.perf_counter()
+        run()
+        if turn:  # the first turn builds oneDNN's kernels
+            times[name].append(1000 * (time.perf_counter() - started))
+    first = next(iter(times.values()))
+    for name, values in times.items():
+        ratios = [value / base for value, base in zip(values, first, strict=True)]
+        print(
+            f"{name:32} {statistics.median(values):6.1f} ms  "
+            f"×{statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
+        )
+
+
+if __name__ == "__main__":
+    main()
