@@ -1,9 +1,8 @@
 """Convolution on a small torus as a product in the frequency domain.
 
 The dense engine ends in very many very small maps: 64 of 4×4 for every image after three halvings.
-There a 3×3 convolution is cheaper as one matrix product per frequency. The discrete Fourier
-transform of an h×w map is a real orthogonal matrix of h·w rows (cosines and sines), exact on a
-torus, and as small as the map. The numbers are those of the direct convolution up to rounding.
+There a 3×3 convolution is cheaper as one matrix product per frequency, with the same numbers up to
+rounding.
 """
 
 from __future__ import annotations
@@ -13,11 +12,11 @@ import math
 import torch
 from torch import Tensor
 
+from shiftbench.fourier import Frequency, angle_of, basis, frequencies
+
 LARGEST_MAP = 64  # positions; on larger maps the transform costs more than it saves
 FEWEST_PRODUCTS = 2048  # in_chans · out_chans, for the same reason
 ITEMS_AT_ONCE = 512  # few enough that what lies between the transforms stays in the cache
-
-Frequency = tuple[int, int]
 
 
 def worth_it(x: Tensor, weight: Tensor) -> bool:
@@ -90,48 +89,12 @@ class SpectralConv:
         return out
 
 
-def frequencies(size: tuple[int, int]) -> tuple[list[Frequency], list[Frequency]]:
-    """Return the frequencies that are their own conjugates, and one of each conjugate pair.
-
-    >>> frequencies((1, 4))
-    ([(0, 0), (0, 2)], [(0, 1)])
-    """
-    height, width = size
-    every = [(u, v) for u in range(height) for v in range(width)]
-    conjugate = {f: (-f[0] % height, -f[1] % width) for f in every}
-    own = [f for f in every if conjugate[f] == f]
-    return own, [f for f in every if f < conjugate[f]]
-
-
-def basis(size: tuple[int, int]) -> Tensor:
-    """Return the real Fourier basis ``(h·w, h·w)``, its rows orthonormal.
-
-    First the frequencies that are their own conjugates, then cosine and sine of each pair.
-    """
-    height, width = size
-    rows, columns = torch.meshgrid(
-        torch.arange(height).double(), torch.arange(width).double(), indexing="ij"
-    )
-    own, paired = frequencies(size)
-    positions = height * width
-    lines = [torch.cos(_angle(rows, columns, size, f)) / math.sqrt(positions) for f in own]
-    for frequency in paired:
-        angle = _angle(rows, columns, size, frequency)
-        lines += [torch.cos(angle), -torch.sin(angle)]
-        lines[-2:] = [line * math.sqrt(2 / positions) for line in lines[-2:]]
-    return torch.stack([line.flatten() for line in lines]).float()
-
-
-def _angle(rows: Tensor, columns: Tensor, size: tuple[int, int], frequency: Frequency) -> Tensor:
-    return 2 * math.pi * (frequency[0] * rows / size[0] + frequency[1] * columns / size[1])
-
-
 def _response(
     weight: Tensor, reach: list[Tensor], size: tuple[int, int], frequency: Frequency
 ) -> tuple[Tensor, Tensor]:
     """Return real and imaginary part ``(in_chans, out_chans)`` of the filters at a frequency."""
     rows, columns = torch.meshgrid(*reach, indexing="ij")
-    angle = _angle(rows, columns, size, frequency)
+    angle = angle_of(rows, columns, size, frequency)
     taps = weight.double()
     real, imaginary = ((taps * wave).sum((2, 3)).T for wave in (angle.cos(), angle.sin()))
     return real, imaginary

@@ -12,6 +12,7 @@ from torch import nn
 
 from shiftbench.api import measure
 from shiftbench.errors import ShiftbenchError
+from shiftbench.fourier import basis
 from shiftbench.geometry import rolls_to_batch, space_to_batch
 from shiftbench.head.flatten import FlattenHead
 from shiftbench.head.gap import GlobalAverageHead
@@ -31,7 +32,7 @@ from shiftbench.pool import (
 )
 from shiftbench.predict.dense import DenseNetwork
 from shiftbench.predict.phases import NotDenseError
-from shiftbench.predict.spectral import SpectralConv, basis
+from shiftbench.predict.spectral import SpectralConv
 from shiftbench.shift.circular import Circular
 
 POOLS = (
