@@ -11,14 +11,13 @@ first one, a depthwise convolution in fp32, channels last, is what ``pool=blur``
 from __future__ import annotations
 
 import argparse
-import statistics
-import time
 from collections.abc import Callable
 from itertools import product
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from turns import print_turns, step
 
 from shiftbench.allocator import keep_freed_memory
 from shiftbench.pool.blur import binomial
@@ -85,7 +84,7 @@ def main() -> None:
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, {options.precision}")
     size = 32 + options.filter_size - 1
     x = torch.randn(128, 32, size, size).to(TYPES[options.precision])
-    report(steps(x, binomial(options.filter_size).sum(0)), options.repeats)
+    print_turns(steps(x, binomial(options.filter_size).sum(0)), options.repeats)
 
 
 def steps(x: Tensor, taps: Tensor) -> dict[str, Callable[[], Tensor]]:
@@ -100,30 +99,6 @@ def steps(x: Tensor, taps: Tensor) -> dict[str, Callable[[], Tensor]]:
         torch.testing.assert_close(form(laid, taps).double(), wanted, atol=tolerance, rtol=0)
         found[f"{name}, {layout}"] = step(lambda x, form=form: form(x, taps), laid)
     return found
-
-
-def step(layer: Callable[[Tensor], Tensor], x: Tensor) -> Callable[[], Tensor]:
-    """Return a function that runs ``layer`` on ``x`` and goes back."""
-    x = x.detach().requires_grad_()
-    gradient = torch.ones_like(layer(x))
-    return lambda: torch.autograd.grad(layer(x), x, gradient)[0]
-
-
-def report(found: dict[str, Callable[[], Tensor]], repeats: int) -> None:
-    """Let the forms take turns and print their medians and their ratios to the first one."""
-    times: dict[str, list[float]] = {name: [] for name in found}
-    for turn, (name, run) in product(range(repeats + 1), found.items()):
-        started = time.perf_counter()
-        run()
-        if turn:  # the first turn builds oneDNN's kernels
-            times[name].append(1000 * (time.perf_counter() - started))
-    first = next(iter(times.values()))
-    for name, values in times.items():
-        ratios = [value / base for value, base in zip(values, first, strict=True)]
-        print(
-            f"{name:32} {statistics.median(values):6.1f} ms  "
-            f"×{statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
-        )
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def frequencies(size: tuple[int, int]) -> tuple[list[Frequency], list[Frequency]
 
 
 def basis(size: tuple[int, int]) -> Tensor:
-    """Return the real Fourier basis ``(h·w, h·w)``, its rows orthonormal.
+    """Return the real Fourier basis ``(h·w, h·w)`` in float64, its rows orthonormal.
 
     First the frequencies that are their own conjugates, then cosine and sine of each pair.
     """
@@ -43,7 +43,7 @@ def basis(size: tuple[int, int]) -> Tensor:
         angle = angle_of(rows, columns, size, frequency)
         lines += [torch.cos(angle), -torch.sin(angle)]
         lines[-2:] = [line * math.sqrt(2 / positions) for line in lines[-2:]]
-    return torch.stack([line.flatten() for line in lines]).float()
+    return torch.stack([line.flatten() for line in lines])
 
 
 def angle_of(rows: Tensor, columns: Tensor, size: tuple[int, int], frequency: Frequency) -> Tensor:

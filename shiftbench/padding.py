@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from shiftbench import torus
 from shiftbench.errors import UsageError
 
 MODES = ("zeros", "circular", "reflect")
@@ -114,16 +115,29 @@ class Conv2d(nn.Conv2d):
     """``nn.Conv2d`` whose ``padding_mode`` goes through :func:`pad2d`.
 
     ``x: (N, in_channels, H, W) -> (N, out_channels, ceil(H/s), ceil(W/s))`` for an odd kernel
-    with ``padding = kernel_size // 2``. Same parameters and numbers as ``nn.Conv2d``.
+    with ``padding = kernel_size // 2``. Same parameters as ``nn.Conv2d``, and its numbers; in
+    training up to rounding, since small circular maps go through the frequency domain there.
     """
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         if self.padding_mode == "zeros" or isinstance(self.padding, str):
             plain: Tensor = super()._conv_forward(input, weight, bias)
             return plain
+        if self._trains_on_a_torus() and torus.pays(input, weight):
+            return torus.conv2d(input, weight)
         rows, columns = self.padding
         padded = pad2d(input, (columns, columns, rows, rows), self.padding_mode)
         return F.conv2d(padded, weight, bias, self.stride, 0, self.dilation, self.groups)
+
+    def _trains_on_a_torus(self) -> bool:
+        """Whether it is a plain convolution that wraps around and keeps the size, in training."""
+        half = tuple(taps // 2 for taps in self.kernel_size)
+        keeps_size = self.padding == half and all(taps % 2 for taps in self.kernel_size)
+        return (
+            self.training and torch.is_grad_enabled() and self.padding_mode == "circular"
+            and keeps_size and self.stride == self.dilation == (1, 1)
+            and self.groups == 1 and self.bias is None
+        )  # fmt: skip
 
 
 def conv2d(in_chans: int, out_chans: int, kernel_size: int, stride: int, padding: str) -> Conv2d:

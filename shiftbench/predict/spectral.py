@@ -52,7 +52,7 @@ class SpectralConv:
         # a constant on the map is its lowest frequency alone
         self.constant = None if bias is None else bias * math.sqrt(size[0] * size[1])
         real, paired = frequencies(size)
-        self.basis = basis(size)
+        self.basis = basis(size).float()
         self.inverse = self.basis.T.contiguous()
         reach = [
             (torch.arange(taps).double() * step - back)
