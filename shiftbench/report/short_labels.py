@@ -1,4 +1,4 @@
-"""Labels as short as a study lets them be: what all of an option have in common is told once."""
+"""Labels as short as a study lets them be: what they all have in common is told once."""
 
 from __future__ import annotations
 
@@ -45,22 +45,18 @@ class ShortLabels:
 def _shortened(labels: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     """Return the short forms of a group's labels and the settings that they leave out.
 
-    Settings are left out only where several labels of one option, and no other option, have them.
-
     >>> _shortened(["shapes[size=16]", "shapes[size=16,hard=true]"])
     ({'shapes[size=16]': 'shapes', 'shapes[size=16,hard=true]': 'shapes[hard=true]'}, ['size=16'])
-    >>> _shortened(["vgg[width=4]", "resnet[width=4]"])
+    >>> _shortened(["vgg[width=4]", "resnet"])
     ({}, [])
     """
     parts = {label: parts_of(label) for label in labels if label}
-    options = {option for option, _ in parts.values()}
-    if len(parts) < 2 or len(options) > 1:
+    if len(parts) < 2:
         return {}, []
-    settings = [own for _, own in parts.values()]
-    common = [one for one in settings[0] if all(one in own for own in settings)]
-    if not common:
-        return {}, []
-    [option] = options
-    kept = {label: [one for one in own if one not in common] for label, (_, own) in parts.items()}
-    forms = {label: f"{option}[{','.join(own)}]" if own else option for label, own in kept.items()}
+    _, first = next(iter(parts.values()))
+    common = [one for one in first if all(one in settings for _, settings in parts.values())]
+    forms = {}
+    for label, (option, settings) in parts.items() if common else ():
+        own = [one for one in settings if one not in common]
+        forms[label] = f"{option}[{','.join(own)}]" if own else option
     return forms, common
