@@ -27,25 +27,32 @@ def frequencies(size: tuple[int, int]) -> tuple[list[Frequency], list[Frequency]
     return own, [f for f in every if f < conjugate[f]]
 
 
-def basis(size: tuple[int, int]) -> Tensor:
-    """Return the real Fourier basis ``(h·w, h·w)`` in float64, its rows orthonormal.
+def waves(size: tuple[int, int], rows: Tensor, columns: Tensor) -> Tensor:
+    """Return every frequency of a torus at some places, ``(h·w, len(rows)·len(columns))``, float64.
 
-    First the frequencies that are their own conjugates, then cosine and sine of each pair.
+    First the cosines of the frequencies that are their own conjugates, then cosine and sine of one
+    of each pair, in turn.
     """
-    height, width = size
-    rows, columns = torch.meshgrid(
-        torch.arange(height).double(), torch.arange(width).double(), indexing="ij"
-    )
+    row, column = torch.meshgrid(rows.double(), columns.double(), indexing="ij")
     own, paired = frequencies(size)
-    positions = height * width
-    lines = [torch.cos(angle_of(rows, columns, size, f)) / math.sqrt(positions) for f in own]
+    lines = [_angle(row, column, size, f).cos() for f in own]
     for frequency in paired:
-        angle = angle_of(rows, columns, size, frequency)
-        lines += [torch.cos(angle), -torch.sin(angle)]
-        lines[-2:] = [line * math.sqrt(2 / positions) for line in lines[-2:]]
+        angle = _angle(row, column, size, frequency)
+        lines += [angle.cos(), angle.sin()]
     return torch.stack([line.flatten() for line in lines])
 
 
-def angle_of(rows: Tensor, columns: Tensor, size: tuple[int, int], frequency: Frequency) -> Tensor:
-    """Return a frequency's phase, in radians, at places of a map of ``size``."""
-    return 2 * math.pi * (frequency[0] * rows / size[0] + frequency[1] * columns / size[1])
+def basis(size: tuple[int, int]) -> Tensor:
+    """Return the real Fourier basis ``(h·w, h·w)``, float64, its rows orthonormal.
+
+    They are in the order of :func:`waves`; sines are negative, as in a Fourier transform.
+    """
+    rows = waves(size, torch.arange(size[0]), torch.arange(size[1]))
+    own = len(frequencies(size)[0])
+    rows[own + 1 :: 2] *= -1
+    orthonormal: Tensor = rows / rows.norm(dim=1, keepdim=True)
+    return orthonormal
+
+
+def _angle(row: Tensor, column: Tensor, size: tuple[int, int], frequency: Frequency) -> Tensor:
+    return 2 * math.pi * (frequency[0] * row / size[0] + frequency[1] * column / size[1])

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from shiftbench.fourier import angle_of, basis, frequencies
+from shiftbench.fourier import basis, frequencies, waves
 
 # Positions of a map, and from how many items · in_chans · out_chans on it pays up to that size:
 # what it saves are products of channels, and the transforms take P² for each channel. Measured by
@@ -74,25 +74,17 @@ class _Transforms(NamedTuple):
 
 @lru_cache(maxsize=64)
 def _transforms(size: tuple[int, int], kernel: tuple[int, int], dtype: torch.dtype) -> _Transforms:
-    own, paired = frequencies(size)
+    own = len(frequencies(size)[0])
     positions = size[0] * size[1]
     scale = torch.full((positions, 1), math.sqrt(positions / 2)).double()
-    scale[: len(own)] = math.sqrt(positions)
+    scale[:own] = math.sqrt(positions)
     orthonormal = basis(size)
-    rows, columns = torch.meshgrid(
-        *(torch.arange(taps).double() - taps // 2 for taps in kernel), indexing="ij"
-    )
-    waves = [angle_of(rows, columns, size, f).cos() for f in own]
-    for frequency in paired:
-        angle = angle_of(rows, columns, size, frequency)
-        waves += [angle.cos(), angle.sin()]
+    response = waves(size, *(torch.arange(taps) - taps // 2 for taps in kernel))
     return _Transforms(
         (orthonormal * scale).to(dtype),
         (orthonormal / scale).T.contiguous().to(dtype),
-        torch.stack([wave.flatten() for wave in waves]).to(
-            torch.promote_types(dtype, torch.float32)
-        ),
-        len(own),
+        response.to(torch.promote_types(dtype, torch.float32)),
+        own,
     )
 
 

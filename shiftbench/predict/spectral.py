@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor
 
-from shiftbench.fourier import Frequency, angle_of, basis, frequencies
+from shiftbench.fourier import basis, frequencies, waves
 
 LARGEST_MAP = 64  # positions; on larger maps the transform costs more than it saves
 FEWEST_PRODUCTS = 2048  # in_chans · out_chans, for the same reason
@@ -51,15 +51,16 @@ class SpectralConv:
         self.size = size
         # a constant on the map is its lowest frequency alone
         self.constant = None if bias is None else bias * math.sqrt(size[0] * size[1])
-        real, paired = frequencies(size)
         self.basis = basis(size).float()
         self.inverse = self.basis.T.contiguous()
         reach = [
-            (torch.arange(taps).double() * step - back)
+            torch.arange(taps) * step - back
             for taps, step, back in zip(weight.shape[2:], dilation, before, strict=True)
         ]
-        self.own = [_response(weight, reach, size, f)[0].float() for f in real]
-        self.pairs = [_as_real(*_response(weight, reach, size, f)) for f in paired]
+        own = len(frequencies(size)[0])
+        spectrum = torch.einsum("oit,ft->fio", weight.double().flatten(2), waves(size, *reach))
+        self.own = list(spectrum[:own].float())
+        self.pairs = list(map(_as_real, spectrum[own::2], spectrum[own + 1 :: 2]))
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the convolution, ``(B, in_chans, h, w) -> (B, out_chans, h, w)``."""
@@ -87,17 +88,6 @@ class SpectralConv:
             for index, weight in enumerate(self.pairs):
                 torch.mm(cos_sin[:, index], weight, out=mixed[:, index])
         return out
-
-
-def _response(
-    weight: Tensor, reach: list[Tensor], size: tuple[int, int], frequency: Frequency
-) -> tuple[Tensor, Tensor]:
-    """Return real and imaginary part ``(in_chans, out_chans)`` of the filters at a frequency."""
-    rows, columns = torch.meshgrid(*reach, indexing="ij")
-    angle = angle_of(rows, columns, size, frequency)
-    taps = weight.double()
-    real, imaginary = ((taps * wave).sum((2, 3)).T for wave in (angle.cos(), angle.sin()))
-    return real, imaginary
 
 
 def _as_real(real: Tensor, imaginary: Tensor) -> Tensor:
