@@ -28,13 +28,14 @@ def held_off() -> Iterator[None]:
     def remember(number: int, _: FrameType | None) -> None:
         arrived.append(number)
 
-    before = {number: signal.getsignal(number) for number in ENDINGS}
+    # A handler that Python did not set could not be put back: it stays.
+    before = {n: handler for n in ENDINGS if (handler := signal.getsignal(n)) is not None}
     try:
         for number in before:
             signal.signal(number, remember)
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+            signal.signal(number, handler)
         for late in dict.fromkeys(arrived):
             signal.raise_signal(late)
