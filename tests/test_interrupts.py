@@ -25,6 +25,7 @@ write, read = {
     "checkpoint": (lambda p: checkpoint.save(p, weights), checkpoint.load),
     "arrays": (lambda p: write_arrays(p, arrays), lambda p: dict(np.load(p))),
 }[kind]
+signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
 started = time.perf_counter()
 write(folder / "file")
@@ -40,6 +41,14 @@ for number in range(count):
     read(folder / "file")
 print(stopped)
 """
+
+
+@pytest.fixture(autouse=True)
+def _ctrl_c_is_heard():
+    """Hear Ctrl-C, which a shell's background jobs ignore, and what they start as well."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("kind", ["checkpoint", "arrays"])
@@ -82,6 +91,7 @@ def test_an_error_of_the_block_does_not_swallow_the_interrupt():
 def test_a_scheduler_s_signal_ends_a_process_that_does_not_handle_it():
     script = (
         "import signal\nfrom shiftbench.interrupts import held_off\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_DFL)\n"
         "with held_off():\n    signal.raise_signal(signal.SIGTERM)\n"
         "    print('whole', flush=True)\n"
         "print('too far', flush=True)\n"
