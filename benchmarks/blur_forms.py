@@ -1,11 +1,12 @@
-"""Ways to blur and subsample: a training step of each against the one that ``pool=blur`` uses.
+"""Ways to blur and subsample: a training step of each against a depthwise convolution in fp32.
 
     python benchmarks/blur_forms.py                    # 3 taps, stride 2, 128×32×32×32
-    python benchmarks/blur_forms.py --filter-size 5 --precision bf16
+    python benchmarks/blur_forms.py --filter-size 5 --precision bf16 --channels 64 --size 16
 
-Forward and backward of one layer on a map that is already padded. All forms are the same function
-(checked before anything is timed); they take turns, and times are medians of ``--repeats``. The
-first one, a depthwise convolution in fp32, channels last, is what ``pool=blur`` is made of.
+Forward and backward of one layer, circular border included. All forms are the same function
+(checked before anything is timed); they take turns, and times are medians of ``--repeats``.
+``pool=blur`` is a depthwise convolution in fp32, channels last, but matrices in training on small
+maps.
 """
 
 from __future__ import annotations
@@ -19,11 +20,30 @@ import torch.nn.functional as F
 from torch import Tensor
 from turns import print_turns, step
 
+from shiftbench import separable
 from shiftbench.allocator import keep_freed_memory
-from shiftbench.pool.blur import binomial
+from shiftbench.padding import pad2d
+from shiftbench.pool import blur
+
+Form = Callable[[Tensor, Tensor], Tensor]
 
 STRIDE = 2
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+def matrices(x: Tensor, taps: Tensor) -> Tensor:
+    """A matrix for each axis, which pads, filters and subsamples."""
+    return separable.filter2d(x, tuple(taps.tolist()), STRIDE, "circular")
+
+
+def bordered(form: Form) -> Form:
+    """Return ``form`` of a padded copy."""
+
+    def whole(x: Tensor, taps: Tensor) -> Tensor:
+        before, after = (len(taps) - 1) // 2, len(taps) // 2
+        return form(pad2d(x, (before, after, before, after), "circular"), taps)
+
+    return whole
 
 
 def widened(x: Tensor, taps: Tensor) -> Tensor:
@@ -37,7 +57,7 @@ def depthwise(x: Tensor, taps: Tensor) -> Tensor:
     return F.conv2d(x, kernel, stride=STRIDE, groups=x.shape[1])
 
 
-def separable(x: Tensor, taps: Tensor) -> Tensor:
+def separable_convolutions(x: Tensor, taps: Tensor) -> Tensor:
     """Rows, then columns: two depthwise convolutions of k taps."""
     line = taps.to(x.dtype).expand(x.shape[1], 1, 1, -1)
     rows = F.conv2d(x, line, stride=(1, STRIDE), groups=x.shape[1])
@@ -63,12 +83,13 @@ def averages(x: Tensor, taps: Tensor) -> Tensor:
     return F.avg_pool2d(x, 2, STRIDE)
 
 
-FORMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "depthwise in fp32": widened,
-    "depthwise": depthwise,
-    "separable": separable,
-    "slices": slices,
-    "averages": averages,
+FORMS: dict[str, Form] = {
+    "depthwise in fp32": bordered(widened),
+    "matrices": matrices,
+    "depthwise": bordered(depthwise),
+    "separable": bordered(separable_convolutions),
+    "slices": bordered(slices),
+    "averages": bordered(averages),
 }
 LAYOUTS = {"channels-last": torch.channels_last, "NCHW": torch.contiguous_format}
 
@@ -78,23 +99,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--filter-size", type=int, default=3)
     parser.add_argument("--precision", choices=TYPES, default="fp32")
+    parser.add_argument("--images", type=int, default=128)
+    parser.add_argument("--channels", type=int, default=32)
+    parser.add_argument("--size", type=int, default=32)
+    parser.add_argument("--forms", default=",".join(FORMS))
     parser.add_argument("--repeats", type=int, default=9)
     options = parser.parse_args()
     keep_freed_memory()
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, {options.precision}")
-    size = 32 + options.filter_size - 1
-    x = torch.randn(128, 32, size, size).to(TYPES[options.precision])
-    print_turns(steps(x, binomial(options.filter_size).sum(0)), options.repeats)
+    shape = (options.images, options.channels, options.size, options.size)
+    x = torch.randn(shape).to(TYPES[options.precision])
+    taps = torch.tensor(blur.taps(options.filter_size))
+    print_turns(steps(x, taps, options.forms.split(",")), options.repeats)
 
 
-def steps(x: Tensor, taps: Tensor) -> dict[str, Callable[[], Tensor]]:
-    """Return forward and backward of every form in both layouts."""
-    wanted = depthwise(x.double(), taps.double())
+def steps(x: Tensor, taps: Tensor, names: list[str]) -> dict[str, Callable[[], object]]:
+    """Return forward and backward of the forms in both layouts."""
+    wanted = bordered(depthwise)(x.double(), taps.double())
     found = {}
-    for (name, form), (layout, memory) in product(FORMS.items(), LAYOUTS.items()):
-        if form is depthwise and x.dtype == torch.float32:
+    for name, (layout, memory) in product(names, LAYOUTS.items()):
+        if name == "depthwise" and x.dtype == torch.float32:
             continue  # the same as the first form
-        laid = x.contiguous(memory_format=memory)
+        form, laid = FORMS[name], x.contiguous(memory_format=memory)
         tolerance = 1e-5 if x.dtype == torch.float32 else 0.05
         torch.testing.assert_close(form(laid, taps).double(), wanted, atol=tolerance, rtol=0)
         found[f"{name}, {layout}"] = step(lambda x, form=form: form(x, taps), laid)

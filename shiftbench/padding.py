@@ -38,7 +38,7 @@ def pad2d(x: Tensor, amounts: tuple[int, int, int, int], mode: str) -> Tensor:
         wrapped: Tensor = _Wrap.apply(x, amounts)
         return wrapped
     if mode == "reflect":
-        _check_reflect(x, amounts)
+        check_reflect(x, amounts)
         return F.pad(x, amounts, mode="reflect")
     return F.pad(x, amounts)
 
@@ -102,7 +102,12 @@ def _spans(size: int, before: int, after: int) -> Iterator[tuple[slice, slice]]:
         yield slice(before + size, None), slice(0, after)
 
 
-def _check_reflect(x: Tensor, amounts: tuple[int, int, int, int]) -> None:
+def check_reflect(x: Tensor, amounts: tuple[int, int, int, int]) -> None:
+    """Refuse to reflect more pixels than ``x: (N, C, H, W)`` has beside its edge.
+
+    Raises:
+        UsageError: If one of ``amounts`` = (left, right, top, bottom) is too many.
+    """
     height, width = x.shape[-2:]
     if max(amounts[:2]) >= width or max(amounts[2:]) >= height:
         raise UsageError(

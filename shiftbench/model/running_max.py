@@ -1,4 +1,4 @@
-"""The stride-1 maximum of max-blur pooling, and a faster way to it in bfloat16 on a CPU."""
+"""The stride-1 maximum of max-blur pooling, and a faster way to it on a CPU."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from shiftbench.padding import pad2d
+from shiftbench.padding import check_reflect, pad2d
+
+# A map in memory, read along one of its axes: lines, pixels of a line, numbers of a pixel.
+Lines = tuple[int, int, int]
+
+# Which pixel of a line comes after its last one; behind a border of zeros there is none.
+_BEYOND = {"circular": 0, "reflect": -2, "zeros": None}
 
 
 class StrideOneMax2d(nn.Module):
@@ -24,82 +30,112 @@ class StrideOneMax2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the running maximum."""
-        return running_max(pad2d(x, (0, 1, 0, 1), self.padding))
+        return running_max(x, self.padding)
 
 
-def running_max(x: Tensor) -> Tensor:
-    """Return ``max_pool2d(x, 2, 1)``: the maximum of every 2×2 window.
+def running_max(x: Tensor, padding: str) -> Tensor:
+    """Return the maximum of every pixel, the one to its right, the one below and the one between.
 
-    ``x: (N, C, H, W) -> (N, C, H-1, W-1)``. After a ReLU, bfloat16 maps on a CPU take another way,
-    with the same numbers forward; backward, sums of gradients are rounded in another order.
+    ``x: (N, C, H, W) -> (N, C, H, W)``. Channels-last maps on a CPU take a way without a padded
+    copy, with the same numbers forward; backward, sums of gradients are rounded in another order.
+
+    Args:
+        x: The maps.
+        padding: What lies beyond the edge: ``zeros``, ``circular`` or ``reflect``.
+
+    Raises:
+        UsageError: If ``reflect`` is asked of a map of one pixel.
     """
-    if _ranks_as_integers(x):
-        fast: Tensor = _IntegerMax.apply(x)
+    if x.device.type == "cpu" and x.is_contiguous(memory_format=torch.channels_last):
+        fast: Tensor = _RunningMax.apply(x, padding)
         return fast
-    return F.max_pool2d(x, kernel_size=2, stride=1)
+    return F.max_pool2d(pad2d(x, (0, 1, 0, 1), padding), kernel_size=2, stride=1)
 
 
-def _ranks_as_integers(x: Tensor) -> bool:
-    """Whether ``x`` is long rows of bfloat16 numbers of which none is below 0.
+class _RunningMax(torch.autograd.Function):
+    """Two maxima of the memory with itself, moved: first along the rows, then down the columns.
 
-    The bits of such numbers, read as integers, are in their order, infinity and NaN at the end.
-    """
-    return (
-        x.device.type == "cpu"
-        and x.dtype == torch.bfloat16
-        and x.is_contiguous(memory_format=torch.channels_last)
-        and bool(_bits(x).amin() >= 0)
-    )
-
-
-class _IntegerMax(torch.autograd.Function):
-    """The maximum as two maxima of the memory with itself, moved.
-
-    In channels-last memory one pixel to the right is C numbers further, one down W·C. What
-    reaches over the right or the lower edge is left out. The way back goes to the first of
-    equal values, as in ``max_pool2d``, whose indices take eight bytes for every number.
+    In channels-last memory one pixel to the right is C numbers further, one down W·C. The way back
+    goes to the first of equal values, as in ``max_pool2d``, whose indices take eight bytes for
+    every number.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        images, channels, height, width = x.shape
-        below = width * channels
-        bits = _bits(x)
-        across = torch.maximum(bits[:-channels], bits[channels:])
-        window = torch.empty_like(bits)
-        torch.maximum(across[:-below], across[below:], out=window[: -below - channels])
-        ctx.save_for_backward(bits, across)
-        ctx.shape = (images, height, width, channels)
-        inside = window.view(torch.bfloat16).view(ctx.shape)[:, :-1, :-1]
-        return inside.contiguous().permute(0, 3, 1, 2)
+    def forward(ctx: Any, x: Tensor, padding: str) -> Tensor:
+        if padding == "reflect":
+            check_reflect(x, (0, 1, 0, 1))
+        rows, columns = _both_axes(x)
+        ranks = _ranks(x)
+        across = _larger(ranks, rows, padding)
+        largest = _larger(across, columns, padding)
+        ctx.save_for_backward(x, across.view(x.dtype))
+        ctx.padding = padding
+        return _maps(largest.view(x.dtype), x)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        bits, across = ctx.saved_tensors
-        _, _, width, channels = ctx.shape
-        windows = gradients[0].new_zeros(ctx.shape)
-        windows[:, :-1, :-1] = gradients[0].permute(0, 2, 3, 1)
-        pulled = _share(across, windows.view(torch.int16).flatten(), width * channels)
-        shared = _share(bits, pulled, channels).view(torch.bfloat16)
-        return shared.view(ctx.shape).permute(0, 3, 1, 2)
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        x, across = ctx.saved_tensors
+        rows, columns = _both_axes(x)
+        pulled = _shared(across, _memory(gradients[0]), columns, ctx.padding)
+        return _maps(_shared(_memory(x), pulled, rows, ctx.padding), x), None
 
 
-def _share(ranks: Tensor, gradient: Tensor, step: int) -> Tensor:
-    """Give each maximum's ``gradient`` to the larger of ``ranks[i]`` and ``ranks[i + step]``.
+def _larger(values: Tensor, lines: Lines, padding: str) -> Tensor:
+    """Return the larger of every pixel and the next one of its line."""
+    step = lines[2]
+    larger = torch.empty_like(values)
+    torch.maximum(values[:-step], values[step:], out=larger[:-step])
+    last, beyond = _edge(values.view(lines), padding)
+    torch.maximum(last, beyond, out=larger.view(lines)[:, -1])
+    return larger
 
-    Gradients are bits of bfloat16 numbers: they are masked by the sign of the difference.
-    """
-    count = len(ranks) - step
-    gradient = gradient[:count]
-    second = torch.sub(ranks[:count], ranks[step:])  # below 0 where the second one is larger
-    second.bitwise_right_shift_(15).bitwise_and_(gradient)
-    shared = torch.empty_like(ranks)
-    torch.bitwise_xor(gradient, second, out=shared[:count])
-    shared[count:] = 0
-    shared.view(torch.bfloat16)[step:] += second.view(torch.bfloat16)
+
+def _shared(values: Tensor, gradient: Tensor, lines: Lines, padding: str) -> Tensor:
+    """Give each maximum's ``gradient`` to the larger of a pixel and the next one of its line."""
+    step = lines[2]
+    moves = torch.empty_like(values)  # 1 where the next one is larger, else 0
+    torch.gt(values[step:], values[:-step], out=moves[:-step])
+    last, beyond = _edge(values.view(lines), padding)
+    over_the_edge = moves.view(lines)[:, -1]
+    torch.gt(beyond, last, out=over_the_edge)
+    shared = torch.addcmul(gradient, moves, gradient, value=-1)
+    if (next_one := _BEYOND[padding]) is not None:
+        shared.view(lines)[:, next_one].addcmul_(over_the_edge, gradient.view(lines)[:, -1])
+    over_the_edge.zero_()
+    shared[step:].addcmul_(moves[:-step], gradient[:-step])
     return shared
 
 
-def _bits(x: Tensor) -> Tensor:
-    """Return a bfloat16 map as one row of 16-bit integers, channels first to change."""
-    return x.permute(0, 2, 3, 1).reshape(-1).view(torch.int16)
+def _edge(pixels: Tensor, padding: str) -> tuple[Tensor, Tensor]:
+    """Return the last pixel of every line and what comes after it."""
+    last, next_one = pixels[:, -1], _BEYOND[padding]
+    return last, last.new_zeros(()) if next_one is None else pixels[:, next_one]
+
+
+def _ranks(x: Tensor) -> Tensor:
+    """Return the memory of ``x``, if it can be as integers, which compare four times as fast.
+
+    The bits of bfloat16 numbers of which none is below 0, as after a ReLU, are in their order,
+    infinity and NaN at the end.
+    """
+    memory = _memory(x)
+    if x.dtype != torch.bfloat16:
+        return memory
+    bits = memory.view(torch.int16)
+    return bits if bits.numel() and bool(bits.amin() >= 0) else memory
+
+
+def _both_axes(x: Tensor) -> tuple[Lines, Lines]:
+    """Return the lines of the rows of ``x`` and those of its columns."""
+    images, channels, height, width = x.shape
+    return (images * height, width, channels), (images, height, width * channels)
+
+
+def _memory(x: Tensor) -> Tensor:
+    """Return a map as one row of numbers, channels first to change."""
+    return x.permute(0, 2, 3, 1).reshape(-1)
+
+
+def _maps(memory: Tensor, like: Tensor) -> Tensor:
+    images, channels, height, width = like.shape
+    return memory.view(images, height, width, channels).permute(0, 3, 1, 2)

@@ -8,9 +8,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from shiftbench import separable
 from shiftbench.errors import require_one_of, require_within
 from shiftbench.geometry import space_to_batch
 from shiftbench.padding import MODES, pad2d
+
+
+def taps(filter_size: int) -> tuple[float, ...]:
+    """Return the binomial filter of one axis; it sums to 1.
+
+    >>> taps(3)
+    (0.25, 0.5, 0.25)
+    """
+    return tuple(comb(filter_size - 1, i) / 2 ** (filter_size - 1) for i in range(filter_size))
 
 
 def binomial(filter_size: int) -> Tensor:
@@ -21,9 +31,8 @@ def binomial(filter_size: int) -> Tensor:
             [2., 4., 2.],
             [1., 2., 1.]])
     """
-    taps = torch.tensor([comb(filter_size - 1, i) for i in range(filter_size)]).double()
-    kernel = torch.outer(taps, taps)
-    return (kernel / kernel.sum()).float()
+    axis = torch.tensor(taps(filter_size), dtype=torch.float64)
+    return torch.outer(axis, axis).float()
 
 
 def _depthwise(x: Tensor, kernel: Tensor, stride: int) -> Tensor:
@@ -73,6 +82,7 @@ class BlurPool2d(nn.Module):
         require_one_of("pool.pad", pad, ("auto", *MODES))
         self.stride, self.filter_size = stride, filter_size
         self.pad = pad if pad != "auto" else "circular" if padding == "circular" else "reflect"
+        self.taps = taps(filter_size)
         self.register_buffer("kernel", binomial(filter_size), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -84,6 +94,8 @@ class BlurPool2d(nn.Module):
         return space_to_batch(self._blur(x, 1), (self.stride, self.stride))
 
     def _blur(self, x: Tensor, stride: int) -> Tensor:
+        if self.training and torch.is_grad_enabled() and separable.pays(x, self.taps):
+            return separable.filter2d(x, self.taps, stride, self.pad)
         before, after = (self.filter_size - 1) // 2, self.filter_size // 2
         padded = pad2d(x, (before, after, before, after), self.pad)
         return _depthwise(padded, self.kernel, stride)
