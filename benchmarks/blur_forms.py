@@ -102,7 +102,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=128)
     parser.add_argument("--channels", type=int, default=32)
     parser.add_argument("--size", type=int, default=32)
-    parser.add_argument("--forms", default=",".join(FORMS))
+    parser.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS))
     parser.add_argument("--repeats", type=int, default=9)
     options = parser.parse_args()
     keep_freed_memory()
@@ -110,7 +110,7 @@ def main() -> None:
     shape = (options.images, options.channels, options.size, options.size)
     x = torch.randn(shape).to(TYPES[options.precision])
     taps = torch.tensor(blur.taps(options.filter_size))
-    print_turns(steps(x, taps, options.forms.split(",")), options.repeats)
+    print_turns(steps(x, taps, options.forms), options.repeats)
 
 
 def steps(x: Tensor, taps: Tensor, names: list[str]) -> dict[str, Callable[[], object]]:
