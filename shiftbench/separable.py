@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from shiftbench.autocast import computed_in
 from shiftbench.padding import pad2d
 
 # Up to which height and width it pays, by benchmarks/blur_forms.py: the work for each pixel grows
@@ -48,8 +49,7 @@ def filter2d(x: Tensor, taps: tuple[float, ...], stride: int, pad: str) -> Tenso
         stride: Subsampling factor.
         pad: ``zeros``, ``circular`` or ``reflect``.
     """
-    if torch.is_autocast_enabled(x.device.type):
-        x = x.to(torch.get_autocast_dtype(x.device.type))
+    x = x.to(computed_in(x))
     rows, columns = (_matrix(side, taps, stride, pad, x.dtype) for side in x.shape[2:])
     filtered: Tensor = _OnBothAxes.apply(x, rows, columns)
     return filtered

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from shiftbench.autocast import computed_in
 from shiftbench.fourier import basis, frequencies, waves
 
 # Positions of a map, and from how many items · in_chans · out_chans on it pays up to that size:
@@ -48,8 +49,7 @@ def conv2d(x: Tensor, weight: Tensor) -> Tensor:
         x: The maps, of any size.
         weight: ``(out_chans, in_chans, kh, kw)``, kernel sizes odd.
     """
-    if torch.is_autocast_enabled(x.device.type):
-        x = x.to(torch.get_autocast_dtype(x.device.type))
+    x = x.to(computed_in(x))
     convolved: Tensor = _Convolution.apply(x, weight)
     return convolved
 

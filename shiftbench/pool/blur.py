@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from shiftbench import separable
+from shiftbench.autocast import computed_in
 from shiftbench.errors import require_one_of, require_within
 from shiftbench.geometry import space_to_batch
 from shiftbench.padding import MODES, pad2d
@@ -41,8 +42,7 @@ def _depthwise(x: Tensor, kernel: Tensor, stride: int) -> Tensor:
     dtype = x.dtype
     if x.device.type == "cpu":
         # oneDNN's depthwise convolution is many times slower in bfloat16, above all backward.
-        if torch.is_autocast_enabled("cpu"):
-            dtype = torch.get_autocast_dtype("cpu")
+        dtype = computed_in(x)
         x = x.float() if dtype == torch.bfloat16 else x
     weight = kernel.to(x.dtype).expand(channels, 1, -1, -1)
     with torch.autocast(x.device.type, enabled=False):
