@@ -26,7 +26,10 @@ ENGINES = ("auto", "direct", "dense")
 SCALES = ("smoke", "cpu", "gpu")
 
 # What cannot change a result stays out of a run's identity.
-NOT_IDENTITY = ("device", "out", "force", "fail_fast", "progress", "figures", "data.workers")
+NOT_IDENTITY = (
+    "device", "out", "force", "fail_fast", "progress", "figures", "data.workers",
+    "data.memory_limit_gb", "measure.batch_size", "measure.memory_gb",
+)  # fmt: skip
 # Which runs a study is made of: what they set, not that they belong to it, changes a result.
 STUDY_KEYS = ("study.", "scale")
 

@@ -14,7 +14,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from shiftbench import config as configuration
-from shiftbench import naming, processes
+from shiftbench import naming, processes, versions
 from shiftbench.errors import ShiftbenchError, UsageError
 from shiftbench.placement import is_parallel, take_place
 from shiftbench.report.progress import mute
@@ -120,6 +120,7 @@ def _finish(this: Run, config: DictConfig, started: float) -> bool:
     """Run what is not done; return whether there was anything to do."""
     if this.is_done() and not config.force:
         log.info("done, skipped: %s (force=true runs it again)", this.id)
+        _report_what_may_differ(this)
         return False
     with this.alone():
         # Another process may have finished it while this one waited.
@@ -135,6 +136,18 @@ def _finish(this: Run, config: DictConfig, started: float) -> bool:
             with distributed.team(this.id) as team:
                 experiment.run(config, this, team)
     return True
+
+
+def _report_what_may_differ(this: Run) -> None:
+    """Say where a finished run may not be what the same command would compute now."""
+    if changed := this.outdated():
+        log.warning(
+            "%s was measured by shiftbench %s, since when these parts changed: %s; "
+            "force=true measures it again, or keep it",
+            this.id, this.made_by(), versions.described(changed),
+        )  # fmt: skip
+    for reason in this.identity.origin.get("unknown", ()):
+        log.warning("%s; force=true runs it again if that changed", reason)
 
 
 def _announce_torch() -> None:

@@ -49,6 +49,10 @@ class EnlargeableSplit(Split, Protocol):
         ...
 
 
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+"""Per-channel mean and standard deviation of pixels, in 0..1."""
+
+
 @dataclass(frozen=True)
 class TensorSplit:
     """A split that lives whole in memory, on the CPU or on the device.
@@ -119,18 +123,29 @@ class Dataset:
         return Dataset(self.name, self.classes, self.image_shape, self.mean, self.std, *splits)
 
 
-def pixel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def pixel_statistics(images: Tensor) -> Statistics:
     """Return per-channel mean and standard deviation, in 0..1, of uint8 ``(N, C, H, W)`` images.
 
     Computed from a histogram of the 256 values, so it is exact and needs no float copy.
     """
+    return statistics_of(histogram(images))
+
+
+def histogram(images: Tensor) -> Tensor:
+    """Return how often each of the 256 values occurs, ``(N, C, H, W)`` uint8 -> ``(C, 256)``."""
+    counts = torch.zeros(images.shape[1], 256, dtype=torch.float64)
+    for row, channel in zip(counts, images.unbind(1), strict=True):
+        for part in torch.split(channel, 10_000):  # bincount needs a flat copy, a small one
+            row += torch.bincount(part.flatten().cpu(), minlength=256)
+    return counts
+
+
+def statistics_of(counts: Tensor) -> Statistics:
+    """Return per-channel mean and standard deviation, in 0..1, of a ``histogram (C, 256)``."""
     values = torch.arange(256, dtype=torch.float64) / 255
     means, stds = [], []
-    for channel in images.unbind(1):
-        counts = torch.zeros(256, dtype=torch.float64)
-        for part in torch.split(channel, 10_000):  # bincount needs a flat copy, a small one
-            counts += torch.bincount(part.flatten().cpu(), minlength=256)
-        share = counts / counts.sum()
+    for row in counts:
+        share = row / row.sum()
         mean = (share * values).sum()
         means.append(float(mean))
         stds.append(float((share * (values - mean) ** 2).sum().sqrt()))
