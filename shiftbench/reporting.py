@@ -22,6 +22,7 @@ from shiftbench.report.collect import BROKEN, Collection, collect
 from shiftbench.report.difference_cells import difference_grids
 from shiftbench.report.differences import DIFFERENCE_COLUMNS, differences
 from shiftbench.report.markup import latex, markdown
+from shiftbench.report.mixed_versions import version_notes
 from shiftbench.report.places import is_sweep
 from shiftbench.report.published import published_findings
 from shiftbench.report.summary import summarise
@@ -69,6 +70,8 @@ def report_runs(arguments: Sequence[str]) -> int:
         print_claims(Console(), judged)
         _print_places(folder, written)
     _print_failures(collection)
+    for note in version_notes(list(collection.done().values())):
+        print(f"note: {note}", file=sys.stderr)
     return 0
 
 

@@ -28,10 +28,10 @@ def current(settings: Mapping[str, Any]) -> dict[str, int]:
     >>> current({"train.epochs": 0})
     {}
     """
-    return {part: number for part, number in CURRENT.items() if _makes(part, settings)}
+    return {part: number for part, number in CURRENT.items() if makes(part, settings)}
 
 
-def _makes(part: str, settings: Mapping[str, Any]) -> bool:
+def makes(part: str, settings: Mapping[str, Any]) -> bool:
     """Whether a part has a say in the numbers of a run."""
     group, _, name = part.partition(".")
     if group == "training":

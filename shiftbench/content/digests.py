@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from shiftbench.data.cache import cache_dir
 from shiftbench.files import write_text
@@ -30,8 +30,7 @@ _FORMAT = 1
 Stamp = tuple[int, int, int, int]
 
 
-@dataclass(frozen=True)
-class FileEntry:
+class FileEntry(NamedTuple):
     """A file of a list.
 
     Attributes:
