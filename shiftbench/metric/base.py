@@ -7,7 +7,7 @@ matrix product (weights @ terms) and leaving one image out is one subtraction.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -53,12 +53,18 @@ class Terms:
         combine: ``(..., T) -> (...)``, from terms summed over images to the value.
         n_images: Images that entered the value; the others lack what the metric asks for.
         n_shifts: Shifts (or one-pixel steps) per image that the metric looked at.
+        ends: ``(2, T)``, the terms of an image at the metric's lower and at its upper bound, which
+            no sample of images rules out; None where there are no bounds.
+        curvature: Scale of the part of the value's sampling error that a sum over images does not
+            hold; 0 but for quadratic metrics.
     """
 
     terms: Floats
     combine: Combine
     n_images: int
     n_shifts: int
+    ends: Floats | None = None
+    curvature: float = 0.0
 
     @property
     def value(self) -> float:
@@ -71,16 +77,50 @@ class Terms:
         total: Floats = self.terms.sum(axis=0)
         return total
 
+    @property
+    def leave_one_out(self) -> Floats:
+        """``(N,)``, the value without each image; NaN where nothing is left."""
+        value: Floats = self.combine(self.total - self.terms)
+        return value
+
+    @property
+    def binary(self) -> tuple[int, int] | None:
+        """How many images are at the upper bound and how many there are, if none is in between."""
+        if self.combine is not ratio or self.ends is None:
+            return None
+        above, below = self.terms[self.terms[:, 1] > 0].T
+        (low, weight), (high, _) = self.ends
+        if (below != weight).any() or not np.isin(above, (low, high)).all():
+            return None
+        return int(np.count_nonzero(above == high)), self.n_images
+
+    def within(self, bounds: tuple[float, float]) -> Terms:
+        """The terms of a ratio that lies within ``bounds`` instead of between 0 and 1."""
+        if self.ends is None or not np.isfinite(bounds).all():
+            return replace(self, ends=None)
+        weight = self.ends[:, 1]
+        return replace(self, ends=np.stack([np.asarray(bounds) * weight, weight], axis=1))
+
     @classmethod
-    def ratio(cls, above: ArrayLike, below: ArrayLike, n_shifts: int) -> Terms:
+    def ratio(
+        cls, above: ArrayLike, below: ArrayLike, n_shifts: int, heaviest: float | None = None
+    ) -> Terms:
         """The ratio of two sums over images; an image with ``below == 0`` does not enter.
+
+        Args:
+            above: ``(N,)``, summands of the numerator.
+            below: ``(N,)``, those of the denominator, not negative.
+            n_shifts: See :class:`Terms`.
+            heaviest: The largest ``below`` an image can have; the largest there is by default.
 
         >>> Terms.ratio([1, 2, 0], 4, n_shifts=4).value  # 3 of 12
         0.25
         """
         pair = np.broadcast_arrays(np.asarray(above, np.float64), np.asarray(below, np.float64))
         terms = summable(np.stack(pair, axis=1))
-        return cls(terms, ratio, int(np.count_nonzero(terms[:, 1])), n_shifts)
+        weight = float(terms[:, 1].max(initial=0.0) if heaviest is None else heaviest)
+        ends = np.array([[0.0, weight], [weight, weight]])
+        return cls(terms, ratio, int(np.count_nonzero(terms[:, 1])), n_shifts, ends)
 
     @classmethod
     def mean(cls, values: NDArray[np.generic], n_shifts: int) -> Terms:
@@ -122,7 +162,8 @@ class Metric:
 
     def __call__(self, table: PredictionTable) -> Terms:
         """Reduce ``table`` to per-image terms."""
-        return self.function(table)
+        terms = self.function(table)
+        return terms if self.bounds == (0.0, 1.0) else terms.within(self.bounds)
 
     @property
     def summary(self) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,7 @@ from shiftbench.metric.base import Floats, Terms
 from shiftbench.seeds import derive_seed
 
 CHUNK = 2_000_000  # resampled images held at a time: about 50 MB
-_NORMAL = NormalDist()
+BCA, PERCENTILE = "bca", "percentile"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,57 +27,36 @@ class Bootstrap:
         resamples: How many times the images are drawn again; 0 for no intervals.
         seed: Seed of the draws.
         confidence: Chance that the interval is meant to hold the true value.
-        method: ``"percentile"``, or ``"bca"`` (bias-corrected and accelerated, Efron 1987).
+        method: ``"bca"`` (bias-corrected and accelerated, Efron 1987) or ``"percentile"``, where
+            resamples decide (see :func:`~shiftbench.metric.interval.interval_of`).
     """
 
     resamples: int = 1000
     seed: int = 0
     confidence: float = 0.95
-    method: str = "percentile"
+    method: str = BCA
 
     def __post_init__(self) -> None:
-        require_one_of("method", self.method, ("percentile", "bca"))
+        require_one_of("method", self.method, (BCA, PERCENTILE))
         if self.resamples < 0:
             raise UsageError(f"resamples={self.resamples} is negative; 0 means no intervals")
         if not 0 < self.confidence < 1:
             raise UsageError(f"confidence={self.confidence} is not between 0 and 1, as 0.95 is")
 
-    def replicates(self, terms: Sequence[Terms]) -> list[Floats]:
-        """The value of each metric in each resample: one ``(resamples,)`` array per metric."""
-        values = [np.empty(self.resamples) for _ in terms]
+    @property
+    def tail(self) -> float:
+        """The chance that is left for the true value to lie below, and above."""
+        return (1 - self.confidence) / 2
+
+    def sums(self, terms: Sequence[Terms]) -> list[Floats]:
+        """The terms of each metric summed over each resample: one ``(resamples, T)`` per metric."""
+        sums = [np.empty((self.resamples, term.terms.shape[1])) for term in terms]
         at = 0
         for weights in resampling_weights(len(terms[0].terms), self.resamples, self.seed):
-            for value, term in zip(values, terms, strict=True):
-                value[at : at + len(weights)] = term.combine(weights @ term.terms)
+            for filled, term in zip(sums, terms, strict=True):
+                filled[at : at + len(weights)] = weights @ term.terms
             at += len(weights)
-        return values
-
-    def interval(self, value: float, replicates: Floats, left_out: Floats) -> tuple[float, float]:
-        """The interval of ``value``; resamples in which the metric has no value are left out.
-
-        Args:
-            value: The metric over all images.
-            replicates: ``(resamples,)``, its values in the resamples.
-            left_out: ``(N,)``, its values without one image; read by ``"bca"`` only.
-        """
-        finite = replicates[np.isfinite(replicates)]
-        if np.isnan(value) or finite.size == 0:
-            return float("nan"), float("nan")
-        tail = (1 - self.confidence) / 2
-        levels = (tail, 1 - tail)
-        if self.method == "bca":
-            levels = _bca_levels(levels, value, finite, left_out)
-        low, high = np.quantile(finite, levels)
-        return float(low), float(high)
-
-    def leave_one_out(self, term: Terms) -> Floats:
-        """The values without one image, for ``"bca"``; empty for other methods."""
-        if self.method != "bca":
-            return np.empty(0)
-        rows = max(1, CHUNK // term.terms.shape[1])
-        starts = range(0, len(term.terms), rows)
-        parts = [term.combine(term.total - term.terms[at : at + rows]) for at in starts]
-        return np.concatenate(parts)
+        return sums
 
 
 def resampling_weights(n_images: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
@@ -96,27 +74,3 @@ def resampling_weights(n_images: int, resamples: int, seed: int) -> Iterator[NDA
         drawn += np.arange(rows)[:, None] * n_images
         counts = np.bincount(drawn.ravel(), minlength=rows * n_images)
         yield counts.reshape(rows, n_images).astype(np.float64)
-
-
-def _bca_levels(
-    levels: tuple[float, float], value: float, replicates: Floats, left_out: Floats
-) -> tuple[float, float]:
-    below = np.mean(replicates < value) + np.mean(replicates == value) / 2
-    # A value outside all its replicates would need an infinite correction; stop at half a resample.
-    margin = 0.5 / replicates.size
-    bias = _NORMAL.inv_cdf(float(np.clip(below, margin, 1 - margin)))
-    acceleration = _acceleration(left_out[np.isfinite(left_out)])
-
-    def corrected(level: float) -> float:
-        z = bias + _NORMAL.inv_cdf(level)
-        return _NORMAL.cdf(bias + z / (1 - acceleration * z))
-
-    return corrected(levels[0]), corrected(levels[1])
-
-
-def _acceleration(left_out: Floats) -> float:
-    if left_out.size == 0:
-        return 0.0
-    spread = left_out.mean() - left_out
-    scale = np.sum(spread**2) ** 1.5
-    return float(np.sum(spread**3) / (6 * scale)) if scale > 0 else 0.0

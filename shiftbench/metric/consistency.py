@@ -20,8 +20,10 @@ from shiftbench.metric.answers import (
     right,
     same_as_base,
 )
-from shiftbench.metric.base import Terms, metric, ratio
+from shiftbench.metric.base import Need, Terms, metric, ratio
 from shiftbench.table import PredictionTable
+
+TWO_IMAGES = Need("at least two images", lambda table: table.n_images >= 2)
 
 
 @metric("consistency", higher_is_better=True, needs=(PAIRS,))
@@ -97,21 +99,24 @@ def base_consistency(table: PredictionTable) -> Terms:
     return Terms.mean(share, int(number.max()))
 
 
-@metric("correct_consistency", higher_is_better=True, needs=(SHIFTS,))
+@metric("correct_consistency", higher_is_better=True, needs=(PAIRS,))
 def correct_consistency(table: PredictionTable) -> Terms:
-    """Chance that two shifts get the same answer, given that at least one is right.
+    """Chance that two different shifts get the same answer, given that at least one is right.
 
-    Σ_n q_n² / Σ_n (1 − (1 − q_n)²) with q_n = n_y/K, pairs with replacement; 0 to 1, higher is
-    better. A network that always gives one answer gains nothing from its mistakes. ``n_images``
-    counts the images that are right at least once. Source: Zou et al. 2020 (arXiv 2008.09604),
-    released code, pooled over images instead of averaged over batches.
+    Σ_n n_y(n_y − 1) / Σ_n [K(K − 1) − (K − n_y)(K − n_y − 1)], pairs without replacement, so that
+    the value does not depend on the size of S; 0 to 1, higher is better. A network that always
+    gives one answer gains nothing from its mistakes. ``n_images`` counts the images that are right
+    at least once. Source: Zou et al. 2020 (arXiv 2008.09604), released code, which draws with
+    replacement and averages over batches.
 
     >>> from shiftbench.metric.example import example
-    >>> round(correct_consistency(example()).value, 4)  # (9 + 4 + 0 + 16) / (15 + 12 + 0 + 16)
-    0.6744
+    >>> round(correct_consistency(example()).value, 4)  # (6 + 2 + 0 + 12) / (12 + 10 + 0 + 12)
+    0.5882
     """
     count, whole = count_right(table), table.n_shifts
-    return Terms.ratio(count**2, whole**2 - (whole - count) ** 2, whole)
+    wrong, pairs = whole - count, whole * (whole - 1)
+    either = pairs - wrong * (wrong - 1)
+    return Terms.ratio(count * (count - 1), either, whole, heaviest=pairs)
 
 
 @metric("stable_accuracy", higher_is_better=True, needs=(SHIFTS,))
@@ -129,26 +134,35 @@ def stable_accuracy(table: PredictionTable) -> Terms:
     return Terms.ratio(count, table.n_shifts, table.n_shifts)
 
 
-@metric("chance_consistency", higher_is_better=None, needs=(SHIFTS,))
+@metric("chance_consistency", higher_is_better=None, needs=(SHIFTS, TWO_IMAGES))
 def chance_consistency(table: PredictionTable) -> Terms:
-    """The consistency of a guesser that answers each class as often as the network does.
+    """Chance that views of two different images get the same answer.
 
-    Σ_c (share of class c among all answers over images and S)²; 1/C to 1, neither direction is
-    better: a floor to read ``consistency`` against. An untrained network that always answers one
-    class has 1 on both.
+    Σ_{n≠m} Σ_c n_c m_c / (N(N − 1)K²), n_c and m_c being the answers c of images n and m: what
+    guessing each class as often as the network answers it would score. Neither direction is better:
+    a floor to read ``consistency`` against. An untrained network that always answers one class has
+    1 on both. A pair is never one image twice, so the value is unbiased for any number of images.
 
-    An image's term is how often its answers agree with those of the whole set. Resampling images
-    moves the set as well, hence the factor 2 (the value is quadratic in the shares; this is its
-    tangent). Resampling the shares themselves would bias every resample upwards, past the value.
+    A U-statistic of degree two (Hoeffding 1948). An image's term is how often its answers agree
+    with those of the other images; the value moves by twice what their mean moves, and by a rest of
+    order 1/N that no sum over images holds: ``curvature``, the root of the variance of p(n)·p(m) in
+    what its projections leave, where each image had one answer (which is the most it can be).
 
     >>> from shiftbench.metric.example import example
-    >>> chance_consistency(example()).value  # (7² + 7² + 2²) / 16²
-    0.3984375
+    >>> round(chance_consistency(example()).value, 4)  # (7² + 7² + 2² - 50) / (4 x 3 x 16)
+    0.2708
     """
     image, label, count = class_counts(table)
+    number, whole = table.n_images, table.n_shifts
+    answered = np.bincount(label, weights=count, minlength=1)
+    agree = np.bincount(image, weights=count * (answered[label] - count), minlength=number)
     # Divided by all answers, NaN included, so that a NaN answer agrees with nothing.
-    share = np.bincount(label, weights=count) / (table.n_images * table.n_shifts)
-    agree = np.bincount(image, weights=count * share[label], minlength=table.n_images)
-    terms = Terms.ratio(agree, table.n_shifts, table.n_shifts)
-    value = terms.value
-    return replace(terms, combine=lambda sums: 2 * ratio(sums) - value)
+    pairs = (number - 1) * whole**2
+    terms = Terms.ratio(agree, pairs, whole)
+    share, value = answered / (number * whole), terms.value
+    ends = np.array([[0.0, pairs], [share.max() * pairs, pairs]])
+    rest = np.sum(share**2) - 2 * np.sum(share**3) + np.sum(share**2) ** 2
+    return replace(
+        terms, combine=lambda sums: 2 * ratio(sums) - value, ends=ends,
+        curvature=float(np.sqrt(max(rest, 0.0)) / number),
+    )  # fmt: skip

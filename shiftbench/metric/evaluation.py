@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+
 from shiftbench.errors import ShiftbenchError, require_one_of
 from shiftbench.metric.base import METRICS, Metric, Terms
-from shiftbench.metric.bootstrap import Bootstrap
+from shiftbench.metric.bootstrap import BCA, Bootstrap
+from shiftbench.metric.interval import Interval, interval_of
 from shiftbench.table import PredictionTable
 
 
@@ -20,6 +23,8 @@ class MetricValue:
         value: Its value over the table, a fraction; NaN where nothing could enter it.
         ci_low: Lower end of the interval over images; NaN with fewer than two images.
         ci_high: Upper end of the interval.
+        interval: Its kind, ``bca``, ``percentile``, ``wilson`` or ``exact``; '' for none. See
+            :func:`~shiftbench.metric.interval.interval_of`.
         n_images: Images that entered the value.
         n_shifts: Shifts (or one-pixel steps) per image that the metric looked at.
     """
@@ -28,6 +33,7 @@ class MetricValue:
     value: float
     ci_low: float
     ci_high: float
+    interval: str
     n_images: int
     n_shifts: int
 
@@ -38,7 +44,7 @@ def evaluate(
     resamples: int = 1000,
     seed: int = 0,
     confidence: float = 0.95,
-    method: str = "percentile",
+    method: str = BCA,
     names: Iterable[str] | None = None,
 ) -> list[MetricValue]:
     """Every metric that applies to ``table``, with intervals from resampled images.
@@ -48,26 +54,29 @@ def evaluate(
         resamples: Bootstrap resamples; 0 for values without intervals.
         seed: Seed of the resampling; the same table and seed give the same numbers.
         confidence: Of the intervals.
-        method: ``"percentile"`` or ``"bca"``.
+        method: ``"bca"`` or ``"percentile"``, for metrics of which the resamples decide.
         names: The metrics to compute, all by default. Those that do not apply are skipped.
 
     >>> from shiftbench.metric.example import example
     >>> [row] = evaluate(example(), names=["shift_accuracy"], seed=1)
-    >>> row.value, row.ci_low, row.ci_high, row.n_images, row.n_shifts
-    (0.5625, 0.1875, 0.875, 4, 4)
+    >>> row.value, row.ci_low, row.ci_high, row.interval, row.n_images, row.n_shifts
+    (0.5625, 0.0, 1.0, 'bca', 4, 4)
     """
     chosen = applicable(names, table)
-    bootstrap = Bootstrap(resamples, seed, confidence, method)
+    options = Bootstrap(resamples, seed, confidence, method)
     terms = [metric(table) for metric in chosen]
-    replicates = bootstrap.replicates(terms) if terms else []
-    rows = []
-    for metric, term, replicate in zip(chosen, terms, replicates, strict=True):
-        low, high = float("nan"), float("nan")
-        if can_resample(term):
-            left_out = bootstrap.leave_one_out(term)
-            low, high = bootstrap.interval(term.value, replicate, left_out)
-        rows.append(MetricValue(metric.name, term.value, low, high, term.n_images, term.n_shifts))
-    return rows
+    sums = options.sums(terms) if terms else []
+    return [
+        _row(metric, term, interval_of(term, resampled, options))
+        for metric, term, resampled in zip(chosen, terms, sums, strict=True)
+    ]
+
+
+def _row(metric: Metric, term: Terms, interval: Interval) -> MetricValue:
+    low, high = np.clip(interval[:2], *metric.bounds).tolist()
+    return MetricValue(
+        metric.name, term.value, low, high, interval.kind, term.n_images, term.n_shifts
+    )
 
 
 def applicable(names: Iterable[str] | None, *tables: PredictionTable) -> list[Metric]:
@@ -79,8 +88,3 @@ def applicable(names: Iterable[str] | None, *tables: PredictionTable) -> list[Me
         require_one_of("metric", name, METRICS)
     metrics = (METRICS[name] for name in names)
     return [metric for metric in metrics if all(map(metric.applies, tables))]
-
-
-def can_resample(term: Terms) -> bool:
-    """Whether images can be resampled: one image alone says nothing about the spread."""
-    return term.n_images >= 2

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from shiftbench.errors import ShiftbenchError
-from shiftbench.metric.bootstrap import Bootstrap
-from shiftbench.metric.evaluation import applicable, can_resample
+from shiftbench.metric.base import Floats, Terms
+from shiftbench.metric.bootstrap import BCA, Bootstrap
+from shiftbench.metric.evaluation import applicable
+from shiftbench.metric.interval import interval_of
 from shiftbench.table import PredictionTable
 
 
@@ -24,6 +26,7 @@ class Difference:
         difference: ``value_b - value_a``.
         ci_low: Lower end of the paired interval of the difference.
         ci_high: Upper end; the networks differ where the interval leaves 0 out.
+        interval: Its kind, as that of :class:`~shiftbench.metric.MetricValue`.
     """
 
     metric: str
@@ -32,6 +35,7 @@ class Difference:
     difference: float
     ci_low: float
     ci_high: float
+    interval: str = ""
 
 
 def compare(
@@ -41,7 +45,7 @@ def compare(
     resamples: int = 1000,
     seed: int = 0,
     confidence: float = 0.95,
-    method: str = "percentile",
+    method: str = BCA,
     names: Iterable[str] | None = None,
 ) -> list[Difference]:
     """What changes from ``table_a`` to ``table_b``, paired: both see the same resampled images.
@@ -55,24 +59,36 @@ def compare(
     >>> from shiftbench.metric.example import table_of
     >>> a, b = table_of([[0, 1], [1, 1]], [0, 1]), table_of([[0, 0], [1, 1]], [0, 1])
     >>> [row] = compare(a, b, names=["consistency"])
-    >>> row.value_a, row.value_b, row.difference, row.ci_low, row.ci_high
-    (0.5, 1.0, 0.5, 0.0, 1.0)
+    >>> row.value_a, row.value_b, row.difference
+    (0.5, 1.0, 0.5)
     """
     _require_same(table_a, table_b)
     chosen = applicable(names, table_a, table_b)
-    bootstrap = Bootstrap(resamples, seed, confidence, method)
-    terms_a = [metric(table_a) for metric in chosen]
-    terms_b = [metric(table_b) for metric in chosen]
-    replicates = bootstrap.replicates([*terms_a, *terms_b]) if chosen else []
+    options = Bootstrap(resamples, seed, confidence, method)
+    values = [(metric(table_a), metric(table_b)) for metric in chosen]
+    terms = [_difference(a, b) for a, b in values]
+    sums = options.sums(terms) if terms else []
     rows = []
-    for at, (metric, a, b) in enumerate(zip(chosen, terms_a, terms_b, strict=True)):
-        difference, low, high = b.value - a.value, float("nan"), float("nan")
-        if can_resample(a) and can_resample(b):
-            spread = replicates[at + len(chosen)] - replicates[at]
-            left_out = bootstrap.leave_one_out(b) - bootstrap.leave_one_out(a)
-            low, high = bootstrap.interval(difference, spread, left_out)
-        rows.append(Difference(metric.name, a.value, b.value, difference, low, high))
+    for metric, (a, b), term, resampled in zip(chosen, values, terms, sums, strict=True):
+        ends = interval_of(term, resampled, options)
+        rows.append(Difference(metric.name, a.value, b.value, b.value - a.value, *ends))
     return rows
+
+
+def _difference(a: Terms, b: Terms) -> Terms:
+    """The terms of ``b - a``: both side by side, so that each image is drawn for both at once."""
+    width = a.terms.shape[1]
+
+    def combine(sums: Floats) -> Floats:
+        return b.combine(sums[..., width:]) - a.combine(sums[..., :width])
+
+    ends = None
+    if a.ends is not None and b.ends is not None:
+        ends = np.concatenate([a.ends[::-1], b.ends], axis=1)
+    return Terms(
+        np.concatenate([a.terms, b.terms], axis=1), combine, min(a.n_images, b.n_images),
+        b.n_shifts, ends, a.curvature + b.curvature,
+    )  # fmt: skip
 
 
 def _require_same(a: PredictionTable, b: PredictionTable) -> None:
