@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from shiftbench.data.images import Dataset, EnlargeableSplit, Split
 from shiftbench.errors import UsageError
+from shiftbench.model.evaluating import evaluating
 from shiftbench.shift.plan import Plan
 
 
@@ -148,10 +149,8 @@ def refuse(protocol: ShiftProtocol, data: Dataset, model: nn.Module | None = Non
 
 
 def _try(model: nn.Module, views: Tensor) -> None:
-    training = model.training
-    model.eval()  # in training mode a pass would move the statistics of BatchNorm
     try:
-        with torch.inference_mode():
+        with evaluating(model), torch.inference_mode():
             model(views)
     except (RuntimeError, ValueError) as error:
         height, width = views.shape[2:]
@@ -159,5 +158,3 @@ def _try(model: nn.Module, views: Tensor) -> None:
             f"the network does not take views of {height}×{width} ({error}); "
             "set canvas=null, or give it a global head as head=gap"
         ) from error
-    finally:
-        model.train(training)
