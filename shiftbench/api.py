@@ -19,7 +19,7 @@ from shiftbench.inputs import Numbers, as_images, as_labels, per_channel
 from shiftbench.metric import evaluate, per_shift
 from shiftbench.model.evaluating import evaluating, refuse_lazy, training_modules
 from shiftbench.model.layout import home
-from shiftbench.model.outputs import as_module
+from shiftbench.model.outputs import as_module, give_logits
 from shiftbench.model.trial import try_network
 from shiftbench.naming import load_option
 from shiftbench.predict.engine import Options, predict
@@ -147,7 +147,10 @@ def _pixel_model(
     )
     shown = split.images[[0, -1]].to(device)
     advice = "give images as it takes them, (N, C, H, W), or another network"
-    network.memory_format = try_network(model, network.normalise(shown), advice).memory_format
+    trial = try_network(model, network.normalise(shown), advice)
+    if not trial.plain:
+        give_logits(model)
+    network.memory_format = trial.memory_format
     return network.folded(shown)
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from shiftbench.model.evaluating import evaluating
+from shiftbench.model.outputs import Function
 
 log = logging.getLogger(__name__)
 
@@ -36,23 +37,29 @@ def memory_format(model: nn.Module, images: Tensor) -> torch.memory_format:
     return _faster(model, model, images)
 
 
-def prepare_format(model: nn.Module, image_shape: tuple[int, int, int]) -> torch.memory_format:
-    """Return the memory format for the weights, too: ``model.to(memory_format=...)``.
+def training_format(model: nn.Module, image_shape: tuple[int, int, int]) -> torch.memory_format:
+    """Return the memory format for the weights as well, ``model.to(memory_format=...)``.
 
     Args:
         model: On the CPU; it is left as it is.
         image_shape: ``(C, H, W)`` of the data.
     """
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randn(
-        2, *image_shape, generator=generator, dtype=home(model, torch.device("cpu"))[1]
-    )
+    if any(isinstance(module, Function) for module in model.modules()):
+        return torch.contiguous_format  # a copy of a function would use the same weights
+    images = noise(model, image_shape)
     with evaluating(model):
         try:
             last = copy.deepcopy(model).to(memory_format=torch.channels_last)
         except Exception:  # weights of five axes, a network that cannot be copied
             return torch.contiguous_format
         return _faster(model, last, images)
+
+
+def noise(model: nn.Module, image_shape: tuple[int, int, int]) -> Tensor:
+    """Return two images ``(2, C, H, W)`` of the same noise each time, to try a network with."""
+    device, dtype = home(model, torch.device("cpu"))
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(2, *image_shape, generator=generator).to(device, dtype)
 
 
 def _faster(plain: nn.Module, last: nn.Module, images: Tensor) -> torch.memory_format:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from shiftbench.errors import ShiftbenchError, UsageError, shown
 from shiftbench.model.layout import memory_format
-from shiftbench.model.outputs import WANTED, give_logits, logits_of
+from shiftbench.model.outputs import WANTED, logits_of
 
 
 @dataclass(frozen=True)
@@ -18,18 +18,20 @@ class Trial:
 
     Attributes:
         classes: How many it tells apart.
+        plain: Whether it returns its logits and nothing else.
         memory_format: How its images lie in memory.
     """
 
     classes: int
+    plain: bool
     memory_format: torch.memory_format
 
 
 def try_network(model: nn.Module, images: Tensor, advice: str) -> Trial:
-    """Show ``model`` images; where it returns more than logits, let it return these alone.
+    """Show ``model`` two images, and one.
 
     Args:
-        model: In eval mode. It gets a hook if its logits have to be taken out of what it returns.
+        model: In eval mode.
         images: ``(N, C, H, W)`` as it takes them, on its device.
         advice: What to do if it does not take them.
 
@@ -49,9 +51,7 @@ def try_network(model: nn.Module, images: Tensor, advice: str) -> Trial:
         raise UsageError(
             f"the network does not take images of {channels}×{height}×{width} ({reason}); {advice}"
         ) from error
-    if not plain:
-        give_logits(model)
-    return Trial(classes, layout)
+    return Trial(classes, plain, layout)
 
 
 @torch.inference_mode()

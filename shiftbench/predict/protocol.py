@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from shiftbench.data.images import Dataset, EnlargeableSplit, Split
 from shiftbench.errors import UsageError
 from shiftbench.model.evaluating import evaluating
+from shiftbench.model.layout import home
 from shiftbench.shift.plan import Plan
 
 
@@ -151,7 +152,7 @@ def refuse(protocol: ShiftProtocol, data: Dataset, model: nn.Module | None = Non
 def _try(model: nn.Module, views: Tensor) -> None:
     try:
         with evaluating(model), torch.inference_mode():
-            model(views)
+            model(views.to(*home(model, views.device)))
     except (RuntimeError, ValueError) as error:
         height, width = views.shape[2:]
         raise UsageError(
