@@ -37,6 +37,7 @@ class StreamSplit:
         device: Where batches are put.
         short_side: Of the image from which the centre is cut, in pixels; None is ``size``.
         interpolation: How it is resized to that.
+        squash: Whether both sides are, without regard to proportions.
     """
 
     root: Path
@@ -48,6 +49,7 @@ class StreamSplit:
     device: torch.device = _CPU
     short_side: int | None = None
     interpolation: str = "bilinear"
+    squash: bool = False
 
     def __len__(self) -> int:
         return len(self.files)
@@ -109,7 +111,9 @@ class _Batches(TorchDataset[tuple[Tensor, list[Failure]]]):
 
     def __init__(self, split: StreamSplit) -> None:
         self.root, self.files = split.root, split.files
-        self.form = (split.size, split.channels, split.short_side, split.interpolation)
+        self.form = (
+            split.size, split.channels, split.short_side, split.interpolation, split.squash,
+        )  # fmt: skip
 
     def __getitem__(self, index: list[int]) -> tuple[Tensor, list[Failure]]:
         size, channels, *_ = self.form
