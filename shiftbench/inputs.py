@@ -156,9 +156,11 @@ def _tensor(name: str, values: Any) -> Tensor:
         UsageError: If the values are no numbers, or lists of different lengths.
     """
     if isinstance(values, Tensor):
-        if values.is_complex() or values.layout != torch.strided or values.is_quantized:
+        plain = values.layout == torch.strided and not (values.is_quantized or values.is_meta)
+        if values.is_complex() or not plain:
             raise UsageError(
-                f"{name} is a tensor of {_kind(values)}, {values.layout}; give plain real numbers"
+                f"{name} is a tensor of {_kind(values)}, {values.layout}, on {values.device}; "
+                "give plain real numbers"
             )
         return values.detach()
     if isinstance(values, list | tuple) and any(isinstance(value, Tensor) for value in values):

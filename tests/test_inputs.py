@@ -45,6 +45,8 @@ def test_truth_values_are_black_and_white():
         ((PIXELS > 127).astype(np.int64), "may be of 255 or of 1"),
         (PIXELS.astype(np.complex64), "no number"),
         (torch.from_numpy(PIXELS).to(torch.complex64), "plain real numbers"),
+        (torch.from_numpy(PIXELS).to_sparse(), "plain real numbers"),
+        (torch.from_numpy(PIXELS).to("meta"), "on meta; give plain real numbers"),
         (PIXELS.astype(str), "no number"),
         (None, "no number"),
         ([np.zeros((3, 6, 5)), np.zeros((3, 6, 4))], "cannot be made an array"),

@@ -1,5 +1,7 @@
 """Photographs to test on: classes in order, the network's own resizing, windows of real pixels."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -58,6 +60,22 @@ def test_images_are_what_torchvision_makes_of_the_files(root, filter_name, size,
     images, _ = next(split.batches(10))
     for image, file in zip(images, ["n01/a", "n01/b", "n03/c"], strict=True):
         assert torch.equal(image, theirs(Image.open(root / "val" / f"{file}.png")))
+
+
+def test_squashed_images_are_decoded_beside_cut_out_ones(root):
+    source = photographs(root)
+    squashed = source.for_network(replace(RECIPE, crop="squash")).test
+    steps = [transforms.Resize((28, 28), InterpolationMode.BICUBIC), transforms.CenterCrop(24)]
+    theirs = transforms.Compose([*steps, transforms.PILToTensor()])
+    images, _ = next(squashed.batches(10))
+    whole, _ = next(squashed.enlarged((36, 36)).batches(10))
+    for image, larger, file in zip(images, whole, ["n01/a", "n01/b", "n03/c"], strict=True):
+        original = Image.open(root / "val" / f"{file}.png")
+        assert torch.equal(image, theirs(original))
+        expected = transforms.Resize((36, 36), InterpolationMode.BICUBIC)(original)
+        assert torch.equal(larger, transforms.PILToTensor()(expected))
+    centred, _ = next(source.for_network(RECIPE).test.batches(10))
+    assert not torch.equal(centred, images)
 
 
 def test_larger_images_have_pixels_of_their_own(root):
