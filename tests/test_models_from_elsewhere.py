@@ -72,7 +72,8 @@ def photos(tmp_path):
             pixels = generator.integers(0, 256, (40, 33, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(folder / f"{name}.png")
     (tmp_path / "wnids.txt").write_text("n00\nn01\nn02\n")
-    (tmp_path / "somebodys_nets.py").write_text(MODULE + OTHERS)
+    (tmp_path / "somebodys_nets.py").write_text(MODULE)
+    (tmp_path / "nets_of_other_kinds.py").write_text(MODULE + OTHERS)
     return tmp_path
 
 
@@ -164,7 +165,7 @@ SMALL = ("data.size=16", "data.train_images=20", "data.test_images=10")
 @pytest.fixture
 def theirs(photos, monkeypatch):
     monkeypatch.syspath_prepend(str(photos))
-    return lambda name: ["model=import", f"model.target=somebodys_nets.{name}", *SMALL]
+    return lambda name: ["model=import", f"model.target=nets_of_other_kinds.{name}", *SMALL]
 
 
 @pytest.mark.parametrize("name", ["Frozen", "mean_colour"])
