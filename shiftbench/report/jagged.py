@@ -22,7 +22,12 @@ from shiftbench.table import PredictionTable
 # Okabe & Ito's colours, and a line style each, told apart with any colour vision.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LINES = ("-", "--", "-.", ":")
-STEPS = {"diagonal": (1, 1), "horizontal": (0, 1), "vertical": (1, 0)}
+STEPS = {
+    "diagonal": (1, 1),
+    "reverse_diagonal": (-1, -1),
+    "horizontal": (0, 1),
+    "vertical": (1, 0),
+}
 MOST_VIEWS = 11
 SHARES = (0.25, 0.5, 0.75, 0.95)  # of the images that move less than the one that is drawn
 WIDTH, MARGIN, CURVE, GAP = 7.0, 0.65, 1.25, 0.45  # inches
@@ -35,7 +40,7 @@ class ShiftPath:
     Attributes:
         columns: ``(P,)`` columns of the table.
         position: ``(P,)`` pixels along the path; 0 is the unshifted image.
-        name: ``diagonal``, ``horizontal`` or ``vertical``.
+        name: ``diagonal``, ``reverse_diagonal``, ``horizontal`` or ``vertical``.
     """
 
     columns: NDArray[np.int64]
@@ -54,7 +59,7 @@ def path_of(table: PredictionTable) -> ShiftPath | None:
         return None
     step = np.array(STEPS[name], dtype=float)
     shifts = table.shifts[:, :2].astype(float)
-    position = shifts.max(1) if name == "diagonal" else shifts @ step
+    position = shifts @ step / (step @ step)
     on_path = table.sampled & (shifts == position[:, None] * step).all(1)
     if (table.shifts[on_path][:, 2:] != table.shifts[0, 2:]).any() or on_path.sum() < 3:
         return None
