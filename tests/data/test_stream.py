@@ -11,11 +11,6 @@ from shiftbench.data.stream import StreamSplit, available_cpus
 from shiftbench.errors import ShiftbenchError
 
 COUNT = 11
-# Python warns about forking a process that has threads, as torch has; torch's loader does fork.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:.*multi-threaded, use of fork:DeprecationWarning",
-    "ignore:This DataLoader will create:UserWarning",
-)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +51,7 @@ def test_batches_have_the_size_asked_for(split):
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
-def test_worker_processes_keep_order_and_pixels(split, workers):
+def test_threads_keep_order_and_pixels(split, workers):
     parallel = StreamSplit(split.root, split.files, split.labels, 6, workers=workers)
     order = torch.randperm(COUNT, generator=torch.Generator().manual_seed(1))
     for found, expected in zip(read(parallel, 2, order), read(split, 2, order), strict=True):
