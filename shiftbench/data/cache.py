@@ -88,7 +88,7 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
             save(file, **arrays)
     except OSError as error:
         reason = error.strerror or error
-        _warn_once("decoded images are not kept: cannot write to", f"{path.parent} ({reason})")
+        _warn_once("could not keep the decoded images in", f"{path.parent} ({reason})")
 
 
 @cache
