@@ -1,4 +1,6 @@
+import multiprocessing
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -66,10 +68,26 @@ def test_reading_leaves_the_global_random_numbers_alone(split, workers):
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_reading_may_stop_early(split):
+def test_reading_may_stop_early_and_leaves_no_thread(split):
     parallel = StreamSplit(split.root, split.files, split.labels, 6, workers=2)
-    images, _ = next(iter(parallel.batches(2)))
+    batches = parallel.batches(2)
+    images, _ = next(batches)
     assert len(images) == 2
+    assert any(thread.name.startswith("decode") for thread in threading.enumerate())
+    batches.close()
+    assert not any(thread.name.startswith("decode") for thread in threading.enumerate())
+
+
+def test_no_process_is_started_that_would_need_shared_memory(split):
+    parallel = StreamSplit(split.root, split.files, split.labels, 6, workers=2)
+    for _ in parallel.batches(2):
+        assert multiprocessing.active_children() == []
+
+
+def test_what_breaks_a_thread_is_raised(split):
+    broken = StreamSplit(split.root, (*split.files[:4], 5), split.labels[:5], 6, workers=2)
+    with pytest.raises(TypeError):
+        read(broken, 2)
 
 
 def test_select_and_grey(split, pixels):
