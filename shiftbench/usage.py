@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -58,7 +59,7 @@ def refuse(arguments: Sequence[str]) -> None:
     """
     for item in arguments:
         if any("\ud800" <= character <= "\udfff" for character in item):
-            raise UsageError(f"'{shown(item)}' is not text in UTF-8; give a name that is")
+            raise UsageError(_undecoded(item))
     parser = get_args_parser()
     parser.error = _refuse_flags  # type: ignore[method-assign]
     given = parser.parse_args(list(arguments))
@@ -85,6 +86,16 @@ def refuse(arguments: Sequence[str]) -> None:
                 f"'{shown(item)}' would have Hydra change where files go; all of them go to the "
                 "output folder, out=PATH chooses another"
             )
+
+
+def _undecoded(item: str) -> str:
+    encoding = sys.getfilesystemencoding()
+    if encoding == "utf-8":
+        return f"'{shown(item)}' is not text in UTF-8; give a name that is"
+    return (
+        f"'{shown(item)}' cannot be read in this locale, whose encoding is {encoding}; "
+        "set PYTHONUTF8=1, or give a name in ASCII"
+    )
 
 
 def _refuse_flags(message: str) -> NoReturn:

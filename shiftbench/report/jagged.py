@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from shiftbench.files import atomic_file
+from shiftbench.report.drawing import colormap, own_settings, write_png
 from shiftbench.table import PredictionTable
 
 # Okabe & Ito's colours, and a line style each, told apart with any colour vision.
@@ -102,6 +102,7 @@ def views_of(path: ShiftPath) -> NDArray[np.int64]:
     return np.arange(zero % every, len(path.position), every)
 
 
+@own_settings()
 def jagged(
     tables: Mapping[str, PredictionTable],
     strips: Mapping[int, NDArray[np.uint8]],
@@ -135,9 +136,7 @@ def jagged(
     if len(tables) > 1:
         handles, labels = rows[0][1].get_legend_handles_labels()
         figure.legend(handles, labels, loc="upper right", ncols=4, fontsize=8, frameon=False)
-    with atomic_file(path, "wb") as file:
-        # No date in the file: the same numbers give the same bytes.
-        figure.savefig(file, format="png", dpi=120, metadata={"Software": None})
+    write_png(figure, path)
 
 
 def _rows(count: int, share: float, legend: bool) -> tuple[Figure, list[tuple[Axes, Axes]]]:
@@ -176,8 +175,8 @@ def _draw_strip(
     half = 0.47 * step
     for picture, view in zip(pictures, views, strict=True):
         shown = picture if picture.shape[2] == 3 else picture[:, :, 0]
-        axes.imshow(shown, extent=(view - half, view + half, 0.03, 0.97), cmap="gray", vmin=0,
-                    vmax=255, aspect="auto", interpolation="nearest")  # fmt: skip
+        axes.imshow(shown, extent=(view - half, view + half, 0.03, 0.97), cmap=colormap("gray"),
+                    vmin=0, vmax=255, aspect="auto", interpolation="nearest")  # fmt: skip
     axes.set(xlim=limits, ylim=(0, 1))
     axes.set_axis_off()
 
