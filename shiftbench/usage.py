@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import sys
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -15,8 +15,9 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from shiftbench.config import CONFIG_DIR, GROUPS, Config, flatten
+from shiftbench.config import CONFIG_DIR, GROUPS
 from shiftbench.errors import UsageError, did_you_mean, shown
+from shiftbench.setting_names import known_keys, option_keys
 
 _SYNTAX_SIGNS = (
     "LexerNoViableAlt", "no viable alternative", "mismatched input", "extraneous input",
@@ -179,7 +180,7 @@ def _unknown_key(key: str, text: str, arguments: list[str]) -> str:
 def _of_another_option(key: str, arguments: Sequence[str]) -> str | None:
     """Return a sentence where ``key`` is a setting, but of an option that was not chosen."""
     group, _, rest = key.partition(".")
-    homes = [option for option, name in _option_keys() if name == key and option[0] == group]
+    homes = [option for option, name in option_keys() if name == key and option[0] == group]
     if not homes:
         return None
     names = [name for _, name in homes]
@@ -215,31 +216,6 @@ def _by_last_part(name: str, known: Iterable[str]) -> str:
     hint = did_you_mean(last, endings)
     match = re.search(r"'(.+)'", hint)
     return f" (did you mean '{endings[match.group(1)]}'?)" if match else ""
-
-
-def known_keys() -> Iterator[str]:
-    """Yield every key that the shipped configuration has, dotted, the groups' names included."""
-    schema = OmegaConf.to_container(OmegaConf.structured(Config))
-    yield from (key for key, _ in flatten(schema))  # type: ignore[arg-type]
-    yield from GROUPS
-    yield from (key for _, key in _option_keys())
-
-
-def _option_keys() -> Iterator[tuple[tuple[str, str], str]]:
-    """Yield ``((group, option), key)`` for every setting of every shipped option."""
-    for group in GROUPS:
-        for path in sorted((CONFIG_DIR / group).glob("*.yaml")):
-            for key in _keys_of(group, path):
-                yield (group, path.stem), key
-
-
-def _keys_of(group: str, path: Path) -> Iterator[str]:
-    content: Any = OmegaConf.to_container(OmegaConf.load(path))
-    prefix = f"shift.{path.stem}." if group == "shift" else f"{group}."
-    if group != "experiment" and isinstance(content, dict):
-        content.pop("defaults", None)  # Hydra's
-        # _target_ and _partial_ are the yaml's own, see refuse
-        yield from (key for key, _ in flatten(content, prefix) if not key.endswith("_"))
 
 
 def _bad_type(value: str, kind: str, text: str) -> str:
