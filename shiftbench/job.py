@@ -19,6 +19,7 @@ from shiftbench.errors import ShiftbenchError, UsageError
 from shiftbench.placement import is_parallel, take_place
 from shiftbench.report.progress import mute
 from shiftbench.run import Run
+from shiftbench.streams import adapt_streams
 from shiftbench.sweep import DONE, FAILED, LEFT_OUT, RUNNING, SKIPPED, Sweep
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ def run_job(config: DictConfig) -> None:
         configuration.check(config)
         this = Run.of(config, run_names(config))
         _finish(this, config, STARTED)
-        _show(this)
+        _show(this, config.figures)
 
 
 def _others_waiting(beside_others: bool) -> AbstractContextManager[None]:
@@ -176,6 +177,7 @@ def setup_logging(beside_others: bool = False) -> None:
     logger = logging.getLogger("shiftbench")
     if logger.handlers:
         return
+    adapt_streams()  # a launcher's processes begin here
     logger.setLevel(logging.INFO)
     logger.propagate = False
     if not processes.is_first():
@@ -200,12 +202,13 @@ class ConsoleHandler(logging.Handler):
         console.print(text, soft_wrap=True, markup=False, highlight=False)
 
 
-def _show(this: Run) -> None:
+def _show(this: Run, figures: bool) -> None:
     from shiftbench.report.terminal import print_run
     from shiftbench.results import METRIC_COLUMNS, read_rows
 
     checkpoint = this.checkpoint if this.checkpoint.is_file() else None
-    print_run(read_rows(this.folder / "metrics.csv", METRIC_COLUMNS), this.folder, checkpoint)
+    rows = read_rows(this.folder / "metrics.csv", METRIC_COLUMNS)
+    print_run(rows, this.folder, checkpoint, figures=figures)
 
 
 def _tell(sweep: Sweep, this: Run, place: str) -> None:

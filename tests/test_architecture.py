@@ -18,7 +18,7 @@ TORCH_FREE = (
     "cli.py", "config.py", "errors.py", "files.py", "job.py", "listing.py", "results.py",
     "run.py", "seeds.py", "table.py", "usage.py", "usage_text.py", "comparing.py", "metric",
     "report", "reporting.py", "claims", "student.py", "allocator.py", "composing.py", "launch.py",
-    "interrupts.py",
+    "interrupts.py", "streams.py", "setting_names.py",
 )  # fmt: skip
 
 

@@ -43,7 +43,7 @@ def load(
         split_seed: Seed of the limit.
         limit_test: Use at most so many images, drawn without regard to class; None uses all.
         skip_unreadable: Leave unreadable images out, with a warning, instead of refusing them.
-        workers: Decoding processes; 0 decodes in this one, None takes one per CPU.
+        workers: Decoding threads; 0 decodes in the main one, None takes one per CPU.
         memory_limit_gb: Above so many gigabytes of pixels, batches are decoded as they come.
 
     Raises:
@@ -123,7 +123,7 @@ class Photographs:
         listing: The files.
         root: Folder that they are relative to.
         skip_unreadable: Whether unreadable ones are left out.
-        workers: Decoding processes.
+        workers: Decoding threads.
         memory_limit: Bytes of pixels above which batches are decoded as they come.
     """
 
