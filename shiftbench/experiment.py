@@ -19,6 +19,7 @@ from shiftbench.distributed import Team
 from shiftbench.errors import ShiftbenchError
 from shiftbench.files import remove_leftovers
 from shiftbench.locks import exclusive
+from shiftbench.model.layout import home
 from shiftbench.predict.engine import Options, predict
 from shiftbench.predict.network import PixelModel
 from shiftbench.predict.protocol import ShiftProtocol, refuse
@@ -53,7 +54,9 @@ def run(config: DictConfig, this: Run, team: Team) -> None:
     price = cost(model, data.image_shape)
     _announce(config, this, device, data, price)
 
-    network = PixelModel(_placed(model, device), data.mean, data.std, device, config.precision)
+    layout, (_, dtype) = build.memory_format(config, model, data), home(model, device)
+    model = model.to(device, memory_format=layout)  # type: ignore[call-overload]
+    network = PixelModel(model, data.mean, data.std, device, config.precision, dtype, layout)
     data = data.to(device)
     with _phase("training", config, "train.batch_size"):
         history = _train(config, this, network, data, augment, team)
@@ -73,10 +76,6 @@ def run(config: DictConfig, this: Run, team: Team) -> None:
     if config.figures:
         with _phase("drawing", config):
             recording.draw(this, data, protocols, tables, shifts, layers)
-
-
-def _placed(model: torch.nn.Module, device: torch.device) -> torch.nn.Module:
-    return model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
 def _announce(

@@ -5,9 +5,9 @@ Shapes: images ``(N, C, H, W)`` uint8 in 0..255, labels ``(N,)`` int64 in 0..num
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -140,6 +140,8 @@ class Dataset:
         mean: Per-channel mean of the training pixels, in 0..1, or what the network was made for.
         std: Per-channel standard deviation of the same, in 0..1.
         train: Empty, as ``val``, where the data is for testing only.
+        preprocessing: How the images were made fit for the network, as plain values; see
+            :func:`shiftbench.adopt.prepared`.
     """
 
     name: str
@@ -150,6 +152,7 @@ class Dataset:
     train: Split
     val: Split
     test: Split
+    preprocessing: Mapping[str, Any] | None = field(default=None, kw_only=True)
 
     @property
     def num_classes(self) -> int:
@@ -158,8 +161,8 @@ class Dataset:
 
     def to(self, device: torch.device) -> Dataset:
         """Return the data set with the batches of every split on ``device``."""
-        splits = (split.to(device) for split in (self.train, self.val, self.test))
-        return Dataset(self.name, self.classes, self.image_shape, self.mean, self.std, *splits)
+        train, val, test = (split.to(device) for split in (self.train, self.val, self.test))
+        return replace(self, train=train, val=val, test=test)
 
 
 def pixel_statistics(images: Tensor) -> Statistics:

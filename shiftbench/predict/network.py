@@ -21,6 +21,7 @@ class PixelModel:
         device: Where ``model`` is.
         precision: ``fp32`` or ``bf16`` (autocast).
         dtype: Of the network's parameters.
+        memory_format: How the images it is given lie in memory.
     """
 
     def __init__(
@@ -31,10 +32,12 @@ class PixelModel:
         device: torch.device,
         precision: str = "fp32",
         dtype: torch.dtype = torch.float32,
+        memory_format: torch.memory_format = torch.channels_last,
     ) -> None:
         self.model = model
         self.device = device
         self.dtype = dtype
+        self.memory_format = memory_format
         self.scale = (1 / torch.tensor(std, device=device))[:, None, None]
         self.offset = -torch.tensor(mean, device=device)[:, None, None] * self.scale
         self.autocast = precision == "bf16"
@@ -50,10 +53,10 @@ class PixelModel:
         return network
 
     def normalise(self, images: Tensor) -> Tensor:
-        """Return ``(images − mean) / std`` in channels-last memory."""
+        """Return ``(images − mean) / std`` in the network's type and memory format."""
         unit = images.float().div(255) if images.dtype == torch.uint8 else images
         scaled = unit * self.scale + self.offset
-        return scaled.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        return scaled.to(self.dtype).contiguous(memory_format=self.memory_format)
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return the logits of pixels ``(N, C, H, W)``."""

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from shiftbench.data.images import Dataset, EnlargeableSplit, SeveralSizes, Split, of_sizes
 from shiftbench.errors import UsageError
+from shiftbench.model.evaluating import evaluating
+from shiftbench.model.layout import home
 from shiftbench.shift.plan import Plan
 
 
@@ -159,16 +161,12 @@ def refuse(protocol: ShiftProtocol, data: Dataset, model: nn.Module | None = Non
 
 
 def _try(model: nn.Module, views: Tensor) -> None:
-    training = model.training
-    model.eval()  # in training mode a pass would move the statistics of BatchNorm
     try:
-        with torch.inference_mode():
-            model(views)
+        with evaluating(model), torch.inference_mode():
+            model(views.to(*home(model, views.device)))
     except (RuntimeError, ValueError) as error:
         height, width = views.shape[2:]
         raise UsageError(
             f"the network does not take views of {height}×{width} ({error}); "
             "set canvas=null, or give it a global head as head=gap"
         ) from error
-    finally:
-        model.train(training)
