@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from shiftbench.config import ENGINES
@@ -17,6 +18,7 @@ from shiftbench.errors import ShiftbenchError, require_one_of
 from shiftbench.predict.answers import check_labels
 from shiftbench.predict.dense import DenseEngine
 from shiftbench.predict.direct import DirectEngine
+from shiftbench.predict.image_digests import image_digests
 from shiftbench.predict.network import PixelModel
 from shiftbench.predict.phases import NotDenseError
 from shiftbench.predict.protocol import ShiftProtocol, describe, source
@@ -89,8 +91,11 @@ def predict(
     engine, size = _engine(network, split, image_shape, shown, options, mean, num_classes)
     part = range(len(split)) if part is None else part
     columns: dict[str, list[Tensor]] = {}
+    digests: list[NDArray[np.uint64]] = []
     done = 0
     for images, labels, shifts in _chunks(views_from, engine.plan, size, part):
+        if views_from is split:  # else these are positions, or larger images
+            digests.append(image_digests(images, labels))
         for name, values in engine.answer(images, labels, shifts).items():
             columns.setdefault(name, []).append(values.cpu())
         done += len(labels)
@@ -102,7 +107,8 @@ def predict(
     if failed := int((merged["top1"] < 0).sum()):
         meta["nan_views"] = failed
         log.warning("the network answered NaN for %d views; they count as wrong", failed)
-    return _table(merged, split, part, engine.plan, protocol.axes, meta)
+    table = _table(merged, split, part, engine.plan, protocol.axes, meta)
+    return replace(table, images=np.concatenate(digests or _digests(split, part)))
 
 
 def _engine(
@@ -143,6 +149,11 @@ def _num_classes(network: Callable[[Tensor], Tensor], split: Split) -> int:
             "it must map (N, C, H, W) to logits (N, classes)"
         )
     return int(logits.shape[1])
+
+
+def _digests(split: Split, part: range) -> list[NDArray[np.uint64]]:
+    batches = split.batches(256, torch.arange(part.start, part.stop))
+    return [image_digests(images, labels) for images, labels in batches]
 
 
 def _chunks(
