@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -15,12 +16,12 @@ from torch import nn
 from shiftbench.errors import ShiftbenchError
 from shiftbench.files import atomic_file
 
+log = logging.getLogger(__name__)
+
 FORMAT = 1
 
 # Under which names others keep a state dict in a checkpoint, the most specific first.
 WRAPPERS = ("model", "state_dict", "model_state_dict", "net")
-# What wrappers of networks put before every name: DataParallel, torch.compile, Lightning.
-PREFIXES = ("module.", "_orig_mod.", "model.")
 
 _CONVERSION = (
     'import torch; x = torch.load("{path}", weights_only=False, map_location="cpu"); '
@@ -94,21 +95,53 @@ def _check_sums(path: Path) -> None:
             raise ValueError(f"the checksum of {damaged} does not fit")
 
 
-def state_of(content: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
+def state_of(content: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     """Return the state dict in a checkpoint of whatever making.
+
+    Wrappers and training code put names before those of the network (``module.``, ``_orig_mod.``,
+    ``net.`` or whatever an attribute is called), and keep other things beside it, such as the
+    weights of a loss. Taken is what has the one prefix under which every weight of the network is.
 
     Args:
         content: What :func:`load` returned: a state dict, or a dict that holds one.
-        names: The network's own state dict; prefixes that it does not have are taken off.
+        own: The network's own state dict.
+
+    Raises:
+        ShiftbenchError: If the network's weights are there under several prefixes.
     """
     held = next((content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)), None)
     state = dict(content if held is None else held)
-    while not state.keys() & names.keys():
-        prefix = next((p for p in PREFIXES if state and all(k.startswith(p) for k in state)), None)
-        if prefix is None:
-            break
-        state = {key.removeprefix(prefix): value for key, value in state.items()}
-    return state
+    if not any(_differences(own, state)):
+        return state
+    parts = {prefix: _behind(prefix, state) for prefix in _prefixes(state, own)}
+    fitting = [prefix for prefix, part in parts.items() if not any(_differences(own, part))]
+    if len(fitting) > 1:
+        raise ShiftbenchError(
+            f"the checkpoint holds the weights of this network {len(fitting)} times, under the "
+            f"prefixes {', '.join(fitting)}; save the one that is meant as a state dict of its own"
+        )
+    if fitting:
+        beside = [name for name in state if not name.startswith(fitting[0])]
+        if beside:
+            log.info("left out of the checkpoint: %s", ", ".join(beside[:5]))
+        return parts[fitting[0]]
+    # Nothing fits whole: what has most names in common is what the error speaks of.
+    return max([state, *parts.values()], key=lambda part: len(part.keys() & own.keys()))
+
+
+def _prefixes(state: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
+    """Return what stands before the network's first name anywhere in ``state``."""
+    first = next(iter(own), None)
+    if first is None:
+        return []
+    found = (str(name) for name in state if str(name).endswith(f".{first}"))
+    return list(dict.fromkeys(name.removesuffix(first) for name in found))
+
+
+def _behind(prefix: str, state: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)
+    }
 
 
 def fits(model: nn.Module, path: Path) -> bool:

@@ -87,6 +87,42 @@ def test_state_dicts_of_other_making_are_found(tmp_path, how):
     assert torch.equal(target.weight, source.weight)
 
 
+def training_code(state, form):
+    """What training code of several makes keeps of a network."""
+    prefix = {"swa": "module.", "deep": "trainer.net.", "compiled in lightning": "net._orig_mod."}
+    content = {f"{prefix.get(form, 'net.')}{name}": value for name, value in state.items()}
+    if form == "swa":
+        content["n_averaged"] = torch.tensor(3)
+    if form == "loss":
+        content["criterion.weight"] = torch.ones(2)
+    return {"state_dict": content, "epoch": 3}
+
+
+@pytest.mark.parametrize("form", ["net", "swa", "deep", "compiled in lightning", "loss"])
+def test_the_network_in_what_training_code_keeps_is_found(tmp_path, form):
+    source, target = nn.Linear(2, 3), nn.Linear(2, 3)
+    torch.save(training_code(source.state_dict(), form), tmp_path / "theirs.ckpt")
+    checkpoint.load_weights(target, tmp_path / "theirs.ckpt")
+    assert torch.equal(target.weight, source.weight)
+
+
+def test_of_two_networks_none_is_guessed(tmp_path):
+    state = nn.Linear(2, 3).state_dict()
+    both = {
+        f"{name}.{key}": value for name in ("student", "teacher") for key, value in state.items()
+    }
+    torch.save(both, tmp_path / "theirs.ckpt")
+    with pytest.raises(ShiftbenchError, match=r"2 times, under the prefixes student\., teacher\."):
+        checkpoint.load_weights(nn.Linear(2, 3), tmp_path / "theirs.ckpt")
+
+
+def test_what_does_not_fit_is_named_without_its_prefix(tmp_path):
+    content = training_code(nn.Linear(2, 4).state_dict(), "net")
+    torch.save(content, tmp_path / "theirs.ckpt")
+    with pytest.raises(ShiftbenchError, match=r"2 parameters .* 0 unknown \(first: weight, bias\)"):
+        checkpoint.load_weights(nn.Linear(2, 3), tmp_path / "theirs.ckpt")
+
+
 def test_a_network_with_a_part_called_model_keeps_its_names(tmp_path):
     source = nn.ModuleDict({"model": nn.Linear(2, 3)})
     target = nn.ModuleDict({"model": nn.Linear(2, 3)})

@@ -24,7 +24,7 @@ from shiftbench.locks import exclusive
 log = logging.getLogger(__name__)
 
 # Raise this when the same files would decode to other pixels, or the cache file changes.
-_FORMAT = 1
+_FORMAT = 2
 # Small batches, so that the bar moves and little memory is needed beside the result.
 _BATCH_BYTES = 4_000_000
 
@@ -72,7 +72,7 @@ def _key(split: StreamSplit, listing: Listing, keep_pixels: bool) -> str:
     # Another release of Pillow may bring another JPEG decoder, with slightly other pixels.
     form = f"{_FORMAT} pillow {PIL.__version__} {split.channels}x{split.size} {keep_pixels}"
     if split.short_side is not None:
-        form += f" of {split.short_side} {split.interpolation}"
+        form += f" of {split.short_side} {split.interpolation}{' squashed' * split.squash}"
     lines = "\0".join((form, *listing.files, *listing.stamps))
     return hashlib.sha256(lines.encode(errors="surrogateescape")).hexdigest()[:32]
 

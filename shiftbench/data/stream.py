@@ -40,6 +40,7 @@ class StreamSplit:
         device: Where batches are put.
         short_side: Of the image from which the centre is cut, in pixels; None is ``size``.
         interpolation: How it is resized to that.
+        squash: Whether both sides are, without regard to proportions.
     """
 
     root: Path
@@ -51,6 +52,7 @@ class StreamSplit:
     device: torch.device = _CPU
     short_side: int | None = None
     interpolation: str = "bilinear"
+    squash: bool = False
 
     def __len__(self) -> int:
         return len(self.files)
@@ -118,7 +120,9 @@ class _Batch:
         pixels = self.images.numpy()
 
         def decode(row: int, position: int) -> Failure | None:
-            form = (split.size, split.channels, split.short_side, split.interpolation)
+            form = (
+                split.size, split.channels, split.short_side, split.interpolation, split.squash,
+            )  # fmt: skip
             try:
                 pixels[row] = decode_image(split.root / split.files[position], *form)
             except UnreadableImage as error:
