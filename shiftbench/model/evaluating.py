@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import warnings
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -24,9 +25,9 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
     Restored, also after an error, are each module's own train or eval flag (a frozen BatchNorm
     stays in eval mode, a dropout layer kept in train mode stays in it), its attributes, hooks,
-    buffers and caches, the random states of torch, numpy and Python, the grad mode and the default
-    dtype. Parameters are restored where a module has its own ``train()``, which may change them
-    (LoRA merges its weights there).
+    buffers and caches, the random states of torch, numpy and Python, the grad mode, the default
+    dtype and the filters of warnings. Parameters are restored where a module has its own
+    ``train()``, which may change them (LoRA merges its weights there).
 
     Raises:
         UsageError: If layers still wait for their first batch to learn their sizes.
@@ -37,8 +38,10 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     weights = _Values(list(model.parameters()) if any(map(_has_own_mode, modules)) else [])
     restore_globals = _global_state(model)
     try:
-        _switch(model)
-        yield
+        # Libraries that are loaded on the way add filters of warnings.
+        with warnings.catch_warnings():
+            _switch(model)
+            yield
     finally:
         for one in kept:
             one.restore()

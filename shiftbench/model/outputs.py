@@ -124,8 +124,8 @@ def as_module(what: str, model: object) -> nn.Module:
         raise UsageError(f"{what} is the class {model.__name__}; give an object of it")
     if not callable(model):
         raise UsageError(
-            f"{what} is a {type(model).__name__}, not a torch.nn.Module or a function of images; "
-            "give a network"
+            f"{what} is of type {type(model).__name__}, not a torch.nn.Module or a function of "
+            "images; give a network"
         )
     return Function(model)
 
@@ -149,7 +149,10 @@ def _parts(thing: Any) -> list[Any]:
     if isinstance(thing, functools.partial):
         return [thing.func, *thing.args, *thing.keywords.values()]
     if isinstance(thing, types.FunctionType):
-        variables = inspect.getclosurevars(thing)
+        try:
+            variables = inspect.getclosurevars(thing)
+        except ValueError:  # a variable that has no value yet
+            return []
         defaults = [*(thing.__defaults__ or ()), *(thing.__kwdefaults__ or {}).values()]
         theirs = [*variables.nonlocals.values(), *variables.globals.values(), *defaults]
         return [part for part in theirs if _is_theirs(part)]
