@@ -15,6 +15,7 @@ from torch import nn
 from shiftbench import adopt, checkpoint
 from shiftbench.arguments import check_arguments
 from shiftbench.config import CONFIG_DIR
+from shiftbench.content.origin import Origin
 from shiftbench.data.images import Dataset
 from shiftbench.errors import ShiftbenchError, UsageError, shown
 from shiftbench.model.foreign import Foreign
@@ -78,7 +79,9 @@ def dataset(config: DictConfig) -> Dataset:
     """
     source = _source(config)
     recipe = source.recipe() if source is not None else None
-    settings = f"{OmegaConf.to_yaml(config.data, resolve=True)}{recipe}"
+    content: Any = OmegaConf.to_container(config.data, resolve=True)
+    by_content = Origin.of({f"data.{key}": value for key, value in content.items()})
+    settings = f"{content}{by_content.settings}{recipe}"
     if not _last or _last[0][0] != settings:
         _last.clear()  # before loading: two data sets may be too much for the memory
         loaded = instantiate(config.data, "data")

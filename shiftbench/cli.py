@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from shiftbench import __version__, processes
 from shiftbench.errors import FAILED, LONGEST, OK, USAGE, ShiftbenchError, UsageError, shown
+from shiftbench.streams import adapt_streams
 
 VERBS = ("compare", "jagged", "list", "report")
 SAME_FAILURE = 20  # seconds within which two processes fail for the same reason
@@ -25,6 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """
     signal.signal(signal.SIGTERM, _terminate)
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    adapt_streams()
+    _own_matplotlib()
     if not processes.is_first():
         _be_silent()
     try:
@@ -86,6 +89,16 @@ def _dispatch(arguments: list[str]) -> int:
 def _terminate(*_: object) -> NoReturn:
     """End as by Ctrl-C, so that the run says that it was interrupted."""
     raise KeyboardInterrupt(TERMINATED)
+
+
+def _own_matplotlib() -> None:
+    """Let matplotlib start with settings of its own, here and in jobs that are started from here.
+
+    The user's backend may not exist here, and the user's matplotlibrc may not be readable: both
+    would end the import of matplotlib. What else is set there is left out where figures are drawn.
+    """
+    os.environ["MPLBACKEND"] = "agg"
+    os.environ["MATPLOTLIBRC"] = os.devnull
 
 
 def _drop_stdout() -> None:

@@ -36,8 +36,8 @@ log = logging.getLogger(__name__)
 def run(config: DictConfig, this: Run, team: Team) -> None:
     """Train a network, show it every shifted view, keep its answers, reduce them to numbers.
 
-    Everything lands in ``this.folder``; ``metrics.csv`` is written last. The processes of
-    ``team`` share training and measuring; the first one does the rest.
+    Everything lands in ``this.folder``; figures are drawn last, when every number is written. The
+    processes of ``team`` share training and measuring; the first one does the rest.
     """
     keep_freed_memory()
     device = pick_device(config.device)
@@ -64,14 +64,18 @@ def run(config: DictConfig, this: Run, team: Team) -> None:
         tables = _measure(config, this, network, data, protocols, team)
     if not team.is_first:
         return
-    # Loads pandas and matplotlib, which the first training step need not wait for.
-    from shiftbench.recording import record, record_layers
+    # Loads pandas, which the first training step need not wait for.
+    from shiftbench import recording
 
+    with _phase("reporting", config, "measure.resamples"):
+        shifts = recording.record(config, this, price, history, tables)
+    layers = None
     if config.measure.layers:
         with _phase("probing the layers", config, "measure.memory_gb"):
-            record_layers(config, this, network, data)
-    with _phase("reporting", config, "measure.resamples"):
-        record(config, this, price, history, data, protocols, tables)
+            layers = recording.record_layers(config, this, network, data)
+    if config.figures:
+        with _phase("drawing", config):
+            recording.draw(this, data, protocols, tables, shifts, layers)
 
 
 def _announce(

@@ -1,19 +1,19 @@
-"""Who a run is: the names that change whenever a setting changes that can change the result."""
+"""Run ids: a readable slug and a hash of everything that can change the result."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from shiftbench import versions
 from shiftbench.config import NOT_IDENTITY, STUDY_KEYS, flatten, short_hash, slug
+from shiftbench.content.origin import Origin
 from shiftbench.errors import UsageError
 from shiftbench.files import names_a_file
 from shiftbench.naming import Names
@@ -33,7 +33,11 @@ class Identity:
         train_id: The same of the settings that can change the trained weights.
         config_id: Hash of every setting but the seed: runs that share it are repetitions.
         labels: What the run is called in tables, group by group.
-        settings: Every setting that can change the result, ``{"pool.filter_size": 3}``.
+        settings: Every setting that can change the result, ``{"pool.filter_size": 3}``; paths are
+            replaced by the SHA-256 of what is there.
+        versions: Results versions of the parts that make the run.
+        origin: Paths and digests of ``files``, digests of third-party ``sources``, and what is
+            ``unknown``.
     """
 
     run_id: str
@@ -41,6 +45,8 @@ class Identity:
     config_id: str
     labels: dict[str, Any]
     settings: dict[str, Any]
+    versions: dict[str, int] = field(default_factory=dict)
+    origin: dict[str, Any] = field(default_factory=dict, compare=False)
 
     @classmethod
     def of(cls, config: DictConfig, names: Names) -> Identity:
@@ -49,7 +55,8 @@ class Identity:
         Raises:
             UsageError: If ``checkpoint`` names a file that cannot be read.
         """
-        settings = _settings(config)
+        origin = _settings(config)
+        settings = origin.settings
         training = {key: settings[key] for key in settings if not key.startswith(AFTER_TRAINING)}
         repeated = {key: settings[key] for key in settings if key != "seed"}
         trained = replace(names, data=_TEST_LABEL.sub("", names.data))
@@ -60,11 +67,27 @@ class Identity:
             labels={**asdict(names), "padding": config.padding, "precision": config.precision,
                     "seed": config.seed},
             settings=settings,
+            versions=versions.current(settings),
+            origin={"files": origin.files, "sources": origin.sources, "unknown": origin.unknown},
         )  # fmt: skip
 
+    def found_in(self, out: Path) -> Identity:
+        """Return the same identity under the name that its folders have, if they are there.
+
+        The readable part of a name says how the data was called, which another path changes; the
+        hash says what the run is.
+        """
+        return replace(
+            self,
+            run_id=_known(out / "runs", self.run_id, self.settings),
+            train_id=_known(out / "trained", self.train_id, None),
+        )
+
     def as_json(self) -> str:
-        """Return the text of ``run.json``."""
-        return json.dumps(asdict(self), indent=2, sort_keys=True, default=str) + "\n"
+        """Return the text of ``run.json``; paths are in ``provenance.json``."""
+        content = asdict(self)
+        content["sources"] = content.pop("origin").get("sources", {})
+        return json.dumps(content, indent=2, sort_keys=True, default=str) + "\n"
 
 
 def _readable(config: DictConfig, names: Names) -> str:
@@ -72,48 +95,56 @@ def _readable(config: DictConfig, names: Names) -> str:
     return f"{'-'.join(slug(part) for part in parts)[:100]}-s{config.seed}"
 
 
-def _settings(config: DictConfig) -> dict[str, Any]:
+def _settings(config: DictConfig) -> Origin:
+    """Return every setting that can change the result, by content."""
     content = OmegaConf.to_container(config, resolve=True)
-    settings = {
+    given = {
         key: value
         for key, value in flatten(content)  # type: ignore[arg-type]
         if key not in NOT_IDENTITY and not key.startswith(STUDY_KEYS)
     }
     for key in ("checkpoint", "model.weights"):
-        named = settings.get(key)
+        named = given.get(key)
         if named and (key == "checkpoint" or names_a_file(str(named))):
-            path = Path(str(named)).expanduser()
-            settings[key] = f"sha256:{_digest(path, _stamp(path))}"
-    return settings
+            _require_file(Path(str(named)).expanduser())
+    try:
+        return Origin.of(given)
+    except OSError as error:
+        raise UsageError(
+            f"{error.filename} cannot be read ({error.strerror}); check its path and permissions"
+        ) from error
+
+
+def _require_file(path: Path) -> None:
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise UsageError(
+            f"the weights {path} cannot be read ({error.strerror}); "
+            "give the path of a checkpoint.pt, as checkpoint=PATH"
+        ) from error
+
+
+def _known(folder: Path, name: str, settings: Mapping[str, Any] | None) -> str:
+    """Return the name of the folder that differs from ``name`` in its readable part at most."""
+    if (folder / name).is_dir():
+        return name
+    ending = re.search(r"-s[0-9]+-[0-9a-f]+$", name)
+    try:
+        names = [path.name for path in folder.iterdir()]
+    except OSError:
+        return name
+    same = sorted(one for one in names if ending and one.endswith(ending.group()))
+    found = (one for one in same if settings is None or _settings_of(folder / one) == settings)
+    return next(found, name)
+
+
+def _settings_of(run: Path) -> Any:
+    try:
+        return json.loads((run / "run.json").read_text("utf-8"))["settings"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _hash(settings: Mapping[str, Any]) -> str:
     return short_hash(json.dumps(settings, sort_keys=True, default=str))
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    try:
-        about = path.stat()
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    return about.st_mtime_ns, about.st_size
-
-
-@lru_cache(maxsize=64)
-def _digest(path: Path, stamp: tuple[int, int]) -> str:
-    """Return the hash of a file's content, so that a checkpoint counts by what is in it.
-
-    ``stamp`` lets the jobs of a sweep read a file once, and again when it has changed.
-    """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: OSError) -> UsageError:
-    return UsageError(
-        f"the weights {path} cannot be read ({error.strerror}); "
-        "give the path of a checkpoint.pt, as checkpoint=PATH"
-    )

@@ -14,11 +14,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from shiftbench import config as configuration
-from shiftbench import naming, processes
+from shiftbench import naming, processes, versions
 from shiftbench.errors import ShiftbenchError, UsageError
 from shiftbench.placement import is_parallel, take_place
 from shiftbench.report.progress import mute
 from shiftbench.run import Run
+from shiftbench.streams import adapt_streams
 from shiftbench.sweep import DONE, FAILED, LEFT_OUT, RUNNING, SKIPPED, Sweep
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ def run_job(config: DictConfig) -> None:
         configuration.check(config)
         this = Run.of(config, run_names(config))
         _finish(this, config, STARTED)
-        _show(this)
+        _show(this, config.figures)
 
 
 def _others_waiting(beside_others: bool) -> AbstractContextManager[None]:
@@ -120,6 +121,7 @@ def _finish(this: Run, config: DictConfig, started: float) -> bool:
     """Run what is not done; return whether there was anything to do."""
     if this.is_done() and not config.force:
         log.info("done, skipped: %s (force=true runs it again)", this.id)
+        _report_what_may_differ(this)
         return False
     with this.alone():
         # Another process may have finished it while this one waited.
@@ -135,6 +137,18 @@ def _finish(this: Run, config: DictConfig, started: float) -> bool:
             with distributed.team(this.id) as team:
                 experiment.run(config, this, team)
     return True
+
+
+def _report_what_may_differ(this: Run) -> None:
+    """Say where a finished run may not be what the same command would compute now."""
+    if changed := this.outdated():
+        log.warning(
+            "%s was measured by shiftbench %s, since when these parts changed: %s; "
+            "force=true measures it again, or keep it",
+            this.id, this.made_by(), versions.described(changed),
+        )  # fmt: skip
+    for reason in this.identity.origin.get("unknown", ()):
+        log.warning("%s; force=true runs it again if that changed", reason)
 
 
 def _announce_torch() -> None:
@@ -163,6 +177,7 @@ def setup_logging(beside_others: bool = False) -> None:
     logger = logging.getLogger("shiftbench")
     if logger.handlers:
         return
+    adapt_streams()  # a launcher's processes begin here
     logger.setLevel(logging.INFO)
     logger.propagate = False
     if not processes.is_first():
@@ -187,12 +202,13 @@ class ConsoleHandler(logging.Handler):
         console.print(text, soft_wrap=True, markup=False, highlight=False)
 
 
-def _show(this: Run) -> None:
+def _show(this: Run, figures: bool) -> None:
     from shiftbench.report.terminal import print_run
     from shiftbench.results import METRIC_COLUMNS, read_rows
 
     checkpoint = this.checkpoint if this.checkpoint.is_file() else None
-    print_run(read_rows(this.folder / "metrics.csv", METRIC_COLUMNS), this.folder, checkpoint)
+    rows = read_rows(this.folder / "metrics.csv", METRIC_COLUMNS)
+    print_run(rows, this.folder, checkpoint, figures=figures)
 
 
 def _tell(sweep: Sweep, this: Run, place: str) -> None:

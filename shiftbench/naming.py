@@ -13,6 +13,9 @@ from omegaconf import DictConfig, OmegaConf
 from shiftbench.config import flatten
 from shiftbench.files import names_a_file
 
+# Settings of a data set that say where it is and how it is read, not what it is.
+UNLABELLED = frozenset(("root", "workers", "name", "classes", "memory_limit_gb"))
+
 
 @dataclass(frozen=True)
 class Names:
@@ -60,7 +63,7 @@ def _label(group: str, choice: str, node: Any, folders: list[Path]) -> str:
     plain = dict(flatten(default))
     if group == "data":
         choice = _data_name(choice, own)
-    hidden = {"root", "workers", "name", "classes"} if group == "data" else set()
+    hidden = UNLABELLED if group == "data" else set()
     if group == "model" and "target" in own:  # whose weights say nothing of their preprocessing
         hidden = {key for key in own if key.startswith("preprocessing.")}
         hidden |= {"target"} if own.get("name") else set()

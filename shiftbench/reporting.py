@@ -6,6 +6,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -16,12 +17,14 @@ from shiftbench.comparing import VerbParser
 from shiftbench.errors import ShiftbenchError, UsageError
 from shiftbench.files import cannot_write
 from shiftbench.locks import exclusive
+from shiftbench.report.attempts import attempt
 from shiftbench.report.cells import chosen_metrics, grids
 from shiftbench.report.claim_table import print_claims
 from shiftbench.report.collect import BROKEN, Collection, collect
 from shiftbench.report.difference_cells import difference_grids
 from shiftbench.report.differences import DIFFERENCE_COLUMNS, differences
 from shiftbench.report.markup import latex, markdown
+from shiftbench.report.mixed_versions import version_notes
 from shiftbench.report.places import is_sweep
 from shiftbench.report.published import published_findings
 from shiftbench.report.summary import summarise
@@ -69,6 +72,8 @@ def report_runs(arguments: Sequence[str]) -> int:
         print_claims(Console(), judged)
         _print_places(folder, written)
     _print_failures(collection)
+    for note in version_notes(list(collection.done().values())):
+        print(f"note: {note}", file=sys.stderr)
     return 0
 
 
@@ -162,9 +167,13 @@ def _write(
     else:
         (folder / "claims.csv").unlink(missing_ok=True)  # of earlier runs: it would be out of date
     if figures:
-        from shiftbench.report.page import write_page
+        with attempt(str(folder / "report.html")):
+            from shiftbench.report.page import write_page
 
-        written.append(write_page(collection, summary, folder, apart, judged).name)
+            written.append(write_page(collection, summary, folder, apart, judged).name)
+        if "report.html" not in written:  # of earlier runs: it would be out of date
+            with suppress(OSError):
+                (folder / "report.html").unlink()
     return written
 
 

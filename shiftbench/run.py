@@ -14,6 +14,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from shiftbench import versions
 from shiftbench.errors import ShiftbenchError
 from shiftbench.files import cannot_write, remove_leftovers, set_aside, write_text
 from shiftbench.identity import Identity
@@ -45,7 +46,8 @@ class Run:
     @classmethod
     def of(cls, config: DictConfig, names: Names) -> Run:
         """Return the run that ``config`` describes; nothing is written."""
-        return cls(Identity.of(config, names), names, Path(config.out).expanduser())
+        out = Path(config.out).expanduser()
+        return cls(Identity.of(config, names).found_in(out), names, out)
 
     @property
     def id(self) -> str:
@@ -74,11 +76,15 @@ class Run:
 
     def status(self) -> dict[str, Any]:
         """Return what ``status.json`` says, ``{"state": "new"}`` where there is none to read."""
+        return self._content("status.json") or {"state": "new"}
+
+    def _content(self, name: str) -> dict[str, Any]:
+        """Return what a JSON file of the run says, {} where there is none to read."""
         try:
-            content = json.loads((self.folder / "status.json").read_text("utf-8"))
+            content = json.loads((self.folder / name).read_text("utf-8"))
         except (OSError, ValueError):
-            return {"state": "new"}
-        return content if isinstance(content, dict) else {"state": "new"}
+            return {}
+        return content if isinstance(content, dict) else {}
 
     def is_done(self) -> bool:
         """Whether the run is finished and its results are there, as they were written."""
@@ -87,6 +93,15 @@ class Run:
             return False
         written = status.get("files", {})
         return all(_digest(self.folder / name) == written.get(name) for name in RESULTS)
+
+    def outdated(self) -> dict[str, tuple[int, int]]:
+        """Return the parts that computed other numbers when the run was made: then and now."""
+        made = self._content("run.json").get("versions", {})
+        return versions.changes(made, self.identity.versions)
+
+    def made_by(self) -> str:
+        """Return the release of shiftbench that made the run."""
+        return str(self._content("provenance.json").get("shiftbench", "of an unknown release"))
 
     def older_than(self, started: float) -> bool:
         """Whether the results were there before ``started`` (seconds since the epoch)."""
@@ -154,6 +169,7 @@ class Run:
         with _log_file(self.folder / "run.log"):
             try:
                 yield
+                self._require_unchanged(config)
                 files = {name: _digest(self.folder / name) for name in RESULTS}
                 self.set_status("done", seconds=round(time.monotonic() - started, 1), files=files)
             except ShiftbenchError as error:
@@ -170,15 +186,28 @@ class Run:
 
     def _prepare(self, config: DictConfig, overrides: list[str]) -> None:
         try:
+            made = {**provenance(), **self.identity.origin}
             remove_leftovers(self.folder)
             self._put_damaged_results_aside()
             write_text(self.folder / "run.json", self.identity.as_json())
             self.set_status("running")
             write_text(self.folder / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
             write_text(self.folder / "overrides", "".join(f"{item}\n" for item in overrides))
-            write_text(self.folder / "provenance.json", json.dumps(provenance(), indent=2) + "\n")
+            write_text(self.folder / "provenance.json", json.dumps(made, indent=2) + "\n")
         except OSError as error:
             raise cannot_write(self.folder, error) from error
+
+    def _require_unchanged(self, config: DictConfig) -> None:
+        """Refuse results of data or weights that changed while the run read them."""
+        before, after = self.identity.settings, Identity.of(config, self.names).settings
+        changed = [key for key in before if before[key] != after.get(key)]
+        if changed:
+            for name in RESULTS:
+                (self.folder / name).unlink(missing_ok=True)
+            raise ShiftbenchError(
+                f"{', '.join(changed)} changed while the run was working, so its numbers would be "
+                "of neither state; run the same command again"
+            )
 
     def _put_damaged_results_aside(self) -> None:
         """Keep, under another name, results that are not what the finished run wrote."""

@@ -14,9 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-_NETPBM = (".pbm", ".pgm", ".pnm", ".ppm")
-SUFFIXES = frozenset((".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp", *_NETPBM))
-
 Pixels = NDArray[np.uint8]
 
 # Tags of TIFF 6.0.

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import PIL
 import torch
 from torch import Tensor
 
+from shiftbench.content.data import training_images
+from shiftbench.data.cache import cache_dir, read_arrays, write_arrays
 from shiftbench.data.decoded import decode_once
-from shiftbench.data.images import Dataset, TensorSplit, pixel_statistics
+from shiftbench.data.images import Dataset, Statistics, TensorSplit, histogram, statistics_of
 from shiftbench.data.listing import (
     FolderListing,
     Listing,
@@ -29,7 +33,8 @@ AnySplit = TensorSplit | StreamSplit
 # Path below the root and reason.
 Unreadable = tuple[str, str]
 
-_STATISTICS_SAMPLE = 2000
+_MOST_EXACT = 100_000
+_STATISTICS_SAMPLE = 10_000
 _LARGEST_SIDE = 4096
 
 
@@ -127,7 +132,7 @@ class _Reader:
         train = splits["train"]
         if "val" not in splits:
             train, splits["val"] = (_take(train, index) for index in choice.cut(len(train)))
-        mean, std = _statistics(train, choice.split_seed)
+        mean, std = _statistics(train, choice.split_seed, training_images(self.root))
         return FolderDataset(
             name=name,
             classes=listing.classes,
@@ -199,10 +204,38 @@ def _take(split: AnySplit, index: Tensor) -> AnySplit:
     return split.select(index) if isinstance(split, StreamSplit) else pick(split, index)
 
 
-def _statistics(train: AnySplit, seed: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and standard deviation of all pixels, or of a sample of what streams."""
+def _statistics(train: AnySplit, seed: int, content: str | None) -> Statistics:
+    """Return mean and standard deviation of all pixels, of a sample where images are very many.
+
+    Which of the two, and so every number that follows, depends on how many images there are, not
+    on whether they fit into memory.
+
+    Args:
+        train: The training images.
+        seed: Of the sample.
+        content: Digest of the files, under which what took a pass over them is kept.
+    """
+    order = None
+    if len(train) > _MOST_EXACT:
+        generator = torch.Generator().manual_seed(derive_seed(seed, "data", "statistics"))
+        order = torch.randperm(len(train), generator=generator)[:_STATISTICS_SAMPLE]
     if isinstance(train, TensorSplit):
-        return pixel_statistics(train.images)
-    generator = torch.Generator().manual_seed(derive_seed(seed, "data", "statistics"))
-    sample = torch.randperm(len(train), generator=generator)[:_STATISTICS_SAMPLE]
-    return pixel_statistics(torch.cat([images for images, _ in train.batches(64, sample)]))
+        return statistics_of(_histogram(train, order))
+    path = cache_dir() / "statistics" / f"{_statistics_key(train, order, content)}.npz"
+    if (found := read_arrays(path)) is not None:
+        return statistics_of(torch.from_numpy(found["counts"]))
+    log.info("reading the training images once, for their mean and standard deviation")
+    counts = _histogram(train, order)
+    write_arrays(path, {"counts": counts.numpy()})
+    return statistics_of(counts)
+
+
+def _histogram(train: AnySplit, order: Tensor | None) -> Tensor:
+    parts = (histogram(images) for images, _ in train.batches(256, order))
+    return torch.stack(list(parts)).sum(0)
+
+
+def _statistics_key(train: StreamSplit, order: Tensor | None, content: str | None) -> str:
+    sample = None if order is None else order.tolist()
+    form = (PIL.__version__, train.size, train.channels, train.files, sample, content)
+    return hashlib.sha256(repr(form).encode()).hexdigest()[:32]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,9 +11,10 @@ from torch import Tensor
 
 from shiftbench.data.decoded import decode_once
 from shiftbench.data.images import Dataset, Split, TensorSplit
-from shiftbench.data.listing import Listing, class_folders, first_few, list_split
+from shiftbench.data.listing import Listing, first_few, list_split
 from shiftbench.data.selection import Selection
 from shiftbench.data.stream import StreamSplit, available_cpus
+from shiftbench.data.walk import composed, subfolders
 from shiftbench.errors import ShiftbenchError, UsageError, require_within
 from shiftbench.preprocessing import Preprocessing
 
@@ -42,7 +43,7 @@ def load(
         split_seed: Seed of the limit.
         limit_test: Use at most so many images, drawn without regard to class; None uses all.
         skip_unreadable: Leave unreadable images out, with a warning, instead of refusing them.
-        workers: Decoding processes; 0 decodes in this one, None takes one per CPU.
+        workers: Decoding threads; 0 decodes in the main one, None takes one per CPU.
         memory_limit_gb: Above so many gigabytes of pixels, batches are decoded as they come.
 
     Raises:
@@ -54,8 +55,8 @@ def load(
         require_within("data.workers", workers, 0, 1024)
     require_within("data.memory_limit_gb", memory_limit_gb, 0, 1_000_000)
     folder = _folder(Path(root).expanduser())
-    present = class_folders(folder)
-    wnids = _in_order(folder, present, classes)
+    present = subfolders(folder)
+    wnids = _in_order(folder, tuple(present), classes)
     choice = Selection(split_seed=split_seed, limit_test=limit_test)
     return Photographs(
         name or "imagenet", wnids, _listed(folder, present, wnids, choice), folder,
@@ -86,7 +87,7 @@ def _in_order(folder: Path, present: tuple[str, ...], file: str | Path | None) -
         raise UsageError(
             f"data.classes={path} cannot be read ({error}); give a text file of wnids, one a line"
         ) from error
-    wnids = tuple(line.split()[0] for line in lines if line.strip())
+    wnids = tuple(composed(line.split()[0]) for line in lines if line.strip())
     strange = sorted(set(present) - set(wnids))
     if strange or len(set(wnids)) < max(2, len(wnids)):
         raise UsageError(
@@ -97,10 +98,10 @@ def _in_order(folder: Path, present: tuple[str, ...], file: str | Path | None) -
 
 
 def _listed(
-    folder: Path, present: tuple[str, ...], wnids: tuple[str, ...], choice: Selection
+    folder: Path, present: Mapping[str, str], wnids: tuple[str, ...], choice: Selection
 ) -> Listing:
     try:
-        found = list_split(folder, ".", present)
+        found = list_split(folder, ".", present.values())
     except OSError as error:
         raise ShiftbenchError(
             f"{error.filename} cannot be listed ({error.strerror}); check its permissions"
@@ -122,7 +123,7 @@ class Photographs:
         listing: The files.
         root: Folder that they are relative to.
         skip_unreadable: Whether unreadable ones are left out.
-        workers: Decoding processes.
+        workers: Decoding threads.
         memory_limit: Bytes of pixels above which batches are decoded as they come.
     """
 

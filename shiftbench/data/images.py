@@ -5,7 +5,7 @@ Shapes: images ``(N, C, H, W)`` uint8 in 0..255, labels ``(N,)`` int64 in 0..num
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
@@ -38,15 +38,58 @@ class Split(Protocol):
 
 @runtime_checkable
 class EnlargeableSplit(Split, Protocol):
-    """Images that can be had larger with pixels of their own, as photographs are.
+    """Images that are available at any size with pixels of their own, as photographs are.
 
-    A shift protocol that shows windows of a larger image asks for it; images of other splits are
-    enlarged by interpolation.
+    A shift protocol that shows windows of a larger image, or a smaller one on a canvas, asks for
+    it; images of other splits are resized.
     """
 
     def enlarged(self, size: tuple[int, int]) -> Split:
         """Return the same images in the same order, ``(N, C, *size)``, on the same device."""
         ...
+
+
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+"""Per-channel mean and standard deviation of pixels, in 0..1."""
+
+
+@dataclass(frozen=True)
+class SeveralSizes:
+    """The same images at one or several sizes: a row holds the pixels of all sizes of an image.
+
+    Attributes:
+        splits: The images, a split for each size; :func:`of_sizes` takes a row apart again.
+    """
+
+    splits: tuple[Split, ...]
+
+    @property
+    def labels(self) -> Tensor:
+        """``(N,)`` int64."""
+        return self.splits[0].labels
+
+    def __len__(self) -> int:
+        return len(self.splits[0])
+
+    def batches(
+        self, batch_size: int, order: Tensor | None = None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield ``(rows (n, pixels), labels)`` batches; the last one may be smaller."""
+        parts = [split.batches(batch_size, order) for split in self.splits]
+        for batches in zip(*parts, strict=True):
+            yield torch.cat([images.flatten(1) for images, _ in batches], dim=1), batches[0][1]
+
+    def to(self, device: torch.device) -> SeveralSizes:
+        """Return the split with its batches on ``device``."""
+        return SeveralSizes(tuple(split.to(device) for split in self.splits))
+
+
+def of_sizes(rows: Tensor, sizes: Sequence[tuple[int, int]]) -> list[Tensor]:
+    """Return the images ``(N, C, H, W)`` of every size in rows of :class:`SeveralSizes`."""
+    areas = [height * width for height, width in sizes]
+    channels = rows.shape[1] // sum(areas)
+    parts = rows.split([channels * area for area in areas], dim=1)
+    return [part.unflatten(1, (channels, *size)) for part, size in zip(parts, sizes, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -122,18 +165,29 @@ class Dataset:
         return replace(self, train=train, val=val, test=test)
 
 
-def pixel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def pixel_statistics(images: Tensor) -> Statistics:
     """Return per-channel mean and standard deviation, in 0..1, of uint8 ``(N, C, H, W)`` images.
 
     Computed from a histogram of the 256 values, so it is exact and needs no float copy.
     """
+    return statistics_of(histogram(images))
+
+
+def histogram(images: Tensor) -> Tensor:
+    """Return how often each of the 256 values occurs, ``(N, C, H, W)`` uint8 -> ``(C, 256)``."""
+    counts = torch.zeros(images.shape[1], 256, dtype=torch.float64)
+    for row, channel in zip(counts, images.unbind(1), strict=True):
+        for part in torch.split(channel, 10_000):  # bincount needs a flat copy, a small one
+            row += torch.bincount(part.flatten().cpu(), minlength=256)
+    return counts
+
+
+def statistics_of(counts: Tensor) -> Statistics:
+    """Return per-channel mean and standard deviation, in 0..1, of a ``histogram (C, 256)``."""
     values = torch.arange(256, dtype=torch.float64) / 255
     means, stds = [], []
-    for channel in images.unbind(1):
-        counts = torch.zeros(256, dtype=torch.float64)
-        for part in torch.split(channel, 10_000):  # bincount needs a flat copy, a small one
-            counts += torch.bincount(part.flatten().cpu(), minlength=256)
-        share = counts / counts.sum()
+    for row in counts:
+        share = row / row.sum()
         mean = (share * values).sum()
         means.append(float(mean))
         stds.append(float((share * (values - mean) ** 2).sum().sqrt()))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from shiftbench.data.decode import SUFFIXES
+from shiftbench.data.walk import SUFFIXES, ImageFile, image_files, subfolders
 from shiftbench.errors import ShiftbenchError, UsageError
 
 _LAYOUT = "train/<class>/ and test/<class>/ (or val/<class>/) folders of images"
@@ -59,20 +58,29 @@ def list_folder(root: Path) -> FolderListing:
         ShiftbenchError: If a folder cannot be read.
     """
     try:
-        names = _split_folders(root)
-        classes = {name: class_folders(root / folder) for name, folder in names.items()}
-        _require_same_classes(root, names, classes)
-        listings = {name: list_split(root, names[name], classes["train"]) for name in names}
+        names = split_folders(root)
+        folders = {name: subfolders(root / folder) for name, folder in names.items()}
+        _require_same_classes(root, names, folders)
+        classes = tuple(folders["train"])
+        # The same class may be stored in another Unicode form in another split.
+        listings = {
+            name: list_split(root, names[name], (folders[name][one] for one in classes))
+            for name in names
+        }
     except OSError as error:
         raise ShiftbenchError(
             f"{error.filename} cannot be listed ({error.strerror}); check its permissions"
         ) from error
-    _require_images(root, names, classes["train"], listings)
-    return FolderListing(classes["train"], listings["train"], listings.get("val"), listings["test"])
+    _require_images(root, names, classes, listings)
+    return FolderListing(classes, listings["train"], listings.get("val"), listings["test"])
 
 
-def _split_folders(root: Path) -> dict[str, str]:
-    """Return the folder of each split; ``val`` stands in for a missing ``test``."""
+def split_folders(root: Path) -> dict[str, str]:
+    """Return the folder of each split; ``val`` stands in for a missing ``test``.
+
+    Raises:
+        UsageError: If there are no such folders.
+    """
     if not root.is_dir():
         raise UsageError(f"data.root={root} is not a folder; give one that holds {_LAYOUT}")
     found = sorted(path.name for path in root.iterdir() if path.is_dir())
@@ -87,14 +95,8 @@ def _split_folders(root: Path) -> dict[str, str]:
     )
 
 
-def class_folders(folder: Path) -> tuple[str, ...]:
-    """Return the names of the folders in ``folder``, sorted, hidden ones left out."""
-    entries = (path for path in folder.iterdir() if not path.name.startswith("."))
-    return tuple(sorted(path.name for path in entries if path.is_dir()))
-
-
 def _require_same_classes(
-    root: Path, names: dict[str, str], classes: dict[str, tuple[str, ...]]
+    root: Path, names: dict[str, str], classes: dict[str, dict[str, str]]
 ) -> None:
     train = classes["train"]
     if len(train) < 2:
@@ -113,41 +115,25 @@ def _require_same_classes(
             )
 
 
-def list_split(root: Path, folder: str, classes: tuple[str, ...]) -> Listing:
+def list_split(root: Path, folder: str, classes: Iterable[str]) -> Listing:
     """Return the images of ``root/folder/<class>/``, a class's label being its place."""
     files: list[str] = []
     stamps: list[str] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
-        for file, stamp in _image_files(root / folder / name, f"{folder}/{name}/"):
-            files.append(file)
-            stamps.append(stamp)
+        for file in image_files(root, name if folder in ("", ".") else f"{folder}/{name}"):
+            files.append(file.path)
+            stamps.append(_stamp(file))
             labels.append(label)
     return Listing(tuple(files), tuple(stamps), torch.tensor(labels, dtype=torch.int64))
 
 
-def _image_files(folder: Path | str, prefix: str) -> Iterator[tuple[str, str]]:
-    """Yield the path (after ``prefix``) and the stamp of every image in ``folder``, sorted."""
-    with os.scandir(folder) as scan:
-        entries = sorted(scan, key=lambda entry: entry.name)
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        # A link to a folder is not followed: it could lead back to a folder above.
-        if entry.is_dir(follow_symlinks=False):
-            yield from _image_files(entry.path, f"{prefix}{entry.name}/")
-        elif f".{entry.name.rpartition('.')[2].lower()}" in SUFFIXES:
-            yield prefix + entry.name, _stamp(entry)
-
-
-def _stamp(entry: os.DirEntry[str]) -> str:
-    try:
-        status = entry.stat()
-    except FileNotFoundError:
+def _stamp(file: ImageFile) -> str:
+    if file.status is None:
         return "dangling link"
     # Archives and package managers set times of modification back to a constant; the time of
     # change (ctime) cannot be set, so a replaced file is noticed even if it has the same length.
-    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+    return f"{file.status.st_size} {file.status.st_mtime_ns} {file.status.st_ctime_ns}"
 
 
 def _require_images(

@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from shiftbench.config import ENGINES
 from shiftbench.data.images import Split
 from shiftbench.errors import ShiftbenchError, require_one_of
-from shiftbench.predict.answers import check_labels
+from shiftbench.predict.answers import VERSION, check_labels
 from shiftbench.predict.dense import DenseEngine
 from shiftbench.predict.direct import DirectEngine
+from shiftbench.predict.image_digests import image_digests
 from shiftbench.predict.network import PixelModel
+from shiftbench.predict.noise import spread_images
 from shiftbench.predict.phases import NotDenseError
 from shiftbench.predict.protocol import ShiftProtocol, describe, source
+from shiftbench.predict.stability import IMAGES, Stability, stability
 from shiftbench.shift.plan import Plan
 from shiftbench.table import PredictionTable
 
 log = logging.getLogger(__name__)
 
 LOGITS_AT_ONCE = 32_000_000  # 128 MB in float32
+USE_DIRECT = "use measure.engine=direct"
 
 
 @dataclass(frozen=True)
@@ -83,26 +88,62 @@ def predict(
     Raises:
         ShiftbenchError: If labels or logits are not what they have to be.
     """
-    num_classes = _num_classes(network, split)
-    check_labels(split.labels, num_classes)
+    found = stability(network, spread_images(split, IMAGES))
+    check_labels(split.labels, found.num_classes)
+    for reason in found.reasons:
+        log.warning("the network's answers depend on %s; measured again, they are others", reason)
     shown, views_from = source(protocol, split)
-    engine, size = _engine(network, split, image_shape, shown, options, mean, num_classes)
     part = range(len(split)) if part is None else part
-    columns: dict[str, list[Tensor]] = {}
-    done = 0
-    for images, labels, shifts in _chunks(views_from, engine.plan, size, part):
-        for name, values in engine.answer(images, labels, shifts).items():
-            columns.setdefault(name, []).append(values.cpu())
-        done += len(labels)
-        advance(done, len(part))
-    meta = {"protocol": describe(protocol), "engine": engine.name, "num_classes": num_classes,
-            "exhaustive": engine.plan.exhaustive, **engine.plan.meta,
-            **getattr(engine, "meta", {})}  # fmt: skip
-    merged = {name: torch.cat(parts) for name, parts in columns.items()}
-    if failed := int((merged["top1"] < 0).sum()):
+    engine, size = _engine(network, split, image_shape, shown, options, mean, found)
+    run = _Run(views_from, split, part, advance)
+    columns, digests = run.through(engine, size)
+    if isinstance(engine, DenseEngine) and (wrong := engine.audit(split, columns, part)):
+        if options.engine == "dense":
+            raise ShiftbenchError(f"the dense engine does not hold: {wrong}; {USE_DIRECT}")
+        log.warning("every shift at once was wrong for this network, so each is run: %s", wrong)
+        engine, size = _direct(network, split, image_shape, shown, options, mean, found.num_classes)
+        columns, digests = run.through(engine, size)
+    meta = {"protocol": describe(protocol), "engine": engine.name,
+            "num_classes": found.num_classes, "exhaustive": engine.plan.exhaustive,
+            "answers_version": VERSION, "logit_tolerance": network.rounding.tolerance,
+            **engine.plan.meta, **found.meta, **getattr(engine, "meta", {})}  # fmt: skip
+    if failed := int((columns["top1"] < 0).sum()):
         meta["nan_views"] = failed
         log.warning("the network answered NaN for %d views; they count as wrong", failed)
-    return _table(merged, split, part, engine.plan, protocol.axes, meta)
+    table = _table(columns, split, part, engine.plan, protocol.axes, meta)
+    return replace(table, images=digests)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """The views of some images, to be answered by an engine.
+
+    Attributes:
+        views_from: What the engine is shown: pixels, or positions of images.
+        split: The test images.
+        part: Which of them.
+        advance: Called with images done and images in all.
+    """
+
+    views_from: Split
+    split: Split
+    part: range
+    advance: Callable[[int, int], None]
+
+    def through(self, engine: Engine, size: int) -> tuple[dict[str, Tensor], NDArray[np.uint64]]:
+        """Return the table's columns by name, and a digest of each image."""
+        columns: dict[str, list[Tensor]] = {}
+        digests: list[NDArray[np.uint64]] = []
+        done = 0
+        for images, labels, shifts in _chunks(self.views_from, engine.plan, size, self.part):
+            if self.views_from is self.split:  # else these are positions, or larger images
+                digests.append(image_digests(images, labels))
+            for name, values in engine.answer(images, labels, shifts).items():
+                columns.setdefault(name, []).append(values.cpu())
+            done += len(labels)
+            self.advance(done, len(self.part))
+        merged = {name: torch.cat(parts) for name, parts in columns.items()}
+        return merged, np.concatenate(digests or _digests(self.split, self.part))
 
 
 def _engine(
@@ -112,37 +153,44 @@ def _engine(
     protocol: ShiftProtocol,
     options: Options,
     mean: Sequence[float] | None,
-    num_classes: int,
+    found: Stability,
 ) -> tuple[Engine, int]:
     """Return the engine and how many images it takes at once."""
     if options.engine != "direct":
         try:
+            if found.reasons:
+                raise NotDenseError(f"its answers depend on {' and '.join(found.reasons)}")
             dense = DenseEngine.of(network, split, image_shape, protocol, options.memory_gb)
             return dense, dense.images_at_once
         except NotDenseError as reason:
             if options.engine == "dense":
                 raise ShiftbenchError(
-                    f"the dense engine does not hold: {reason}; use measure.engine=direct"
+                    f"the dense engine does not hold: {reason}; {USE_DIRECT}"
                 ) from reason
             if getattr(protocol, "circular", False):
                 log.info("not every shift at once, since %s", reason)
+    return _direct(network, split, image_shape, protocol, options, mean, found.num_classes)
+
+
+def _direct(
+    network: PixelModel,
+    split: Split,
+    image_shape: tuple[int, int, int],
+    protocol: ShiftProtocol,
+    options: Options,
+    mean: Sequence[float] | None,
+    num_classes: int,
+) -> tuple[Engine, int]:
     plan = protocol.plan(len(split), image_shape[1:])
-    direct = DirectEngine(network, protocol, plan, options.batch_size, mean)
+    direct = DirectEngine(network, protocol, plan, options.batch_size, mean, network.rounding)
     # A few batches at once: enough that the last, smaller one costs little, and the bar moves.
     size = min(8 * options.batch_size // len(plan), LOGITS_AT_ONCE // (len(plan) * num_classes))
     return direct, max(1, size)
 
 
-def _num_classes(network: Callable[[Tensor], Tensor], split: Split) -> int:
-    images, _ = next(iter(split.batches(1)))
-    with torch.inference_mode():
-        logits = network(images)
-    if logits.ndim != 2:
-        raise ShiftbenchError(
-            f"the network returned shape {tuple(logits.shape)} for one image; "
-            "it must map (N, C, H, W) to logits (N, classes)"
-        )
-    return int(logits.shape[1])
+def _digests(split: Split, part: range) -> list[NDArray[np.uint64]]:
+    batches = split.batches(256, torch.arange(part.start, part.stop))
+    return [image_digests(images, labels) for images, labels in batches]
 
 
 def _chunks(

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from shiftbench.autocast import at_least_single
 from shiftbench.predict.fold import folded
+from shiftbench.predict.logits import Rounding
 
 
 class PixelModel:
@@ -44,7 +46,7 @@ class PixelModel:
 
     def folded(self, images: Tensor) -> PixelModel:
         """Return the same network with BatchNorm folded, for measuring; see ``predict.fold``."""
-        return self.around(folded(self.model, self.normalise(images)))
+        return self.around(folded(self.model, self.normalise(images), self.rounding))
 
     def around(self, model: nn.Module) -> PixelModel:
         """Return the same normalisation in front of another network."""
@@ -59,10 +61,18 @@ class PixelModel:
         return scaled.to(self.dtype).contiguous(memory_format=self.memory_format)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Return the logits of pixels ``(N, C, H, W)``."""
+        """Return the logits of pixels ``(N, C, H, W)``, in float32 or more."""
         with self.autocasting():
             logits: Tensor = self.model(self.normalise(images))
-        return logits.float()
+        return at_least_single(logits)
+
+    @property
+    def rounding(self) -> Rounding:
+        """What the arithmetic of this network can resolve."""
+        if self.autocast:
+            return Rounding.of(torch.bfloat16)
+        tf32 = self.device.type == "cuda" and torch.backends.cuda.matmul.allow_tf32
+        return Rounding.of(self.dtype, tf32)
 
     def autocasting(self) -> torch.autocast:
         """Return the context in which the network runs at its precision."""

@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from shiftbench.report.mixed_versions import version_notes
 from shiftbench.report.places import find
 from shiftbench.report.reading import read_metrics, read_run, read_shifts
 from shiftbench.report.records import (
@@ -51,6 +52,7 @@ def collect(places: Sequence[Path]) -> Collection:
     waiting = jobs_without_run(sweeps, runs, found.named)
     warnings = [f"{run.folder}: {run.error}" for run in runs if run.state == DAMAGED]
     done = [run for run in runs if run.state == DONE]
+    warnings += version_notes(done)
     return Collection(runs, metrics, waiting, warnings, found.sweeps, partial(read_shifts, done))
 
 

@@ -41,11 +41,12 @@ def read_run(folder: Path) -> RunRecord:
         labels["seed"] = int(who["labels"]["seed"])
         about = {"run_id": str(who["run_id"]), "config_id": str(who["config_id"])}
         settings = dict(who["settings"])
+        results = {str(part): int(number) for part, number in who.get("versions", {}).items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         empty = dict.fromkeys(LABELS, "")
         reason = f"run.json is damaged ({type(error).__name__})"
         return RunRecord(folder.name, folder.name, folder, empty, {}, DAMAGED, reason)
-    rest = {**about, **_made_with(folder), **_state(folder)}
+    rest = {**about, "results": results, **_made_with(folder), **_state(folder)}
     return RunRecord(folder=folder, labels=labels, settings=settings, **rest)
 
 

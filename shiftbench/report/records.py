@@ -35,6 +35,7 @@ class RunRecord:
         seconds: How long it took, None where it is not done.
         time: When it came to its state, in ISO format.
         files: SHA-256 of its result files as they were written, by name.
+        results: Results versions of the parts that made it, see :mod:`shiftbench.versions`.
         order: Its place among the runs of the collection.
     """
 
@@ -50,6 +51,7 @@ class RunRecord:
     seconds: float | None = None
     time: str = ""
     files: dict[str, str] = field(default_factory=dict, repr=False)
+    results: dict[str, int] = field(default_factory=dict, repr=False)
     order: int = 0
 
     @property
@@ -89,7 +91,7 @@ class Collection:
         runs: Every run, once; in the order of the sweeps they are of, then by their labels.
         metrics: ``results.csv``: the rows of every finished run's ``metrics.csv``.
         waiting: The jobs of the sweeps that have no run folder.
-        warnings: What was left out and why, a sentence each.
+        warnings: What was left out, and what makes runs differ unseen, a sentence each.
         sweeps: The sweep folders that were found.
     """
 

@@ -1,0 +1,89 @@
+"""Settings by content: what is behind a path, and behind the name of a class; no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from shiftbench.content.data import data_content, is_official, test_content
+from shiftbench.content.paths import named_path, path_content
+from shiftbench.content.sources import sources_of
+
+
+@dataclass
+class Origin:
+    """What a run is made from.
+
+    Attributes:
+        settings: Its settings, paths replaced by digests of what is there, and digests of source
+            files added under ``<key>.source``.
+        files: Path and SHA-256 of what each setting names, by the setting's key.
+        sources: SHA-256 of every third-party source file, by its module's name.
+        unknown: What no digest covers, a sentence each.
+    """
+
+    settings: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, dict[str, str]] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
+    unknown: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Origin:
+        """Return what is behind the settings ``{"pool.filter_size": 3}``.
+
+        Raises:
+            OSError: If a file that one of them names cannot be read.
+        """
+        origin = cls()
+        data = str(given.get("data._target_"))
+        for key, value in given.items():
+            if key == "data.root":
+                origin.settings[key] = origin._images(data, value)
+            else:
+                origin.settings[key] = origin._plain(key, value)
+        return origin
+
+    def _images(self, target: str, root: Any) -> Any:
+        """Return what stands for the folder of a data set."""
+        place = None if root is None else Path(str(root)).expanduser()
+        if is_official(target, place):
+            return None  # what such files hold is fixed by the name of the data set
+        if (digest := data_content(target, place)) is None:
+            return self._plain("data.root", root)
+        if (tested := test_content(target, place)) is not None:
+            # Apart, under the prefix of what no weight depends on: see identity.AFTER_TRAINING.
+            self.settings["data.test.root"] = self._noted("data.test.root", str(root), tested)
+        return self._noted("data.root", str(root), digest)
+
+    def _plain(self, key: str, value: Any) -> Any:
+        """Return what stands for a value, a list of values or a mapping inside of a list."""
+        if isinstance(value, Mapping):
+            return {name: self._plain(f"{key}.{name}", part) for name, part in value.items()}
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            return [self._plain(f"{key}.{place}", part) for place, part in enumerate(value)]
+        if not isinstance(value, str):
+            return value
+        if (path := named_path(key, value)) is not None:
+            return self._noted(key, value, path_content(path))
+        if (found := sources_of(value)) is not None:
+            self.settings[f"{key}.source"] = f"sha256:{found.digest}"
+            self.sources |= found.digests
+            self.unknown += [reason for reason in found.unknown if reason not in self.unknown]
+        return public_name(value) if key.endswith("_target_") else value
+
+    def _noted(self, key: str, path: str, digest: str) -> str:
+        self.files[key] = {"path": path, "sha256": digest}
+        return f"sha256:{digest}"
+
+
+def public_name(target: str) -> str:
+    """Return a target of the package by the name that does not change when modules move.
+
+    >>> public_name("shiftbench.pool.blur.BlurPool2d"), public_name("mine.pools.Lp")
+    ('blur.BlurPool2d', 'mine.pools.Lp')
+    """
+    if not target.startswith("shiftbench."):
+        return target
+    return ".".join(target.split(".")[-2:])

@@ -1,0 +1,36 @@
+"""Whether the runs of a report were made by parts that compute the same numbers; no torch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from shiftbench import versions
+from shiftbench.report.records import RunRecord
+
+
+def version_notes(runs: Sequence[RunRecord]) -> list[str]:
+    """Return a sentence for each part of which the finished ``runs`` have several versions.
+
+    Where all runs are of one version, and that is an older one, a sentence says so.
+    """
+    parts = dict.fromkeys([*versions.CURRENT, *(part for run in runs for part in run.results)])
+    notes = []
+    for part in parts:
+        made = Counter(
+            run.results.get(part, versions.FIRST)
+            for run in runs
+            if versions.makes(part, run.settings)
+        )
+        counted = ", ".join(f"{made[number]} with {number}" for number in sorted(made))
+        latest = versions.CURRENT.get(part, versions.FIRST)
+        if len(made) > 1:
+            notes.append(
+                f"these tables mix results versions of {part}: {counted} (now {latest}); "
+                "force=true runs the older ones again"
+            )
+        elif made and list(made) != [latest]:
+            notes.append(
+                f"all runs have an older results version of {part}: {counted}, now {latest}"
+            )
+    return notes

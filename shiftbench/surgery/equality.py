@@ -1,0 +1,101 @@
+"""Whether a rewritten network still gives its own answers where nothing is filtered."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from shiftbench.surgery.copying import ImageShape, evaluating, in_float32, noise
+from shiftbench.surgery.watching import tensors
+
+# Of the spread of an output, and of its largest value: strided and unstrided convolutions add the
+# same numbers in another order, which float32 rounds to 1e-7 of them in each layer.
+TOLERANCE, ROUNDING = 1e-3, 1e-5
+BINS = 4096  # an output is compared by the means of so many parts
+
+
+@dataclass(frozen=True)
+class _Digest:
+    """An output in short.
+
+    Attributes:
+        shape: Its shape.
+        means: Of up to 4,096 parts of it, in memory's order.
+        spread: Its standard deviation; of the network's own output, over the two images.
+        largest: Its largest absolute value.
+    """
+
+    shape: tuple[int, ...]
+    means: Tensor
+    spread: float
+    largest: float
+
+    def equals(self, other: _Digest) -> bool:
+        """Return whether two outputs are the same but for rounding."""
+        gap = float((self.means - other.means).abs().max())
+        return gap <= TOLERANCE * self.spread + ROUNDING * self.largest
+
+
+def before_difference(model: nn.Module, rewritten: nn.Module, shape: ImageShape) -> list[str]:
+    """Return the modules that run until one returns something else in ``rewritten``.
+
+    Two noise images are shown to both, and the outputs of modules of the same name compared where
+    they have the same shape (between a convolution and the pool behind it, they do not). Each is
+    compared with its own spread, so a block that hardly reaches the logits (its scale is 1e-6 at
+    first, say) counts as much as any other.
+
+    Returns:
+        Names in the order in which they return, that one last; none where all are the same.
+    """
+    expected, got = _outputs(model, shape), _outputs(rewritten, shape)
+    names: list[str] = []
+    for key, output in expected.items():
+        names.append(key[0])
+        other = got.get(key)
+        if other is not None and other.shape == output.shape and not output.equals(other):
+            return names
+    own, other = expected.get(("", 1)), got.get(("", 1))
+    same = own is not None and other is not None and other.shape == own.shape
+    return [] if same else names
+
+
+def _outputs(model: nn.Module, shape: ImageShape) -> dict[tuple[str, int], _Digest]:
+    """Return what modules return, by name and number of the call, in the order of execution."""
+    network = in_float32(model)
+    digests: dict[tuple[str, int], _Digest] = {}
+    calls: Counter[str] = Counter()
+    handles = []
+
+    def watch(name: str, module: nn.Module) -> None:
+        def after(_: nn.Module, inputs: object, output: object) -> None:
+            calls[name] += 1
+            first = next(tensors(output), None)
+            if first is not None and first.is_floating_point() and first.numel():
+                digests[name, calls[name]] = _digest(first, whole=not name)
+
+        handles.append(module.register_forward_hook(after))
+
+    try:
+        for name, module in network.named_modules():
+            watch(name, module)
+        with evaluating(network):
+            network(noise(network, 2, shape))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return digests
+
+
+def _digest(output: Tensor, whole: bool) -> _Digest:
+    numbers = output.detach().flatten().double()
+    spread = numbers.std() if numbers.numel() > 1 else numbers.new_zeros(())
+    if whole and output.ndim == 2:
+        spread = (output[0] - output[-1]).abs().max()
+    largest = float(numbers.abs().max())
+    if not whole and numbers.numel() > BINS:
+        short = torch.nn.functional.pad(numbers, (0, -numbers.numel() % BINS))
+        numbers = short.view(BINS, -1).mean(1)
+    return _Digest(tuple(output.shape), numbers, float(spread), largest)

@@ -1,0 +1,74 @@
+"""Results versions: which parts compute other numbers than in an earlier release; no torch.
+
+Whoever changes what a part computes raises its number here and says what changed. A run keeps the
+numbers of the parts that made it (``versions`` in ``run.json``); a run without them is of release
+0.1.0, where every part had number 1. The numbers are no part of a run's id: an older run is found,
+and reported to be older.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+FIRST = 1
+
+# Parts: ``answers`` (from logits to the prediction table), ``training``, ``surgery``, and
+# ``data.``, ``model.``, ``shift.`` and ``metric.`` with the name of an option. What is not listed
+# has the number FIRST.
+CURRENT: dict[str, int] = {}
+
+
+def current(settings: Mapping[str, Any]) -> dict[str, int]:
+    """Return the numbers of the parts that make a run, those that are FIRST left out.
+
+    Args:
+        settings: The run's settings, flat, ``{"train.epochs": 12}``.
+
+    >>> current({"train.epochs": 0})
+    {}
+    """
+    return {part: number for part, number in CURRENT.items() if makes(part, settings)}
+
+
+def makes(part: str, settings: Mapping[str, Any]) -> bool:
+    """Whether a part has a say in the numbers of a run."""
+    group, _, name = part.partition(".")
+    if group == "training":
+        return bool(settings.get("train.epochs"))
+    if group == "surgery":
+        changed = _option(settings, "pool") != "native" or settings.get("padding") == "circular"
+        return _option(settings, "model") in _EXTERNAL and changed
+    if group == "shift":
+        return any(key.startswith(f"shift.{name}.") for key in settings)
+    if group in ("data", "model"):
+        return _option(settings, group) == name
+    return True
+
+
+_EXTERNAL = ("torchvision_network", "timm_network", "imported")
+
+
+def _option(settings: Mapping[str, Any], group: str) -> str:
+    """Return the module that a group's target is in: ``folder`` of ``folder.load``."""
+    parts = str(settings.get(f"{group}._target_") or "").split(".")
+    return parts[-2] if len(parts) > 1 else ""
+
+
+def changes(made: Mapping[str, int], now: Mapping[str, int]) -> dict[str, tuple[int, int]]:
+    """Return the parts whose numbers differ: what a run was made with, and today's.
+
+    >>> changes({}, {"metric.exact_fraction": 2})
+    {'metric.exact_fraction': (1, 2)}
+    """
+    parts = {part: (made.get(part, FIRST), now.get(part, FIRST)) for part in (*now, *made)}
+    return {part: pair for part, pair in parts.items() if pair[0] != pair[1]}
+
+
+def described(changed: Mapping[str, tuple[int, int]]) -> str:
+    """Return which parts changed, for a sentence.
+
+    >>> described({"metric.exact_fraction": (1, 2)})
+    'metric.exact_fraction 1 (now 2)'
+    """
+    return ", ".join(f"{part} {was} (now {now})" for part, (was, now) in changed.items())

@@ -1,0 +1,150 @@
+"""What a run's settings become: content in the place of paths, sources beside names."""
+
+import gzip
+import unicodedata
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from shiftbench.content import data, sources
+from shiftbench.content.origin import Origin, public_name
+
+FOLDER = "shiftbench.data.folder.load"
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("SHIFTBENCH_CACHE", str(tmp_path / "cache"))
+
+
+def paint(path, seed):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 255, (4, 4, 3), np.uint8)
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.fixture
+def images(tmp_path):
+    for number, split in enumerate(("train", "test")):
+        for name in "ab":
+            paint(tmp_path / "ds" / split / name / "0.png", seed=10 * number + ord(name))
+    return tmp_path / "ds"
+
+
+def of(root, **more):
+    given = {"data._target_": FOLDER, "data.root": str(root), **more}
+    return Origin.of(given).settings
+
+
+def test_images_count_wherever_they_are(images, tmp_path, monkeypatch):
+    first = of(images)
+    assert first["data.root"].startswith("sha256:")
+    monkeypatch.chdir(tmp_path)
+    assert of("ds") == of("./ds") == of("ds/../ds") == first
+    images.rename(tmp_path / "other")
+    assert of(tmp_path / "other") == first
+
+
+def test_test_images_are_apart_from_those_that_train(images):
+    first = of(images)
+    paint(images / "test" / "a" / "0.png", seed=99)
+    second = of(images)
+    assert second["data.test.root"] != first["data.test.root"]
+    assert second["data.root"] == first["data.root"]
+    paint(images / "train" / "a" / "0.png", seed=98)
+    assert of(images)["data.root"] != first["data.root"]
+
+
+def test_images_that_trade_classes_are_other_data(images):
+    first = of(images)
+    (images / "test" / "a").rename(images / "test" / "c")
+    (images / "test" / "b").rename(images / "test" / "a")
+    (images / "test" / "c").rename(images / "test" / "b")
+    assert of(images)["data.test.root"] != first["data.test.root"]
+
+
+def test_what_is_no_image_of_a_class_does_not_count(images):
+    first = of(images)
+    (images / "notes.txt").write_text("x")
+    (images / "train" / "stray.png").write_bytes(b"x")
+    (images / "train" / "a" / ".hidden.png").write_bytes(b"x")
+    (images / "runs").mkdir()
+    assert of(images) == first
+
+
+def test_both_unicode_forms_of_a_name_are_one(tmp_path):
+    """macOS keeps é as e and an accent."""
+    found = []
+    for form in ("NFC", "NFD"):
+        root = tmp_path / form
+        for split in ("train", "test"):
+            for number, name in enumerate(("été", "zoo")):
+                stored = unicodedata.normalize(form, name)
+                paint(root / split / stored / unicodedata.normalize(form, "ñ.png"), seed=number)
+                paint(root / split / stored / "oz.png", seed=number + 9)
+        found.append(of(root))
+    assert found[0] == found[1]
+
+
+def test_a_validation_folder_alone_is_what_is_tested(images):
+    (images / "test").rename(images / "val")
+    first = of(images)
+    paint(images / "val" / "a" / "0.png", seed=5)
+    assert of(images)["data.root"] == first["data.root"]
+    assert of(images)["data.test.root"] != first["data.test.root"]
+
+
+def test_a_folder_that_is_not_there_stays_a_name(tmp_path):
+    assert of(tmp_path / "none")["data.root"] == str(tmp_path / "none")
+
+
+def idx_files(folder, first_byte, packed):
+    folder.mkdir(parents=True)
+    for name in data.IDX_FILES:
+        content = bytes([first_byte]) + name.encode()
+        if packed:
+            (folder / f"{name}.gz").write_bytes(gzip.compress(content))
+        else:
+            (folder / name).write_bytes(content)
+
+
+def test_digits_count_by_what_is_packed(tmp_path):
+    def mnist(root):
+        given = {"data._target_": "shiftbench.data.mnist.load", "data.root": str(root)}
+        return Origin.of(given).settings["data.root"]
+
+    idx_files(tmp_path / "one" / "MNIST" / "raw", 1, packed=True)
+    idx_files(tmp_path / "two" / "MNIST" / "raw", 1, packed=False)
+    idx_files(tmp_path / "three" / "MNIST" / "raw", 2, packed=True)
+    assert mnist(tmp_path / "one") == mnist(tmp_path / "two") != mnist(tmp_path / "three")
+    assert mnist(tmp_path / "none") is None  # what will be downloaded is fixed
+
+
+def test_verified_files_count_by_the_name_of_the_data_set(tmp_path):
+    given = {"data._target_": "shiftbench.data.cifar10.load", "data.root": str(tmp_path)}
+    assert Origin.of(given).settings["data.root"] is None
+
+
+def test_files_count_in_lists_and_mappings_too(tmp_path):
+    (tmp_path / "a.txt").write_text("1")
+    given = {"pool.files": [str(tmp_path / "a.txt"), {"deep": str(tmp_path / "a.txt")}]}
+    [one, two] = Origin.of(given).settings["pool.files"]
+    assert one == two["deep"]
+    assert one.startswith("sha256:")
+    (tmp_path / "a.txt").write_text("2")
+    assert Origin.of(given).settings["pool.files"] != [one, two]
+
+
+def test_a_target_in_a_list_has_its_source_beside_it(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    sources._spec.cache_clear()
+    (tmp_path / "moves.py").write_text("class Turn: pass\n")
+    settings = Origin.of({"augment.parts": [{"_target_": "moves.Turn"}]}).settings
+    assert settings["augment.parts.0._target_.source"].startswith("sha256:")
+
+
+def test_where_a_class_of_the_package_lives_does_not_count():
+    assert public_name("shiftbench.pool.blur.BlurPool2d") == "blur.BlurPool2d"
+    assert public_name("shiftbench.layers.pool.blur.BlurPool2d") == "blur.BlurPool2d"
+    assert public_name("mine.blur.BlurPool2d") == "mine.blur.BlurPool2d"

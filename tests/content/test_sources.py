@@ -1,0 +1,181 @@
+"""The source behind a dotted name: every file that it imports from around it counts."""
+
+import subprocess
+import sys
+import textwrap
+import zipfile
+from importlib.machinery import EXTENSION_SUFFIXES
+
+import pytest
+
+from shiftbench.content import sources
+from shiftbench.content.sources import sources_of
+
+
+@pytest.fixture(autouse=True)
+def fresh(tmp_path, monkeypatch):
+    """A folder on the path, and a process that has not looked at it."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for function in (sources._closure, sources._spec, sources._installed_folders):
+        function.cache_clear()
+    return tmp_path
+
+
+def forget():
+    sources._closure.cache_clear()
+    sources._spec.cache_clear()
+
+
+def write(folder, **files):
+    for name, text in files.items():
+        path = folder / (name.replace("__", "/") + ".py")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text))
+
+
+def digest(dotted):
+    forget()
+    return sources_of(dotted).digest
+
+
+EDITS = {
+    "the module": ("net", "import torch\ndef make(): return 2\n"),
+    "a module beside it": ("layers", "WIDTH = 8\n"),
+    "a module imported in a function": ("late", "DEPTH = 3\n"),
+    "what that one imports": ("deep", "K = 5\n"),
+}
+
+
+@pytest.mark.parametrize(("name", "text"), EDITS.values(), ids=EDITS)
+def test_an_edit_is_seen(fresh, name, text):
+    write(
+        fresh,
+        net="import layers\ndef make():\n    from late import DEPTH\n    return DEPTH\n",
+        layers="WIDTH = 4\n", late="import deep\nDEPTH = 2\n", deep="K = 3\n", apart="X = 1\n",
+    )  # fmt: skip
+    before = digest("net.make")
+    write(fresh, apart="X = 2\n")
+    assert digest("net.make") == before
+    write(fresh, **{name: text})
+    assert digest("net.make") != before
+
+
+IMPORTS = (
+    "from .blocks import Block",
+    "from . import blocks",
+    "import mypkg.blocks",
+    "from mypkg import blocks",
+    "from mypkg.blocks import *",
+    "from .parts import Block",
+    "try:\n    from .blocks import Block\nexcept ImportError:\n    Block = None",
+)
+
+
+@pytest.mark.parametrize("line", IMPORTS)
+def test_the_files_of_a_package_count(fresh, line):
+    (fresh / "mypkg" / "parts").mkdir(parents=True)
+    (fresh / "mypkg" / "__init__.py").write_text("")
+    (fresh / "mypkg" / "parts" / "__init__.py").write_text("from ..blocks import Block\n")
+    (fresh / "mypkg" / "blocks.py").write_text("class Block: taps = 3\n")
+    (fresh / "mypkg" / "net.py").write_text(f"{line}\nclass Net: pass\n")
+    before = digest("mypkg.net.Net")
+    (fresh / "mypkg" / "blocks.py").write_text("class Block: taps = 5\n")
+    assert digest("mypkg.net.Net") != before
+
+
+def test_a_name_that_the_package_hands_on_leads_to_its_file(fresh):
+    (fresh / "mypkg").mkdir()
+    (fresh / "mypkg" / "__init__.py").write_text("from .impl import make\n")
+    (fresh / "mypkg" / "impl.py").write_text("def make(): return 1\n")
+    before = digest("mypkg.make")
+    (fresh / "mypkg" / "impl.py").write_text("def make(): return 2\n")
+    assert digest("mypkg.make") != before
+    assert set(sources_of("mypkg.make").digests) == {"mypkg", "mypkg.impl"}
+
+
+def test_a_folder_without_init_is_a_package(fresh):
+    (fresh / "plain").mkdir()
+    (fresh / "plain" / "net.py").write_text("class Net: a = 1\n")
+    before = digest("plain.net.Net")
+    (fresh / "plain" / "net.py").write_text("class Net: a = 2\n")
+    assert digest("plain.net.Net") != before
+
+
+def test_nothing_is_run(fresh):
+    write(fresh, net="raise SystemExit('imported')\n")
+    assert sources_of("net.make") is not None
+    assert "net" not in sys.modules
+
+
+def test_installed_packages_count_by_their_version(fresh):
+    write(fresh, net="import torch, numpy\nfrom torchvision.models import resnet18\n")
+    assert set(sources_of("net.make").digests) == {"net"}
+    [(name, version)] = sources_of("torch.nn.ReLU").digests.items()
+    assert name == "torch"
+    assert version.startswith("version 2.")
+
+
+def test_our_own_names_and_plain_words_have_no_source():
+    assert sources_of("shiftbench.pool.blur.BlurPool2d") is None
+    assert sources_of("resnet50.a1_in1k") is None
+    assert sources_of("DEFAULT") is None
+    assert sources_of("no.such.module") is None
+
+
+UNKNOWN = {
+    "import_module": "import importlib\nx = importlib.import_module('a' + 'b')\n",
+    "exec": "exec('x = 1')\n",
+    "__file__": "from pathlib import Path\nx = (Path(__file__).parent / 'taps.txt').exists()\n",
+}
+
+
+@pytest.mark.parametrize("what", UNKNOWN)
+def test_what_cannot_be_known_is_said(fresh, what):
+    write(fresh, net=UNKNOWN[what])
+    [reason] = sources_of("net.make").unknown
+    assert "net" in reason
+    assert what in reason
+
+
+def test_putting_a_network_into_eval_mode_is_not_evaluating_code(fresh):
+    write(fresh, net="def make(net):\n    net.eval()\n    return net\n")
+    assert sources_of("net.make").unknown == ()
+
+
+def test_a_compiled_module_counts_by_its_file(fresh):
+    path = fresh / f"fast{EXTENSION_SUFFIXES[0]}"
+    path.write_bytes(b"\x7fELF one")
+    before = digest("fast.make")
+    assert "compiled" in sources_of("fast.make").unknown[0]
+    path.write_bytes(b"\x7fELF two")
+    assert digest("fast.make") != before
+
+
+def test_a_module_in_an_archive_is_read(fresh, monkeypatch):
+    with zipfile.ZipFile(fresh / "all.zip", "w") as archive:
+        archive.writestr("packed.py", "def make(): return 1\n")
+    monkeypatch.syspath_prepend(str(fresh / "all.zip"))
+    forget()
+    assert set(sources_of("packed.make").digests) == {"packed"}
+    assert sources_of("packed.make").unknown == ()
+
+
+def test_the_editable_install_of_a_project_is_followed(fresh, tmp_path):
+    """Its finder stands in sys.meta_path; it is asked in a process of its own."""
+    (tmp_path / "src" / "theirs").mkdir(parents=True)
+    (tmp_path / "src" / "theirs" / "__init__.py").write_text("def make(): return 1\n")
+    code = f"""
+import importlib.util, sys
+class Finder:
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name == "theirs":
+            place = {str(tmp_path / "src" / "theirs")!r}
+            return importlib.util.spec_from_file_location(
+                name, place + "/__init__.py", submodule_search_locations=[place])
+sys.meta_path.append(Finder)
+from shiftbench.content.sources import sources_of
+print(sorted(sources_of("theirs.make").digests))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['theirs']"
