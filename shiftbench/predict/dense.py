@@ -12,8 +12,8 @@ import dataclasses
 import torch
 from torch import Tensor, nn
 
-from shiftbench.data.images import Split
 from shiftbench.autocast import at_least_single
+from shiftbench.data.images import Split
 from shiftbench.predict.answers import answers
 from shiftbench.predict.dense_network import DenseNetwork
 from shiftbench.predict.network import PixelModel

@@ -87,7 +87,7 @@ def _dense_pool(module: nn.Module, trace: Trace) -> nn.Module | None:
 def _dense_conv(conv: nn.Conv2d, trace: Trace) -> nn.Module | None:
     stride = _pair(conv.stride)
     if not _runs_as(conv, nn.Conv2d, padding.Conv2d):
-        return _as_it_is(conv, stride)
+        return _of_its_own(conv, stride)
     if isinstance(conv.padding, str):
         raise NotDenseError(f"a convolution has padding='{conv.padding}'")
     if any(conv.padding) and conv.padding_mode != "circular":
@@ -106,7 +106,7 @@ def _dense_window_pool(pool: nn.MaxPool2d | nn.AvgPool2d, trace: Trace) -> nn.Mo
     kernel, stride, border = (_pair(v) for v in (pool.kernel_size, pool.stride, pool.padding))
     wraps = hasattr(pool, "torus_padding")
     if not wraps and not _runs_as(pool, nn.MaxPool2d, nn.AvgPool2d):
-        return _as_it_is(pool, stride)
+        return _of_its_own(pool, stride)
     if any(border):
         raise NotDenseError(f"a {kind} pads with a border of its own")
     if _pair(getattr(pool, "dilation", 1)) != (1, 1):
@@ -140,10 +140,11 @@ def _check_size(layer: str, before: Pair, after: Pair, stride: Pair) -> None:
             raise NotDenseError(f"{layer} changes the size of its map by its border")
 
 
-def _as_it_is(layer: nn.Module, stride: Pair) -> None:
-    """Leave a layer whose forward pass is a class's own, if it does not subsample."""
-    if stride != (1, 1):
-        raise NotDenseError(f"a {type(layer).__name__} subsamples in a way of its own")
+def _of_its_own(layer: nn.Module, stride: Pair) -> nn.Module | None:
+    """Leave a layer with a forward pass of its own as it is, if it does not subsample."""
+    if stride == (1, 1):
+        return None
+    raise NotDenseError(f"a {type(layer).__name__} subsamples in a way of its own")
 
 
 def _runs_as(layer: nn.Module, *kinds: type[nn.Module]) -> bool:

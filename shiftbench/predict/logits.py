@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-JUMP = 1000.0  # a gap that is so many times the spread of the classes above it separates masked ones
+JUMP = (
+    1000.0  # a gap that is so many times the spread of the classes above it separates masked ones
+)
 NEVER = 104.0  # behind the top by so much, a class has probability 0 in float32
 SAFELY = 0.1  # of the gap: classes that are further behind than this in another view are masked too
 
@@ -42,6 +44,9 @@ class Rounding:
         unit = 2.0**-10 if tf32 else torch.finfo(dtype).eps
         # Sums are kept in float32 and rounded once per layer: one unit of the result.
         return cls(tolerance=unit, floor=1.0, engines=8 * unit)
+
+
+FLOAT32 = Rounding()
 
 
 def cutoff(logits: Tensor) -> Tensor:
