@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from shiftbench.errors import ShiftbenchError
-from shiftbench.predict.logits import SINGLE, Rounding, change, scale
+from shiftbench.predict.logits import FLOAT32, Rounding, change, scale
 
 VERSION = 2  # of these columns; 1 took the answer from probabilities, the scale from all logits
 
@@ -35,7 +35,7 @@ def answers(
     logits: Tensor,
     labels: Tensor,
     previous: Tensor,
-    rounding: Rounding = SINGLE,
+    rounding: Rounding = FLOAT32,
 ) -> dict[str, Tensor]:
     """Reduce logits to what the table keeps.
 

@@ -53,8 +53,10 @@ def audit(
     tolerance = (network.rounding.engines * found["logit_scale"]).cpu()
     run = {name: values if values.ndim == 1 else values[:, 1] for name, values in found.items()}
     wrong = _answer_wrong(table, logits[:, 1].cpu(), labels.cpu(), tolerance)
+    same_base = columns["top1"][rows, 0] == found["top1"][:, 0].cpu()  # else p_base is of another
     for name in ("p_top1", "p_base", "p_true", "logit_change"):
-        wrong |= _differs(table[name], run[name].cpu(), tolerance)
+        differs = _differs(table[name], run[name].cpu(), tolerance)
+        wrong |= differs & same_base if name == "p_base" else differs
     if not bool(wrong.any()):
         return None
     place = int(wrong.nonzero()[0])

@@ -15,7 +15,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from shiftbench import padding
-from shiftbench.predict.layer_code import runs_as
 from shiftbench.predict.phases import (
     AllPhases,
     AllPhasesByContent,
@@ -87,9 +86,8 @@ def _dense_pool(module: nn.Module, trace: Trace) -> nn.Module | None:
 
 def _dense_conv(conv: nn.Conv2d, trace: Trace) -> nn.Module | None:
     stride = _pair(conv.stride)
-    if not runs_as(conv, nn.Conv2d, padding.Conv2d):
-        _leave(conv, stride)
-        return None
+    if not _runs_as(conv, nn.Conv2d, padding.Conv2d):
+        return _of_its_own(conv, stride)
     if isinstance(conv.padding, str):
         raise NotDenseError(f"a convolution has padding='{conv.padding}'")
     if any(conv.padding) and conv.padding_mode != "circular":
@@ -107,9 +105,8 @@ def _dense_window_pool(pool: nn.MaxPool2d | nn.AvgPool2d, trace: Trace) -> nn.Mo
     kind = type(pool).__name__
     kernel, stride, border = (_pair(v) for v in (pool.kernel_size, pool.stride, pool.padding))
     wraps = hasattr(pool, "torus_padding")
-    if not wraps and not runs_as(pool, nn.MaxPool2d, nn.AvgPool2d):
-        _leave(pool, stride)
-        return None
+    if not wraps and not _runs_as(pool, nn.MaxPool2d, nn.AvgPool2d):
+        return _of_its_own(pool, stride)
     if any(border):
         raise NotDenseError(f"a {kind} pads with a border of its own")
     if _pair(getattr(pool, "dilation", 1)) != (1, 1):
@@ -143,10 +140,21 @@ def _check_size(layer: str, before: Pair, after: Pair, stride: Pair) -> None:
             raise NotDenseError(f"{layer} changes the size of its map by its border")
 
 
-def _leave(layer: nn.Module, stride: Pair) -> None:
-    """Leave as it is a layer whose forward pass is a class's own, if it does not subsample."""
-    if stride != (1, 1):
-        raise NotDenseError(f"a {type(layer).__name__} subsamples in a way of its own")
+def _of_its_own(layer: nn.Module, stride: Pair) -> nn.Module | None:
+    """Leave a layer with a forward pass of its own as it is, if it does not subsample."""
+    if stride == (1, 1):
+        return None
+    raise NotDenseError(f"a {type(layer).__name__} subsamples in a way of its own")
+
+
+def _runs_as(layer: nn.Module, *kinds: type[nn.Module]) -> bool:
+    """Whether ``layer`` runs the code of one of these classes, whatever class it is of."""
+    if "forward" in vars(layer) or "_conv_forward" in vars(layer):
+        return False
+    own = tuple(getattr(type(layer), name, None) for name in ("forward", "_conv_forward"))
+    return own in [
+        tuple(getattr(kind, name, None) for name in ("forward", "_conv_forward")) for kind in kinds
+    ]
 
 
 def _pair(value: object) -> Pair:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from shiftbench.autocast import at_least_single
 from shiftbench.predict.answers import answers
-from shiftbench.predict.logits import SINGLE, Rounding
+from shiftbench.predict.logits import FLOAT32, Rounding
 from shiftbench.predict.protocol import ShiftProtocol
 from shiftbench.shift.plan import Plan
 
@@ -35,7 +35,7 @@ class DirectEngine:
         plan: Plan,
         batch_size: int,
         mean: Sequence[float] | None,
-        rounding: Rounding = SINGLE,
+        rounding: Rounding = FLOAT32,
     ) -> None:
         self.model, self.protocol, self.plan = model, protocol, plan
         self.batch_size, self.mean, self.rounding = batch_size, mean, rounding

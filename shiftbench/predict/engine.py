@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from shiftbench.config import ENGINES
 from shiftbench.data.images import Split
 from shiftbench.errors import ShiftbenchError, require_one_of
 from shiftbench.predict.answers import VERSION, check_labels
+from shiftbench.predict.audit import audit
 from shiftbench.predict.dense import DenseEngine
 from shiftbench.predict.direct import DirectEngine
 from shiftbench.predict.image_digests import image_digests
@@ -24,13 +24,13 @@ from shiftbench.predict.noise import spread_images
 from shiftbench.predict.phases import NotDenseError
 from shiftbench.predict.protocol import ShiftProtocol, describe, source
 from shiftbench.predict.stability import IMAGES, Stability, stability
+from shiftbench.seeds import derive_seed
 from shiftbench.shift.plan import Plan
 from shiftbench.table import PredictionTable
 
 log = logging.getLogger(__name__)
 
 LOGITS_AT_ONCE = 32_000_000  # 128 MB in float32
-USE_DIRECT = "use measure.engine=direct"
 
 
 @dataclass(frozen=True)
@@ -88,109 +88,100 @@ def predict(
     Raises:
         ShiftbenchError: If labels or logits are not what they have to be.
     """
-    found = stability(network, spread_images(split, IMAGES))
-    check_labels(split.labels, found.num_classes)
-    for reason in found.reasons:
-        log.warning("the network's answers depend on %s; measured again, they are others", reason)
-    shown, views_from = source(protocol, split)
+    steady = stability(network, spread_images(split, IMAGES))
+    check_labels(split.labels, steady.num_classes)
+    for reason in steady.reasons:
+        log.warning("the network's answer to an image also depends on %s", reason)
     part = range(len(split)) if part is None else part
-    engine, size = _engine(network, split, image_shape, shown, options, mean, found)
-    run = _Run(views_from, split, part, advance)
-    columns, digests = run.through(engine, size)
-    if isinstance(engine, DenseEngine) and (wrong := engine.audit(split, columns, part)):
-        if options.engine == "dense":
-            raise ShiftbenchError(f"the dense engine does not hold: {wrong}; {USE_DIRECT}")
-        log.warning("every shift at once was wrong for this network, so each is run: %s", wrong)
-        engine, size = _direct(network, split, image_shape, shown, options, mean, found.num_classes)
-        columns, digests = run.through(engine, size)
+    work = _Work(network, split, image_shape, *source(protocol, split), options, mean, part,
+                 advance, steady)  # fmt: skip
+    engine, merged = _measured(work)
     meta = {"protocol": describe(protocol), "engine": engine.name,
-            "num_classes": found.num_classes, "exhaustive": engine.plan.exhaustive,
+            "num_classes": steady.num_classes, "exhaustive": engine.plan.exhaustive,
             "answers_version": VERSION, "logit_tolerance": network.rounding.tolerance,
-            **engine.plan.meta, **found.meta, **getattr(engine, "meta", {})}  # fmt: skip
-    if failed := int((columns["top1"] < 0).sum()):
+            **steady.meta, **engine.plan.meta, **getattr(engine, "meta", {})}  # fmt: skip
+    if failed := int((merged["top1"] < 0).sum()):
         meta["nan_views"] = failed
         log.warning("the network answered NaN for %d views; they count as wrong", failed)
-    table = _table(columns, split, part, engine.plan, protocol.axes, meta)
-    return replace(table, images=digests)
+    return _table(merged, split, part, engine.plan, protocol.axes, meta)
 
 
 @dataclass(frozen=True)
-class _Run:
-    """The views of some images, to be answered by an engine.
+class _Work:
+    """What is to be measured; see :func:`predict`."""
 
-    Attributes:
-        views_from: What the engine is shown: pixels, or positions of images.
-        split: The test images.
-        part: Which of them.
-        advance: Called with images done and images in all.
-    """
-
-    views_from: Split
+    network: PixelModel
     split: Split
+    image_shape: tuple[int, int, int]
+    protocol: ShiftProtocol
+    views_from: Split
+    options: Options
+    mean: Sequence[float] | None
     part: range
     advance: Callable[[int, int], None]
-
-    def through(self, engine: Engine, size: int) -> tuple[dict[str, Tensor], NDArray[np.uint64]]:
-        """Return the table's columns by name, and a digest of each image."""
-        columns: dict[str, list[Tensor]] = {}
-        digests: list[NDArray[np.uint64]] = []
-        done = 0
-        for images, labels, shifts in _chunks(self.views_from, engine.plan, size, self.part):
-            if self.views_from is self.split:  # else these are positions, or larger images
-                digests.append(image_digests(images, labels))
-            for name, values in engine.answer(images, labels, shifts).items():
-                columns.setdefault(name, []).append(values.cpu())
-            done += len(labels)
-            self.advance(done, len(self.part))
-        merged = {name: torch.cat(parts) for name, parts in columns.items()}
-        return merged, np.concatenate(digests or _digests(self.split, self.part))
+    steady: Stability
 
 
-def _engine(
-    network: PixelModel,
-    split: Split,
-    image_shape: tuple[int, int, int],
-    protocol: ShiftProtocol,
-    options: Options,
-    mean: Sequence[float] | None,
-    found: Stability,
-) -> tuple[Engine, int]:
-    """Return the engine and how many images it takes at once."""
-    if options.engine != "direct":
-        try:
-            if found.reasons:
-                raise NotDenseError(f"its answers depend on {' and '.join(found.reasons)}")
-            dense = DenseEngine.of(network, split, image_shape, protocol, options.memory_gb)
-            return dense, dense.images_at_once
-        except NotDenseError as reason:
-            if options.engine == "dense":
-                raise ShiftbenchError(
-                    f"the dense engine does not hold: {reason}; {USE_DIRECT}"
-                ) from reason
-            if getattr(protocol, "circular", False):
-                log.info("not every shift at once, since %s", reason)
-    return _direct(network, split, image_shape, protocol, options, mean, found.num_classes)
+def _measured(work: _Work) -> tuple[Engine, dict[str, Tensor]]:
+    """Return the table's columns and the engine that made them."""
+    if work.options.engine == "direct":
+        return _directly(work)
+    try:
+        return _densely(work)
+    except NotDenseError as reason:
+        if work.options.engine == "dense":
+            raise _not_dense(reason) from reason
+        if getattr(work.protocol, "circular", False):
+            log.info("not every shift at once, since %s", reason)
+    return _directly(work)
 
 
-def _direct(
-    network: PixelModel,
-    split: Split,
-    image_shape: tuple[int, int, int],
-    protocol: ShiftProtocol,
-    options: Options,
-    mean: Sequence[float] | None,
-    num_classes: int,
-) -> tuple[Engine, int]:
-    plan = protocol.plan(len(split), image_shape[1:])
-    direct = DirectEngine(network, protocol, plan, options.batch_size, mean, network.rounding)
+def _densely(work: _Work) -> tuple[Engine, dict[str, Tensor]]:
+    if work.steady.reasons:
+        raise NotDenseError(f"its answers depend on {' and '.join(work.steady.reasons)}")
+    network, split, protocol = work.network, work.split, work.protocol
+    engine = DenseEngine.of(network, split, work.image_shape, protocol, work.options.memory_gb)
+    columns = _columns(work, engine, engine.images_at_once)
+    generator = torch.Generator().manual_seed(derive_seed(0, "dense-audit", work.part.start))
+    wrong = audit(network, split, protocol, engine.plan, columns, work.part, generator)
+    if wrong is None:
+        return engine, columns
+    if len(work.part) < len(split):  # other processes measure their images this way, with success
+        raise _not_dense(wrong)
+    log.warning("the dense engine's table does not hold: %s", wrong)
+    raise NotDenseError(wrong)
+
+
+def _not_dense(reason: object) -> ShiftbenchError:
+    return ShiftbenchError(f"the dense engine does not hold: {reason}; use measure.engine=direct")
+
+
+def _directly(work: _Work) -> tuple[Engine, dict[str, Tensor]]:
+    batch_size, num_classes = work.options.batch_size, work.steady.num_classes
+    plan = work.protocol.plan(len(work.split), work.image_shape[1:])
+    engine = DirectEngine(
+        work.network, work.protocol, plan, batch_size, work.mean, work.network.rounding
+    )
     # A few batches at once: enough that the last, smaller one costs little, and the bar moves.
-    size = min(8 * options.batch_size // len(plan), LOGITS_AT_ONCE // (len(plan) * num_classes))
-    return direct, max(1, size)
+    size = min(8 * batch_size // len(plan), LOGITS_AT_ONCE // (len(plan) * num_classes))
+    return engine, _columns(work, engine, max(1, size))
 
 
-def _digests(split: Split, part: range) -> list[NDArray[np.uint64]]:
-    batches = split.batches(256, torch.arange(part.start, part.stop))
-    return [image_digests(images, labels) for images, labels in batches]
+def _columns(work: _Work, engine: Engine, size: int) -> dict[str, Tensor]:
+    """Return the table's columns on the CPU, ``size`` images at once."""
+    columns: dict[str, list[Tensor]] = {}
+    done = 0
+    for images, labels, shifts in _chunks(work.views_from, engine.plan, size, work.part):
+        if work.views_from is work.split:  # else these are positions, or larger images
+            columns.setdefault("images", []).append(image_digests(images, labels))
+        for name, values in engine.answer(images, labels, shifts).items():
+            columns.setdefault(name, []).append(values.cpu())
+        done += len(labels)
+        work.advance(done, len(work.part))
+    if "images" not in columns:
+        own = work.split.batches(256, torch.arange(work.part.start, work.part.stop))
+        columns["images"] = [image_digests(images, labels) for images, labels in own]
+    return {name: torch.cat(parts) for name, parts in columns.items()}
 
 
 def _chunks(
@@ -212,6 +203,7 @@ def _table(
     axes: tuple[str, ...],
     meta: dict[str, Any],
 ) -> PredictionTable:
+    images = columns.pop("images").numpy().view(np.uint64)
     arrays: dict[str, Any] = {
         name: values.numpy().astype(np.int32 if name in ("top1", "rank_true") else np.float32)
         for name, values in columns.items()
@@ -220,6 +212,7 @@ def _table(
     shifts = plan.shifts if plan.shifts.ndim == 2 else plan.shifts[own]
     return PredictionTable(
         **arrays,
+        images=images,
         labels=split.labels[own].cpu().numpy().astype(np.int32),
         shifts=shifts.numpy().astype(np.float32),
         sampled=plan.sampled.numpy(),

@@ -4,135 +4,128 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections import Counter
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
-from torch.utils import _pytree as pytree
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from shiftbench import padding
-from shiftbench.predict.layer_code import runs_as
-from shiftbench.predict.logits import Rounding, change, scale
+from shiftbench.autocast import at_least_single
+from shiftbench.predict.logits import FLOAT32, change, scale
 from shiftbench.predict.noise import noise_like
+from shiftbench.predict.tensor_uses import Uses
 
 log = logging.getLogger(__name__)
 
+NOISE = 2  # images of noise beside the given ones, which may be blank
 
-def folded(model: nn.Module, images: Tensor, rounding: Rounding | None = None) -> nn.Module:
+
+def folded(model: nn.Module, images: Tensor) -> nn.Module:
     """Return a copy of ``model`` in which BatchNorm layers are folded into their convolutions.
 
     Which BatchNorm follows which convolution is seen by running ``images``, so it holds for any
-    ``nn.Module``. A pair is folded where nothing but the BatchNorm reads what the convolution
-    returns, nothing writes into it, and nothing else reads the convolution's weights. The copy's
-    logits are then compared with the model's on ``images`` and on noise; where they differ by more
-    than rounding, the model itself is returned.
+    ``nn.Module``. A pair is folded if both run once, plainly (no hooks, no parametrisation, no
+    forward pass of a subclass), and nothing but the BatchNorm reads or changes the convolution's
+    output. Then the copy's logits are compared with the model's, on noise as well; where they
+    differ by more than rounding, the model itself is returned.
 
     Args:
         model: In eval mode.
         images: ``(N, C, H, W)`` as the model takes them.
-        rounding: Of the model's arithmetic; float32 by default.
     """
-    pairs = _pairs(model, images)
-    if not pairs:
+    layers = {name: module for name, module in model.named_modules() if _is_norm(module)}
+    if not layers:
         return model
-    rounding = rounding or Rounding()
-    fused = copy.deepcopy(model)
-    for convolution, norm in pairs:
-        _fold(fused, convolution, norm)
-    for inputs in (images, noise_like(images, 2, torch.Generator().manual_seed(0))):
+    layers |= {name: m for name, m in model.named_modules() if _is_convolution(m)}
+    inputs = torch.cat([images, noise_like(images, NOISE, torch.Generator().manual_seed(0))])
+    before, pairs = _watched(model, layers, inputs)
+    if not pairs or not isinstance(before, Tensor):
+        return model
+    try:
+        fused = _fused(model, pairs)
         with torch.inference_mode():
-            before, after = model(inputs).float(), fused(inputs).float()
-        moved = change(after[:, None], before[:, None]).squeeze(1)
-        if not bool((moved <= rounding.engines * scale(before, rounding)).all()):
-            log.debug("BatchNorm is not folded: logits would change by %g", float(moved.max()))
-            return model
+            after = fused(inputs)
+    except Exception as error:  # it cannot be copied, or looks at its BatchNorm layers
+        log.debug("BatchNorm is not folded: %s", error)
+        return model
+    if not _same(before, after):
+        log.debug("BatchNorm is not folded: logits would change by more than rounding")
+        return model
     return fused
 
 
-class _Uses(TorchDispatchMode):
-    """Counts, by their memory, how often tensors are read or written by an operation."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.of: Counter[int] = Counter()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        tensors = [x for x in pytree.tree_leaves((args, kwargs or {})) if isinstance(x, Tensor)]
-        self.of.update({_memory(tensor) for tensor in tensors})
-        return func(*args, **(kwargs or {}))
+@torch.inference_mode()
+def _same(before: Tensor, after: Tensor) -> bool:
+    """Whether logits ``(N, C)`` are the same up to rounding, image by image."""
+    if before.ndim != 2 or before.shape != after.shape:
+        return False
+    before, after = at_least_single(before), at_least_single(after)
+    moved = change(after[:, None], before[:, None]).squeeze(1)
+    both_failed = before.isnan().any(1) & after.isnan().any(1)
+    return bool(((moved <= FLOAT32.engines * scale(before, FLOAT32)) | both_failed).all())
 
 
-def _memory(tensor: Tensor) -> int:
-    """Return what a tensor shares with its views, and with itself written to in place."""
+def _watched(
+    model: nn.Module, layers: dict[str, nn.Module], images: Tensor
+) -> tuple[Tensor, list[tuple[str, str]]]:
+    """Return the logits, and the names of (convolution, BatchNorm) that may be folded."""
+    uses, handles = Uses(), []
+    for name, module in layers.items():
+        handles += uses.watch(name, module, is_source=_is_convolution(module))
     try:
-        return tensor.untyped_storage().data_ptr()
-    except (NotImplementedError, RuntimeError):  # a sparse tensor
-        return 0
-
-
-def _pairs(model: nn.Module, images: Tensor) -> list[tuple[str, str]]:
-    """Return the names of (convolution, BatchNorm) of which one can be folded into the other."""
-    made_by: dict[int, tuple[str, Tensor]] = {}
-    calls: Counter[str] = Counter()
-    found: list[tuple[str, str, Tensor]] = []
-    handles = []
-
-    def watch(name: str, module: nn.Module) -> None:
-        def after(_: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-            calls[name] += 1
-            if isinstance(module, nn.Conv2d):
-                made_by[id(output)] = (
-                    name,
-                    output,
-                )  # holding it keeps its memory from being reused
-            elif inputs and id(inputs[0]) in made_by:
-                found.append((made_by[id(inputs[0])][0], name, inputs[0]))
-
-        handles.append(module.register_forward_hook(after))
-
-    for name, module in model.named_modules():
-        if _is_plain(module):
-            watch(name, module)
-    uses = _Uses()
-    try:
-        # Not in inference mode, in which torch does not dispatch to Python.
-        with torch.no_grad(), uses:
-            model(images)
+        with torch.inference_mode(), uses:
+            logits: Tensor = model(images)
     finally:
         for handle in handles:
             handle.remove()
-    return [
-        (convolution, norm)
-        for convolution, norm, between in found
-        if calls[convolution] == calls[norm] == 1
-        and uses.of[_memory(between)] == 1
-        and uses.of[_memory(model.get_submodule(convolution).weight)] == 1  # type: ignore[arg-type]
-    ]
+    return logits, uses.pairs(logits)
 
 
-def _is_plain(module: nn.Module) -> bool:
-    """Whether a module is a convolution or a BatchNorm that runs torch's code and no hook."""
-    if (
-        module._forward_hooks
-        or module._forward_pre_hooks
-        or nn.utils.parametrize.is_parametrized(module)
-    ):
+def _is_convolution(module: nn.Module) -> bool:
+    if not isinstance(module, nn.Conv2d) or not _is_plain(module):
         return False
-    if isinstance(module, nn.Conv2d):
-        return runs_as(module, nn.Conv2d, padding.Conv2d) and "weight" in module._parameters
+    own = type(module)._conv_forward
+    kinds = (nn.Conv2d._conv_forward, padding.Conv2d._conv_forward)
+    return type(module).forward is nn.Conv2d.forward and own in kinds
+
+
+def _is_norm(module: nn.Module) -> bool:
     return (
         isinstance(module, nn.BatchNorm2d)
-        and runs_as(module, nn.BatchNorm2d)
+        and _is_plain(module)
+        and type(module).forward is nn.BatchNorm2d.forward
         and module.running_mean is not None
         and not module.training
     )
 
 
-def _fold(model: nn.Module, convolution: str, norm: str) -> None:
-    conv, batch_norm = model.get_submodule(convolution), model.get_submodule(norm)
+def _is_plain(module: nn.Module) -> bool:
+    """Whether a layer runs its class's forward pass, with weights that are its own."""
+    changed = {"forward", "_conv_forward"} & set(vars(module))
+    return not (
+        changed
+        or module._forward_hooks
+        or module._forward_pre_hooks
+        or nn.utils.parametrize.is_parametrized(module)
+    )
+
+
+def _fused(model: nn.Module, pairs: list[tuple[str, str]]) -> nn.Module:
+    """Return a copy of ``model`` with the BatchNorm of every pair in its convolution."""
+    fused = copy.deepcopy(model)
+    norms = {}
+    for convolution, name in pairs:
+        norm = fused.get_submodule(name)
+        _fold(fused.get_submodule(convolution), norm)
+        norms[id(norm)] = norm
+    for parent in list(fused.modules()):  # a layer may be registered in several places
+        for leaf, child in list(parent._modules.items()):
+            if id(child) in norms:
+                setattr(parent, leaf, nn.Identity())
+    return fused
+
+
+def _fold(conv: nn.Module, batch_norm: nn.Module) -> None:
     assert isinstance(conv, nn.Conv2d)
     assert isinstance(batch_norm, nn.BatchNorm2d)
     assert batch_norm.running_mean is not None
@@ -141,7 +134,3 @@ def _fold(model: nn.Module, convolution: str, norm: str) -> None:
         conv.weight, conv.bias, batch_norm.running_mean, batch_norm.running_var, batch_norm.eps,
         batch_norm.weight, batch_norm.bias,
     )  # fmt: skip
-    for name, module in list(model.named_modules(remove_duplicate=False)):
-        if module is batch_norm:  # under every name that it has
-            parent, _, leaf = name.rpartition(".")
-            setattr(model.get_submodule(parent), leaf, nn.Identity())

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
 from torch import Tensor
 
 DIGEST_BYTES = 8
 
 
-def image_digests(images: Tensor, labels: Tensor) -> NDArray[np.uint64]:
-    """Return ``(N,)``: the first 64 bits of a BLAKE2b hash of each image's pixels and label.
+def image_digests(images: Tensor, labels: Tensor) -> Tensor:
+    """Return ``(N,)`` int64: 64 bits of a BLAKE2b hash of each image's pixels and label.
 
     Args:
         images: ``(N, ...)``, of any type, as they are before they are shifted.
@@ -25,4 +25,4 @@ def image_digests(images: Tensor, labels: Tensor) -> NDArray[np.uint64]:
                         digest_size=DIGEST_BYTES).digest()
         for image, label in zip(pixels, labels.tolist(), strict=True)
     ]  # fmt: skip
-    return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
+    return torch.from_numpy(np.frombuffer(b"".join(digests), dtype="<i8").astype(np.int64))

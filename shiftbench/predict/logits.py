@@ -46,8 +46,7 @@ class Rounding:
         return cls(tolerance=unit, floor=1.0, engines=8 * unit)
 
 
-SINGLE = Rounding()
-"""Of a network that computes in float32."""
+FLOAT32 = Rounding()
 
 
 def cutoff(logits: Tensor) -> Tensor:

@@ -18,21 +18,38 @@ def spread_images(split: Split, count: int) -> Tensor:
 
 
 def noise_like(images: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """Return ``count`` images of noise, each position different, in the range of ``images``.
+    """Return ``count`` images of noise, each position different, as wide as ``images``.
 
-    ``(n, C, H, W) -> (count, C, H, W)`` in the type and on the device of ``images``. Floats are
-    normal with the mean and the standard deviation of the images, and of standard deviation 1
-    where those are constant; whole numbers are uniform in 0..255.
+    Normal with the mean and the standard deviation of the images; 1 where those are constant.
+
+    Args:
+        images: ``(N, C, H, W)`` float, normalised.
+        count: How many.
+        generator: On the CPU.
+
+    Returns:
+        ``(count, C, H, W)`` in the type and on the device of ``images``.
     """
-    shape = (count, *images.shape[1:])
-    if not images.is_floating_point():
-        return torch.randint(0, 256, shape, generator=generator).to(images)
     values = images.double()
     centre, width = float(values.mean()), float(values.std())
     if not (math.isfinite(width) and width > 0):
         centre, width = (centre if math.isfinite(centre) else 0.0), 1.0
-    noise = torch.randn(shape, generator=generator) * width + centre
+    noise = torch.randn((count, *images.shape[1:]), generator=generator) * width + centre
     return noise.to(images).contiguous(memory_format=torch.channels_last)
+
+
+def pixel_noise(images: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Return ``count`` images of uniform noise between black and the brightest pixel of ``images``.
+
+    ``(N, C, H, W) -> (count, C, H, W)`` in their type. Where all are black, up to white: 255, or
+    1 of floats.
+    """
+    finite = torch.where(images.isfinite(), images, 0)
+    low, high = min(0.0, float(finite.min())), float(finite.max())
+    if high <= low:
+        high = low + (1.0 if images.is_floating_point() else 255.0)
+    unit = torch.rand((count, *images.shape[1:]), generator=generator)
+    return (low + unit * (high - low)).to(images)
 
 
 @torch.no_grad()

@@ -69,7 +69,7 @@ class Trace:
             self.shifts, self.shown = size, len(x) * size[0] * size[1]
             return True
         if len(x) != self.shown:
-            raise NotDenseError("it reads positions of several maps")
+            raise NotDenseError("a dense pass fails (it reads positions of several maps)")
         return False
 
 

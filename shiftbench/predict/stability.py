@@ -14,7 +14,7 @@ from torch import Tensor
 from shiftbench.errors import ShiftbenchError
 from shiftbench.predict.logits import change, scale
 from shiftbench.predict.network import PixelModel
-from shiftbench.predict.noise import noise_like
+from shiftbench.predict.noise import pixel_noise
 
 IMAGES = 4  # from all over the data, and as many of noise: images may be blank
 
@@ -59,15 +59,16 @@ def stability(network: PixelModel, images: Tensor) -> Stability:
     Raises:
         ShiftbenchError: If the network does not return logits, or takes no single image.
     """
-    noise = noise_like(images, IMAGES, torch.Generator().manual_seed(0))
+    noise = pixel_noise(images, IMAGES, torch.Generator().manual_seed(0))
     batch = torch.cat([images, noise])
+    alone = [0, len(batch) - 1]
+    single = torch.cat([_alone(network, batch[index : index + 1]) for index in alone])
     before = _random_states(network.device)
     first = _logits(network, batch)
     drawn = not _same(before, _random_states(network.device))
     limit = scale(first, network.rounding)
-    chance = drawn or _differs(_logits(network, batch), first, network.rounding.tolerance * limit)
-    alone = [0, len(batch) - 1]
-    single = torch.cat([_alone(network, batch[index : index + 1]) for index in alone])
+    again = _logits(network, batch)
+    chance = drawn or _differs(again, first, network.rounding.tolerance * limit)
     together = _differs(single, first[alone], network.rounding.engines * limit[alone])
     return Stability(int(first.shape[1]), batch=together and not chance, chance=chance)
 
@@ -75,8 +76,9 @@ def stability(network: PixelModel, images: Tensor) -> Stability:
 def _logits(network: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
     logits = network(images)
     if logits.ndim != 2 or len(logits) != len(images):
+        asked = "one image" if len(images) == 1 else f"{len(images)} images"
         raise ShiftbenchError(
-            f"the network returned shape {tuple(logits.shape)} for {len(images)} images; "
+            f"the network returned shape {tuple(logits.shape)} for {asked}; "
             "it must map (N, C, H, W) to logits (N, classes)"
         )
     return logits
@@ -85,10 +87,10 @@ def _logits(network: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
 def _alone(network: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
     try:
         return _logits(network, image)
-    except (RuntimeError, ValueError) as error:
+    except ValueError as error:  # of BatchNorm without statistics, on a map of one position
         raise ShiftbenchError(
-            f"the network answers a batch but not one image alone ({str(error).splitlines()[0]}); "
-            "its answer must not depend on the batch: give BatchNorm running statistics"
+            f"the network does not answer one image alone ({str(error).splitlines()[0]}); its "
+            "answer must not depend on the batch: give BatchNorm running statistics"
         ) from error
 
 

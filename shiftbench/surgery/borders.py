@@ -163,4 +163,3 @@ def _pads(call: Call) -> bool:
     border = call.argument(padding, "padding") or 0
     pads = border == "same" or (border != "valid" and any(pair(border)))
     return pads or (ceil_mode is not None and bool(call.argument(ceil_mode, "ceil_mode")))
-

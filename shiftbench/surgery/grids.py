@@ -69,4 +69,3 @@ class Grids:
         for a, b in zip(ahead, behind, strict=True):
             self._same[self._of(b)] = self._of(a)
         return one
-

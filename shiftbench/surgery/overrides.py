@@ -72,9 +72,7 @@ class EveryPosition(nn.Module):
                    *args: Any, **kwargs: Any) -> Tensor:  # fmt: skip
             if pair(stride) != self.step:
                 return F.conv2d(x, weight, bias, stride, *args, **kwargs)  # type: ignore[arg-type]
-            return dense_conv(
-                x, weight, bias, stride, *args, **kwargs, size=size, wraps=wraps
-            )
+            return dense_conv(x, weight, bias, stride, *args, **kwargs, size=size, wraps=wraps)
 
         with _Overriding({torch.conv2d: conv2d}):
             output: Tensor = super().forward(input)  # type: ignore[misc]

@@ -186,4 +186,3 @@ def _described(module: nn.Module) -> str:
     stride = pair(module.stride)
     step = str(stride[0]) if stride[0] == stride[1] else shape_of(stride)
     return f"{type(module).__name__} {shape_of(pair(module.kernel_size))}, stride {step}"
-

@@ -111,9 +111,7 @@ class _Functions(TorchFunctionMode):
         return output
 
 
-def watch(
-    model: nn.Module, images: Tensor, see: See, entering: Enter | None = None
-) -> Any:
+def watch(model: nn.Module, images: Tensor, see: See, entering: Enter | None = None) -> Any:
     """Run ``images`` through ``model`` in eval mode; ``see`` every call when it has returned.
 
     Calls inside of TorchScript and of custom autograd functions are not seen.

@@ -166,7 +166,7 @@ class TwoHeads(nn.Module):
         (Net(BlurPool2d(3)), "a BlurPool2d pads with reflect"),
         (Net(Slice()), "differ by"),
         (nn.Sequential(TwoPaths(), nn.AdaptiveAvgPool2d(1), nn.Flatten()), "in different steps"),
-        (TwoHeads(), "reads positions of several maps"),
+        (TwoHeads(), "a dense pass fails"),
     ],
 )  # fmt: skip
 def test_it_says_why_it_does_not_hold_and_auto_goes_on_directly(net, reason):
