@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from shiftbench.autocast import at_least_single
 from shiftbench.data.images import Split
 from shiftbench.predict.answers import answers
-from shiftbench.predict.audit import audit
 from shiftbench.predict.dense_network import DenseNetwork
 from shiftbench.predict.network import PixelModel
 from shiftbench.predict.noise import spread_images
@@ -45,7 +44,7 @@ class DenseEngine:
     def __init__(
         self, network: PixelModel, image_shape: tuple[int, int, int], protocol: ShiftProtocol
     ) -> None:
-        self.network, self.protocol = network, protocol
+        self.network = network
         self.dense = DenseNetwork(network.model)
         size = image_shape[1:]
         self.plan = protocol.plan(1, size)
@@ -94,11 +93,6 @@ class DenseEngine:
         }
         columns["p_previous"][:, self.plan.previous < 0] = torch.nan
         return columns
-
-    def audit(self, split: Split, columns: dict[str, Tensor], part: range) -> str | None:
-        """Return which view of the finished table is answered otherwise when it is run, if any."""
-        generator = torch.Generator().manual_seed(derive_seed(0, "dense-audit"))
-        return audit(self.network, split, self.protocol, self.plan, columns, part, generator)
 
     def _previous_view(self, views: int) -> Tensor:
         """Return ``(V,)``: the view one step earlier; views that are shifts of each other agree."""

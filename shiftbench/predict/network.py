@@ -46,7 +46,7 @@ class PixelModel:
 
     def folded(self, images: Tensor) -> PixelModel:
         """Return the same network with BatchNorm folded, for measuring; see ``predict.fold``."""
-        return self.around(folded(self.model, self.normalise(images), self.rounding))
+        return self.around(folded(self.model, self.normalise(images)))
 
     def around(self, model: nn.Module) -> PixelModel:
         """Return the same normalisation in front of another network."""

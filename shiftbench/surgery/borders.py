@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from shiftbench.padding import Conv2d
-from shiftbench.surgery.copying import ImageShape, copied, image_shape_of, noise
 from shiftbench.surgery.circularity import require_circular
+from shiftbench.surgery.copying import ImageShape, copied, image_shape_of, noise
 from shiftbench.surgery.overrides import (
     PADDING,
     WrapsAround,

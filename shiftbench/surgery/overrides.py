@@ -28,7 +28,7 @@ class _Overriding(TorchFunctionMode):
         super().__init__()
         self.overrides = overrides
 
-    def __torch_function__(  # noqa: D105
+    def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         return self.overrides.get(func, func)(*args, **(kwargs or {}))

@@ -96,7 +96,7 @@ class _Functions(TorchFunctionMode):
         finally:
             self.busy = False
 
-    def __torch_function__(  # noqa: D105
+    def __torch_function__(
         self,
         func: Callable[..., Any],
         types: Any,
