@@ -20,9 +20,9 @@ def spread_images(split: Split, count: int) -> Tensor:
 def noise_like(images: Tensor, count: int, generator: torch.Generator) -> Tensor:
     """Return ``count`` images of noise, each position different, in the range of ``images``.
 
-    ``(n, C, H, W) -> (count, C, H, W)`` in the type and on the device of ``images``. Floats are
-    normal with the mean and the standard deviation of the images, and of standard deviation 1
-    where those are constant; whole numbers are uniform in 0..255.
+    ``(n, C, H, W) -> (count, C, H, W)`` in the type and memory format and on the device of
+    ``images``. Floats are normal with the mean and the standard deviation of the images, and of
+    standard deviation 1 where those are constant; whole numbers are uniform in 0..255.
     """
     shape = (count, *images.shape[1:])
     if not images.is_floating_point():
@@ -32,7 +32,9 @@ def noise_like(images: Tensor, count: int, generator: torch.Generator) -> Tensor
     if not (math.isfinite(width) and width > 0):
         centre, width = (centre if math.isfinite(centre) else 0.0), 1.0
     noise = torch.randn(shape, generator=generator) * width + centre
-    return noise.to(images).contiguous(memory_format=torch.channels_last)
+    plain = images.is_contiguous()  # as a network needs that flattens with view()
+    layout = torch.contiguous_format if plain else torch.channels_last
+    return noise.to(images).contiguous(memory_format=layout)
 
 
 @torch.no_grad()
