@@ -147,7 +147,7 @@ def adopted(
     if weights is not None and early:
         checkpoint.load_weights(network, weights)
     _refuse_function(network, pool, padding)
-    network = _changed(network, pool, padding, source.stem)
+    network = _changed(network, pool, padding, source.stem, image_shape)
     if weights is not None and not early:
         checkpoint.load_weights(network, weights)
     _try(network, num_classes, image_shape)
@@ -155,14 +155,16 @@ def adopted(
     return network
 
 
-def _changed(network: nn.Module, pool: Any, padding: str, stem: bool) -> nn.Module:
+def _changed(
+    network: nn.Module, pool: Any, padding: str, stem: bool, image_shape: tuple[int, int, int]
+) -> nn.Module:
     """Return the network with another downsampling and other borders, and log what changed."""
     if not getattr(getattr(pool, "func", pool), "is_native", False):
-        network, replaced = replace_downsampling(network, pool, padding=padding, stem=stem)
+        network, replaced = replace_downsampling(network, pool, padding, stem, image_shape)
         for line in replaced.lines():
             log.info("%s", line)
     if padding == "circular":
-        network, names = circular(network)
+        network, names = circular(network, image_shape)
         log.info("padding=circular: %d layers of the network now wrap around", len(names))
     return network
 

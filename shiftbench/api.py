@@ -98,7 +98,7 @@ def measure(
     protocol = _protocol(shift) if isinstance(shift, str) else shift
     _check(protocol, pixels, average is not None)
     require_within("batch_size", batch_size, 1, 2**31)
-    network, changed = _network(model, padding)
+    network, changed = _network(model, padding, shape)
     with evaluating(network):
         pixel_model = _pixel_model(network, split, average, deviation)
         table = predict(
@@ -112,7 +112,9 @@ def measure(
 
 
 def _network(
-    model: nn.Module | Callable[[Tensor], Any], padding: str | None
+    model: nn.Module | Callable[[Tensor], Any],
+    padding: str | None,
+    image_shape: tuple[int, int, int],
 ) -> tuple[nn.Module, list[str]]:
     """Return the network to measure, and which of its layers were made circular."""
     network, changed = as_module("model", model), list[str]()
@@ -124,7 +126,7 @@ def _network(
                 f"padding={padding} cannot be given to a function, whose layers are not known; "
                 "give the torch.nn.Module"
             )
-        network, changed = circular(network)
+        network, changed = circular(network, image_shape)
     if count := training_modules(network):
         log.info(
             "%d of the network's %d modules were in train mode; it is measured in eval mode, "

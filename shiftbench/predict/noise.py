@@ -28,14 +28,16 @@ def noise_like(images: Tensor, count: int, generator: torch.Generator) -> Tensor
         generator: On the CPU.
 
     Returns:
-        ``(count, C, H, W)`` in the type and on the device of ``images``.
+        ``(count, C, H, W)`` in the type and memory format and on the device of ``images``.
     """
     values = images.double()
     centre, width = float(values.mean()), float(values.std())
     if not (math.isfinite(width) and width > 0):
         centre, width = (centre if math.isfinite(centre) else 0.0), 1.0
     noise = torch.randn((count, *images.shape[1:]), generator=generator) * width + centre
-    return noise.to(images).contiguous(memory_format=torch.channels_last)
+    plain = images.is_contiguous()  # as a network needs that flattens with view()
+    layout = torch.contiguous_format if plain else torch.channels_last
+    return noise.to(images).contiguous(memory_format=layout)
 
 
 def pixel_noise(images: Tensor, count: int, generator: torch.Generator) -> Tensor:
