@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from shiftbench.errors import ShiftbenchError, shown
 from shiftbench.padding import Conv2d
 from shiftbench.surgery.circularity import require_circular
 from shiftbench.surgery.copying import ImageShape, copied, image_shape_of, noise
@@ -73,6 +74,7 @@ def circular(
     shape = image_shape_of(changed, image_shape)
     names = {name for name, module in changed.named_modules() if _wrap(module)}
     names |= _wrap_functions(changed, shape)
+    _require_running(changed, shape)
     require_circular(changed, model, shape)
     return changed, [name for name, _ in changed.named_modules() if name in names]
 
@@ -155,10 +157,29 @@ def _wrap_functions(model: nn.Module, shape: ImageShape) -> set[str]:
     return found
 
 
+def _require_running(model: nn.Module, shape: ImageShape) -> None:
+    """Refuse a network that does not run with borders that wrap around.
+
+    Raises:
+        ShiftbenchError: With its reason.
+    """
+    try:
+        with evaluating(model):
+            model(noise(model, 2, shape))
+    except Exception as error:  # what was padded was no feature map, say
+        reason = shown(" ".join(str(error).split()) or type(error).__name__, 200)
+        raise ShiftbenchError(
+            f"padding=circular cannot be given to this network: it does not run with borders that "
+            f"wrap around ({reason}); measure it with its own borders (padding=zeros)"
+        ) from error
+
+
 def _pads(call: Call) -> bool:
     """Return whether a function pads, with anything but the other side of the map."""
     if call.function == "pad":
-        return bool(call.argument(2, "mode") != "circular")
+        return bool(call.argument(2, "mode") != "circular") and call.inputs()[0].ndim == 4
+    if call.function == "unfold" and call.outputs()[0].ndim != 3:  # the method of that name
+        return False
     padding, ceil_mode = _ARGUMENTS[call.function]
     border = call.argument(padding, "padding") or 0
     pads = border == "same" or (border != "valid" and any(pair(border)))

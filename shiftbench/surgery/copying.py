@@ -19,6 +19,9 @@ ImageShape = tuple[int, int, int]
 SIDES = (64, 224, 32, 299, 256, 28, 384)
 
 
+HIDDEN_NOISE = 0.1
+
+
 def copied(model: nn.Module) -> nn.Module:
     """Return a copy of ``model``.
 
@@ -34,12 +37,25 @@ def copied(model: nn.Module) -> nn.Module:
     return copy.deepcopy(model, memo)
 
 
-def in_float32(model: nn.Module) -> nn.Module:
-    """Return ``model``, or a copy in float32 where it has parameters or buffers of less."""
-    held = [*model.parameters(), *model.buffers()]
-    if all(t.dtype in (torch.float32, torch.float64) for t in held if t.is_floating_point()):
-        return model
-    return copied(model).float()
+def for_trial(model: nn.Module, dtype: torch.dtype = torch.float32) -> nn.Module:
+    """Return a copy of ``model`` in which nothing is hidden by what parameters begin with.
+
+    Scales of 1e-6 would hide their blocks, and a table of zeros that positions are read in: what
+    is checked is to hold after training, too. Parameters whose numbers are all the same get some
+    noise, the same in every copy.
+
+    Args:
+        model: It is not changed.
+        dtype: In float64, a difference is not one of rounding.
+    """
+    trial = copied(model).to(dtype)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for _, parameter in sorted(trial.named_parameters()):
+            noise = torch.randn(parameter.shape, generator=generator) * HIDDEN_NOISE
+            if parameter.numel() > 1 and bool((parameter == parameter.flatten()[0]).all()):
+                parameter.add_(noise.to(parameter))
+    return trial
 
 
 @contextmanager

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from shiftbench.surgery.watching import Call
 
-# Of the spread (standard deviation) of a feature map, and of its largest value. float32 rounds to
-# 1e-7 of the latter; a border that does not wrap changes the map next to it by about its spread.
-TOLERANCE, ROUNDING = 1e-3, 1e-5
+# By number type: of the spread (standard deviation) of a feature map, and of its largest value.
+# float32 rounds to 1e-7 of the latter, and layers enlarge that; a border that does not wrap changes
+# the map next to it by about its spread.
+TOLERANCE = {torch.float32: (1e-4, 1e-5), torch.float64: (1e-7, 1e-10)}
 
 # What may reach over an edge; ``adaptive_*`` pooling has cells, which do not.
 WINDOWED = frozenset((
@@ -51,11 +52,24 @@ def window_of(call: Call) -> Window | None:
     inputs, outputs = call.inputs(), call.outputs()
     if call.function not in WINDOWED or not inputs or inputs[0].ndim != 4 or outputs[0].ndim < 3:
         return None
+    if call.function == "conv2d" and _has_no_window(call):
+        return None
+    if call.function == "unfold" and outputs[0].ndim != 3:  # the method of that name
+        return None
     if call.function == "__getitem__" and not _takes_every_sth(call.args[1]):
         return None
     before = int(inputs[0].shape[2]), int(inputs[0].shape[3])
     after = before if outputs[0].ndim == 3 else (outputs[0].shape[2], outputs[0].shape[3])
+    if call.function == "pad" and (before == after or any(call.argument(1, "pad")[4:])):
+        return None  # of channels, or of maps whose channels are last
     return Window(call.module, call.function, before, after)
+
+
+def _has_no_window(call: Call) -> bool:
+    """Return whether a convolution works on each position by itself, whatever is in a row."""
+    single = tuple(call.argument(1, "weight").shape[2:]) == (1, 1)
+    strides, border = call.argument(3, "stride", 1), call.argument(4, "padding", 0)
+    return single and strides in (1, (1, 1)) and border in (0, (0, 0), "valid", "same")
 
 
 def _takes_every_sth(index: Any) -> bool:
@@ -160,8 +174,8 @@ class Observer:
         """Return why a window does not shift with the images, "" where it does."""
         if window.is_global:
             return "" if self._same(output) else MOVES
-        if call.function == "pad" and window.after != window.before:
-            return "" if _wrapped(call.inputs()[0], output, call.args[1]) else MOVES
+        if call.function == "pad":
+            return "" if _wrapped(call.inputs()[0], output, call.argument(1, "pad")) else MOVES
         if call.function == "unfold":
             return MOVES if self._follows(output) is False else ""
         if not divides(self.size, window.after):
@@ -231,7 +245,8 @@ def close(one: Tensor, other: Tensor) -> bool:
         return bool(torch.equal(one, other))
     gap = (one - other).abs().max()
     spread = one.std() if one.numel() > 1 else one.new_zeros(())
-    return bool(gap <= TOLERANCE * spread + ROUNDING * one.abs().max())
+    of_spread, of_largest = TOLERANCE.get(one.dtype, TOLERANCE[torch.float32])
+    return bool(gap <= of_spread * spread + of_largest * one.abs().max())
 
 
 def _tokens(output: Tensor, height: int, width: int) -> Iterator[Tensor]:

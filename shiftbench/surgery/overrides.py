@@ -177,7 +177,7 @@ def _wrapped_pad(
     input: Tensor, pad: Any, mode: str = "constant", value: float | None = None
 ) -> Tensor:
     amounts = [int(amount) for amount in pad]
-    is_border = input.ndim in (3, 4) and min(amounts, default=0) >= 0 and not any(amounts[4:])
+    is_border = input.ndim == 4 and min(amounts, default=0) >= 0 and not any(amounts[4:])
     if not is_border or not any(amounts):  # channels, or a part that is cut off
         return F.pad(input, pad, mode, value)
     left, right, top, bottom = (*amounts[:4], 0, 0)[:4]
