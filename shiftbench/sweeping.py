@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,11 +20,26 @@ from shiftbench.composing import compose_once
 from shiftbench.config import as_typed, check_scale
 from shiftbench.errors import UsageError
 from shiftbench.files import remove_leftovers
+from shiftbench.interrupts import how_stopped
+from shiftbench.locks import is_locked
 from shiftbench.placement import is_parallel
 from shiftbench.report.progress import SweepDisplay
-from shiftbench.sweep import DONE, FAILED, LEFT_OUT, RUNNING, SKIPPED, WAITING, Job, Sweep
+from shiftbench.report.records import INTERRUPTED
+from shiftbench.run import close_status
+from shiftbench.sweep import (
+    DONE,
+    FAILED,
+    LEFT_OUT,
+    RUNNING,
+    SKIPPED,
+    STOPPED,
+    WAITING,
+    Job,
+    Sweep,
+)
 
 LONGEST_WRITE = 60.0  # seconds
+LONGEST_END = 10.0  # seconds that a process takes to end
 
 
 @dataclass(frozen=True)
@@ -45,15 +61,20 @@ class Conductor:
         display.start()
         return cls(sweep, display)
 
-    def end(self, launcher_error: str | None = None) -> list[Job]:
+    def end(
+        self, launcher_error: str | None = None, stopped: KeyboardInterrupt | None = None
+    ) -> list[Job]:
         """Write the sweep's report, say how its jobs ended and return them.
 
         Args:
             launcher_error: Why the launcher gave up, if it did.
+            stopped: What stopped the sweep, if something did.
         """
         self.display.stop()
         if launcher_error:
             self._bury(launcher_error)
+        if stopped:
+            self._stop(how_stopped(stopped))
         jobs = self.sweep.jobs()
         try:
             if any(job.run_id for job in jobs):
@@ -71,7 +92,31 @@ class Conductor:
         for job in self.sweep.jobs():
             if job.state == RUNNING:
                 error = f"its process ended ({reason}); the usual cause is too little memory"
-                self.sweep.put(job.overrides, state=FAILED, run_id=job.run_id, error=error)
+                self._close(job, FAILED, error)
+
+    def _stop(self, reason: str) -> None:
+        """Call stopped what was running when the launcher ended its process, and its run too.
+
+        Jobs that still hold their run's lock go on by themselves, e.g. on a cluster.
+        """
+        deadline = time.monotonic() + LONGEST_END
+        for job in self.sweep.jobs():
+            if job.state != RUNNING:
+                continue
+            while (alive := self._is_alive(job)) and time.monotonic() < deadline:
+                time.sleep(0.1)
+            if not alive:
+                self._close(job, STOPPED, reason)
+
+    def _is_alive(self, job: Job) -> bool:
+        return bool(job.run_id) and is_locked(self.sweep.runs / str(job.run_id) / ".lock")
+
+    def _close(self, job: Job, state: str, reason: str) -> None:
+        """Say how a job ended whose process cannot say it any more, and its run too."""
+        self.sweep.put(job.overrides, state=state, run_id=job.run_id, error=reason)
+        if job.run_id:
+            ended = INTERRUPTED if state == STOPPED else FAILED
+            close_status(self.sweep.runs / job.run_id, ended, reason)
 
 
 def _tell_how_they_ended(jobs: list[Job]) -> None:
@@ -168,8 +213,9 @@ def hand_out(jobs: list[list[str]]) -> None:
 def counts(jobs: list[Job]) -> str:
     """Return ``12 jobs: 9 done, 2 done before, 1 failed``."""
     found = Counter(job.state for job in jobs)
-    words = {DONE: "done", SKIPPED: "done before", FAILED: "failed", RUNNING: "stopped",
-             LEFT_OUT: "left out after a failure", WAITING: "not started"}  # fmt: skip
+    words = {DONE: "done", SKIPPED: "done before", FAILED: "failed", STOPPED: "stopped",
+             RUNNING: "still running", LEFT_OUT: "left out after a failure",
+             WAITING: "not started"}  # fmt: skip
     parts = [f"{found[state]} {text}" for state, text in words.items() if found[state]]
     return f"{len(jobs)} jobs: {', '.join(parts)}"
 
