@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from shiftbench.errors import ShiftbenchError, shown
 from shiftbench.padding import Conv2d
 from shiftbench.surgery.circularity import require_circular
-from shiftbench.surgery.copying import ImageShape, copied, image_shape_of, noise
+from shiftbench.surgery.copying import ImageShape, copied, image_shape_of, noise, trial_run
 from shiftbench.surgery.overrides import (
     PADDING,
     WrapsAround,
@@ -164,7 +164,7 @@ def _require_running(model: nn.Module, shape: ImageShape) -> None:
         ShiftbenchError: With its reason.
     """
     try:
-        with evaluating(model):
+        with trial_run(model):
             model(noise(model, 2, shape))
     except Exception as error:  # what was padded was no feature map, say
         reason = shown(" ".join(str(error).split()) or type(error).__name__, 200)

@@ -59,7 +59,7 @@ def for_trial(model: nn.Module, dtype: torch.dtype = torch.float32) -> nn.Module
 
 
 @contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
+def trial_run(model: nn.Module) -> Iterator[None]:
     """Put every module into eval mode without gradients, and back into the mode it was in."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
@@ -95,7 +95,7 @@ def image_shape_of(model: nn.Module, given: ImageShape | None) -> ImageShape:
     reasons: list[str] = []
     for shape in tried:
         try:
-            with evaluating(model):
+            with trial_run(model):
                 model(noise(model, 2, shape))
         except Exception as error:  # whatever a network raises
             reasons.append(shown(" ".join(str(error).split()) or type(error).__name__, 200))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from shiftbench.surgery.copying import ImageShape, evaluating, for_trial, noise
+from shiftbench.surgery.copying import ImageShape, for_trial, noise, trial_run
 from shiftbench.surgery.watching import tensors
 
 # By number type, of the spread of an output and of its largest value: strided and unstrided convolutions add the
@@ -94,7 +94,7 @@ def _outputs(network: nn.Module, shape: ImageShape) -> dict[tuple[str, int], _Di
     try:
         for name, module in network.named_modules():
             watch(name, module)
-        with evaluating(network):
+        with trial_run(network):
             network(noise(network, 2, shape))
     finally:
         for handle in handles:

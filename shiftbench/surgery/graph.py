@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from shiftbench.surgery.copying import copied, evaluating
+from shiftbench.surgery.copying import copied, trial_run
 
 ACTIVATIONS = frozenset((
     "relu", "relu_", "relu6", "silu", "gelu", "hardswish", "hardtanh", "hardtanh_", "elu", "elu_",
@@ -178,7 +178,7 @@ def _is_pointwise(node: fx.Node, scope: nn.Module, channels: int) -> bool:
 
 def _treats_positions_alike(module: nn.Module, channels: int) -> bool:
     x, trial = _probe(channels), copied(module).float().cpu()
-    with evaluating(trial):
+    with trial_run(trial):
         try:
             whole = trial(x.clone())
             part = trial(x[:, :, 1::2, ::3].clone())
@@ -191,7 +191,7 @@ def _treats_positions_alike(module: nn.Module, channels: int) -> bool:
 def _passes(module: nn.Module, channels: int) -> bool:
     """Return whether a module returns what it is given, in eval mode."""
     x, trial = _probe(channels), copied(module)
-    with evaluating(trial):
+    with trial_run(trial):
         return bool(torch.equal(trial(x.clone()), x))
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from shiftbench.padding import Conv2d
-from shiftbench.surgery.copying import copied, evaluating
+from shiftbench.surgery.copying import copied, trial_run
 from shiftbench.surgery.layers import probe_size
 from shiftbench.surgery.overrides import EveryPosition, subclass
 from shiftbench.surgery.windows import Pair, pair
@@ -23,7 +23,7 @@ def unstride(conv: nn.Conv2d) -> bool:
     original = copied(trial)
     assert isinstance(trial, nn.Conv2d)
     _unstride(trial)
-    with evaluating(original), evaluating(trial):
+    with trial_run(original), trial_run(trial):
         try:
             same = _same_samples(original, trial, pair(conv.stride))
         except Exception:  # a forward that wants more than a map, say

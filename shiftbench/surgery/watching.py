@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from shiftbench.surgery.copying import evaluating
+from shiftbench.surgery.copying import trial_run
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def watch(model: nn.Module, images: Tensor, see: See, entering: Enter | None = N
         for name, module in model.named_modules():
             if not isinstance(module, torch.jit.ScriptModule):
                 hook(name, module)
-        with evaluating(model), functions:
+        with trial_run(model), functions:
             return model(images)
     finally:
         for handle in handles:

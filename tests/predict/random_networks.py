@@ -71,6 +71,7 @@ def activation(rng):
 
 def block(rng):
     """Something that commutes with every circular shift."""
+
     def plain():
         order = [conv(rng), norm(rng), activation(rng)]
         if rng.random() < 0.2:
