@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
-import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from shiftbench import build
 from shiftbench.config import CONFIG_DIR
 from shiftbench.data.images import TensorSplit
-from shiftbench.errors import UsageError, did_you_mean, require_one_of
+from shiftbench.errors import UsageError, did_you_mean, require_one_of, require_within
+from shiftbench.inputs import Numbers, as_images, as_labels, per_channel
 from shiftbench.metric import evaluate, per_shift
+from shiftbench.model.evaluating import evaluating, refuse_lazy, training_modules
+from shiftbench.model.layout import home
+from shiftbench.model.outputs import as_module, give_logits
+from shiftbench.model.trial import try_network
 from shiftbench.naming import load_option
 from shiftbench.predict.engine import Options, predict
 from shiftbench.predict.network import PixelModel
@@ -44,13 +47,13 @@ class Result:
 
 
 def measure(
-    model: nn.Module,
+    model: nn.Module | Callable[[Tensor], Any],
     images: Tensor | ArrayLike,
     labels: Tensor | ArrayLike,
     shift: str | ShiftProtocol = "circular",
     *,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
+    mean: Numbers | None = None,
+    std: Numbers | None = None,
     padding: str | None = None,
     engine: str = "auto",
     batch_size: int = 256,
@@ -58,14 +61,24 @@ def measure(
 ) -> Result:
     """Show ``model`` the shifted views of ``images`` and reduce its answers to numbers.
 
+    The network is measured in eval mode, every module of it, and comes back as it was: flags,
+    buffers, attributes and hooks, and torch's global state with it (see
+    :func:`~shiftbench.model.evaluating.evaluating`).
+
     Args:
-        model: Any ``nn.Module`` that maps ``(N, C, H, W)`` to logits ``(N, num_classes)``.
-        images: ``(N, C, H, W)``, uint8 in 0..255 or float. Images are shifted as they are given;
-            give pixels in 0..1 and ``mean`` and ``std`` for fills (black) to be what they say.
+        model: Any ``nn.Module``, or a function, that maps ``(N, C, H, W)`` to logits
+            ``(N, num_classes)``, or to something in which these are known, see
+            :func:`~shiftbench.model.outputs.logits_of`. Networks that a function refers to are
+            measured in eval mode, too.
+        images: ``(N, C, H, W)``: uint8 in 0..255 (or other whole numbers in this range, or truth
+            values), which the network is given in 0..1; or floats. Images are shifted as they are
+            given; give pixels in 0..1 and ``mean`` and ``std`` for fills (black) to be what they
+            say.
         labels: ``(N,)`` true classes.
         shift: A protocol, or the name of one (``shiftbench list shift``) with its defaults.
-        mean: Per-channel mean that the network expects to be subtracted after the shift.
-        std: Per-channel standard deviation to divide by.
+        mean: Mean of pixels in 0..1, per channel or one for all, that the network expects to be
+            subtracted after the shift; None is 0.
+        std: Standard deviation of the same to divide by; None is 1.
         padding: ``circular`` measures a copy of the network whose every border wraps around. That
             is another network, and the table's meta says so.
         engine: ``direct`` runs every view; ``dense`` has all circular shifts at once, where it is
@@ -77,25 +90,21 @@ def measure(
         UsageError: If the arguments do not fit each other; ShiftbenchError if the network's
             answers do not.
     """
-    split = _split(images, labels)
-    changed: list[str] = []
-    if padding is not None:
-        require_one_of("padding", padding, ["circular"])
-        model, changed = circular(model)
+    pixels = as_images(images, normalised=mean is not None or std is not None)
+    split = TensorSplit(pixels, as_labels(labels, len(pixels)))
+    shape = cast(tuple[int, int, int], tuple(pixels.shape[1:]))
+    average = per_channel("mean", mean, shape[0])
+    deviation = per_channel("std", std, shape[0])
     protocol = _protocol(shift) if isinstance(shift, str) else shift
-    channels, height, width = split.images.shape[1:]
-    training = model.training
-    if training:
-        log.info("the network was in train mode; it is measured in eval mode, then put back")
-    model.eval()
-    try:
-        network = _network(model, split, mean or [0.0] * channels, std or [1.0] * channels)
+    _check(protocol, pixels, average is not None)
+    require_within("batch_size", batch_size, 1, 2**31)
+    network, changed = _network(model, padding, shape)
+    with evaluating(network):
+        pixel_model = _pixel_model(network, split, average, deviation)
         table = predict(
-            network, split.to(network.device), (channels, height, width), protocol,
-            Options(engine, batch_size), mean=mean,
+            pixel_model, split.to(pixel_model.device), shape, protocol,
+            Options(engine, batch_size), mean=average,
         )  # fmt: skip
-    finally:
-        model.train(training)
     if changed:
         table.meta["made_circular"] = changed
     metrics = pd.DataFrame(evaluate(table, resamples=resamples))
@@ -103,30 +112,68 @@ def measure(
 
 
 def _network(
-    model: nn.Module, split: TensorSplit, mean: Sequence[float], std: Sequence[float]
+    model: nn.Module | Callable[[Tensor], Any],
+    padding: str | None,
+    image_shape: tuple[int, int, int],
+) -> tuple[nn.Module, list[str]]:
+    """Return the network to measure, and which of its layers were made circular."""
+    network, changed = as_module("model", model), list[str]()
+    refuse_lazy(network)
+    if padding is not None:
+        require_one_of("padding", padding, ["circular"])
+        if network is not model:
+            raise UsageError(
+                f"padding={padding} cannot be given to a function, whose layers are not known; "
+                "give the torch.nn.Module"
+            )
+        network, changed = circular(network, image_shape)
+    if count := training_modules(network):
+        log.info(
+            "%d of the network's %d modules were in train mode; it is measured in eval mode, "
+            "then put back", count, len(list(network.modules())),
+        )  # fmt: skip
+    return network, changed
+
+
+def _pixel_model(
+    model: nn.Module,
+    split: TensorSplit,
+    mean: tuple[float, ...] | None,
+    std: tuple[float, ...] | None,
 ) -> PixelModel:
     """Return ``model`` behind its normalisation, on its own device and in its own precision."""
-    parameter = next(model.parameters(), split.images.new_zeros((), dtype=torch.float32))
-    network = PixelModel(model, mean, std, parameter.device, dtype=parameter.dtype)
-    return network.folded(split.images[:2].to(parameter.device))
+    channels = split.images.shape[1]
+    device, dtype = home(model, split.images.device)
+    network = PixelModel(
+        model, mean or (0.0,) * channels, std or (1.0,) * channels, device, dtype=dtype
+    )
+    shown = split.images[[0, -1]].to(device)
+    advice = "give images as it takes them, (N, C, H, W), or another network"
+    trial = try_network(model, network.normalise(shown), advice)
+    if not trial.plain:
+        give_logits(model)
+    network.memory_format = trial.memory_format
+    return network.folded(shown)
 
 
-def _split(images: Tensor | ArrayLike, labels: Tensor | ArrayLike) -> TensorSplit:
-    pixels, classes = _tensor(images), _tensor(labels)
-    if pixels.ndim != 4 or 0 in pixels.shape:
+def _check(protocol: ShiftProtocol, images: Tensor, has_mean: bool) -> None:
+    """Refuse a protocol that is none, or whose fill is not known."""
+    if isinstance(protocol, type) or not hasattr(protocol, "plan"):
         raise UsageError(
-            f"images have shape {tuple(pixels.shape)}; measure needs (N, C, H, W), none of them 0"
+            f"shift={protocol} is not a protocol; give a name, e.g. 'circular', or an object, "
+            "e.g. Circular()"
         )
-    if classes.shape != (len(pixels),) or classes.is_floating_point():
+    fill = getattr(protocol, "fill", None)
+    if fill == "mean" and not has_mean:
         raise UsageError(
-            f"labels have shape {tuple(classes.shape)} and type {classes.dtype}; "
-            f"measure needs {len(pixels)} whole numbers, one per image"
+            "the shift fills with the mean of the pixels, which is not known; give mean=, "
+            "e.g. mean=[0.485, 0.456, 0.406], or another fill"
         )
-    return TensorSplit(pixels, classes.long())
-
-
-def _tensor(values: Tensor | ArrayLike) -> Tensor:
-    return values if isinstance(values, Tensor) else torch.from_numpy(np.asarray(values))
+    if fill == "black" and not has_mean and images.is_floating_point() and bool(images.min() < 0):
+        log.warning(
+            "the images run from %.3g to %.3g and what enters them is 0, which is not black; give "
+            "pixels in 0 to 1, mean and std", float(images.min()), float(images.max()),
+        )  # fmt: skip
 
 
 def _protocol(name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,11 @@ from shiftbench.content.origin import Origin
 from shiftbench.data.images import Dataset
 from shiftbench.errors import ShiftbenchError, UsageError, shown
 from shiftbench.model.foreign import Foreign
+from shiftbench.model.layout import training_format
 from shiftbench.naming import Names, load_option
 from shiftbench.seeds import derive_seed
+
+log = logging.getLogger(__name__)
 
 
 def instantiate(node: Any, key: str | None = None, **arguments: Any) -> Any:
@@ -86,7 +90,10 @@ def dataset(config: DictConfig) -> Dataset:
                 f"{loaded.name} is for testing only, it has no training images; give train=none"
             )
         _last.append((settings, adopt.prepared(loaded, recipe)))
-    return _last[0][1]
+    data = _last[0][1]
+    if recipe is not None:
+        adopt.announce(recipe, data)
+    return data
 
 
 def fetch_weights(config: DictConfig) -> None:
@@ -129,9 +136,42 @@ def model(config: DictConfig, names: Names, data: Dataset) -> nn.Module:
     """Return the network, its weights from ``checkpoint`` or drawn from the run's seed.
 
     Raises:
-        UsageError: If the parts do not fit each other or the images.
-        ShiftbenchError: If the weights cannot be had or do not fit.
+        UsageError: If the parts do not fit each other or the images, or there is nothing to train.
+        ShiftbenchError: If the weights are not available or do not fit.
     """
+    network = _with_weights(config, names, data)
+    if not config.train.epochs:
+        _announce_untrained(config)
+    elif not any(parameter.requires_grad for parameter in network.parameters()):
+        raise UsageError(
+            f"model={names.model} has no parameter to train (all are frozen, or there are none); "
+            "give train=none"
+        )
+    return network
+
+
+def memory_format(config: DictConfig, network: nn.Module, data: Dataset) -> torch.memory_format:
+    """Return how weights and images lie in memory: channels-last but for some external networks."""
+    if _source(config) is None:
+        return torch.channels_last
+    return training_format(network, data.image_shape)
+
+
+def _announce_untrained(config: DictConfig) -> None:
+    """Log that a network is measured with the weights that it was drawn with."""
+    source = _source(config)
+    if config.checkpoint or (source is not None and source.weights is not None):
+        return
+    if source is not None and source.brings_weights:
+        log.info(
+            "weights: those that the target leaves in the network; what it does not load is drawn "
+            "from seed %s, not trained", config.seed,
+        )  # fmt: skip
+    else:
+        log.info("weights: drawn from seed %s, not trained", config.seed)
+
+
+def _with_weights(config: DictConfig, names: Names, data: Dataset) -> nn.Module:
     pool = instantiate(config.pool, "pool")
     weights = Path(config.checkpoint).expanduser() if config.checkpoint else None
     with torch.random.fork_rng(devices=[]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.experimental.callback import Callback
@@ -14,6 +15,7 @@ from shiftbench.files import cannot_write
 
 if TYPE_CHECKING:
     from shiftbench.sweeping import Conductor
+    from shiftbench.withdraw import Fresh
 
 # Our yaml for joblib stands on the plugin's own schema of that name, as it should. Said here, as
 # joblib's processes load this module before they compose their jobs.
@@ -21,6 +23,8 @@ warnings.filterwarnings("ignore", r"(?s).*is validated against ConfigStore schem
 
 # The sweep that this process has begun; Hydra keeps its callbacks to itself.
 begun: list[Conductor] = []
+# What was not there before it was begun.
+fresh: list[Fresh] = []
 # Why it could not be begun; what a callback raises, Hydra makes a warning of.
 refused: list[UsageError] = []
 
@@ -31,7 +35,9 @@ class KeepSweep(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Write which jobs there are, show the sweep's progress."""
         from shiftbench.sweeping import Conductor, hand_out, jobs_of
+        from shiftbench.withdraw import Fresh
 
+        fresh.append(Fresh.of(Path(config.hydra.sweep.dir).expanduser()))
         try:
             jobs = jobs_of(config)
             hand_out(jobs)

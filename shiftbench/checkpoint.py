@@ -1,26 +1,31 @@
-"""Checkpoints: plain tensors and numbers, written whole, never unpickled; ours and strangers'."""
+"""Checkpoints: plain tensors and numbers, written whole, never unpickled; ours and others'."""
 
 from __future__ import annotations
 
 import importlib
+import logging
 import pickle
 import zipfile
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from shiftbench.errors import ShiftbenchError
+from shiftbench.errors import ShiftbenchError, shown
 from shiftbench.files import atomic_file
+
+log = logging.getLogger(__name__)
 
 FORMAT = 1
 
 # Under which names others keep a state dict in a checkpoint, the most specific first.
 WRAPPERS = ("model", "state_dict", "model_state_dict", "net")
-# What wrappers of networks put before every name: DataParallel, torch.compile, Lightning.
-PREFIXES = ("module.", "_orig_mod.", "model.")
+# What wrappers put into names at any place: torch.compile, FSDP, activation checkpointing.
+INFIXES = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
 
 _CONVERSION = (
     'import torch; x = torch.load("{path}", weights_only=False, map_location="cpu"); '
@@ -94,46 +99,121 @@ def _check_sums(path: Path) -> None:
             raise ValueError(f"the checksum of {damaged} does not fit")
 
 
-def state_of(content: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the state dict in a checkpoint of whatever making.
+@dataclass(frozen=True)
+class Found:
+    """The part of a checkpoint that is compared with a network.
+
+    Attributes:
+        weights: By the network's names.
+        prefix: What stood before these names in the file: ``module.`` of DataParallel, ``net.`` of
+            a LightningModule that calls its network so.
+        left_out: Names without that prefix: of a loss, a metric, a counter.
+        rivals: Other prefixes under which the same names and shapes stand, with other values.
+    """
+
+    weights: dict[str, Any]
+    prefix: str
+    left_out: tuple[str, ...]
+    rivals: tuple[str, ...]
+
+
+def find(content: Mapping[str, Any], own: Mapping[str, Any]) -> Found:
+    """Return the network's weights in a checkpoint of whatever making.
 
     Args:
         content: What :func:`load` returned: a state dict, or a dict that holds one.
-        names: The network's own state dict; prefixes that it does not have are taken off.
+        own: The network's own state dict.
     """
     held = next((content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)), None)
-    state = dict(content if held is None else held)
-    while not state.keys() & names.keys():
-        prefix = next((p for p in PREFIXES if state and all(k.startswith(p) for k in state)), None)
-        if prefix is None:
-            break
-        state = {key.removeprefix(prefix): value for key, value in state.items()}
+    state = _without_infixes(dict(content if held is None else held), own)
+    prefix, *others = _prefixes(state, own) or [""]
+    weights = _under(state, prefix)
+    rivals = [p for p in others if prefix and not _same(weights, _under(state, p), own)]
+    left_out = tuple(name for name in state if not name.startswith(prefix))
+    return Found(weights, prefix, left_out, tuple(rivals))
+
+
+def _without_infixes(state: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the state without the names of wrappers that the network itself does not have."""
+    for infix in INFIXES:
+        if any(infix in name for name in own):
+            continue
+        renamed = {name.replace(infix, ""): value for name, value in state.items()}
+        state = renamed if len(renamed) == len(state) else state
     return state
+
+
+def _prefixes(state: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
+    """Return the prefixes under which the network's names stand, the best first.
+
+    Where several hold all of them, those are returned; else the one that holds the most.
+    """
+    endings: dict[str, list[str]] = {}
+    for name in own:
+        endings.setdefault(name.rpartition(".")[2], []).append(name)
+    counts: Counter[str] = Counter()
+    for name, value in state.items():
+        for ending in endings.get(name.rpartition(".")[2], ()):
+            prefix = name.removesuffix(ending)
+            complete = name.endswith(ending) and (not prefix or prefix.endswith("."))
+            if complete and _shape(value) == _shape(own[ending]):
+                counts[prefix] += 1
+    ranked = sorted(counts, key=lambda prefix: (-counts[prefix], len(prefix)))
+    whole = [p for p in ranked if not _differences(own, _under(state, p))[0]]
+    return whole or ranked[:1]
+
+
+def _under(state: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    return {name.removeprefix(prefix): v for name, v in state.items() if name.startswith(prefix)}
+
+
+def _same(one: Mapping[str, Any], other: Mapping[str, Any], own: Mapping[str, Any]) -> bool:
+    """Return whether two sets of weights hold the same values for the network."""
+    return all(
+        one[name].dtype == other[name].dtype and torch.equal(one[name], other[name])
+        for name in own
+        if isinstance(one.get(name), torch.Tensor) and isinstance(other.get(name), torch.Tensor)
+    )
 
 
 def fits(model: nn.Module, path: Path) -> bool:
     """Return whether the weights in a checkpoint are those of ``model``, by name and shape."""
     own = model.state_dict()
-    return not any(_differences(own, state_of(load(path), own)))
+    return not any(_differences(own, find(load(path), own).weights))
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
     """Put the weights of a checkpoint, or of a bare state dict, into ``model``.
 
     Raises:
-        ShiftbenchError: If they do not fit, naming the first parameters that differ.
+        ShiftbenchError: If they do not fit, naming the first parameters that differ, or if the file
+            holds them more than once, with different values.
     """
     own = model.state_dict()
-    weights = state_of(load(path), own)
-    wrong, extra = _differences(own, weights)
+    found = find(load(path), own)
+    wrong, extra = _differences(own, found.weights)
     if wrong or extra:
-        names = ", ".join([*wrong, *extra][:3])
+        names = ", ".join([*wrong, *(found.prefix + name for name in extra)][:3])
         raise ShiftbenchError(
             f"{path} does not fit this network: {len(wrong)} parameters missing or of another "
             f"shape, {len(extra)} unknown (first: {names}); use the model, pool and head it was "
             "trained with"
         )
-    model.load_state_dict({**own, **weights})
+    if found.rivals:
+        raise ShiftbenchError(
+            f"{path} holds weights of this network under {' and under '.join(_all(found))}, with "
+            "different values; save the state dict of the one that is meant"
+        )
+    if found.left_out:
+        log.info(
+            "weights of %s: those under '%s'; left out: %s",
+            path.name, found.prefix, shown(", ".join(found.left_out)),
+        )  # fmt: skip
+    model.load_state_dict({**own, **found.weights})
+
+
+def _all(found: Found) -> list[str]:
+    return [f"'{prefix}'" for prefix in (found.prefix, *found.rivals)]
 
 
 def _differences(own: Mapping[str, Any], weights: Mapping[str, Any]) -> tuple[list[str], list[str]]:

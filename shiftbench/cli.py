@@ -12,10 +12,11 @@ from typing import NoReturn
 
 from shiftbench import __version__, processes
 from shiftbench.errors import FAILED, LONGEST, OK, USAGE, ShiftbenchError, UsageError, shown
+from shiftbench.interrupts import exit_code, heed_termination
+from shiftbench.streams import adapt_streams
 
 VERBS = ("compare", "jagged", "list", "report")
 SAME_FAILURE = 20  # seconds within which two processes fail for the same reason
-INTERRUPTED, TERMINATED = 130, 143  # exit codes
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -23,8 +24,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
     0 all done, 1 a job failed, 2 a usage error, 130 Ctrl-C, 143 terminated by a scheduler.
     """
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    heed_termination()
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    adapt_streams()
+    _own_matplotlib()
     if not processes.is_first():
         _be_silent()
     try:
@@ -40,8 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             raise
         _fail("the home directory of ~ cannot be found; give a path without ~", USAGE)
     except KeyboardInterrupt as stop:
-        code = stop.args[0] if stop.args else INTERRUPTED
-        _fail("stopped; everything finished so far is kept, the same command goes on", code)
+        sentence = "stopped; everything finished so far is kept, the same command goes on"
+        _fail(sentence, exit_code(stop))
     except BrokenPipeError:
         # The reader of our output has gone (`| head`); nothing more to say to it.
         _drop_stdout()
@@ -83,9 +87,14 @@ def _dispatch(arguments: list[str]) -> int:
     return compose_and_run(arguments)
 
 
-def _terminate(*_: object) -> NoReturn:
-    """End as by Ctrl-C, so that the run says that it was interrupted."""
-    raise KeyboardInterrupt(TERMINATED)
+def _own_matplotlib() -> None:
+    """Let matplotlib start with settings of its own, here and in jobs that are started from here.
+
+    The user's backend may not exist here, and the user's matplotlibrc may not be readable: both
+    would end the import of matplotlib. What else is set there is left out where figures are drawn.
+    """
+    os.environ["MPLBACKEND"] = "agg"
+    os.environ["MATPLOTLIBRC"] = os.devnull
 
 
 def _drop_stdout() -> None:

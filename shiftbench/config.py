@@ -113,13 +113,13 @@ def check(config: DictConfig) -> None:
     Raises:
         UsageError: Naming the key, the value, what is allowed.
     """
+    check_scale(config)
     _check_whole(config)
     _check_paths(config)
     require_one_of("padding", config.padding, PADDINGS)
     require_one_of("precision", config.precision, PRECISIONS)
     require_one_of("measure.engine", config.measure.engine, ENGINES)
     require_one_of("train.schedule", config.train.schedule, SCHEDULES)
-    require_one_of("scale", config.scale, list(config.study.scales) or SCALES)
     if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]{1,2})?", config.device):
         raise UsageError(
             f"device={shown(config.device)} is not known; allowed: auto, cpu, cuda, cuda:1, mps"
@@ -129,6 +129,17 @@ def check(config: DictConfig) -> None:
     if not config.shift:
         raise UsageError("shift=[] leaves nothing to measure; name at least one, as shift=circular")
     _check_groups(config)
+
+
+def check_scale(config: DictConfig) -> None:
+    """Refuse a ``scale`` that a study does not have; other values may refer to it.
+
+    Raises:
+        UsageError: Naming those that there are.
+    """
+    if "scale" in config and "study" in config:  # what is lacking is said of the whole
+        scales = list(config.study.get("scales") or SCALES)
+        require_one_of("scale", config.scale, scales)
 
 
 def _check_whole(config: DictConfig) -> None:

@@ -19,6 +19,7 @@ from shiftbench.distributed import Team
 from shiftbench.errors import ShiftbenchError
 from shiftbench.files import remove_leftovers
 from shiftbench.locks import exclusive
+from shiftbench.model.layout import home
 from shiftbench.predict.engine import Options, predict
 from shiftbench.predict.network import PixelModel
 from shiftbench.predict.protocol import ShiftProtocol, refuse
@@ -35,8 +36,8 @@ log = logging.getLogger(__name__)
 def run(config: DictConfig, this: Run, team: Team) -> None:
     """Train a network, show it every shifted view, keep its answers, reduce them to numbers.
 
-    Everything lands in ``this.folder``; ``metrics.csv`` is written last. The processes of
-    ``team`` share training and measuring; the first one does the rest.
+    Everything lands in ``this.folder``; figures are drawn last, when every number is written. The
+    processes of ``team`` share training and measuring; the first one does the rest.
     """
     keep_freed_memory()
     device = pick_device(config.device)
@@ -50,10 +51,14 @@ def run(config: DictConfig, this: Run, team: Team) -> None:
     model = build.model(config, this.names, data)
     for protocol in protocols.values():  # refuse what cannot apply before any work
         refuse(protocol, data, model)
+    if team.is_first:
+        this.note(preprocessing=data.preprocessing)
     price = cost(model, data.image_shape)
     _announce(config, this, device, data, price)
 
-    network = PixelModel(_placed(model, device), data.mean, data.std, device, config.precision)
+    layout, (_, dtype) = build.memory_format(config, model, data), home(model, device)
+    model = model.to(device, memory_format=layout)  # type: ignore[call-overload]
+    network = PixelModel(model, data.mean, data.std, device, config.precision, dtype, layout)
     data = data.to(device)
     with _phase("training", config, "train.batch_size"):
         history = _train(config, this, network, data, augment, team)
@@ -61,18 +66,18 @@ def run(config: DictConfig, this: Run, team: Team) -> None:
         tables = _measure(config, this, network, data, protocols, team)
     if not team.is_first:
         return
-    # Loads pandas and matplotlib, which the first training step need not wait for.
-    from shiftbench.recording import record, record_layers
+    # Loads pandas, which the first training step need not wait for.
+    from shiftbench import recording
 
+    with _phase("reporting", config, "measure.resamples"):
+        shifts = recording.record(config, this, price, history, tables)
+    layers = None
     if config.measure.layers:
         with _phase("probing the layers", config, "measure.memory_gb"):
-            record_layers(config, this, network, data)
-    with _phase("reporting", config, "measure.resamples"):
-        record(config, this, price, history, data, protocols, tables)
-
-
-def _placed(model: torch.nn.Module, device: torch.device) -> torch.nn.Module:
-    return model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+            layers = recording.record_layers(config, this, network, data)
+    if config.figures:
+        with _phase("drawing", config):
+            recording.draw(this, data, protocols, tables, shifts, layers)
 
 
 def _announce(

@@ -1,8 +1,9 @@
-"""Every picture of a run, made from its tables and its test images."""
+"""Every figure of a run, made from its tables and its test images; each may fail by itself."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from shiftbench.data.images import Dataset
 from shiftbench.predict.pictures import example_views
 from shiftbench.predict.protocol import ShiftProtocol
 from shiftbench.predict.strips import strips
+from shiftbench.report.attempts import attempt
 from shiftbench.report.heatmap import heatmap
 from shiftbench.report.jagged import jagged, path_of, typical_images, views_of
 from shiftbench.report.layers import depth_figure, maps_figure
@@ -39,17 +41,30 @@ def draw_protocols(
         shifts: What :func:`~shiftbench.metric.per_shift` made of them.
     """
     for name, table in tables.items():
-        _draw_views(folder / f"views_{name}.png", name, data, protocols[name])
+        with _figure(folder / f"views_{name}.png") as path:
+            _draw_views(path, name, data, protocols[name])
         if {"dy", "dx"} <= set(table.axes):
-            title = f"{name}: share of images that keep their answer"
-            heatmap(shifts[name], title, "agreement", folder / f"{name}.png")
-        _draw_jagged(folder / f"jagged_{name}.png", label, data, protocols[name], table)
+            with _figure(folder / f"{name}.png") as path:
+                title = f"{name}: share of images that keep their answer"
+                heatmap(shifts[name], title, "agreement", path)
+        with _figure(folder / f"jagged_{name}.png") as path:
+            _draw_jagged(path, label, data, protocols[name], table)
 
 
 def draw_layers(folder: Path, rows: pd.DataFrame) -> None:
     """Draw the layer probe's rows as ``layers.png`` and ``layer_maps.png``."""
-    depth_figure(rows, folder / "layers.png")
-    maps_figure(rows, folder / "layer_maps.png")
+    with _figure(folder / "layers.png") as path:
+        depth_figure(rows, path)
+    with _figure(folder / "layer_maps.png") as path:
+        maps_figure(rows, path)
+
+
+@contextmanager
+def _figure(path: Path) -> Iterator[Path]:
+    """Give the path of a figure that may fail; what an earlier run left there goes first."""
+    with attempt(str(path)):
+        path.unlink(missing_ok=True)
+        yield path
 
 
 def _draw_views(path: Path, name: str, data: Dataset, protocol: ShiftProtocol) -> None:

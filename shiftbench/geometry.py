@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from shiftbench.errors import UsageError
+
 FILLS = ("circular", "black", "mean", "reflect", "edge")
 
 
@@ -24,7 +26,7 @@ def translate(
         mean: Per-channel pixel mean in 0..1, needed for ``mean``.
 
     Returns:
-        ``(N, C, H, W)`` in channels-last memory.
+        ``(N, C, H, W)`` in channels-last memory, in the type of ``images``.
     """
     height, width = images.shape[-2:]
     offsets = offsets.to(images.device).long()
@@ -105,14 +107,29 @@ def _gather(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 
 
 def fill_value(images: Tensor, fill: str, mean: Sequence[float] | None) -> Tensor:
-    """Return the per-channel pixel value ``(C,)`` of a constant fill, in the type of ``images``."""
-    channels = images.shape[1]
+    """Return the per-channel pixel value ``(C,)`` of a constant fill, in the type of ``images``.
+
+    In uint8 the mean is rounded; :func:`as_float` makes images that hold it.
+    """
     if fill == "black":
-        return images.new_zeros(channels)
+        return images.new_zeros(images.shape[1])
+    if mean is None:
+        raise UsageError(
+            "fill=mean needs the mean of the pixels and got none; give mean=[...], one number for "
+            "each channel"
+        )
+    # In float32, as the network subtracts it: in float images it is exactly 0 once normalised.
     value = torch.tensor(mean, device=images.device, dtype=torch.float32)
     if images.dtype == torch.uint8:
         value = (value * 255).round()
     return value.to(images.dtype)
+
+
+def as_float(images: Tensor) -> Tensor:
+    """Return pixels in a type that holds their mean: uint8 as float32 in 0..1, others as wide."""
+    if images.dtype == torch.uint8:
+        return to_unit(images)
+    return images.to(torch.promote_types(images.dtype, torch.float32))
 
 
 def _inside(index: Tensor, size: int) -> Tensor:

@@ -7,8 +7,37 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
 ENDINGS = (signal.SIGINT, signal.SIGTERM)
+INTERRUPTED, TERMINATED = 130, 143  # exit codes
+
+
+def heed_termination() -> None:
+    """Let a scheduler's SIGTERM end this process as Ctrl-C does, so that what it does says so.
+
+    A handler that somebody else has set, e.g. a launcher's, stays.
+    """
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _terminate)
+
+
+def _terminate(*_: object) -> NoReturn:
+    raise KeyboardInterrupt(TERMINATED)
+
+
+def exit_code(stop: KeyboardInterrupt) -> int:
+    """Return 143 for what SIGTERM raised, 130 for Ctrl-C."""
+    return TERMINATED if TERMINATED in stop.args else INTERRUPTED
+
+
+def how_stopped(stop: KeyboardInterrupt) -> str:
+    """Return who stopped a run.
+
+    >>> how_stopped(KeyboardInterrupt()), how_stopped(KeyboardInterrupt(143))
+    ('stopped by Ctrl-C', 'stopped by SIGTERM')
+    """
+    return "stopped by SIGTERM" if exit_code(stop) == TERMINATED else "stopped by Ctrl-C"
 
 
 @contextmanager

@@ -16,10 +16,13 @@ from omegaconf import DictConfig
 from shiftbench import config as configuration
 from shiftbench import naming, processes, versions
 from shiftbench.errors import ShiftbenchError, UsageError
+from shiftbench.interrupts import heed_termination, how_stopped
 from shiftbench.placement import is_parallel, take_place
 from shiftbench.report.progress import mute
 from shiftbench.run import Run
-from shiftbench.sweep import DONE, FAILED, LEFT_OUT, RUNNING, SKIPPED, Sweep
+from shiftbench.streams import adapt_streams
+from shiftbench.sweep import DONE, FAILED, LEFT_OUT, RUNNING, SKIPPED, STOPPED, Sweep
+from shiftbench.withdraw import withdrawn
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +41,7 @@ def run_job(config: DictConfig) -> None:
     beside_others = sweep is not None and is_parallel(hydra.launcher)
     setup_logging(beside_others)
     if sweep is not None and beside_others:
+        heed_termination()
         take_place(hydra.launcher, sweep / "places")
         mute()
     if not processes.is_first():
@@ -52,7 +56,7 @@ def run_job(config: DictConfig) -> None:
         configuration.check(config)
         this = Run.of(config, run_names(config))
         _finish(this, config, STARTED)
-        _show(this)
+        _show(this, config.figures)
 
 
 def _others_waiting(beside_others: bool) -> AbstractContextManager[None]:
@@ -96,6 +100,10 @@ def _run_in_sweep(config: DictConfig, sweep: Sweep) -> None:
         sweep.put(overrides, state=RUNNING, run_id=this.id)
         log.info("%s: %s", place, this.id)
         state = DONE if _finish(this, config, sweep.started) else SKIPPED
+    except KeyboardInterrupt as stop:
+        run_id = this.id if this else None
+        sweep.put(overrides, state=STOPPED, run_id=run_id, error=how_stopped(stop))
+        raise
     except ShiftbenchError as error:
         log.error("%s failed: %s", place, error)
         sweep.put(
@@ -122,7 +130,7 @@ def _finish(this: Run, config: DictConfig, started: float) -> bool:
         log.info("done, skipped: %s (force=true runs it again)", this.id)
         _report_what_may_differ(this)
         return False
-    with this.alone():
+    with withdrawn(this), this.alone():
         # Another process may have finished it while this one waited.
         if this.is_done() and not (config.force and this.older_than(started)):
             log.info("done, skipped: %s", this.id)
@@ -176,6 +184,7 @@ def setup_logging(beside_others: bool = False) -> None:
     logger = logging.getLogger("shiftbench")
     if logger.handlers:
         return
+    adapt_streams()  # a launcher's processes begin here
     logger.setLevel(logging.INFO)
     logger.propagate = False
     if not processes.is_first():
@@ -200,12 +209,13 @@ class ConsoleHandler(logging.Handler):
         console.print(text, soft_wrap=True, markup=False, highlight=False)
 
 
-def _show(this: Run) -> None:
+def _show(this: Run, figures: bool) -> None:
     from shiftbench.report.terminal import print_run
     from shiftbench.results import METRIC_COLUMNS, read_rows
 
     checkpoint = this.checkpoint if this.checkpoint.is_file() else None
-    print_run(read_rows(this.folder / "metrics.csv", METRIC_COLUMNS), this.folder, checkpoint)
+    rows = read_rows(this.folder / "metrics.csv", METRIC_COLUMNS)
+    print_run(rows, this.folder, checkpoint, figures=figures)
 
 
 def _tell(sweep: Sweep, this: Run, place: str) -> None:

@@ -11,10 +11,11 @@ import hydra
 from omegaconf import DictConfig
 
 from shiftbench import processes
-from shiftbench.callbacks import begun, refused
+from shiftbench.callbacks import begun, fresh, refused
 from shiftbench.composing import mode_is_plain
 from shiftbench.config import CONFIG_DIR, register, sweep_id
 from shiftbench.errors import FAILED, LONGEST, OK, USAGE, ShiftbenchError, UsageError, shown
+from shiftbench.placement import keep_given_threads
 from shiftbench.sweep import FAILED as FAILED_JOB
 from shiftbench.sweep import LEFT_OUT
 
@@ -31,15 +32,18 @@ def compose_and_run(arguments: list[str]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     os.environ["SHIFTBENCH_SWEEP"] = sweep_id(arguments)  # read by configs/config.yaml
     sys.argv = [sys.argv[0], *arguments]
+    keep_given_threads()
     failures.clear()
+    fresh.clear()
     try:
         with mode_is_plain(arguments):
             _job()
-    except KeyboardInterrupt:
-        _end_sweep()
+    except KeyboardInterrupt as stop:
+        _end_sweep(stopped=stop)
         raise
     except Exception as error:
         if refused:
+            _withdraw()
             raise refused.pop() from error
         sentence = explain(error, arguments)
         if sentence is None and begun and not own_wish:  # the launcher, not a job
@@ -48,8 +52,10 @@ def compose_and_run(arguments: list[str]) -> int:
             begun.pop().display.stop()
         if sentence is None or own_wish:
             raise
+        _withdraw()
         raise UsageError(sentence) from error
     if refused:
+        _withdraw()
         raise refused.pop()
     for failure in failures:
         print(f"shiftbench: {shown(failure, LONGEST)}", file=sys.stderr)
@@ -58,11 +64,19 @@ def compose_and_run(arguments: list[str]) -> int:
     return _exit_code([isinstance(failure, UsageError) for failure in failures]) or code
 
 
-def _end_sweep(launcher_error: str | None = None) -> int:
+def _withdraw() -> None:
+    """Remove the folder of a sweep that is refused, if it was not there before."""
+    while fresh:
+        made = fresh.pop()
+        if not any(folder.glob("jobs/*") for folder in made.folders):
+            made.remove()
+
+
+def _end_sweep(launcher_error: str | None = None, stopped: KeyboardInterrupt | None = None) -> int:
     """Write the report of the sweep, if there is one, and return its exit code."""
     if not begun:
         return OK
-    jobs = begun.pop().end(launcher_error)
+    jobs = begun.pop().end(launcher_error, stopped)
     failed = [job for job in jobs if job.state in (FAILED_JOB, LEFT_OUT)]
     if failed:
         processes.leave_reason(f"{len(failed)} of {len(jobs)} jobs failed, as said above")

@@ -10,18 +10,20 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from shiftbench.deviation import differences, finite_mean, high_share
 from shiftbench.errors import ShiftbenchError, UsageError
+from shiftbench.inputs import Numbers, as_images, per_channel
+from shiftbench.model.evaluating import evaluating
+from shiftbench.model.layout import home, memory_format
 from shiftbench.predict.network import PixelModel
 
 MOST_IMAGES = 16
@@ -45,11 +47,11 @@ class Layer:
 
 def probe(
     model: nn.Module,
-    images: Tensor,
+    images: Tensor | ArrayLike,
     *,
     shifts: Sequence[Shift] | None = None,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
+    mean: Numbers | None = None,
+    std: Numbers | None = None,
     max_images: int = MOST_IMAGES,
     memory_gb: float = 1.0,
 ) -> pd.DataFrame:
@@ -61,10 +63,11 @@ def probe(
 
     Args:
         model: Any ``nn.Module`` that takes ``(N, C, H, W)``; it is left as it was.
-        images: ``(N, C, H, W)``, uint8 in 0..255 or float.
+        images: ``(N, C, H, W)``, uint8 in 0..255 or float; see :func:`shiftbench.measure`.
         shifts: Whole (dy, dx) in pixels; by default 0..7 on both axes (0..side − 1 if smaller).
-        mean: Per-channel mean that the network expects to be subtracted.
-        std: Per-channel standard deviation to divide by.
+        mean: Mean of pixels in 0..1, per channel or one for all, that the network expects to be
+            subtracted; None is 0.
+        std: Standard deviation of the same to divide by; None is 1.
         max_images: Only so many of the images are used, the first ones.
         memory_gb: What the kept maps of the unshifted images may take.
 
@@ -88,9 +91,10 @@ def probe(
     Raises:
         UsageError: If the images or the shifts are not what they have to be.
     """
-    pixels = _normalised(model, images[:max_images], mean, std)
-    offsets = _offsets(shifts, (int(images.shape[2]), int(images.shape[3])))
-    with _evaluating(model):
+    given = as_images(images, normalised=mean is not None or std is not None)[:max_images]
+    offsets = _offsets(shifts, (given.shape[2], given.shape[3]))
+    with evaluating(model), torch.inference_mode():
+        pixels = _normalised(model, given, mean, std)
         layers = _survey(model, pixels[:1])
         needed = sum(layer.size for layer in layers)
         at_once = max(1, int(memory_gb * 2**30 / max(1, needed)))
@@ -101,20 +105,15 @@ def probe(
 
 
 def _normalised(
-    model: nn.Module, images: Tensor, mean: Sequence[float] | None, std: Sequence[float] | None
+    model: nn.Module, images: Tensor, mean: Numbers | None, std: Numbers | None
 ) -> Tensor:
     """Return the images as the network takes them."""
-    if images.ndim != 4 or 0 in images.shape:
-        raise UsageError(
-            f"images have shape {tuple(images.shape)}; probe needs (N, C, H, W), none of them 0"
-        )
-    parameter = next(model.parameters(), None)
-    device = images.device if parameter is None else parameter.device
-    dtype = torch.float32 if parameter is None else parameter.dtype
     channels = images.shape[1]
-    network = PixelModel(
-        model, mean or [0.0] * channels, std or [1.0] * channels, device, dtype=dtype
-    )
+    average = per_channel("mean", mean, channels) or (0.0,) * channels
+    deviation = per_channel("std", std, channels) or (1.0,) * channels
+    device, dtype = home(model, images.device)
+    network = PixelModel(model, average, deviation, device, dtype=dtype)
+    network.memory_format = memory_format(model, network.normalise(images[:1].to(device)))
     return network.normalise(images.to(device))
 
 
@@ -128,19 +127,6 @@ def _offsets(shifts: Sequence[Shift] | None, size: tuple[int, int]) -> list[Shif
             f"shifts={shifts} is not a list of whole (dy, dx); as: shifts=[(0, 1), (1, 1)]"
         )
     return [(int(dy), int(dx)) for dy, dx in shifts]
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Put every module into eval mode and back into the mode it was in."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
 
 
 def _run(model: nn.Module, x: Tensor, see: See) -> None:

@@ -43,6 +43,34 @@ def pad2d(x: Tensor, amounts: tuple[int, int, int, int], mode: str) -> Tensor:
     return F.pad(x, amounts)
 
 
+def wrap_amounts(size: int, padding: int, reach: int, stride: int, kept: int) -> tuple[int, int]:
+    """Return by how many pixels an axis wraps around before and after, for a window that pads it.
+
+    On a torus a window of stride s has one position for every s pixels. Where a layer leaves as
+    many, what its window reaches beyond the last pixel wraps around, however the layer divides its
+    border (even kernels with ``padding="same"``, ``ceil_mode``); where it does not, its border is
+    as wide as it was, on both sides.
+
+    Args:
+        size: Pixels of the axis.
+        padding: Of the layer, at each side.
+        reach: Pixels from a window's first to its last, ``dilation · (kernel − 1)``.
+        stride: Of the layer.
+        kept: Positions that the layer leaves.
+
+    >>> wrap_amounts(32, padding=1, reach=2, stride=1, kept=32)
+    (1, 1)
+    >>> wrap_amounts(32, padding=0, reach=2, stride=2, kept=16)  # a 3×3 maximum with ceil_mode
+    (0, 2)
+    """
+    needed = max(0, (kept - 1) * stride + reach + 1 - size - padding)
+    if not padding and not needed:
+        return 0, 0
+    if kept == -(-size // stride):
+        return padding, max(needed, reach - padding)
+    return padding, max(needed, padding)
+
+
 def _repeat(x: Tensor, axis: int, before: int, after: int) -> Tensor:
     size = x.shape[axis]
     index = torch.arange(-before, size + after, device=x.device) % size
@@ -130,9 +158,28 @@ class Conv2d(nn.Conv2d):
             return plain
         if self._trains_on_a_torus() and torus.pays(input, weight):
             return torus.conv2d(input, weight)
-        rows, columns = self.padding
-        padded = pad2d(input, (columns, columns, rows, rows), self.padding_mode)
+        padded = pad2d(input, self._amounts(input), self.padding_mode)
         return F.conv2d(padded, weight, bias, self.stride, 0, self.dilation, self.groups)
+
+    def _amounts(self, x: Tensor) -> tuple[int, int, int, int]:
+        """Return the border of a map: (left, right, top, bottom) pixels."""
+        rows, columns = self.padding
+        if self.padding_mode != "circular":
+            return columns, columns, rows, rows  # type: ignore[return-value]
+        (top, bottom), (left, right) = (self._wraps(x.shape[2 + axis], axis) for axis in (0, 1))
+        return left, right, top, bottom
+
+    def _wraps(self, size: int, axis: int) -> tuple[int, int]:
+        padding, stride = int(self.padding[axis]), self.stride[axis]
+        reach = self.dilation[axis] * (self.kernel_size[axis] - 1)
+        kept = (size + 2 * padding - reach - 1) // stride + 1
+        return wrap_amounts(size, padding, reach, stride, kept)
+
+    def __copy__(self) -> Conv2d:
+        """Return a shallow copy; parametrised convolutions refuse the usual way to one."""
+        shallow = type(self).__new__(type(self))
+        shallow.__dict__.update(self.__dict__)
+        return shallow
 
     def _trains_on_a_torus(self) -> bool:
         """Whether it is a plain convolution that wraps around and keeps the size, in training."""

@@ -12,6 +12,7 @@ INTERPOLATIONS = ("bilinear", "bicubic", "lanczos", "nearest", "box")
 LARGEST_SIDE = 4096
 # What most ImageNet networks were tested with: 224 of 256 px (Krizhevsky et al. 2012).
 USUAL_CROP = 0.875
+CROPS = ("center", "squash")
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Preprocessing:
         interpolation: Filter of that step, antialiased: bilinear, bicubic, lanczos, nearest, box.
         mean: Per-channel mean that is subtracted, of pixels in 0..1.
         std: Per-channel standard deviation that is divided by.
+        crop: ``center`` resizes the short side and keeps proportions; ``squash`` resizes both sides
+            to ``resize``; None is ``center``.
     """
 
     size: int | None = None
@@ -31,6 +34,7 @@ class Preprocessing:
     interpolation: str | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+    crop: str | None = None
 
     def __post_init__(self) -> None:
         key = "model.preprocessing"
@@ -40,6 +44,8 @@ class Preprocessing:
             require_within(f"{key}.resize", self.resize, self.size or 1, LARGEST_SIDE)
         if self.interpolation is not None:
             require_one_of(f"{key}.interpolation", self.interpolation, INTERPOLATIONS)
+        if self.crop is not None:
+            require_one_of(f"{key}.crop", self.crop, CROPS)
         if (self.mean is None) != (self.std is None):
             raise UsageError(f"{key}.mean and .std belong together; give both or neither")
 
@@ -87,6 +93,13 @@ class Preprocessing:
         resize = self.resize or round(self.size / USUAL_CROP)
         return replace(self, resize=resize, interpolation=self.interpolation or "bilinear")
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain values for a file, None for what is not known."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(self).items()
+        }
+
     def __str__(self) -> str:
         """Return it in a line for the log, without what is not known."""
         parts = []
@@ -94,6 +107,8 @@ class Preprocessing:
             parts.append(f"{self.size} px of {self.resize}" if self.resize else f"{self.size} px")
         if self.interpolation:
             parts.append(self.interpolation)
+        if self.crop == "squash":
+            parts.append("proportions not kept")
         for name in ("mean", "std"):
             if values := getattr(self, name):
                 parts.append(f"{name} {' '.join(f'{value:.4g}' for value in values)}")
@@ -112,10 +127,10 @@ def _numbers(name: str, value: Any) -> tuple[float, ...] | None:
     if not (listed and value and all(_is_within(number, low) for number in value)):
         raise UsageError(
             f"model.preprocessing.{name}={shown(value)} does not fit; give a number for each "
-            f"channel, of pixels in 0 to 1, as {_EXAMPLES[name]}"
+            f"channel, of pixels in 0 to 1, e.g. {_EXAMPLES[name]}"
         )
     return tuple(float(number) for number in value)
 
 
 def _is_within(number: Any, low: float) -> bool:
-    return isinstance(number, int | float) and not isinstance(number, bool) and low <= number <= 100
+    return isinstance(number, int | float) and not isinstance(number, bool) and low <= number <= 1

@@ -1,4 +1,4 @@
-"""What a run leaves: its result files, and pictures of them."""
+"""What a run leaves: its result files, and figures of them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from shiftbench.layers import probe
 from shiftbench.metric import evaluate, per_shift
 from shiftbench.predict.network import PixelModel
 from shiftbench.predict.protocol import ShiftProtocol
+from shiftbench.report.attempts import attempt
 from shiftbench.run import Run
 from shiftbench.table import PredictionTable
 from shiftbench.tally import EpochRow
@@ -27,27 +28,21 @@ def record(
     this: Run,
     price: Cost,
     history: Sequence[EpochRow],
-    data: Dataset,
-    protocols: Mapping[str, ShiftProtocol],
     tables: Mapping[str, PredictionTable],
-) -> None:
-    """Draw a run's pictures and write its numbers; ``metrics.csv`` is the last file of all.
+) -> dict[str, pd.DataFrame]:
+    """Write a run's numbers, ``metrics.csv`` last.
 
     Args:
         config: The run's configuration.
         this: The run.
         price: What its network costs.
         history: Its epochs.
-        data: The images that were shown.
-        protocols: How they were shifted, by name.
-        tables: What was answered, by the same names.
+        tables: What was answered, by the name of the protocol.
+
+    Returns:
+        What :func:`~shiftbench.metric.per_shift` made of the tables, by the same names.
     """
     shifts = {name: per_shift(table) for name, table in tables.items()}
-    if config.figures:
-        from shiftbench.figures import draw_protocols
-
-        folder = this.folder / "figures"
-        draw_protocols(folder, this.names.pool, data, protocols, tables, shifts)
     frame = pd.DataFrame(history).assign(run_id=this.id)
     results.write_csv(frame, this.folder / "train.csv", results.TRAIN_COLUMNS)
     rows = [frame.assign(run_id=this.id, protocol=name) for name, frame in shifts.items()]
@@ -60,19 +55,46 @@ def record(
         for name, table in tables.items()
     ]
     results.write_csv(pd.concat(metrics), this.folder / "metrics.csv", results.METRIC_COLUMNS)
+    return shifts
 
 
-def record_layers(config: DictConfig, this: Run, network: PixelModel, data: Dataset) -> None:
-    """Write, and draw, how far each layer is from commuting with shifts."""
+def record_layers(
+    config: DictConfig, this: Run, network: PixelModel, data: Dataset
+) -> pd.DataFrame:
+    """Write, and return, how far each layer is from commuting with shifts."""
     images, _ = next(data.test.batches(PROBED_IMAGES))
     with network.autocasting():
         rows = probe(network.model, network.normalise(images), memory_gb=config.measure.memory_gb)
     rows = rows.assign(run_id=this.id)
     results.write_csv(rows, this.folder / "layers.csv", results.LAYER_COLUMNS)
-    if config.figures:
-        from shiftbench.figures import draw_layers
+    return rows
 
-        draw_layers(this.folder / "figures", rows)
+
+def draw(
+    this: Run,
+    data: Dataset,
+    protocols: Mapping[str, ShiftProtocol],
+    tables: Mapping[str, PredictionTable],
+    shifts: Mapping[str, pd.DataFrame],
+    layers: pd.DataFrame | None,
+) -> None:
+    """Draw a run's figures; those that cannot be drawn are warned of, since the numbers are there.
+
+    Args:
+        this: The run.
+        data: The images that were shown.
+        protocols: How they were shifted, by name.
+        tables: What was answered, by the same names.
+        shifts: What :func:`record` returned.
+        layers: What :func:`record_layers` returned, None where layers were not probed.
+    """
+    folder = this.folder / "figures"
+    with attempt(f"the figures in {folder}"):  # matplotlib itself may be what cannot be loaded
+        from shiftbench.figures import draw_layers, draw_protocols
+
+        draw_protocols(folder, this.names.pool, data, protocols, tables, shifts)
+        if layers is not None:
+            draw_layers(folder, layers)
 
 
 def _identity(config: DictConfig, this: Run, price: Cost) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -16,15 +17,17 @@ from shiftbench.comparing import VerbParser
 from shiftbench.errors import ShiftbenchError, UsageError
 from shiftbench.files import cannot_write
 from shiftbench.locks import exclusive
+from shiftbench.report.attempts import attempt
 from shiftbench.report.cells import chosen_metrics, grids
 from shiftbench.report.claim_table import print_claims
-from shiftbench.report.collect import BROKEN, Collection, collect
+from shiftbench.report.collect import Collection, collect
 from shiftbench.report.difference_cells import difference_grids
 from shiftbench.report.differences import DIFFERENCE_COLUMNS, differences
 from shiftbench.report.markup import latex, markdown
 from shiftbench.report.mixed_versions import version_notes
 from shiftbench.report.places import is_sweep
 from shiftbench.report.published import published_findings
+from shiftbench.report.records import word_of
 from shiftbench.report.summary import summarise
 from shiftbench.report.tables import print_grids
 from shiftbench.results import CLAIM_COLUMNS, METRIC_COLUMNS, write_csv
@@ -165,9 +168,13 @@ def _write(
     else:
         (folder / "claims.csv").unlink(missing_ok=True)  # of earlier runs: it would be out of date
     if figures:
-        from shiftbench.report.page import write_page
+        with attempt(str(folder / "report.html"), passing=(OSError,)):
+            from shiftbench.report.page import write_page
 
-        written.append(write_page(collection, summary, folder, apart, judged).name)
+            written.append(write_page(collection, summary, folder, apart, judged).name)
+        if "report.html" not in written:  # of earlier runs: it would be out of date
+            with suppress(OSError):
+                (folder / "report.html").unlink()
     return written
 
 
@@ -183,8 +190,8 @@ def _print_places(folder: Path, written: Sequence[str]) -> None:
 
 def _print_failures(collection: Collection) -> None:
     for run in collection.runs:
-        if run.state in BROKEN:
-            print(f"{run.state:<12} {run.folder}: {run.error}", file=sys.stderr)
+        if run.error:
+            print(f"{word_of(run.state):<12} {run.folder}: {run.error}", file=sys.stderr)
     for job in collection.waiting:
         if job.error:
             print(f"{job.state:<12} {' '.join(job.overrides)}: {job.error}", file=sys.stderr)

@@ -76,7 +76,7 @@ def read_rows(path: Path, columns: Sequence[str]) -> list[Row]:
         ShiftbenchError: As :func:`read_csv`.
     """
     try:
-        with path.open(newline="") as file:
+        with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file, strict=True))
     except (OSError, ValueError, csv.Error) as error:
         raise _unreadable(path, error) from error

@@ -18,6 +18,7 @@ from shiftbench import versions
 from shiftbench.errors import ShiftbenchError
 from shiftbench.files import cannot_write, remove_leftovers, set_aside, write_text
 from shiftbench.identity import Identity
+from shiftbench.interrupts import how_stopped
 from shiftbench.locks import exclusive
 from shiftbench.naming import Names
 from shiftbench.provenance import now, provenance
@@ -94,6 +95,12 @@ class Run:
         written = status.get("files", {})
         return all(_digest(self.folder / name) == written.get(name) for name in RESULTS)
 
+    def note(self, **facts: Any) -> None:
+        """Add to ``run.json`` what is known only once data and network are there."""
+        content = {**json.loads(self.identity.as_json()), **facts}
+        text = json.dumps(content, indent=2, sort_keys=True, default=str) + "\n"
+        write_text(self.folder / "run.json", text)
+
     def outdated(self) -> dict[str, tuple[int, int]]:
         """Return the parts that computed other numbers when the run was made: then and now."""
         made = self._content("run.json").get("versions", {})
@@ -134,8 +141,7 @@ class Run:
 
     def set_status(self, state: str, **details: Any) -> None:
         """Write ``status.json``."""
-        content = {"state": state, "time": now(), **details}
-        write_text(self.folder / "status.json", json.dumps(content, indent=2) + "\n")
+        _write_status(self.folder, state, **details)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -175,8 +181,8 @@ class Run:
             except ShiftbenchError as error:
                 self._record_failure("failed", str(error), None)
                 raise
-            except KeyboardInterrupt:
-                self._record_failure("interrupted", "stopped by Ctrl-C", None)
+            except KeyboardInterrupt as stop:
+                self._record_failure("interrupted", how_stopped(stop), None)
                 raise
             except Exception as error:
                 reason = reason_of(error)
@@ -226,6 +232,24 @@ class Run:
             self.set_status(state, error=reason)
         except OSError:
             log.warning("could not write %s", self.folder / "status.json")
+
+
+def close_status(folder: Path, state: str, reason: str) -> None:
+    """Write how a run ended, ``failed`` or ``interrupted``, if its process ended without doing so.
+
+    Args:
+        folder: The run's folder, which need not be there.
+        state: How it ended.
+        reason: Why.
+    """
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        if json.loads((folder / "status.json").read_text("utf-8"))["state"] == "running":
+            _write_status(folder, state, error=reason)
+
+
+def _write_status(folder: Path, state: str, **details: Any) -> None:
+    content = {"state": state, "time": now(), **details}
+    write_text(folder / "status.json", json.dumps(content, indent=2) + "\n")
 
 
 def _digest(path: Path) -> str | None:

@@ -21,7 +21,8 @@ from shiftbench.files import write_text
 
 WAITING, RUNNING, DONE, SKIPPED, FAILED = "waiting", "running", "done", "skipped", "failed"
 LEFT_OUT = "left out"  # by fail_fast
-ENDED = (DONE, SKIPPED, FAILED, LEFT_OUT)
+STOPPED = "stopped"  # by Ctrl-C or SIGTERM
+ENDED = (DONE, SKIPPED, FAILED, LEFT_OUT, STOPPED)
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,8 @@ class Job:
     Attributes:
         number: Its place in the sweep, from 0.
         overrides: What it was given, ``("pool=max", "seed=0")``.
-        state: ``waiting``, ``running``, ``done``, ``skipped`` (was done before), ``failed`` or
-            ``left out``.
+        state: ``waiting``, ``running``, ``done``, ``skipped`` (was done before), ``failed``,
+            ``left out`` or ``stopped``.
         run_id: Its run, None if it never got as far.
         error: Why it failed.
         usage: Whether a wrong setting was the reason.

@@ -47,6 +47,8 @@ class PredictionTable:
             belongs to S only if S was enumerated and contains it; columns that exist only as the
             second half of a one-pixel step do not.
         previous: ``(K,)`` int32, the column one step earlier on the path, -1 for none.
+        images: ``(N,)`` uint64, a digest of each image and its label, so that tables can be paired
+            by image; None in tables of shiftbench 0.1.0, which lack it.
         axes: Names of the shift parameters, for example ``("dy", "dx")``, in pixels.
         meta: The protocol, the engine and everything else that fixes what was measured.
     """
@@ -63,6 +65,7 @@ class PredictionTable:
     shifts: NDArray[np.float32]
     sampled: NDArray[np.bool_]
     previous: NDArray[np.int32]
+    images: NDArray[np.uint64] | None = None
     axes: tuple[str, ...] = ("dy", "dx")
     meta: dict[str, Any] = field(default_factory=dict)
 
@@ -86,6 +89,7 @@ class PredictionTable:
         """Return the table of the images of all ``parts``, which share their columns."""
         first = parts[0]
         names = [*_PER_IMAGE, *(["shifts"] if first.shifts.ndim == 3 else [])]
+        names += ["images"] if first.images is not None else []
         arrays: dict[str, Any] = {
             name: np.concatenate([getattr(part, name) for part in parts]) for name in names
         }
@@ -98,6 +102,8 @@ class PredictionTable:
         """Write the table to ``path`` (npz), whole or not at all."""
         header = {"format": FORMAT, "axes": list(self.axes), "meta": self.meta}
         arrays = {name: getattr(self, name) for name in _ARRAYS}
+        if self.images is not None:
+            arrays["images"] = self.images
         with atomic_file(path, "wb") as file:
             np.savez_compressed(file, header=np.array(json.dumps(header, sort_keys=True)), **arrays)
 
@@ -114,6 +120,7 @@ class PredictionTable:
                 header = json.loads(str(file["header"]))
                 version, axes, meta = header["format"], tuple(header["axes"]), header["meta"]
                 arrays = {name: file[name] for name in _ARRAYS} if version == FORMAT else {}
+                images = file["images"] if "images" in file.files else None
         except FileNotFoundError:
             raise ShiftbenchError(f"no prediction table at {path}") from None
         except Exception as error:
@@ -122,4 +129,4 @@ class PredictionTable:
             ) from error
         if version != FORMAT:
             raise ShiftbenchError(f"{path} has table format {version}, this version reads {FORMAT}")
-        return cls(**arrays, axes=axes, meta=meta)
+        return cls(**arrays, images=images, axes=axes, meta=meta)

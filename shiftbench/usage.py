@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import sys
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -14,8 +15,9 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from shiftbench.config import CONFIG_DIR, GROUPS, Config, flatten
+from shiftbench.config import CONFIG_DIR, GROUPS
 from shiftbench.errors import UsageError, did_you_mean, shown
+from shiftbench.setting_names import known_keys, option_keys
 
 _SYNTAX_SIGNS = (
     "LexerNoViableAlt", "no viable alternative", "mismatched input", "extraneous input",
@@ -58,7 +60,7 @@ def refuse(arguments: Sequence[str]) -> None:
     """
     for item in arguments:
         if any("\ud800" <= character <= "\udfff" for character in item):
-            raise UsageError(f"'{shown(item)}' is not text in UTF-8; give a name that is")
+            raise UsageError(_undecoded(item))
     parser = get_args_parser()
     parser.error = _refuse_flags  # type: ignore[method-assign]
     given = parser.parse_args(list(arguments))
@@ -85,6 +87,16 @@ def refuse(arguments: Sequence[str]) -> None:
                 f"'{shown(item)}' would have Hydra change where files go; all of them go to the "
                 "output folder, out=PATH chooses another"
             )
+
+
+def _undecoded(item: str) -> str:
+    encoding = sys.getfilesystemencoding()
+    if encoding == "utf-8":
+        return f"'{shown(item)}' is not text in UTF-8; give a name that is"
+    return (
+        f"'{shown(item)}' cannot be read in this locale, whose encoding is {encoding}; "
+        "set PYTHONUTF8=1, or give a name in ASCII"
+    )
 
 
 def _refuse_flags(message: str) -> NoReturn:
@@ -168,7 +180,7 @@ def _unknown_key(key: str, text: str, arguments: list[str]) -> str:
 def _of_another_option(key: str, arguments: Sequence[str]) -> str | None:
     """Return a sentence where ``key`` is a setting, but of an option that was not chosen."""
     group, _, rest = key.partition(".")
-    homes = [option for option, name in _option_keys() if name == key and option[0] == group]
+    homes = [option for option, name in option_keys() if name == key and option[0] == group]
     if not homes:
         return None
     names = [name for _, name in homes]
@@ -204,31 +216,6 @@ def _by_last_part(name: str, known: Iterable[str]) -> str:
     hint = did_you_mean(last, endings)
     match = re.search(r"'(.+)'", hint)
     return f" (did you mean '{endings[match.group(1)]}'?)" if match else ""
-
-
-def known_keys() -> Iterator[str]:
-    """Yield every key that the shipped configuration has, dotted, the groups' names included."""
-    schema = OmegaConf.to_container(OmegaConf.structured(Config))
-    yield from (key for key, _ in flatten(schema))  # type: ignore[arg-type]
-    yield from GROUPS
-    yield from (key for _, key in _option_keys())
-
-
-def _option_keys() -> Iterator[tuple[tuple[str, str], str]]:
-    """Yield ``((group, option), key)`` for every setting of every shipped option."""
-    for group in GROUPS:
-        for path in sorted((CONFIG_DIR / group).glob("*.yaml")):
-            for key in _keys_of(group, path):
-                yield (group, path.stem), key
-
-
-def _keys_of(group: str, path: Path) -> Iterator[str]:
-    content: Any = OmegaConf.to_container(OmegaConf.load(path))
-    prefix = f"shift.{path.stem}." if group == "shift" else f"{group}."
-    if group != "experiment" and isinstance(content, dict):
-        content.pop("defaults", None)  # Hydra's
-        # _target_ and _partial_ are the yaml's own, see refuse
-        yield from (key for key, _ in flatten(content, prefix) if not key.endswith("_"))
 
 
 def _bad_type(value: str, kind: str, text: str) -> str:

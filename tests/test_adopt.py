@@ -1,6 +1,7 @@
 """Networks from elsewhere in a run: what is kept, what is changed, what is refused."""
 
 import functools
+import json
 import logging
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from torch import nn
 from shiftbench import adopt
 from shiftbench.data.images import Dataset, TensorSplit
 from shiftbench.errors import ShiftbenchError, UsageError
-from shiftbench.model.foreign import Foreign
+from shiftbench.model.foreign import Foreign, made
 from shiftbench.pool import AdaptivePolyphase2d, BlurPool2d, NoPool2d
 from shiftbench.pool.native import Native
 from shiftbench.preprocessing import Preprocessing
@@ -60,7 +61,73 @@ def test_native_leaves_the_network_as_it_is(weights, how):
     network = adopt.adopted(source, 5, SHAPE, Native, "zeros", given).eval()
     x = torch.rand(2, *SHAPE)
     assert torch.equal(network(x), original(x))
-    assert all(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_what_its_maker_froze_stays_frozen_and_is_said(caplog):
+    with caplog.at_level(logging.INFO, "shiftbench"):
+        network = adopted()
+    frozen = [name for name, p in network.named_parameters() if not p.requires_grad]
+    assert frozen == ["fc.weight"]
+    assert "1 of 8 parameter tensors" in caplog.text
+
+
+@dataclass(frozen=True)
+class Made(Foreign):
+    make: object = None
+
+    def network(self, num_classes, in_chans):
+        return made("it", self.make)
+
+
+class Two(Net):
+    def forward(self, x):
+        return {"logits": super().forward(x), "features": x}
+
+
+def lazy():
+    return nn.Sequential(nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d(), nn.Flatten(), nn.LazyLinear(5))
+
+
+def lazy_on_grey():
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.LazyLinear(5))
+
+
+def function():
+    net = Net()
+    return lambda x: net(x)
+
+
+@pytest.mark.parametrize("make", [Two, lazy, function, lambda: Net().double()])
+def test_networks_of_other_kinds_answer_logits_and_train(make):
+    network = adopt.adopted(Made(make=make), 5, SHAPE, Native, "zeros", None)
+    assert all(module.training for module in network.modules())
+    dtype = next(network.parameters()).dtype
+    logits = network(torch.rand(2, *SHAPE, dtype=dtype))
+    assert logits.shape == (2, 5)
+    logits.sum().backward()
+    assert all(p.grad is not None for p in network.parameters() if p.requires_grad)
+
+
+def test_lazy_layers_take_weights_from_a_file(tmp_path):
+    source = adopt.adopted(Made(make=lazy), 5, SHAPE, Native, "zeros", None)
+    torch.save(source.state_dict(), tmp_path / "theirs.pth")
+    again = adopt.adopted(Made(make=lazy), 5, SHAPE, Native, "zeros", tmp_path / "theirs.pth")
+    x = torch.rand(2, *SHAPE)
+    assert torch.equal(source.eval()(x), again.eval()(x))
+
+
+@pytest.mark.parametrize(
+    ("make", "pool", "padding", "sentence"),
+    [
+        (function, BlurPool2d, "zeros", "returned a function, whose layers cannot be replaced"),
+        (function, Native, "circular", "returned a function, whose layers cannot be replaced"),
+        (lazy_on_grey, Native, "zeros", "first batch do not take images of 3×32×32"),
+        (lambda: nn.Conv2d(3, 5, 1), Native, "zeros", r"returned shape \(1, 5, 32, 32\)"),
+    ],
+)
+def test_what_cannot_be_measured_or_changed_is_refused(make, pool, padding, sentence):
+    with pytest.raises(ShiftbenchError, match=sentence):
+        adopt.adopted(Made(make=make), 5, SHAPE, pool, padding, None)
 
 
 @pytest.mark.parametrize("stem", [False, True])
@@ -136,3 +203,34 @@ def test_the_networks_normalisation_counts_where_it_is_known():
     assert adopt.prepared(toy(), None).mean == (0.4,) * 3
     with pytest.raises(UsageError, match=r"3 channels and the images have 1"):
         adopt.prepared(toy(channels=1), known)
+
+
+KNOWN = Preprocessing(224, 235, "bicubic", (0.1, 0.2, 0.3), (1.0, 1.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "normalisation", "mean", "line"),
+    [
+        (None, "data", [0.4] * 3, None),
+        (
+            Preprocessing(), "data", [0.4] * 3,
+            "not known; the data's own mean and standard deviation are used (mean 0.4 0.4 0.4, "
+            "std 0.3 0.3 0.3), images stay at 8 px",
+        ),
+        (
+            KNOWN, "network", [0.1, 0.2, 0.3],
+            "224 px of 235, bicubic, mean 0.1 0.2 0.3, std 1 1 1; images stay at 8 px",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_done_to_images_is_kept_and_said(recipe, normalisation, mean, line, caplog):
+    data = adopt.prepared(toy(), recipe).to(torch.device("cpu"))
+    assert data.preprocessing["normalisation"] == normalisation
+    assert data.preprocessing["mean"] == mean
+    assert data.preprocessing["size"] == 8
+    assert data.preprocessing["resize"] is None
+    assert json.loads(json.dumps(data.preprocessing)) == data.preprocessing
+    if recipe is not None:
+        with caplog.at_level(logging.INFO, "shiftbench"):
+            adopt.announce(recipe, data)
+        assert caplog.messages == [f"preprocessing of the network: {line}"]

@@ -13,12 +13,12 @@ PACKAGE = Path(shiftbench.__file__).parent
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 LEAVES = ("data", "augment", "model", "pool", "head", "shift")
 TORCH_FREE = (
-    "arguments.py", "callbacks.py", "identity.py", "locks.py", "naming.py", "placement.py",
-    "processes.py", "provenance.py", "reasons.py", "sweep.py", "sweeping.py",
-    "cli.py", "config.py", "errors.py", "files.py", "job.py", "listing.py", "results.py",
-    "run.py", "seeds.py", "table.py", "usage.py", "usage_text.py", "comparing.py", "metric",
-    "report", "reporting.py", "claims", "student.py", "allocator.py", "composing.py", "launch.py",
-    "interrupts.py",
+    "allocator.py", "arguments.py", "callbacks.py", "claims", "cli.py", "comparing.py",
+    "composing.py", "config.py", "content", "errors.py", "files.py", "identity.py",
+    "interrupts.py", "job.py", "launch.py", "listing.py", "locks.py", "metric", "naming.py",
+    "placement.py", "processes.py", "provenance.py", "reasons.py", "report", "reporting.py",
+    "results.py", "run.py", "seeds.py", "setting_names.py", "streams.py", "student.py",
+    "sweep.py", "sweeping.py", "table.py", "usage.py", "usage_text.py", "versions.py",
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import logging
 import os
 import pickle
 import subprocess
@@ -63,28 +64,80 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["c.pt"]
 
 
+def prefixed(state, prefix, **more):
+    return {**{f"{prefix}{name}": value for name, value in state.items()}, **more}
+
+
 def wrapped(state, how):
     """A state dict as others keep it."""
-    prefixed = {f"module.{name}": value for name, value in state.items()}
+    parallel = prefixed(state, "module.")
     return {
         "bare": state,
         "state_dict": {"epoch": 3, "arch": "linear", "state_dict": state},
         "model": {"model": state, "optimizer": {"lr": 0.1}},
-        "data parallel": {"state_dict": prefixed},
-        "compiled": {f"_orig_mod.{name}": value for name, value in prefixed.items()},
-        "lightning": {"state_dict": {f"model.{name}": value for name, value in state.items()}},
+        "data parallel": {"state_dict": parallel},
+        "compiled": prefixed(parallel, "_orig_mod."),
+        "lightning": {"state_dict": prefixed(state, "model.")},
+        "lightning, self.net": {"state_dict": prefixed(state, "net.")},
+        "lightning, compiled": {"state_dict": prefixed(state, "net._orig_mod.")},
+        "deep": {"state_dict": prefixed(state, "system.backbone.")},
+        "averaged": prefixed(state, "module.", n_averaged=torch.tensor(3)),
+        "with a loss": prefixed(state, "net.", **{"criterion.weight": torch.ones(2)}),
+        "twice the same": {**prefixed(state, "net."), **prefixed(state, "ema.")},
     }[how]
 
 
 @pytest.mark.parametrize(
-    "how", ["bare", "state_dict", "model", "data parallel", "compiled", "lightning"]
-)
+    "how",
+    ["bare", "state_dict", "model", "data parallel", "compiled", "lightning", "lightning, self.net",
+     "lightning, compiled", "deep", "averaged", "with a loss", "twice the same"],
+)  # fmt: skip
 def test_state_dicts_of_other_making_are_found(tmp_path, how):
     source, target = nn.Linear(2, 3), nn.Linear(2, 3)
     torch.save(wrapped(source.state_dict(), how), tmp_path / "theirs.pth")
     assert checkpoint.fits(target, tmp_path / "theirs.pth")
     checkpoint.load_weights(target, tmp_path / "theirs.pth")
     assert torch.equal(target.weight, source.weight)
+    assert torch.equal(target.bias, source.bias)
+
+
+def test_compiled_parts_are_found(tmp_path):
+    make = lambda: nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 2))  # noqa: E731
+    source, target = make(), make()
+    state = {name.replace("1.", "1._orig_mod."): v for name, v in source.state_dict().items()}
+    torch.save(state, tmp_path / "theirs.pth")
+    checkpoint.load_weights(target, tmp_path / "theirs.pth")
+    assert torch.equal(target[1].weight, source[1].weight)
+
+
+def test_what_is_left_out_is_said(tmp_path, caplog):
+    state = prefixed(nn.Linear(2, 3).state_dict(), "net.", n_averaged=torch.tensor(3))
+    torch.save(state, tmp_path / "theirs.pth")
+    logging.getLogger("shiftbench").propagate = True
+    with caplog.at_level(logging.INFO, logger="shiftbench"):
+        checkpoint.load_weights(nn.Linear(2, 3), tmp_path / "theirs.pth")
+    assert "those under 'net.'; left out: n_averaged" in caplog.text
+
+
+def test_two_sets_of_weights_are_not_chosen_from(tmp_path):
+    one, two = nn.Linear(2, 3).state_dict(), nn.Linear(2, 3).state_dict()
+    torch.save({**prefixed(one, "net."), **prefixed(two, "net_ema.")}, tmp_path / "theirs.pth")
+    target = nn.Linear(2, 3)
+    before = target.weight.clone()
+    with pytest.raises(ShiftbenchError, match=r"under 'net\.' and under 'net_ema\.'.*different"):
+        checkpoint.load_weights(target, tmp_path / "theirs.pth")
+    assert torch.equal(target.weight, before)
+
+
+def test_what_does_not_fit_is_named_as_in_the_file(tmp_path):
+    bigger = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 3), nn.Linear(3, 2))
+    torch.save({"state_dict": prefixed(bigger.state_dict(), "net.")}, tmp_path / "bigger.pth")
+    smaller = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 3))
+    with pytest.raises(ShiftbenchError, match=r"0 parameters missing.*2 unknown.*net\.2\.weight"):
+        checkpoint.load_weights(smaller, tmp_path / "bigger.pth")
+    other = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 3), nn.Linear(3, 5))
+    with pytest.raises(ShiftbenchError, match=r"2 parameters missing.*2\.weight, 2\.bias"):
+        checkpoint.load_weights(other, tmp_path / "bigger.pth")
 
 
 def test_a_network_with_a_part_called_model_keeps_its_names(tmp_path):

@@ -271,3 +271,23 @@ def test_a_network_without_maps_has_no_picture_of_them(tmp_path):
     depth_figure(rows, tmp_path / "depth.png")
     maps_figure(rows, tmp_path / "maps.png")
     assert [path.name for path in tmp_path.iterdir()] == ["depth.png"]
+
+
+@pytest.mark.parametrize("kind", ["int64", "uint16", "float32"])
+def test_images_of_other_types_are_the_same_images(kind):
+    pixels = torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8)
+    values = pixels.numpy().astype(kind) / (255 if kind == "float32" else 1)
+    values = values if kind == "float32" else values.astype(kind)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.MaxPool2d(2))
+    arguments = {"shifts": [(0, 1)], "mean": np.array([0.5] * 3), "std": 0.25}
+    one, other = (probe(net, images, **arguments)[ERRORS] for images in (pixels, values))
+    np.testing.assert_allclose(one, other, rtol=1e-4)
+
+
+def test_a_network_that_flattens_with_view_is_probed():
+    class Viewing(nn.Sequential):
+        def forward(self, x):
+            return self[1](self[0](x).view(len(x), -1))
+
+    net = Viewing(nn.Conv2d(3, 4, 3), nn.Linear(4 * 36, 5))
+    assert set(probe(net, pictures(side=8), shifts=[(0, 1)])["layer"]) == {"0", "1"}

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -68,12 +69,38 @@ def test_exclusive_lets_one_in_at_a_time(tmp_path):
     assert events == ["first", "second"]
 
 
-def test_exclusive_runs_where_no_lock_can_be_made(tmp_path):
-    (tmp_path / "file").touch()
+def a_file(folder):
+    (folder / "file").touch()
+    return folder / "file" / "lock"
+
+
+def a_folder(folder):
+    (folder / "lock").mkdir()
+    return folder / "lock"
+
+
+def a_place_where_the_system_makes_no_files(folder):
+    return Path("/proc/lock")
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        a_file,
+        a_folder,
+        pytest.param(
+            a_place_where_the_system_makes_no_files,
+            marks=pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs /proc"),
+        ),
+    ],
+)
+def test_exclusive_runs_where_no_lock_can_be_made(tmp_path, place, caplog):
     entered = []
-    with exclusive(tmp_path / "file" / "lock"):
+    with exclusive(place(tmp_path)):
         entered.append(True)
     assert entered == [True]
+    if place is not a_place_where_the_system_makes_no_files:  # warned of once a process
+        assert "no lock in" in caplog.text
 
 
 def test_exclusive_passes_errors_on(tmp_path):

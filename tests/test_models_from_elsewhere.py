@@ -26,6 +26,27 @@ class Net(nn.Sequential):
             nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, num_classes),
         )
 """
+OTHERS = """
+import torch
+from torch import nn
+
+class Frozen(nn.Sequential):
+    def __init__(self, num_classes=10):
+        super().__init__(nn.Flatten(), nn.Linear(3 * 256, num_classes))
+        self.requires_grad_(False)
+
+class Views(nn.Module):
+    def __init__(self, num_classes=10):
+        super().__init__()
+        self.conv, self.last = nn.LazyConv2d(4, 3, 2), nn.LazyLinear(num_classes)
+
+    def forward(self, x):
+        y = self.conv(x).relu()
+        return {"logits": self.last(y.view(y.size(0), -1)), "maps": y}
+
+def mean_colour(num_classes=10):
+    return lambda x: torch.cat([x.mean((2, 3)), x.new_zeros(len(x), num_classes - 3)], 1)
+"""
 SEEN = "model.preprocessing={size: 24, mean: [0.5,0.5,0.5], std: [0.25,0.25,0.25]}"
 
 
@@ -52,6 +73,7 @@ def photos(tmp_path):
             Image.fromarray(pixels).save(folder / f"{name}.png")
     (tmp_path / "wnids.txt").write_text("n00\nn01\nn02\n")
     (tmp_path / "somebodys_nets.py").write_text(MODULE)
+    (tmp_path / "nets_of_other_kinds.py").write_text(MODULE + OTHERS)
     return tmp_path
 
 
@@ -135,6 +157,74 @@ def test_what_does_not_fit_is_refused_in_a_sentence(composed, photos, overrides,
     with pytest.raises(UsageError, match=sentence) as caught:
         build.model(config, named(config, **choices), build.dataset(config))
     assert "\n" not in str(caught.value)
+
+
+SMALL = ("data.size=16", "data.train_images=20", "data.test_images=10")
+
+
+@pytest.fixture
+def theirs(photos, monkeypatch):
+    monkeypatch.syspath_prepend(str(photos))
+    return lambda name: ["model=import", f"model.target=nets_of_other_kinds.{name}", *SMALL]
+
+
+@pytest.mark.parametrize("name", ["Frozen", "mean_colour"])
+def test_what_has_nothing_to_train_is_refused_in_training_only(composed, theirs, name):
+    config = composed(*theirs(name))
+    with pytest.raises(UsageError, match=r"no parameter to train.*give train=none"):
+        build.model(config, named(config, model="import"), build.dataset(config))
+    config = composed(*theirs(name), "train=none")
+    build.model(config, named(config, model="import"), build.dataset(config))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (["model=vgg", "train=none"], "weights: drawn from seed 0, not trained"),
+        (["model=vgg", "train=none", "seed=3"], "weights: drawn from seed 3, not trained"),
+        (["model=vgg"], None),
+        (["model=torchvision", "model.name=resnet18", "train=none"], "drawn from seed 0, not"),
+        (["model=torchvision", "model.name=resnet18"], None),
+    ],
+)
+def test_weights_that_nobody_trained_are_said(composed, caplog, overrides, line):
+    config = composed(*overrides, *SMALL)
+    with caplog.at_level("INFO", "shiftbench"):
+        build.model(config, named(config), build.dataset(config))
+    weights = [message for message in caplog.messages if message.startswith("weights")]
+    assert len(weights) == (line is not None)
+    assert line is None or line in weights[0]
+
+
+def test_what_a_target_leaves_in_a_network_is_said(composed, theirs, caplog):
+    config = composed(*theirs("Net"), "train=none")
+    with caplog.at_level("INFO", "shiftbench"):
+        build.model(config, named(config, model="import"), build.dataset(config))
+    assert "weights: those that the target leaves in the network" in caplog.text
+
+
+def test_the_second_job_with_the_same_data_says_what_is_done_to_images(composed, theirs, caplog):
+    config = composed(*theirs("Net"))
+    for _ in range(2):
+        caplog.clear()
+        with caplog.at_level("INFO", "shiftbench"):
+            build.dataset(config)
+        assert "not known; the data's own mean" in caplog.text
+        assert "images stay at 16 px" in caplog.text
+
+
+@pytest.mark.parametrize("train", ["train=none", "train.epochs=1"])
+def test_a_lazy_network_that_views_and_returns_a_dict_runs(
+    photos, shiftbench_command, theirs, train
+):
+    done = shiftbench_command(
+        *theirs("Views"), train, "shift=translate", "shift.translate.max_shift=1",
+        "measure.resamples=20", "figures=false", cwd=photos,
+        env={"PYTHONPATH": str(photos), "SHIFTBENCH_CACHE": str(photos / "cache")},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    [log] = (photos / "outputs" / "runs").glob("*/run.log")
+    assert "contiguous memory" in log.read_text()
 
 
 def test_a_run_on_photographs_from_start_to_figures(photos, shiftbench_command):

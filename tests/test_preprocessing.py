@@ -39,8 +39,18 @@ def test_what_is_not_known_is_named_with_how_to_give_it():
         ({"mean": [0.5]}, "belong together"),
         ({"mean": 0.5, "std": [0.5]}, "a number for each channel"),
         ({"mean": [0.5], "std": [0]}, "std="),
+        ({"mean": [33.3], "std": [78.6]}, r"mean=\[33\.3\].*pixels in 0 to 1"),
+        ({"mean": [0.5], "std": [78.6]}, r"std=\[78\.6\].*pixels in 0 to 1"),
+        ({"crop": "centre"}, r"did you mean 'center'"),
     ],
 )
 def test_values_that_make_no_sense_are_refused(given, sentence):
     with pytest.raises(UsageError, match=sentence):
         Preprocessing.of(given)
+
+
+def test_it_is_kept_as_plain_values():
+    assert Preprocessing.of({"size": 8, "mean": [0.5], "std": [0.25]}).as_dict() == {
+        "size": 8, "resize": None, "interpolation": None, "mean": [0.5], "std": [0.25],
+        "crop": None,
+    }  # fmt: skip

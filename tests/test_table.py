@@ -32,6 +32,7 @@ def path(tmp_path):
 def test_round_trip_keeps_every_byte_and_type(tmp_path):
     table = dataclasses.replace(
         table_of([[0, -1, 1]], [0], shifts=[[100], [101], [102]], axes=("size",)),
+        images=np.array([2**64 - 1], np.uint64),
         meta={"num_classes": 2, "protocol": {"path": "horizontal", "steps": [1, 2]}, "é": None},
     )
     table.save(tmp_path / "new" / "table.npz")
@@ -43,6 +44,10 @@ def test_round_trip_keeps_every_byte_and_type(tmp_path):
         assert before.tobytes() == after.tobytes(), name
     assert back.axes == ("size",)
     assert back.meta == table.meta
+
+
+def test_a_table_of_a_release_without_digests_is_read(path):
+    assert PredictionTable.load(path).images is None
 
 
 def test_counts_of_a_loaded_table(path):

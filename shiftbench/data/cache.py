@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,21 +27,31 @@ def cache_dir() -> Path:
     """Return the folder for downloads and decoded images; it may not exist yet.
 
     ``SHIFTBENCH_CACHE`` names it; otherwise it is ``shiftbench`` in ``XDG_CACHE_HOME`` or in
-    ``~/.cache``. Everything in it can be deleted: the next run makes it again.
+    ``~/.cache``, and for a user without a home directory in the folder of temporary files.
+    Everything in it can be deleted: the next run makes it again.
     """
     if own := os.environ.get("SHIFTBENCH_CACHE"):
         return Path(own).expanduser()
     xdg = Path(os.environ.get("XDG_CACHE_HOME", ""))
     # The XDG specification says to ignore a relative path.
-    base = xdg if xdg.is_absolute() else Path.home() / ".cache"
+    base = xdg if xdg.is_absolute() else _home_cache()
     return base / "shiftbench"
+
+
+def _home_cache() -> Path:
+    try:
+        return Path.home() / ".cache"
+    except RuntimeError:  # a user without one, as containers have
+        base = Path(tempfile.gettempdir()) / f"cache-{getattr(os, 'getuid', int)()}"
+        _warn_once("there is no home directory; downloads and decoded images go to", base)
+        return base
 
 
 def read_arrays(path: Path) -> Arrays | None:
     """Return the arrays of an ``.npz`` file, or None where there is none or it is damaged.
 
     The zip container holds a CRC-32 of every array, so a flipped byte is found as well. A
-    damaged file is deleted, with a warning.
+    damaged file is deleted, with a warning; one that may not be read is left alone, with one too.
     """
     try:
         # Opened here, because numpy leaves a damaged archive open.
@@ -48,6 +60,9 @@ def read_arrays(path: Path) -> Arrays | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, TypeError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the system's, not numpy's
+            log.warning("the cache file %s cannot be read (%s)", path, error.strerror)
+            return None
         # TypeError: a lone array under an .npz name cannot be opened as an archive.
         discard(path, error)
         return None
@@ -72,4 +87,10 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
             save: Callable[..., None] = np.savez
             save(file, **arrays)
     except OSError as error:
-        log.warning("could not keep the decoded images in %s (%s)", path.parent, error)
+        reason = error.strerror or error
+        _warn_once("could not keep the decoded images in", f"{path.parent} ({reason})")
+
+
+@cache
+def _warn_once(what: str, where: object) -> None:
+    log.warning("%s %s", what, where)

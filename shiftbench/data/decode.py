@@ -1,4 +1,10 @@
-"""One image file to one uint8 array of a fixed size."""
+"""One image file to one uint8 array of a fixed size.
+
+Pixels of more than 8 bits are scaled by the number of bits that the file states, never by what is
+in it: a dark image stays dark. Refused are pixels whose range no file states: floating-point,
+signed and 32-bit numbers. Transparency is dropped, EXIF orientation and colour profiles are
+ignored, as by ``PIL.Image.convert`` and torchvision's ``ImageFolder``.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +15,15 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 Pixels = NDArray[np.uint8]
+
+# Tags of TIFF 6.0.
+_BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339
+_WHITE_IS_ZERO, _SIGNED = 0, 2
+# Formats whose pixels PIL hands out in 16 bits, whatever the file has.
+_SCALED_TO_16_BITS = ("PNG", "PPM", "JPEG2000")
+# Where PIL converts to the others in one step; what is premultiplied by alpha is divided first.
+_FIRST_TO = {"La": "LA", "RGBa": "RGBA", "LAB": "RGB"}
+_KNOWN = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", *_FIRST_TO)
 
 
 class UnreadableImage(Exception):
@@ -21,6 +36,7 @@ def decode_image(
     channels: int,
     short_side: int | None = None,
     interpolation: str = "bilinear",
+    squash: bool = False,
 ) -> Pixels:
     """Return the image as ``(channels, size, size)`` uint8.
 
@@ -34,14 +50,17 @@ def decode_image(
         channels: 3 for RGB, 1 for grey.
         short_side: Of the image from which the centre is cut, in pixels; None is ``size``.
         interpolation: A filter of PIL's, in lower case.
+        squash: Resize both sides to ``short_side``; proportions are not kept.
 
     Raises:
-        UnreadableImage: If PIL cannot make an image of the file.
+        UnreadableImage: If PIL cannot make an image of the file, or the range of its pixels is not
+            known.
     """
     try:
         with Image.open(path) as image:
             pixels = _convert(image, "L" if channels == 1 else "RGB")
-            fitted = _fit(pixels, size, short_side or size, Image.Resampling[interpolation.upper()])
+            resampling = Image.Resampling[interpolation.upper()]
+            fitted = _fit(pixels, size, short_side or size, resampling, squash)
         return np.asarray(fitted, dtype=np.uint8).reshape(size, size, channels).transpose(2, 0, 1)
     except UnidentifiedImageError as error:
         raise UnreadableImage("not an image") from error
@@ -51,25 +70,54 @@ def decode_image(
 
 
 def _convert(image: Image.Image, mode: str) -> Image.Image:
+    if _tag(image, _SAMPLE_FORMAT) == _SIGNED:
+        raise UnreadableImage("its pixels are signed numbers without a known range")
     if image.mode.startswith("I"):
-        # 16 bits per pixel, which convert() would clip to white instead of scaling.
-        return Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)).convert(mode)
+        return _in_8_bits(image).convert(mode)
     if image.mode == "F":
         raise UnreadableImage("its pixels are floating-point numbers without a known range")
-    if image.mode == "P" and "transparency" in image.info:
-        # Straight to RGB would do the same, with a warning.
-        image = image.convert("RGBA")
-    return image.convert(mode)
+    if image.mode not in _KNOWN:
+        raise UnreadableImage(f"its pixels are of an unknown kind, {image.mode}")
+    # A palette with transparency would come to the same straight away, but with a warning.
+    palette = image.mode == "P" and "transparency" in image.info
+    first = "RGBA" if palette else _FIRST_TO.get(image.mode)
+    return (image.convert(first) if first else image).convert(mode)
+
+
+def _in_8_bits(image: Image.Image) -> Image.Image:
+    """Return grey pixels of up to 16 bits as 8 bits, which ``convert`` would clip to white."""
+    bits = 16 if image.format in _SCALED_TO_16_BITS else int(_tag(image, _BITS) or 32)
+    if bits > 16:
+        raise UnreadableImage(
+            "its pixels are 32-bit numbers without a known range; save them with 8 or 16 bits"
+        )
+    levels = np.asarray(image).astype(np.int64) >> (bits - 8)
+    if image.mode == "I;16" and _tag(image, _PHOTOMETRIC) == _WHITE_IS_ZERO:
+        levels = 255 - levels  # PIL does so with 8 bits and fewer
+    return Image.fromarray(levels.clip(0, 255).astype(np.uint8))
+
+
+def _tag(image: Image.Image, number: int) -> int | None:
+    """Return the first value of a tag of a TIFF, None in other files."""
+    value = getattr(image, "tag_v2", {}).get(number)
+    return value[0] if isinstance(value, tuple) else value
 
 
 def _fit(
-    image: Image.Image, size: int, short_side: int, interpolation: Image.Resampling
+    image: Image.Image,
+    size: int,
+    short_side: int,
+    interpolation: Image.Resampling,
+    squash: bool,
 ) -> Image.Image:
     width, height = image.size
     short = min(width, height)
-    if short != short_side:
+    if squash:
+        width, height = short_side, short_side
+    elif short != short_side:
         # Multiplied first and then cut down to a whole number, as torchvision does.
         width, height = (short_side * side // short for side in (width, height))
+    if (width, height) != image.size:
         image = image.resize((width, height), interpolation)
     left, top = round((width - size) / 2), round((height - size) / 2)
     return image.crop((left, top, left + size, top + size))

@@ -24,8 +24,8 @@ from shiftbench.locks import exclusive
 log = logging.getLogger(__name__)
 
 # Raise this when the same files would decode to other pixels, or the cache file changes.
-_FORMAT = 1
-# Batches pass through shared memory, which containers often limit to 64 MB.
+_FORMAT = 2
+# Small batches, so that the bar moves and little memory is needed beside the result.
 _BATCH_BYTES = 4_000_000
 
 
@@ -72,7 +72,7 @@ def _key(split: StreamSplit, listing: Listing, keep_pixels: bool) -> str:
     # Another release of Pillow may bring another JPEG decoder, with slightly other pixels.
     form = f"{_FORMAT} pillow {PIL.__version__} {split.channels}x{split.size} {keep_pixels}"
     if split.short_side is not None:
-        form += f" of {split.short_side} {split.interpolation}"
+        form += f" of {split.short_side} {split.interpolation}{' squashed' * split.squash}"
     lines = "\0".join((form, *listing.files, *listing.stamps))
     return hashlib.sha256(lines.encode(errors="surrogateescape")).hexdigest()[:32]
 
@@ -107,7 +107,10 @@ def _shape(split: StreamSplit) -> tuple[int, int, int, int]:
 
 
 def _decode(split: StreamSplit, keep_pixels: bool) -> Decoded:
-    log.info("decoding %d images of %s (once; they are kept in the cache)", len(split), split.root)
+    log.info(
+        "decoding %s images of %s at %d px (once; they are kept in the cache)",
+        f"{len(split):,}", split.root, split.size,
+    )  # fmt: skip
     image_bytes = split.channels * split.size**2
     batch_size = max(1, min(256, _BATCH_BYTES // image_bytes))
     images = torch.empty(_shape(split), dtype=torch.uint8) if keep_pixels else None

@@ -43,7 +43,7 @@ def load(
         split_seed: Seed of the limit.
         limit_test: Use at most so many images, drawn without regard to class; None uses all.
         skip_unreadable: Leave unreadable images out, with a warning, instead of refusing them.
-        workers: Decoding processes; 0 decodes in this one, None takes one per CPU.
+        workers: Decoding threads; 0 decodes in the main one, None takes one per CPU.
         memory_limit_gb: Above so many gigabytes of pixels, batches are decoded as they come.
 
     Raises:
@@ -123,7 +123,7 @@ class Photographs:
         listing: The files.
         root: Folder that they are relative to.
         skip_unreadable: Whether unreadable ones are left out.
-        workers: Decoding processes.
+        workers: Decoding threads.
         memory_limit: Bytes of pixels above which batches are decoded as they come.
     """
 
@@ -157,11 +157,12 @@ class Photographs:
         test = Frames.of(self, recipe)
         return Dataset(self.name, self.classes, (3, size, size), mean, std, none, none, test)
 
-    def decoded(self, short_side: int, size: int, interpolation: str) -> tuple[Split, Listing]:
+    def decoded(self, short_side: int, size: int, recipe: Preprocessing) -> tuple[Split, Listing]:
         """Return the centres of the photographs, ``(N, 3, size, size)``, and which they are."""
         stream = StreamSplit(
             self.root, self.listing.files, self.listing.labels, size, 3, self.workers,
-            short_side=short_side, interpolation=interpolation,
+            short_side=short_side, interpolation=str(recipe.interpolation),
+            squash=recipe.crop == "squash",
         )  # fmt: skip
         in_memory = len(stream) * 3 * size**2 <= self.memory_limit
         if not in_memory and not self.skip_unreadable:
@@ -175,7 +176,7 @@ class Photographs:
             named = first_few([f"{stream.files[i]} ({why})" for i, why in found.failures])
             raise ShiftbenchError(
                 f"{len(failed)} of {len(stream)} images in {self.root} cannot be read: {named}; "
-                "mend or delete them, or leave them out with data.skip_unreadable=true"
+                "repair or delete them, or leave them out with data.skip_unreadable=true"
             )
         listing = self.listing.select(index)
         if found.images is None:
@@ -204,7 +205,7 @@ class Frames:
         """Return the photographs as ``recipe`` says, decoded once, on the CPU."""
         assert recipe.size is not None
         assert recipe.resize is not None
-        shown, listing = source.decoded(recipe.resize, recipe.size, str(recipe.interpolation))
+        shown, listing = source.decoded(recipe.resize, recipe.size, recipe)
         return cls(replace(source, listing=listing), recipe, shown, torch.device("cpu"))
 
     @property
@@ -228,5 +229,5 @@ class Frames:
     def enlarged(self, size: tuple[int, int]) -> Split:
         """Return the whole centre squares of the photographs, ``(N, 3, *size)``."""
         side = min(size)
-        whole, _ = self.source.decoded(side, side, str(self.recipe.interpolation))
+        whole, _ = self.source.decoded(side, side, self.recipe)
         return whole.to(self.device)

@@ -5,9 +5,9 @@ Shapes: images ``(N, C, H, W)`` uint8 in 0..255, labels ``(N,)`` int64 in 0..num
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -38,10 +38,10 @@ class Split(Protocol):
 
 @runtime_checkable
 class EnlargeableSplit(Split, Protocol):
-    """Images that can be had larger with pixels of their own, as photographs are.
+    """Images that are available at any size with pixels of their own, as photographs are.
 
-    A shift protocol that shows windows of a larger image asks for it; images of other splits are
-    enlarged by interpolation.
+    A shift protocol that shows windows of a larger image, or a smaller one on a canvas, asks for
+    it; images of other splits are resized.
     """
 
     def enlarged(self, size: tuple[int, int]) -> Split:
@@ -51,6 +51,45 @@ class EnlargeableSplit(Split, Protocol):
 
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 """Per-channel mean and standard deviation of pixels, in 0..1."""
+
+
+@dataclass(frozen=True)
+class SeveralSizes:
+    """The same images at one or several sizes: a row holds the pixels of all sizes of an image.
+
+    Attributes:
+        splits: The images, a split for each size; :func:`of_sizes` takes a row apart again.
+    """
+
+    splits: tuple[Split, ...]
+
+    @property
+    def labels(self) -> Tensor:
+        """``(N,)`` int64."""
+        return self.splits[0].labels
+
+    def __len__(self) -> int:
+        return len(self.splits[0])
+
+    def batches(
+        self, batch_size: int, order: Tensor | None = None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield ``(rows (n, pixels), labels)`` batches; the last one may be smaller."""
+        parts = [split.batches(batch_size, order) for split in self.splits]
+        for batches in zip(*parts, strict=True):
+            yield torch.cat([images.flatten(1) for images, _ in batches], dim=1), batches[0][1]
+
+    def to(self, device: torch.device) -> SeveralSizes:
+        """Return the split with its batches on ``device``."""
+        return SeveralSizes(tuple(split.to(device) for split in self.splits))
+
+
+def of_sizes(rows: Tensor, sizes: Sequence[tuple[int, int]]) -> list[Tensor]:
+    """Return the images ``(N, C, H, W)`` of every size in rows of :class:`SeveralSizes`."""
+    areas = [height * width for height, width in sizes]
+    channels = rows.shape[1] // sum(areas)
+    parts = rows.split([channels * area for area in areas], dim=1)
+    return [part.unflatten(1, (channels, *size)) for part, size in zip(parts, sizes, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -101,6 +140,8 @@ class Dataset:
         mean: Per-channel mean of the training pixels, in 0..1, or what the network was made for.
         std: Per-channel standard deviation of the same, in 0..1.
         train: Empty, as ``val``, where the data is for testing only.
+        preprocessing: How the images were made fit for the network, as plain values; see
+            :func:`shiftbench.adopt.prepared`.
     """
 
     name: str
@@ -111,6 +152,7 @@ class Dataset:
     train: Split
     val: Split
     test: Split
+    preprocessing: Mapping[str, Any] | None = field(default=None, kw_only=True)
 
     @property
     def num_classes(self) -> int:
@@ -119,8 +161,8 @@ class Dataset:
 
     def to(self, device: torch.device) -> Dataset:
         """Return the data set with the batches of every split on ``device``."""
-        splits = (split.to(device) for split in (self.train, self.val, self.test))
-        return Dataset(self.name, self.classes, self.image_shape, self.mean, self.std, *splits)
+        train, val, test = (split.to(device) for split in (self.train, self.val, self.test))
+        return replace(self, train=train, val=val, test=test)
 
 
 def pixel_statistics(images: Tensor) -> Statistics:

@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
-from torch.utils.data import Dataset as TorchDataset
 
 from shiftbench.data.decode import UnreadableImage, decode_image
 from shiftbench.errors import ShiftbenchError
 
 _CPU = torch.device("cpu")
 
-# What a worker could not read: position in the split and reason.
+AHEAD = 1  # batches that are decoded while the one before them is used
+
+# What could not be read: position in the split and reason.
 Failure = tuple[int, str]
 
 
 @dataclass(frozen=True)
 class StreamSplit:
-    """A split that is decoded anew each time it is read, in worker processes.
+    """A split that is decoded each time it is read, in threads.
 
     Attributes:
         root: Folder that ``files`` are relative to.
@@ -33,10 +36,11 @@ class StreamSplit:
         labels: ``(N,)`` int64.
         size: Height and width of every image in pixels.
         channels: 3 for RGB, 1 for grey.
-        workers: Number of decoding processes; 0 decodes in this one.
+        workers: Number of decoding threads; 0 decodes in the one that reads.
         device: Where batches are put.
         short_side: Of the image from which the centre is cut, in pixels; None is ``size``.
         interpolation: How it is resized to that.
+        squash: Whether both sides are, without regard to proportions.
     """
 
     root: Path
@@ -48,6 +52,7 @@ class StreamSplit:
     device: torch.device = _CPU
     short_side: int | None = None
     interpolation: str = "bilinear"
+    squash: bool = False
 
     def __len__(self) -> int:
         return len(self.files)
@@ -64,7 +69,7 @@ class StreamSplit:
             if failures:
                 position, reason = failures[0]
                 raise ShiftbenchError(
-                    f"{self.root / self.files[position]} cannot be read ({reason}); mend or "
+                    f"{self.root / self.files[position]} cannot be read ({reason}); repair or "
                     "delete it, or leave such images out with data.skip_unreadable=true"
                 )
             labels = self.labels[index.to(self.labels.device)]
@@ -75,24 +80,19 @@ class StreamSplit:
     ) -> Iterator[tuple[Tensor, Tensor, list[Failure]]]:
         """Yield ``(index, images, failures)`` on the CPU; failed images are left black."""
         order = torch.arange(len(self)) if order is None else order.cpu()
-        chunks = [chunk.tolist() for chunk in torch.split(order, batch_size)]
-        loader = DataLoader(
-            _Batches(self),
-            sampler=chunks,
-            batch_size=None,
-            collate_fn=_unchanged,
-            num_workers=min(self._workers(), len(chunks)) if len(chunks) > 1 else 0,
-            pin_memory=self.device.type == "cuda",
-            # Without one of its own, every loader draws a seed from torch's global generator.
-            generator=torch.Generator(),
-        )
-        for chunk, (images, failures) in zip(chunks, loader, strict=True):
-            yield torch.tensor(chunk, dtype=torch.int64), images, failures
+        with _decoders(self._workers()) as decoders:
+            waiting: deque[_Batch] = deque()
+            for index in torch.split(order, batch_size):
+                waiting.append(_Batch(self, index, decoders))
+                if len(waiting) > AHEAD:
+                    yield waiting.popleft().finished()
+            while waiting:
+                yield waiting.popleft().finished()
 
     def _workers(self) -> int:
-        # A job beside others has its share of the cores already, and joblib's processes lack
-        # what torch's workers are started with.
-        return self.workers if multiprocessing.parent_process() is None else 0
+        # A job beside others has its share of the cores already.
+        alone = multiprocessing.parent_process() is None
+        return self.workers if alone else min(self.workers, torch.get_num_threads())
 
     def select(self, index: Tensor) -> StreamSplit:
         """Return the split of the images at ``index`` ``(M,)``, in that order."""
@@ -104,29 +104,53 @@ class StreamSplit:
         return replace(self, labels=self.labels.to(device), device=device)
 
 
-class _Batches(TorchDataset[tuple[Tensor, list[Failure]]]):
-    """Decodes whole batches; made for a loader that samples lists of indices."""
+class _Batch:
+    """A batch whose images are being decoded.
 
-    def __init__(self, split: StreamSplit) -> None:
-        self.root, self.files = split.root, split.files
-        self.form = (split.size, split.channels, split.short_side, split.interpolation)
+    Threads do it, as Pillow decodes and resizes outside Python's lock: processes would hand the
+    pixels over in shared memory, of which a container may have next to none, and one that is
+    killed leaves its parent waiting.
+    """
 
-    def __getitem__(self, index: list[int]) -> tuple[Tensor, list[Failure]]:
-        size, channels, *_ = self.form
-        images = torch.zeros(len(index), channels, size, size, dtype=torch.uint8)
-        pixels, failures = images.numpy(), []
-        for row, position in enumerate(index):
-            path = self.root / self.files[position]
+    def __init__(self, split: StreamSplit, index: Tensor, decoders: Executor | None) -> None:
+        self.index = index
+        shape = (len(index), split.channels, split.size, split.size)
+        pinned = split.device.type == "cuda"
+        self.images = torch.zeros(shape, dtype=torch.uint8, pin_memory=pinned)
+        pixels = self.images.numpy()
+
+        def decode(row: int, position: int) -> Failure | None:
+            form = (
+                split.size, split.channels, split.short_side, split.interpolation, split.squash,
+            )  # fmt: skip
             try:
-                pixels[row] = decode_image(path, *self.form)
+                pixels[row] = decode_image(split.root / split.files[position], *form)
             except UnreadableImage as error:
-                # Returned, not raised: a loader would bury the message in a worker's traceback.
-                failures.append((position, str(error)))
-        return images, failures
+                return position, str(error)
+            return None
+
+        tasks = [partial(decode, row, place) for row, place in enumerate(index.tolist())]
+        self.results = [
+            task if decoders is None else decoders.submit(task).result for task in tasks
+        ]
+
+    def finished(self) -> tuple[Tensor, Tensor, list[Failure]]:
+        """Return ``(index, images, failures)`` once every image is decoded."""
+        found = [result() for result in self.results]
+        return self.index, self.images, [failure for failure in found if failure is not None]
 
 
-def _unchanged(batch: Any) -> Any:
-    return batch
+@contextmanager
+def _decoders(workers: int) -> Iterator[Executor | None]:
+    """Give threads that decode, None for none; a reader that stops early leaves none behind."""
+    if workers < 1:
+        yield None
+        return
+    threads = ThreadPoolExecutor(workers, thread_name_prefix="decode")
+    try:
+        yield threads
+    finally:
+        threads.shutdown(cancel_futures=True)
 
 
 def available_cpus() -> int:

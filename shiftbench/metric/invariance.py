@@ -8,6 +8,8 @@ from shiftbench.metric.answers import MOVED, SHIFTS, over_s
 from shiftbench.metric.base import Terms, metric
 from shiftbench.table import PredictionTable
 
+FLOAT32 = 1e-5  # tolerance of a table that names none
+
 
 @metric("wobble", higher_is_better=False, needs=(MOVED,))
 def wobble(table: PredictionTable) -> Terms:
@@ -32,21 +34,25 @@ def wobble(table: PredictionTable) -> Terms:
 
 
 @metric("exact_fraction", higher_is_better=True, needs=(SHIFTS,))
-def exact_fraction(table: PredictionTable, tolerance: float = 1e-5) -> Terms:
+def exact_fraction(table: PredictionTable, tolerance: float | None = None) -> Terms:
     """Share of the shifts that leave every logit where it was.
 
-    mean over images and S of 1[max_c |z(n, s, c) − z(n, 0, c)| ≤ tolerance · max_c |z(n, 0, c)|],
-    tolerance 1e-5 (float32 rounding of a deep network); 0 to 1, higher is better. An
-    enumerated S includes the zero shift, so a network of total stride D has at least 1/D² under
-    circular shifts. NaN is never exact. Source: the 1/s² argument of Azulay & Weiss 2019
-    (arXiv 1805.12177).
+    mean over images and S of 1[max_c |z(n, s, c) − z(n, 0, c)| ≤ tolerance · scale_n]; 0 to 1,
+    higher is better. The scale is the spread of the base view's logits over the classes (the
+    table's ``logit_scale``). The tolerance is rounding, by default what the table's meta names
+    (``logit_tolerance``): 1e-5 for a network in float32, 2^-10 in TF32 and float16, 2^-7 in
+    bfloat16. An enumerated S includes the zero shift, so a network of total stride D has at least
+    1/D² under circular shifts. NaN is never exact, equal infinite logits are. Source: the 1/s²
+    argument of Azulay & Weiss 2019 (arXiv 1805.12177).
 
     >>> from shiftbench.metric.example import table_of
     >>> table = table_of([[0, 0, 0, 0]], [0], logit_change=[[0, 5e-5, 2e-4, 1]], logit_scale=[10])
     >>> exact_fraction(table).value  # at most 1e-4: two of four
     0.5
     """
-    allowed = tolerance * np.maximum(table.logit_scale, 1e-12)
+    if tolerance is None:
+        tolerance = float(table.meta.get("logit_tolerance", FLOAT32))
+    allowed = tolerance * table.logit_scale
     exact = (table.logit_change <= allowed[:, None]) & np.isfinite(table.logit_change)
     count = np.count_nonzero(over_s(table, exact), axis=1)
     return Terms.ratio(count, table.n_shifts, table.n_shifts)

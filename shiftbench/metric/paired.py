@@ -94,6 +94,7 @@ def _difference(a: Terms, b: Terms) -> Terms:
 def _require_same(a: PredictionTable, b: PredictionTable) -> None:
     same = {
         "images (their labels differ)": np.array_equal(a.labels, b.labels),
+        "images (their pixels differ)": _same_images(a, b),
         "shifts": a.axes == b.axes and np.array_equal(a.shifts, b.shifts),
         "sampled shifts": np.array_equal(a.sampled, b.sampled),
         "path": np.array_equal(a.previous, b.previous),
@@ -105,3 +106,10 @@ def _require_same(a: PredictionTable, b: PredictionTable) -> None:
                 f"the two tables were not measured on the same {what}, so they cannot be paired; "
                 "measure both networks on the same data with the same shift protocol and seed"
             )
+
+
+def _same_images(a: PredictionTable, b: PredictionTable) -> bool:
+    """Whether both tables are of the same images, as far as it is known."""
+    if a.images is None or b.images is None:
+        return True
+    return np.array_equal(a.images, b.images)

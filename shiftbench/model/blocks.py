@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from shiftbench.model.evaluating import evaluating
 from shiftbench.padding import conv2d
 
 # Channels of a first stage; already here a network's weights may take more than the memory.
@@ -59,10 +60,8 @@ def map_size(
     image_size: tuple[int, int],
 ) -> tuple[int, int]:
     """Return ``(h, w)`` of the last map, found by running one empty image through ``features``."""
-    model.eval()  # else the empty image would enter the running statistics of BatchNorm
-    with torch.no_grad():
+    with evaluating(model), torch.no_grad():
         height, width = features(torch.zeros(1, in_chans, *image_size)).shape[-2:]
-    model.train()
     return int(height), int(width)
 
 

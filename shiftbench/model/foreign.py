@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import nn
 
 from shiftbench.errors import UsageError, shown
 from shiftbench.files import names_a_file
+from shiftbench.model.outputs import as_module
 from shiftbench.preprocessing import Preprocessing
 
 DEFAULT = "DEFAULT"
@@ -34,6 +35,9 @@ class Foreign:
         preprocessing: What is done to pictures where it is not the weights' own, see
             :class:`~shiftbench.preprocessing.Preprocessing`.
     """
+
+    # Whether it may return trained weights that nothing here knows of.
+    brings_weights: ClassVar[bool] = False
 
     name: str | None = None
     weights: str | None = None
@@ -88,21 +92,18 @@ class Foreign:
 
 
 def made(what: str, make: Callable[..., Any], **arguments: Any) -> nn.Module:
-    """Call somebody's builder.
+    """Call a builder and return its network, or its function of images, on the CPU.
 
     Raises:
-        UsageError: If it fails or returns no network.
+        UsageError: If it fails or returns neither.
     """
     try:
-        network = make(**arguments)
+        network = as_module(f"what {what} returned", make(**arguments))
+        return network.cpu()
+    except UsageError:
+        raise
     except Exception as error:  # whatever somebody's code raises
         reason = shown(" ".join(str(error).split()) or type(error).__name__, 300)
         raise UsageError(
             f"{what} cannot be made ({reason}); see its documentation for what it takes"
         ) from error
-    if not isinstance(network, nn.Module):
-        raise UsageError(
-            f"{what} returned a {type(network).__name__}, not a torch.nn.Module; "
-            "name a function or class that returns a network"
-        )
-    return network

@@ -6,7 +6,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -27,6 +27,8 @@ class ImportedNetwork(Foreign):
         target: Dotted name of a function, a class or a method of a class, ``package.module.make``.
         kwargs: Its arguments.
     """
+
+    brings_weights: ClassVar[bool] = True
 
     target: str | None = None
     kwargs: Mapping[str, Any] | None = None

@@ -12,7 +12,7 @@ from torch import nn
 
 from shiftbench.errors import ShiftbenchError, UsageError, did_you_mean, shown
 from shiftbench.model.foreign import DEFAULT, Foreign, made
-from shiftbench.preprocessing import INTERPOLATIONS, Preprocessing
+from shiftbench.preprocessing import CROPS, INTERPOLATIONS, Preprocessing
 
 log = logging.getLogger(__name__)
 
@@ -49,22 +49,35 @@ class TimmNetwork(Foreign):
         """Return what the weights were tested with, where there are any."""
         if self.weights is None:
             return Preprocessing()
-        about = self._about()
-        _, height, width = about.input_size
+        tested = self._tested()
+        _, height, width = tested["input_size"]
         if height != width:
             raise UsageError(
-                f"{self.name} takes pictures of {height}×{width}, and only square ones are "
+                f"{self.name} takes images of {height}×{width}, and only square ones are "
                 "measured here; choose another network"
             )
-        if about.crop_mode != "center":
-            log.warning("timm tests %s on pictures that are not cut out of the centre", self.name)
+        resize, crop = math.floor(height / tested["crop_pct"]), tested["crop_mode"]
+        if crop not in CROPS or resize < height:
+            log.warning(
+                "timm tests %s on images with borders (%s, %d px of %d), which are cut off here",
+                self.name, crop, height, resize,
+            )  # fmt: skip
         return Preprocessing(
             size=height,
-            resize=max(height, math.floor(height / about.crop_pct)),
-            interpolation=about.interpolation if about.interpolation in INTERPOLATIONS else None,
-            mean=tuple(about.mean),
-            std=tuple(about.std),
+            resize=max(height, resize),
+            interpolation=_one_of(INTERPOLATIONS, tested["interpolation"]),
+            mean=tuple(tested["mean"]),
+            std=tuple(tested["std"]),
+            crop=_one_of(CROPS, crop),
         )
+
+    def _tested(self) -> dict[str, Any]:
+        """Return how timm's own validation prepares images for the weights."""
+        data = importlib.import_module("timm.data")
+        tested: dict[str, Any] = data.resolve_data_config(
+            pretrained_cfg=self._about().to_dict(), use_test_size=True
+        )
+        return tested
 
     def network(self, num_classes: int, in_chans: int) -> nn.Module:
         """Return the network."""
@@ -93,6 +106,10 @@ class TimmNetwork(Foreign):
                 f"timm has no weights for model.name={self.name}; give model.weights=null or a path"
             )
         return about
+
+
+def _one_of(known: tuple[str, ...], value: str) -> str | None:
+    return value if value in known else None
 
 
 def _timm() -> Any:

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from shiftbench.autocast import at_least_single
 from shiftbench.errors import require_within
 from shiftbench.pool.blur import BlurPool2d
 
@@ -67,7 +68,7 @@ class AdaptivePolyphase2d(nn.Module):
     @torch.no_grad()
     def _largest(self, x: Tensor) -> Tensor:
         # In bfloat16 the norms of grids that differ would often read the same.
-        x = x.float()
+        x = at_least_single(x)
         energy = (x.square() if self.norm == 2 else x.abs().pow(self.norm)).sum(1)
         grids = energy.unflatten(2, (-1, self.stride)).unflatten(1, (-1, self.stride))
         largest: Tensor = grids.sum((1, 3)).flatten(1).argmax(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from shiftbench.autocast import at_least_single
 from shiftbench.errors import UsageError
 from shiftbench.geometry import space_to_batch
 
@@ -68,7 +69,7 @@ def low_pass(x: Tensor, carried: tuple[int, int], samples: tuple[int, int]) -> T
     grids spread evenly over the torus and have at most H×W samples, ``samples`` no fewer than
     ``carried``.
     """
-    spectrum = torch.fft.rfft2(x.float(), norm="forward")
+    spectrum = torch.fft.rfft2(at_least_single(x), norm="forward")
     rows, columns = ((size - 1) // 2 for size in carried)  # highest frequencies that stay
     kept = spectrum.new_zeros(*x.shape[:2], samples[0], samples[1] // 2 + 1)
     kept[:, :, : rows + 1, : columns + 1] = spectrum[:, :, : rows + 1, : columns + 1]

@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from shiftbench.autocast import at_least_single
 from shiftbench.predict.answers import answers
+from shiftbench.predict.logits import FLOAT32, Rounding
 from shiftbench.predict.protocol import ShiftProtocol
 from shiftbench.shift.plan import Plan
 
@@ -21,6 +23,7 @@ class DirectEngine:
         plan: Which shifts every image is shown.
         batch_size: Views per forward pass.
         mean: Per-channel pixel mean, for protocols that fill with it.
+        rounding: Of the model.
     """
 
     name = "direct"
@@ -32,14 +35,15 @@ class DirectEngine:
         plan: Plan,
         batch_size: int,
         mean: Sequence[float] | None,
+        rounding: Rounding = FLOAT32,
     ) -> None:
         self.model, self.protocol, self.plan = model, protocol, plan
-        self.batch_size, self.mean = batch_size, mean
+        self.batch_size, self.mean, self.rounding = batch_size, mean, rounding
 
     def answer(self, images: Tensor, labels: Tensor, shifts: Tensor) -> dict[str, Tensor]:
         """Return the table's columns for ``images`` under their ``shifts (N, K, A)``."""
         logits = self.logits(images, shifts)
-        return answers(logits, labels, self.plan.previous.to(labels.device))
+        return answers(logits, labels, self.plan.previous.to(labels.device), self.rounding)
 
     @torch.inference_mode()
     def logits(self, images: Tensor, shifts: Tensor) -> Tensor:
@@ -49,7 +53,7 @@ class DirectEngine:
         image = torch.arange(count, device=images.device).repeat_interleave(columns)
         size = self.batch_size
         logits = [
-            self.model(self.protocol.views(images[part], moves, self.mean)).float()
+            at_least_single(self.model(self.protocol.views(images[part], moves, self.mean)))
             for part, moves in zip(torch.split(image, size), torch.split(flat, size), strict=True)
         ]
         return torch.cat(logits).reshape(count, columns, -1)

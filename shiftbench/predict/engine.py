@@ -14,12 +14,17 @@ from torch import Tensor
 from shiftbench.config import ENGINES
 from shiftbench.data.images import Split
 from shiftbench.errors import ShiftbenchError, require_one_of
-from shiftbench.predict.answers import check_labels
+from shiftbench.predict.answers import VERSION, check_labels
+from shiftbench.predict.audit import audit
 from shiftbench.predict.dense import DenseEngine
 from shiftbench.predict.direct import DirectEngine
+from shiftbench.predict.image_digests import image_digests
 from shiftbench.predict.network import PixelModel
+from shiftbench.predict.noise import spread_images
 from shiftbench.predict.phases import NotDenseError
 from shiftbench.predict.protocol import ShiftProtocol, describe, source
+from shiftbench.predict.stability import IMAGES, Stability, stability
+from shiftbench.seeds import derive_seed
 from shiftbench.shift.plan import Plan
 from shiftbench.table import PredictionTable
 
@@ -83,66 +88,100 @@ def predict(
     Raises:
         ShiftbenchError: If labels or logits are not what they have to be.
     """
-    num_classes = _num_classes(network, split)
-    check_labels(split.labels, num_classes)
-    shown, views_from = source(protocol, split)
-    engine, size = _engine(network, split, image_shape, shown, options, mean, num_classes)
+    steady = stability(network, spread_images(split, IMAGES))
+    check_labels(split.labels, steady.num_classes)
+    for reason in steady.reasons:
+        log.warning("the network's answer to an image also depends on %s", reason)
     part = range(len(split)) if part is None else part
-    columns: dict[str, list[Tensor]] = {}
-    done = 0
-    for images, labels, shifts in _chunks(views_from, engine.plan, size, part):
-        for name, values in engine.answer(images, labels, shifts).items():
-            columns.setdefault(name, []).append(values.cpu())
-        done += len(labels)
-        advance(done, len(part))
-    meta = {"protocol": describe(protocol), "engine": engine.name, "num_classes": num_classes,
-            "exhaustive": engine.plan.exhaustive, **engine.plan.meta,
-            **getattr(engine, "meta", {})}  # fmt: skip
-    merged = {name: torch.cat(parts) for name, parts in columns.items()}
+    work = _Work(network, split, image_shape, *source(protocol, split), options, mean, part,
+                 advance, steady)  # fmt: skip
+    engine, merged = _measured(work)
+    meta = {"protocol": describe(protocol), "engine": engine.name,
+            "num_classes": steady.num_classes, "exhaustive": engine.plan.exhaustive,
+            "answers_version": VERSION, "logit_tolerance": network.rounding.tolerance,
+            **steady.meta, **engine.plan.meta, **getattr(engine, "meta", {})}  # fmt: skip
     if failed := int((merged["top1"] < 0).sum()):
         meta["nan_views"] = failed
         log.warning("the network answered NaN for %d views; they count as wrong", failed)
     return _table(merged, split, part, engine.plan, protocol.axes, meta)
 
 
-def _engine(
-    network: PixelModel,
-    split: Split,
-    image_shape: tuple[int, int, int],
-    protocol: ShiftProtocol,
-    options: Options,
-    mean: Sequence[float] | None,
-    num_classes: int,
-) -> tuple[Engine, int]:
-    """Return the engine and how many images it takes at once."""
-    if options.engine != "direct":
-        try:
-            dense = DenseEngine.of(network, split, image_shape, protocol, options.memory_gb)
-            return dense, dense.images_at_once
-        except NotDenseError as reason:
-            if options.engine == "dense":
-                raise ShiftbenchError(
-                    f"the dense engine does not hold: {reason}; use measure.engine=direct"
-                ) from reason
-            if getattr(protocol, "circular", False):
-                log.info("not every shift at once, since %s", reason)
-    plan = protocol.plan(len(split), image_shape[1:])
-    direct = DirectEngine(network, protocol, plan, options.batch_size, mean)
+@dataclass(frozen=True)
+class _Work:
+    """What is to be measured; see :func:`predict`."""
+
+    network: PixelModel
+    split: Split
+    image_shape: tuple[int, int, int]
+    protocol: ShiftProtocol
+    views_from: Split
+    options: Options
+    mean: Sequence[float] | None
+    part: range
+    advance: Callable[[int, int], None]
+    steady: Stability
+
+
+def _measured(work: _Work) -> tuple[Engine, dict[str, Tensor]]:
+    """Return the table's columns and the engine that made them."""
+    if work.options.engine == "direct":
+        return _directly(work)
+    try:
+        return _densely(work)
+    except NotDenseError as reason:
+        if work.options.engine == "dense":
+            raise _not_dense(reason) from reason
+        if getattr(work.protocol, "circular", False):
+            log.info("not every shift at once, since %s", reason)
+    return _directly(work)
+
+
+def _densely(work: _Work) -> tuple[Engine, dict[str, Tensor]]:
+    if work.steady.reasons:
+        raise NotDenseError(f"its answers depend on {' and '.join(work.steady.reasons)}")
+    network, split, protocol = work.network, work.split, work.protocol
+    engine = DenseEngine.of(network, split, work.image_shape, protocol, work.options.memory_gb)
+    columns = _columns(work, engine, engine.images_at_once)
+    generator = torch.Generator().manual_seed(derive_seed(0, "dense-audit", work.part.start))
+    wrong = audit(network, split, protocol, engine.plan, columns, work.part, generator)
+    if wrong is None:
+        return engine, columns
+    if len(work.part) < len(split):  # other processes measure their images this way, with success
+        raise _not_dense(wrong)
+    log.warning("the dense engine's table does not hold: %s", wrong)
+    raise NotDenseError(wrong)
+
+
+def _not_dense(reason: object) -> ShiftbenchError:
+    return ShiftbenchError(f"the dense engine does not hold: {reason}; use measure.engine=direct")
+
+
+def _directly(work: _Work) -> tuple[Engine, dict[str, Tensor]]:
+    batch_size, num_classes = work.options.batch_size, work.steady.num_classes
+    plan = work.protocol.plan(len(work.split), work.image_shape[1:])
+    engine = DirectEngine(
+        work.network, work.protocol, plan, batch_size, work.mean, work.network.rounding
+    )
     # A few batches at once: enough that the last, smaller one costs little, and the bar moves.
-    size = min(8 * options.batch_size // len(plan), LOGITS_AT_ONCE // (len(plan) * num_classes))
-    return direct, max(1, size)
+    size = min(8 * batch_size // len(plan), LOGITS_AT_ONCE // (len(plan) * num_classes))
+    return engine, _columns(work, engine, max(1, size))
 
 
-def _num_classes(network: Callable[[Tensor], Tensor], split: Split) -> int:
-    images, _ = next(iter(split.batches(1)))
-    with torch.inference_mode():
-        logits = network(images)
-    if logits.ndim != 2:
-        raise ShiftbenchError(
-            f"the network returned shape {tuple(logits.shape)} for one image; "
-            "it must map (N, C, H, W) to logits (N, classes)"
-        )
-    return int(logits.shape[1])
+def _columns(work: _Work, engine: Engine, size: int) -> dict[str, Tensor]:
+    """Return the table's columns on the CPU, ``size`` images at once."""
+    columns: dict[str, list[Tensor]] = {}
+    done = 0
+    for images, labels, shifts in _chunks(work.views_from, engine.plan, size, work.part):
+        if work.views_from is work.split:  # else these are positions, or larger images
+            columns.setdefault("images", []).append(image_digests(images, labels))
+        for name, values in engine.answer(images, labels, shifts).items():
+            columns.setdefault(name, []).append(values.cpu())
+        done += len(labels)
+        work.advance(done, len(work.part))
+    if "images" not in columns:
+        own = work.split.batches(256, torch.arange(work.part.start, work.part.stop))
+        columns["images"] = [image_digests(images, labels) for images, labels in own]
+    return {name: torch.cat(parts) for name, parts in columns.items()}
 
 
 def _chunks(
@@ -164,6 +203,7 @@ def _table(
     axes: tuple[str, ...],
     meta: dict[str, Any],
 ) -> PredictionTable:
+    images = columns.pop("images").numpy().view(np.uint64)
     arrays: dict[str, Any] = {
         name: values.numpy().astype(np.int32 if name in ("top1", "rank_true") else np.float32)
         for name, values in columns.items()
@@ -172,6 +212,7 @@ def _table(
     shifts = plan.shifts if plan.shifts.ndim == 2 else plan.shifts[own]
     return PredictionTable(
         **arrays,
+        images=images,
         labels=split.labels[own].cpu().numpy().astype(np.int32),
         shifts=shifts.numpy().astype(np.float32),
         sampled=plan.sampled.numpy(),

@@ -4,82 +4,128 @@ from __future__ import annotations
 
 import copy
 import logging
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from shiftbench import padding
+from shiftbench.autocast import at_least_single
+from shiftbench.predict.logits import FLOAT32, change, scale
+from shiftbench.predict.noise import noise_like
+from shiftbench.predict.tensor_uses import Uses
+
 log = logging.getLogger(__name__)
 
-TOLERANCE = 1e-4  # of the largest logit; folding only reorders the same arithmetic
+NOISE = 2  # images of noise beside the given ones, which may be blank
 
 
 def folded(model: nn.Module, images: Tensor) -> nn.Module:
     """Return a copy of ``model`` in which BatchNorm layers are folded into their convolutions.
 
     Which BatchNorm follows which convolution is seen by running ``images``, so it holds for any
-    ``nn.Module``. The copy's logits are compared with the model's; where they differ by more than
-    rounding (a convolution's output that is used twice, say) the model itself is returned.
+    ``nn.Module``. A pair is folded if both run once, plainly (no hooks, no parametrisation, no
+    forward pass of a subclass), and nothing but the BatchNorm reads or changes the convolution's
+    output. Then the copy's logits are compared with the model's, on noise as well; where they
+    differ by more than rounding, the model itself is returned.
 
     Args:
         model: In eval mode.
         images: ``(N, C, H, W)`` as the model takes them.
     """
-    pairs = _pairs(model, images)
-    if not pairs:
+    layers = {name: module for name, module in model.named_modules() if _is_norm(module)}
+    if not layers:
         return model
-    fused = copy.deepcopy(model)
-    for convolution, norm in pairs:
-        _fold(fused, convolution, norm)
-    with torch.inference_mode():
-        before, after = model(images).float(), fused(images).float()
-    error = (after - before).abs().max()
-    if not bool(error <= TOLERANCE * before.abs().max()):
-        log.debug("BatchNorm is not folded: logits would change by %g", float(error))
+    layers |= {name: m for name, m in model.named_modules() if _is_convolution(m)}
+    inputs = torch.cat([images, noise_like(images, NOISE, torch.Generator().manual_seed(0))])
+    before, pairs = _watched(model, layers, inputs)
+    if not pairs or not isinstance(before, Tensor):
+        return model
+    try:
+        fused = _fused(model, pairs)
+        with torch.inference_mode():
+            after = fused(inputs)
+    except Exception as error:  # it cannot be copied, or looks at its BatchNorm layers
+        log.debug("BatchNorm is not folded: %s", error)
+        return model
+    if not _same(before, after):
+        log.debug("BatchNorm is not folded: logits would change by more than rounding")
         return model
     return fused
 
 
-def _pairs(model: nn.Module, images: Tensor) -> list[tuple[str, str]]:
-    """Return the names of (convolution, BatchNorm) where one's output is the other's input."""
-    made_by: dict[int, tuple[str, Tensor]] = {}
-    calls: dict[str, int] = {}
-    pairs: list[tuple[str, str]] = []
-    handles = []
+@torch.inference_mode()
+def _same(before: Tensor, after: Tensor) -> bool:
+    """Whether logits ``(N, C)`` are the same up to rounding, image by image."""
+    if before.ndim != 2 or before.shape != after.shape:
+        return False
+    before, after = at_least_single(before), at_least_single(after)
+    moved = change(after[:, None], before[:, None]).squeeze(1)
+    both_failed = before.isnan().any(1) & after.isnan().any(1)
+    return bool(((moved <= FLOAT32.engines * scale(before, FLOAT32)) | both_failed).all())
 
-    def watch(name: str, module: nn.Module) -> None:
-        def after(_: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-            calls[name] = calls.get(name, 0) + 1
-            if isinstance(module, nn.Conv2d):
-                made_by[id(output)] = (name, output)  # holding it keeps its id from being reused
-            elif id(inputs[0]) in made_by:
-                pairs.append((made_by[id(inputs[0])][0], name))
 
-        handles.append(module.register_forward_hook(after))
-
-    for name, module in model.named_modules():
-        if isinstance(module, nn.Conv2d) or _is_foldable(module):
-            watch(name, module)
+def _watched(
+    model: nn.Module, layers: dict[str, nn.Module], images: Tensor
+) -> tuple[Tensor, list[tuple[str, str]]]:
+    """Return the logits, and the names of (convolution, BatchNorm) that may be folded."""
+    uses, handles = Uses(), []
+    for name, module in layers.items():
+        handles += uses.watch(name, module, is_source=_is_convolution(module))
     try:
-        with torch.inference_mode():
-            model(images)
+        with torch.inference_mode(), uses:
+            logits: Tensor = model(images)
     finally:
         for handle in handles:
             handle.remove()
-    return [pair for pair in pairs if calls[pair[0]] == calls[pair[1]] == 1]
+    return logits, uses.pairs(logits)
 
 
-def _is_foldable(module: nn.Module) -> bool:
+def _is_convolution(module: nn.Module) -> bool:
+    if not isinstance(module, nn.Conv2d) or not _is_plain(module):
+        return False
+    own = type(module)._conv_forward
+    kinds = (nn.Conv2d._conv_forward, padding.Conv2d._conv_forward)
+    return type(module).forward is nn.Conv2d.forward and own in kinds
+
+
+def _is_norm(module: nn.Module) -> bool:
     return (
         isinstance(module, nn.BatchNorm2d)
+        and _is_plain(module)
+        and type(module).forward is nn.BatchNorm2d.forward
         and module.running_mean is not None
         and not module.training
     )
 
 
-def _fold(model: nn.Module, convolution: str, norm: str) -> None:
-    conv, batch_norm = model.get_submodule(convolution), model.get_submodule(norm)
+def _is_plain(module: nn.Module) -> bool:
+    """Whether a layer runs its class's forward pass, with weights that are its own."""
+    changed = {"forward", "_conv_forward"} & set(vars(module))
+    return not (
+        changed
+        or module._forward_hooks
+        or module._forward_pre_hooks
+        or nn.utils.parametrize.is_parametrized(module)
+    )
+
+
+def _fused(model: nn.Module, pairs: list[tuple[str, str]]) -> nn.Module:
+    """Return a copy of ``model`` with the BatchNorm of every pair in its convolution."""
+    fused = copy.deepcopy(model)
+    norms = {}
+    for convolution, name in pairs:
+        norm = fused.get_submodule(name)
+        _fold(fused.get_submodule(convolution), norm)
+        norms[id(norm)] = norm
+    for parent in list(fused.modules()):  # a layer may be registered in several places
+        for leaf, child in list(parent._modules.items()):
+            if id(child) in norms:
+                setattr(parent, leaf, nn.Identity())
+    return fused
+
+
+def _fold(conv: nn.Module, batch_norm: nn.Module) -> None:
     assert isinstance(conv, nn.Conv2d)
     assert isinstance(batch_norm, nn.BatchNorm2d)
     assert batch_norm.running_mean is not None
@@ -88,5 +134,3 @@ def _fold(model: nn.Module, convolution: str, norm: str) -> None:
         conv.weight, conv.bias, batch_norm.running_mean, batch_norm.running_var, batch_norm.eps,
         batch_norm.weight, batch_norm.bias,
     )  # fmt: skip
-    parent, _, leaf = norm.rpartition(".")
-    setattr(model.get_submodule(parent), leaf, nn.Identity())

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from shiftbench.autocast import at_least_single
 from shiftbench.predict.fold import folded
+from shiftbench.predict.logits import Rounding
 
 
 class PixelModel:
@@ -21,6 +23,7 @@ class PixelModel:
         device: Where ``model`` is.
         precision: ``fp32`` or ``bf16`` (autocast).
         dtype: Of the network's parameters.
+        memory_format: How the images it is given lie in memory.
     """
 
     def __init__(
@@ -31,10 +34,12 @@ class PixelModel:
         device: torch.device,
         precision: str = "fp32",
         dtype: torch.dtype = torch.float32,
+        memory_format: torch.memory_format = torch.channels_last,
     ) -> None:
         self.model = model
         self.device = device
         self.dtype = dtype
+        self.memory_format = memory_format
         self.scale = (1 / torch.tensor(std, device=device))[:, None, None]
         self.offset = -torch.tensor(mean, device=device)[:, None, None] * self.scale
         self.autocast = precision == "bf16"
@@ -50,16 +55,24 @@ class PixelModel:
         return network
 
     def normalise(self, images: Tensor) -> Tensor:
-        """Return ``(images − mean) / std`` in channels-last memory."""
+        """Return ``(images − mean) / std`` in the network's type and memory format."""
         unit = images.float().div(255) if images.dtype == torch.uint8 else images
         scaled = unit * self.scale + self.offset
-        return scaled.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        return scaled.to(self.dtype).contiguous(memory_format=self.memory_format)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Return the logits of pixels ``(N, C, H, W)``."""
+        """Return the logits of pixels ``(N, C, H, W)``, in float32 or more."""
         with self.autocasting():
             logits: Tensor = self.model(self.normalise(images))
-        return logits.float()
+        return at_least_single(logits)
+
+    @property
+    def rounding(self) -> Rounding:
+        """What the arithmetic of this network can resolve."""
+        if self.autocast:
+            return Rounding.of(torch.bfloat16)
+        tf32 = self.device.type == "cuda" and torch.backends.cuda.matmul.allow_tf32
+        return Rounding.of(self.dtype, tf32)
 
     def autocasting(self) -> torch.autocast:
         """Return the context in which the network runs at its precision."""

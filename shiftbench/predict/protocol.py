@@ -10,8 +10,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from shiftbench.data.images import Dataset, EnlargeableSplit, Split
+from shiftbench.data.images import Dataset, EnlargeableSplit, SeveralSizes, Split, of_sizes
 from shiftbench.errors import UsageError
+from shiftbench.model.evaluating import evaluating
+from shiftbench.model.layout import home
 from shiftbench.shift.plan import Plan
 
 
@@ -80,29 +82,41 @@ class FromSplit:
 
 
 @dataclass
-class FromEnlarged:
-    """A protocol that shows windows of larger images, as ``crop`` does, where a split has them."""
+class FromFiles:
+    """A protocol that shows photographs at sizes of its own, decoded from their files.
+
+    ``crop`` shows windows of larger ones, ``embed`` and ``rescale`` reduced ones.
+    """
 
     protocol: Any
     size: tuple[int, int]
     axes: tuple[str, ...]
 
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """``(H, W)`` of the photographs, each size once."""
+        sizes: list[tuple[int, int]] = self.protocol.source_sizes(self.size)
+        return sizes
+
     def plan(self, n_images: int, image_size: tuple[int, int]) -> Plan:
         """Return which shifts every image is shown; its meta says how large the images are."""
         plan: Plan = self.protocol.plan(n_images, image_size)
-        larger = list(self.protocol.enlarged_size(image_size))
-        return dataclasses.replace(plan, meta={**plan.meta, "enlarged_from_files": larger})
+        sizes = [list(size) for size in self.sizes]
+        key = "enlarged_from_files" if sizes[0][0] > image_size[0] else "reduced_from_files"
+        meta = {**plan.meta, key: sizes if len(sizes) > 1 else sizes[0]}
+        return dataclasses.replace(plan, meta=meta)
 
     def views(self, images: Tensor, shifts: Tensor, mean: Sequence[float] | None) -> Tensor:
-        """Return the window of the larger image n moved by ``shifts[n]``."""
-        views: Tensor = self.protocol.views_of_enlarged(images, shifts, self.size)
+        """Return photograph n, a row of :class:`SeveralSizes`, moved by ``shifts[n]``."""
+        sources = of_sizes(images, self.sizes)
+        views: Tensor = self.protocol.views_of_sources(sources, shifts, self.size, mean)
         return views
 
 
 def source(protocol: ShiftProtocol, split: Split) -> tuple[ShiftProtocol, Split]:
     """Return the protocol and the split whose batches it is shown: pixels, or positions.
 
-    Where the protocol shows windows of larger images and the split has such, it gets those.
+    Where the protocol shows images at other sizes and the split has files to decode, it gets those.
 
     Raises:
         UsageError: If the protocol cannot show this split.
@@ -110,11 +124,10 @@ def source(protocol: ShiftProtocol, split: Split) -> tuple[ShiftProtocol, Split]
     _check(protocol, split)
     if hasattr(protocol, "views_of"):
         return FromSplit(protocol, split, protocol.axes), Positions(split.labels)
-    if hasattr(protocol, "views_of_enlarged") and isinstance(split, EnlargeableSplit):
+    if hasattr(protocol, "views_of_sources") and isinstance(split, EnlargeableSplit):
         images, _ = next(split.batches(1))
-        size = (images.shape[2], images.shape[3])
-        larger = split.enlarged(protocol.enlarged_size(size))  # type: ignore[attr-defined]
-        return FromEnlarged(protocol, size, protocol.axes), larger
+        shown = FromFiles(protocol, (images.shape[2], images.shape[3]), protocol.axes)
+        return shown, SeveralSizes(tuple(split.enlarged(size) for size in shown.sizes))
     return protocol, split
 
 
@@ -148,16 +161,12 @@ def refuse(protocol: ShiftProtocol, data: Dataset, model: nn.Module | None = Non
 
 
 def _try(model: nn.Module, views: Tensor) -> None:
-    training = model.training
-    model.eval()  # in training mode a pass would move the statistics of BatchNorm
     try:
-        with torch.inference_mode():
-            model(views)
+        with evaluating(model), torch.inference_mode():
+            model(views.to(*home(model, views.device)))
     except (RuntimeError, ValueError) as error:
         height, width = views.shape[2:]
         raise UsageError(
             f"the network does not take views of {height}×{width} ({error}); "
             "set canvas=null, or give it a global head as head=gap"
         ) from error
-    finally:
-        model.train(training)

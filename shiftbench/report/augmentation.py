@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from shiftbench.report.drawing import own_settings
 from shiftbench.report.marks import Mark, beside_names, pool_legend, write_ends
 from shiftbench.report.study import Panel, labels, levels, listed, panels, percent
 from shiftbench.report.theme import Picture, Theme, dress, new_figure, plain, pool_styles
@@ -77,6 +78,7 @@ def _alt(rows: pd.DataFrame, order: list[str], title: str) -> str:
     return f"Dots and lines, consistency under {title} per level of augmentation. {listed(told)}."
 
 
+@own_settings()
 def _draw(rows: pd.DataFrame, order: list[str], title: str, theme: Theme) -> Figure:
     figure = new_figure(theme, WIDTH, HEIGHT)
     names = list(dict.fromkeys(rows["series"]))

@@ -17,7 +17,7 @@ from shiftbench.report.study import LABELS as NAMED_BY
 # What is shown unless told, the first of them where there is not room for all.
 SHOWN = ("accuracy", "consistency", "correct_consistency", "top1_change", "chance_consistency",
          "shift_accuracy", "worst_accuracy")  # fmt: skip
-FAILED, MISSING, NOTHING = "failed", "missing", "–"
+FAILED, STOPPED, MISSING, NOTHING = "failed", "stopped", "missing", "–"
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,8 @@ class Cell:
     """A metric of a configuration.
 
     Attributes:
-        text: The mean over seeds, or ``failed``, ``missing`` or ``–`` where there is none.
+        text: The mean over seeds; where there is none ``failed``, ``stopped``, ``missing`` or
+            ``–``.
         sd: Its standard deviation over seeds; '' for one seed.
         interval: Its 95 % interval, None where it is not shown: beside deviations over seeds it
             would be taken for one.
@@ -40,7 +41,7 @@ class Cell:
     @property
     def is_number(self) -> bool:
         """Whether it is the value of a metric."""
-        return self.text not in (FAILED, MISSING, NOTHING)
+        return self.text not in (FAILED, STOPPED, MISSING, NOTHING)
 
 
 @dataclass(frozen=True)
@@ -189,13 +190,13 @@ def _note(rows: pd.DataFrame) -> Iterator[str]:
 
 def _seeds(row: Mapping[str, Any]) -> str:
     parts = [str(row["done"])]
-    parts += [f"{row[state]} {state}" for state in ("failed", "missing") if row[state]]
+    parts += [f"{row[state]} {state}" for state in (FAILED, STOPPED, MISSING) if row[state]]
     return ", ".join(parts)
 
 
 def _cell(row: Mapping[str, Any], name: str, intervals: bool) -> Cell:
     if not row["done"]:
-        return Cell(FAILED if row["failed"] else MISSING)
+        return Cell(next((state for state in (FAILED, STOPPED) if row[state]), MISSING))
     value, sd, low, high = (
         float(row.get(f"{name}{end}", math.nan)) for end in ("", "_sd", "_ci_low", "_ci_high")
     )

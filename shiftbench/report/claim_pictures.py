@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
 from shiftbench.claims import Judged, Plot, Series
+from shiftbench.report.drawing import own_settings
 from shiftbench.report.study import listed
 from shiftbench.report.theme import MARKERS, SPARE_MARKERS, Picture, Theme, dress, new_figure, plain
 
@@ -48,6 +49,7 @@ def _alt(plot: Plot) -> str:
     return f"{kind}, {plot.y_label} by {plot.x_label}. {listed(told)}."
 
 
+@own_settings()
 def _draw(plot: Plot, theme: Theme) -> Figure:
     named = len(plot.series) > 1
     lying = _is_lying(plot)

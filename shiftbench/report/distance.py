@@ -13,6 +13,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from shiftbench.report.drawing import own_settings
 from shiftbench.report.marks import Mark, beside_names, pool_legend, write_ends
 from shiftbench.report.moved import distances, moved_rows, torus_side
 from shiftbench.report.study import Panel, levels, listed, panels, percent
@@ -92,6 +93,7 @@ def _alt(lines: pd.DataFrame, title: str) -> str:
     return f"Lines, share of images that keep their answer under {title}. {listed(told)}."
 
 
+@own_settings()
 def _draw(lines: pd.DataFrame, title: str, theme: Theme) -> Figure:
     figure = new_figure(theme, 5.0, 4.2)
     many = lines["label"].nunique() > MOST_CURVES

@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from shiftbench.files import atomic_file
+from shiftbench.report.attempts import attempt
 from shiftbench.report.augmentation import augmentation_pictures
 from shiftbench.report.distance import distance_pictures
 from shiftbench.report.heatmaps import heatmap_pictures
@@ -62,9 +63,10 @@ def hang(collection: Collection, summary: pd.DataFrame, folder: Path) -> list[Wa
             old.unlink()
     walls = []
     for title, how, pictures in _kinds(collection, summary):
-        shown = [frame(picture, folder) for picture in islice(pictures, MOST_PANELS)]
-        if shown:
-            walls.append(Wall(title, how, shown, sum(1 for _ in pictures)))
+        with attempt(f"the figures of '{title}'"):
+            shown = [frame(picture, folder) for picture in islice(pictures, MOST_PANELS)]
+            if drawn := [one for one in shown if one is not None]:
+                walls.append(Wall(title, how, drawn, sum(1 for _ in pictures)))
     return walls
 
 
@@ -117,8 +119,15 @@ def _config_of(collection: Collection) -> dict[str, str]:
     return {run.run_id: run.config_id for run in collection.runs}
 
 
-def frame(picture: Picture, folder: Path) -> Shown:
-    """Write both drawings and return them as a page needs them."""
+def frame(picture: Picture, folder: Path) -> Shown | None:
+    """Write both drawings and return them as a page needs them, None where they cannot be made."""
+    shown = None
+    with attempt(str(folder / f"{picture.name}.png")):
+        shown = _drawn(picture, folder)
+    return shown
+
+
+def _drawn(picture: Picture, folder: Path) -> Shown:
     texts: list[str] = []
     figure = picture.draw(LIGHT)
     width, height = (round(96 * float(inches)) for inches in figure.get_size_inches())

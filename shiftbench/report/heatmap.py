@@ -9,9 +9,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from shiftbench.files import atomic_file
+from shiftbench.report.drawing import colormap, own_settings, write_png
 
 
+@own_settings()
 def heatmap(shifts: pd.DataFrame, title: str, column: str, path: Path) -> None:
     """Draw ``column`` over (dy, dx) and write a PNG.
 
@@ -26,14 +27,12 @@ def heatmap(shifts: pd.DataFrame, title: str, column: str, path: Path) -> None:
     axes = figure.add_subplot()
     half_y, half_x = (0.5 * (axis[1] - axis[0] if len(axis) > 1 else 1) for axis in (rows, columns))
     edges = (columns[0] - half_x, columns[-1] + half_x, rows[-1] + half_y, rows[0] - half_y)
-    image = axes.imshow(values, extent=edges, cmap="viridis", vmin=_floor(values), vmax=1)
+    image = axes.imshow(values, extent=edges, cmap=colormap("viridis"), vmin=_floor(values), vmax=1)
     axes.set(xlabel="dx (px to the right)", ylabel="dy (px down)")
     figure.suptitle(title, fontsize=11)
     axes.plot(0, 0, marker="+", color="red", markersize=8)
     figure.colorbar(image, ax=axes, label=column.replace("_", " "))
-    with atomic_file(path, "wb") as file:
-        # No date in the file: the same numbers give the same bytes.
-        figure.savefig(file, format="png", dpi=120, metadata={"Software": None})
+    write_png(figure, path)
 
 
 def plane(

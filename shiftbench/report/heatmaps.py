@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from shiftbench.report.drawing import colormap, own_settings
 from shiftbench.report.heatmap import plane
 from shiftbench.report.moved import moved_rows
 from shiftbench.report.study import Panel, listed, panels, percent
@@ -106,6 +106,7 @@ class Layout:
         return self.box(left, top, self.side, self.side)
 
 
+@own_settings()
 def _draw(maps: pd.DataFrame, title: str, theme: Theme) -> Figure:
     names = list(dict.fromkeys(maps["label"]))
     layout = Layout.of(len(names))
@@ -140,7 +141,7 @@ def _map(axes: Axes, theme: Theme, rows: pd.DataFrame, name: str, floor: float) 
     edges = (dx[0] - half_x, dx[-1] + half_x, dy[-1] + half_y, dy[0] - half_y)
     dress(axes, theme)
     axes.grid(visible=False)
-    colors = colormaps["viridis"].with_extremes(bad=theme.grid)
+    colors = colormap("viridis").with_extremes(bad=theme.grid)
     image = axes.imshow(values, extent=edges, cmap=colors, vmin=floor, vmax=1, aspect="auto",
                         interpolation="nearest")  # fmt: skip
     axes.plot(0, 0, marker="+", color="#c0262d", markersize=6, markeredgewidth=1.2)

@@ -16,13 +16,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from shiftbench.files import atomic_file
+from shiftbench.report.drawing import colormap, own_settings, write_png
 from shiftbench.table import PredictionTable
 
 # Okabe & Ito's colours, and a line style each, told apart with any colour vision.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LINES = ("-", "--", "-.", ":")
-STEPS = {"diagonal": (1, 1), "horizontal": (0, 1), "vertical": (1, 0)}
+STEPS = {
+    "diagonal": (1, 1),
+    "reverse_diagonal": (-1, -1),
+    "horizontal": (0, 1),
+    "vertical": (1, 0),
+}
 MOST_VIEWS = 11
 SHARES = (0.25, 0.5, 0.75, 0.95)  # of the images that move less than the one that is drawn
 WIDTH, MARGIN, CURVE, GAP = 7.0, 0.65, 1.25, 0.45  # inches
@@ -35,7 +40,7 @@ class ShiftPath:
     Attributes:
         columns: ``(P,)`` columns of the table.
         position: ``(P,)`` pixels along the path; 0 is the unshifted image.
-        name: ``diagonal``, ``horizontal`` or ``vertical``.
+        name: ``diagonal``, ``reverse_diagonal``, ``horizontal`` or ``vertical``.
     """
 
     columns: NDArray[np.int64]
@@ -54,7 +59,7 @@ def path_of(table: PredictionTable) -> ShiftPath | None:
         return None
     step = np.array(STEPS[name], dtype=float)
     shifts = table.shifts[:, :2].astype(float)
-    position = shifts.max(1) if name == "diagonal" else shifts @ step
+    position = shifts @ step / (step @ step)
     on_path = table.sampled & (shifts == position[:, None] * step).all(1)
     if (table.shifts[on_path][:, 2:] != table.shifts[0, 2:]).any() or on_path.sum() < 3:
         return None
@@ -97,6 +102,7 @@ def views_of(path: ShiftPath) -> NDArray[np.int64]:
     return np.arange(zero % every, len(path.position), every)
 
 
+@own_settings()
 def jagged(
     tables: Mapping[str, PredictionTable],
     strips: Mapping[int, NDArray[np.uint8]],
@@ -130,9 +136,7 @@ def jagged(
     if len(tables) > 1:
         handles, labels = rows[0][1].get_legend_handles_labels()
         figure.legend(handles, labels, loc="upper right", ncols=4, fontsize=8, frameon=False)
-    with atomic_file(path, "wb") as file:
-        # No date in the file: the same numbers give the same bytes.
-        figure.savefig(file, format="png", dpi=120, metadata={"Software": None})
+    write_png(figure, path)
 
 
 def _rows(count: int, share: float, legend: bool) -> tuple[Figure, list[tuple[Axes, Axes]]]:
@@ -171,8 +175,8 @@ def _draw_strip(
     half = 0.47 * step
     for picture, view in zip(pictures, views, strict=True):
         shown = picture if picture.shape[2] == 3 else picture[:, :, 0]
-        axes.imshow(shown, extent=(view - half, view + half, 0.03, 0.97), cmap="gray", vmin=0,
-                    vmax=255, aspect="auto", interpolation="nearest")  # fmt: skip
+        axes.imshow(shown, extent=(view - half, view + half, 0.03, 0.97), cmap=colormap("gray"),
+                    vmin=0, vmax=255, aspect="auto", interpolation="nearest")  # fmt: skip
     axes.set(xlim=limits, ylim=(0, 1))
     axes.set_axis_off()
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
-from shiftbench.files import atomic_file
+from shiftbench.report.drawing import colormap, own_settings, write_png
 
 # Okabe & Ito's colours, told apart with any colour vision.
 BLUE, ORANGE = "#0072B2", "#D55E00"
@@ -24,6 +24,7 @@ MOST_LABELS = 60
 MOST_MAPS = 12
 
 
+@own_settings()
 def depth_figure(rows: pd.DataFrame, path: Path) -> None:
     """Draw both errors of every layer, as means over the shifts, and write a PNG.
 
@@ -43,9 +44,10 @@ def depth_figure(rows: pd.DataFrame, path: Path) -> None:
         _mark_subsampling(axes, layers)
     panels[1].set_xlim(-0.7, float(layers["index"].max()) + 0.7)
     _label_layers(panels[1], layers)
-    _save(figure, path)
+    write_png(figure, path)
 
 
+@own_settings()
 def maps_figure(rows: pd.DataFrame, path: Path) -> None:
     """Draw the equivariance error over (dy, dx), a small picture per layer, and write a PNG.
 
@@ -68,7 +70,7 @@ def maps_figure(rows: pd.DataFrame, path: Path) -> None:
     figure.supxlabel("dx (px to the right)", fontsize=9)
     figure.supylabel("dy (px down)", fontsize=9)
     figure.colorbar(image, ax=grid, label="equivariance error", shrink=0.8)
-    _save(figure, path)
+    write_png(figure, path)
 
 
 def by_layer(rows: pd.DataFrame) -> pd.DataFrame:
@@ -121,7 +123,7 @@ def _plane(axes: Axes, rows: pd.DataFrame, top: float) -> AxesImage:
     first = rows.iloc[0]
     dy, dx, values = _values(rows)
     edges = (dx[0] - 0.5, dx[-1] + 0.5, dy[-1] + 0.5, dy[0] - 0.5)
-    image = axes.imshow(values, extent=edges, cmap="cividis", vmin=0, vmax=top)
+    image = axes.imshow(values, extent=edges, cmap=colormap("cividis"), vmin=0, vmax=top)
     axes.set_title(f"{first['layer']} · stride {int(first['stride'])}\n{first['kind']}", fontsize=8)
     axes.tick_params(labelsize=7)
     return image
@@ -136,9 +138,3 @@ def _values(
         np.arange(float(axis.min()), float(axis.max()) + 1) for axis in (table.index, table.columns)
     )
     return dy, dx, table.reindex(index=dy, columns=dx).to_numpy(dtype=np.float64)
-
-
-def _save(figure: Figure, path: Path) -> None:
-    with atomic_file(path, "wb") as file:
-        # No date in the file: the same numbers give the same bytes.
-        figure.savefig(file, format="png", dpi=120, metadata={"Software": None})

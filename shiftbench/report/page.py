@@ -20,7 +20,7 @@ from shiftbench.report.page_claims import shown_claims
 from shiftbench.report.page_differences import difference_tables
 from shiftbench.report.page_origin import origins, unfinished
 from shiftbench.report.page_tables import MAIN, column_of, metric_names, result_tables
-from shiftbench.report.records import BROKEN, DONE, FAILED, Collection
+from shiftbench.report.records import BROKEN, DONE, FAILED, STOPPED, Collection, word_of
 from shiftbench.report.short_labels import ShortLabels
 from shiftbench.report.study import LABELS, varying
 
@@ -125,8 +125,9 @@ def _counts(collection: Collection) -> dict[str, int]:
     states = [*(run.state for run in collection.runs), *(job.state for job in collection.waiting)]
     done = states.count(DONE)
     failed = sum(state in (*BROKEN, FAILED) for state in states)
-    return {"runs": len(states), "done": done, "failed": failed,
-            "missing": len(states) - done - failed}  # fmt: skip
+    stopped = sum(word_of(state) == STOPPED for state in states)
+    return {"runs": len(states), "done": done, "failed": failed, "stopped": stopped,
+            "missing": len(states) - done - failed - stopped}  # fmt: skip
 
 
 def _compared(summary: pd.DataFrame) -> Iterator[tuple[str, str]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from shiftbench.claims import Judged
 from shiftbench.claims.claim import INCONCLUSIVE, NOT_REPRODUCED, REPRODUCED
+from shiftbench.report.attempts import attempt
 from shiftbench.report.claim_pictures import claim_picture
 from shiftbench.report.claim_words import measured_text
 from shiftbench.report.gallery import Shown, frame
@@ -45,10 +46,17 @@ def shown_claims(judged: Sequence[Judged], folder: Path) -> list[ClaimShown]:
 
 def _shown(one: Judged, folder: Path) -> ClaimShown:
     claim = one.claim
-    picture = claim_picture(one)
     measured, interval = measured_text(one)
     return ClaimShown(
         claim.key, claim.statement, claim.source, claim.published, claim.measured, measured,
         interval, one.verdict, MARKS.get(one.verdict, ""), one.reason,
-        len(one.finding.runs) if one.finding else 0, frame(picture, folder) if picture else None,
+        len(one.finding.runs) if one.finding else 0, _picture(one, folder),
     )  # fmt: skip
+
+
+def _picture(one: Judged, folder: Path) -> Shown | None:
+    shown = None
+    with attempt(str(folder / f"claim-{one.claim.key}.png")):
+        picture = claim_picture(one)
+        shown = frame(picture, folder) if picture else None
+    return shown

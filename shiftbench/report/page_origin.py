@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shiftbench.report.records import DONE, Collection, RunRecord, WaitingJob
+from shiftbench.report.records import DONE, Collection, RunRecord, WaitingJob, word_of
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,9 @@ def origins(collection: Collection) -> tuple[list[Origin], list[Made]]:
 def unfinished(collection: Collection) -> list[Unfinished]:
     """Return the runs that are not done, then the jobs that never became runs."""
     runs = [
-        Unfinished(run.run_id, run.state, run.error, alone(_overrides(run.folder), run.command))
+        Unfinished(
+            run.run_id, word_of(run.state), run.error, alone(_overrides(run.folder), run.command)
+        )
         for run in collection.runs
         if run.state != DONE
     ]
@@ -92,7 +94,7 @@ def alone(overrides: Sequence[str] | None, command: Sequence[str] = ()) -> str:
 def _made(run: RunRecord, letter: str) -> Made:
     seed = str(run.labels.get("seed", ""))
     command = alone(_overrides(run.folder), run.command)
-    return Made(run.run_id, run.state, seed, run.seconds, run.time, letter, command)
+    return Made(run.run_id, word_of(run.state), seed, run.seconds, run.time, letter, command)
 
 
 def _of_job(job: WaitingJob) -> Unfinished:

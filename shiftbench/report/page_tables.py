@@ -106,7 +106,9 @@ def _row(row: dict[Any, Any], names: Sequence[str], best: dict[str, str]) -> Row
     cells = [_metric_cell(row, name, best[name]) for name in names]
     runs = Cell(f"{int(row['done'])}/{int(row['runs'])}", value=float(row["done"]))
     counts = [_count_cell(row.get(name)) for name in ("params", "macs")]
-    notes = [f"{int(row[name])} {name}" for name in ("failed", "missing") if row[name] > 0]
+    notes = [
+        f"{int(row[name])} {name}" for name in ("failed", "stopped", "missing") if row[name] > 0
+    ]
     return Row(str(row["label"]), str(row["config_id"]), notes, [*cells, runs, *counts])
 
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from shiftbench.report.drawing import own_settings
 from shiftbench.report.marks import Mark, pool_legend, write_marks
 from shiftbench.report.study import Panel, listed, panels, percent
 from shiftbench.report.theme import Picture, Theme, dress, new_figure, pool_styles
@@ -88,6 +89,7 @@ def _told(rows: pd.DataFrame) -> list[str]:
     return [f"{label}, consistency {percent(x)}, accuracy {percent(y)}" for label, x, y in told]
 
 
+@own_settings()
 def _draw(rows: pd.DataFrame, singles: pd.DataFrame, title: str, theme: Theme) -> Figure:
     figure = new_figure(theme, 5.0, 4.2)
     axes = figure.add_axes((0.135, 0.125, 0.83, 0.745))

@@ -61,7 +61,7 @@ def _state(folder: Path) -> dict[str, Any]:
         return {"state": DAMAGED, "error": f"status.json is damaged ({type(error).__name__})"}
     if state == RUNNING and not is_locked(folder / ".lock"):
         return {"state": INTERRUPTED, "error": "its process was killed"}
-    if state not in (DONE, RUNNING, *BROKEN):
+    if state not in (DONE, RUNNING, INTERRUPTED, *BROKEN):
         return {"state": DAMAGED, "error": f"status.json says {state!r}, which is no state"}
     return {
         "state": state, "error": str(status.get("error") or ""), "seconds": status.get("seconds"),

@@ -15,7 +15,17 @@ LABELS = (
 """What a run is called in tables; with the seed, the labels of ``run.json``."""
 
 DONE, FAILED, INTERRUPTED, DAMAGED, RUNNING = "done", "failed", "interrupted", "damaged", "running"
-BROKEN = (FAILED, INTERRUPTED, DAMAGED)
+STOPPED = "stopped"  # what an interrupted run, or the job that it is of, is called
+BROKEN = (FAILED, DAMAGED)
+
+
+def word_of(state: str) -> str:
+    """Return what readers are told of a state: nothing failed where somebody pressed Ctrl-C.
+
+    >>> word_of("interrupted"), word_of("failed")
+    ('stopped', 'failed')
+    """
+    return STOPPED if state == INTERRUPTED else state
 
 
 @dataclass(frozen=True)
@@ -68,8 +78,8 @@ class WaitingJob:
         sweep: Its sweep's folder.
         overrides: What it was given, ``("pool=max", "seed=0")``.
         told: Those that tell it from the other configurations of its sweep.
-        state: ``waiting``, ``running``, ``failed`` or ``left out``.
-        error: Why it failed; empty where it did not.
+        state: ``waiting``, ``running``, ``failed``, ``stopped`` or ``left out``.
+        error: Why it failed or stopped; empty where it did not.
         config_id: Of the runs that were given the same but for the seed, None where there is none.
         order: That of the run before it in its sweep, -1 where there is none.
     """

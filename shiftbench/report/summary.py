@@ -15,16 +15,18 @@ from shiftbench.report.records import (
     DONE,
     FAILED,
     LABELS,
+    STOPPED,
     Collection,
     RunRecord,
     WaitingJob,
+    word_of,
 )
 from shiftbench.report.settings import labels_of_job, untold
 from shiftbench.report.terminal import FIRST
 
 SUMMARY_COLUMNS = (
     *LABELS, "settings", "config_id", "protocol", "params", "macs", "n_images", "n_shifts", "runs",
-    "done", "failed", "missing",
+    "done", "failed", "stopped", "missing",
 )  # fmt: skip
 """Those that come before the metrics'; see :func:`metric_columns`."""
 
@@ -45,8 +47,11 @@ class Configuration:
         done = sum(run.state == DONE for run in self.runs)
         failed = sum(run.state in BROKEN for run in self.runs)
         failed += sum(job.state == FAILED for job in self.waiting)
+        states = [*(run.state for run in self.runs), *(job.state for job in self.waiting)]
+        stopped = sum(word_of(state) == STOPPED for state in states)
         total = len(self.runs) + len(self.waiting)
-        return {"runs": total, "done": done, "failed": failed, "missing": total - done - failed}
+        return {"runs": total, "done": done, "failed": failed, "stopped": stopped,
+                "missing": total - done - failed - stopped}  # fmt: skip
 
 
 def summarise(collection: Collection) -> pd.DataFrame:
@@ -58,10 +63,10 @@ def summarise(collection: Collection) -> pd.DataFrame:
     that interval is conservative: it is as wide as one seed's, though seeds that err on different
     images average out. A metric that is not defined for one of the seeds is empty.
 
-    ``runs`` is ``done`` + ``failed`` (interrupted and damaged ones too) + ``missing`` (waiting or
-    running). A configuration without a finished run has one row, without protocol and metrics; a
-    job without a run folder counts with its configuration if another seed of it has one, else it
-    has such a row, labelled by its overrides.
+    ``runs`` is ``done`` + ``failed`` (damaged ones too) + ``stopped`` (by Ctrl-C, or its process
+    was killed) + ``missing`` (waiting or running). A configuration without a finished run has one
+    row, without protocol and metrics; a job without a run folder counts with its configuration if
+    another seed of it has one, else it has such a row, labelled by its overrides.
 
     Rows are in the order of the sweeps, those of no sweep in the order of their labels.
     """

@@ -11,11 +11,21 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from shiftbench.report.cells import FAILED, MISSING, Cell, Grid, arrow, heads, legend, names
+from shiftbench.report.cells import (
+    FAILED,
+    MISSING,
+    STOPPED,
+    Cell,
+    Grid,
+    arrow,
+    heads,
+    legend,
+    names,
+)
 
 WIDEST_LABEL = 22  # longer ones are folded
 WIDEST_HEAD = 12
-STYLES = {FAILED: "red", MISSING: "dim"}
+STYLES = {FAILED: "red", STOPPED: "yellow", MISSING: "dim"}
 
 
 def print_grids(console: Console, grids: Sequence[Grid], *, every: bool = False) -> None:

@@ -91,13 +91,16 @@ def in_one_line(rows: Sequence[Row]) -> str:
     return " · ".join([*first, f"consistency {', '.join(parts)}"])
 
 
-def print_run(rows: Sequence[Row], folder: Path, checkpoint: Path | None = None) -> None:
-    """Print a run's table and where its files are."""
+def print_run(
+    rows: Sequence[Row], folder: Path, checkpoint: Path | None = None, *, figures: bool = True
+) -> None:
+    """Print a run's table and where its files are; figures where they are wanted and there."""
     console = Console()
     for table in run_tables(rows, console.width):
         console.print(table)
     console.print(f"results  {folder}/metrics.csv, shifts.csv, train.csv", soft_wrap=True,
                   highlight=False)  # fmt: skip
-    console.print(f"figures  {folder}/figures/", soft_wrap=True, highlight=False)
+    if figures and any((folder / "figures").glob("*.png")):
+        console.print(f"figures  {folder}/figures/", soft_wrap=True, highlight=False)
     if checkpoint is not None:
         console.print(f"weights  {checkpoint}", soft_wrap=True, highlight=False)

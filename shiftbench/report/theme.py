@@ -16,6 +16,8 @@ from matplotlib.font_manager import FontProperties, findfont
 from matplotlib.ft2font import FT2Font
 from PIL import Image
 
+from shiftbench.report.drawing import own_settings
+
 DPI = 150
 LONGEST = 34  # characters of a label in a picture
 
@@ -89,6 +91,7 @@ def dress(axes: Axes, theme: Theme) -> None:
         axis.label.set(color=theme.ink, fontsize=10)
 
 
+@own_settings()
 def png(figure: Figure) -> bytes:
     """Return the figure as a PNG of 256 colours; the same numbers give the same bytes."""
     figure.set_dpi(DPI)
@@ -125,5 +128,6 @@ def plain(text: object, longest: int = LONGEST) -> str:
 
 
 @cache
+@own_settings()
 def _characters() -> frozenset[int]:
     return frozenset(FT2Font(findfont(FontProperties())).get_charmap())

@@ -12,11 +12,12 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
-from shiftbench.files import atomic_file
+from shiftbench.report.drawing import colormap, own_settings, write_png
 
 _HEADINGS = ("base", "moved", "difference")
 
 
+@own_settings()
 def protocol_pictures(
     base: NDArray[Any],
     moved: NDArray[Any],
@@ -50,9 +51,7 @@ def protocol_pictures(
         place.set_title(heading, fontsize=10)
     figure.colorbar(drawn, ax=grid[:, 2].tolist(), aspect=12 * rows)
     figure.suptitle(title, fontsize=11)
-    with atomic_file(path, "wb") as file:
-        # No date in the file: the same numbers give the same bytes.
-        figure.savefig(file, format="png", dpi=120, metadata={"Software": None})
+    write_png(figure, path)
 
 
 def caption(shift: Sequence[float], axes: Sequence[str]) -> str:
@@ -74,12 +73,14 @@ def _draw_row(
     for place in axes:
         place.set(xticks=[], yticks=[])
     difference = (moved - base).mean(axis=-1)
-    return axes[2].imshow(difference, cmap="coolwarm", vmin=-largest, vmax=largest)
+    return axes[2].imshow(difference, cmap=colormap("coolwarm"), vmin=-largest, vmax=largest)
 
 
 def _show(place: Axes, picture: NDArray[np.float32]) -> None:
     if picture.shape[-1] == 1:
-        place.imshow(picture[..., 0], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        place.imshow(
+            picture[..., 0], cmap=colormap("gray"), vmin=0, vmax=1, interpolation="nearest"
+        )
     else:
         place.imshow(picture.clip(0, 1), interpolation="nearest")
 

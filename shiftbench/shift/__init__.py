@@ -15,9 +15,10 @@ and, where pixels are not enough,
 * ``views_of(split, index, shifts) -> Tensor``: what ``views`` returns, for the images at positions
   ``index (N,)`` of a split that knows more than pixels; it is called instead of ``views``;
 * ``check(split)``: raises :class:`~shiftbench.errors.UsageError` where the split cannot serve;
-* ``enlarged_size(image_size)`` and ``views_of_enlarged(images, shifts, image_size) -> Tensor``: of
-  which size the images have to be for windows of ``image_size``, and the windows; they are called
-  instead of ``views`` for a split that has such images (photographs).
+* ``source_sizes(image_size)`` and ``views_of_sources(sources, shifts, image_size, mean)``: at which
+  sizes the images have to be for the views of a network whose input is ``image_size``, and those
+  views, given the images at each of these sizes; they are called instead of ``views`` for a split
+  that decodes them from their files (photographs).
 
 Its fields, all of them, go into the meta of the table. A yaml of another name over the same class
 is a preset that repeats a published evaluation.

@@ -27,8 +27,9 @@ class Camera:
         fraction: Step in pixels: 1, 0.5, 0.25 or another 1/n.
         sampling: See :class:`~shiftbench.shift.plan.Sampling`, as the fields below; one step of
             the path is a whole pixel.
-        offsets: First and last offset per axis in pixels, instead of ±``max_shift``; where 0 is
-            not between them, the base view is not one of the set.
+        offsets: First and last offset per axis in pixels, instead of ±``max_shift``, with steps of
+            ``fraction`` from the first one on; where 0 is none of them, the base view is not one
+            of the set.
     """
 
     max_shift: float = 2

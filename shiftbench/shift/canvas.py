@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from shiftbench.geometry import fill_value, paste
+from shiftbench.geometry import as_float, fill_value, paste
 from shiftbench.shift.inpaint import inpaint
 
 FILLS = ("black", "mean", "inpaint")
@@ -29,12 +29,12 @@ def on_canvas(
         mean: Per-channel pixel mean in 0..1, needed for ``mean``.
 
     Returns:
-        ``(N, C, H, W)`` in the type of ``objects``.
+        ``(N, C, H, W)`` in the type of ``objects``; with ``mean`` float in 0..1.
     """
+    objects = as_float(objects) if fill == "mean" else objects
     placed, known = paste(objects, corners, canvas)
     if fill == "inpaint":
         return inpaint(placed, known)
     if fill == "mean":
-        value = fill_value(objects, fill, mean)[:, None, None]
-        return placed.where(known, value)
+        return placed.where(known, fill_value(placed, fill, mean)[:, None, None])
     return placed

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from shiftbench.errors import UsageError
+from shiftbench.errors import UsageError, require_one_of
 from shiftbench.geometry import resize, windows
 from shiftbench.shift.plan import Plan, Sampling, box
+from shiftbench.shift.values import BASES, base_corner
 
 
 @dataclass(frozen=True)
@@ -19,15 +20,17 @@ class Crop:
 
     The images of a data set have the network's input size H×W, so each is first enlarged (bicubic)
     to (H + margin)×(W + margin); of photographs (``data=imagenet``) the whole centre square is
-    decoded at that size instead. The base view is the central window, its corner at ⌊margin/2⌋.
-    (dy, dx) is how far the content moves: the window itself moves by (−dy, −dx). Source: Zhang 2019
-    (arXiv 1904.11486), 224 px windows of 256 px images; Azulay & Weiss 2019 (arXiv 1805.12177).
+    decoded at that size instead. (dy, dx) is how far the content moves: the window itself moves by
+    (−dy, −dx). Source: Zhang 2019 (arXiv 1904.11486), 224 px windows of 256 px images; Azulay &
+    Weiss 2019 (arXiv 1805.12177).
 
     Args:
         margin: Pixels by which the image is larger, both sides together; None is a seventh of the
             shorter side, as from 224 to 256.
         end: Whether the last position, window corner at ``margin``, is one of the set; published
             loops leave it out.
+        base: Where the base view's corner is: ``centre``, ⌊margin/2⌋, or ``before_centre``,
+            ⌊(margin − 1)/2⌋ as in Azulay & Weiss's script, a pixel less where ``margin`` is even.
         sampling: See :class:`~shiftbench.shift.plan.Sampling`, as the fields below.
         peer: Whose draws ``sampling=peer`` replays.
         batch: Images that share such a draw; None is the published number.
@@ -35,6 +38,7 @@ class Crop:
 
     margin: int | None = None
     end: bool = True
+    base: str = "centre"
     sampling: str = "auto"
     draws: int = 32
     steps: int = 8
@@ -44,10 +48,13 @@ class Crop:
     batch: int | None = None
     axes = ("dy", "dx")
 
+    def __post_init__(self) -> None:
+        require_one_of("shift.crop.base", self.base, BASES)
+
     def plan(self, n_images: int, image_size: tuple[int, int]) -> Plan:
         """Return which shifts every image is shown."""
         margin = self._margin(image_size)
-        base = margin // 2
+        base = base_corner(self.base, margin)
         content = range(base - margin + (not self.end), base + 1)
         picker = Sampling(
             self.sampling, self.draws, self.steps, self.seed, self.path, self.peer, self.batch
@@ -56,21 +63,25 @@ class Crop:
 
     def views(self, images: Tensor, shifts: Tensor, mean: Sequence[float] | None = None) -> Tensor:
         """Return the window of image n moved by −``shifts[n]``; ``(N, C, H, W)`` in and out."""
-        height, width = images.shape[-2:]
-        enlarged = resize(images, self.enlarged_size((height, width)), "bicubic")
-        return self.views_of_enlarged(enlarged, shifts, (height, width))
+        size = (images.shape[-2], images.shape[-1])
+        [larger] = self.source_sizes(size)
+        return self.views_of_sources([resize(images, larger, "bicubic")], shifts, size, mean)
 
-    def enlarged_size(self, image_size: tuple[int, int]) -> tuple[int, int]:
+    def source_sizes(self, image_size: tuple[int, int]) -> list[tuple[int, int]]:
         """Return the size of the images that windows of ``image_size`` are cut from."""
         margin = self._margin(image_size)
-        return image_size[0] + margin, image_size[1] + margin
+        return [(image_size[0] + margin, image_size[1] + margin)]
 
-    def views_of_enlarged(
-        self, images: Tensor, shifts: Tensor, image_size: tuple[int, int]
+    def views_of_sources(
+        self,
+        sources: Sequence[Tensor],
+        shifts: Tensor,
+        image_size: tuple[int, int],
+        mean: Sequence[float] | None = None,
     ) -> Tensor:
-        """Return the windows of images that have :meth:`enlarged_size`."""
-        margin = images.shape[-2] - image_size[0]
-        return windows(images, margin // 2 - shifts.to(torch.long), image_size)
+        """Return the windows of images that have the one size of :meth:`source_sizes`."""
+        base = base_corner(self.base, self._margin(image_size))
+        return windows(sources[0], base - shifts.to(torch.long), image_size)
 
     def _margin(self, image_size: tuple[int, int]) -> int:
         shorter = min(image_size)

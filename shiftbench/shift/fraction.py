@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shiftbench.errors import UsageError
-from shiftbench.shift.plan import Grid, span
+from shiftbench.shift.plan import Grid, box
+
+MOST_PARTS = 16  # of a pixel
 
 
 def fractional_grid(
@@ -15,32 +17,51 @@ def fractional_grid(
     offsets: Sequence[float] | None,
     image_size: tuple[int, int],
 ) -> Grid:
-    """Return every multiple of ``fraction`` px in ``offsets``, or in ±``max_shift`` if None.
+    """Return the offsets from the first of ``offsets`` to the last one in steps of ``fraction`` px.
 
     Args:
-        key: What to call the protocol in an error, as ``shift.subpixel``.
+        key: What to call the protocol in an error, e.g. ``shift.subpixel``.
         fraction: Step in pixels, 1/n.
-        max_shift: Largest offset per axis in pixels, end included.
-        offsets: First and last offset per axis in pixels, ends included.
+        max_shift: Largest offset per axis in pixels, end included; the set is then every multiple
+            of ``fraction`` in ±``max_shift``.
+        offsets: First and last offset per axis in pixels, ends included; None for ±``max_shift``.
         image_size: ``(H, W)``; the range has to be shorter than either.
 
     Raises:
-        UsageError: If an end is no multiple of ``fraction`` or the range does not fit.
+        UsageError: If the range does not fit or its ends are not a number of steps apart.
     """
-    parts = parts_of_a_pixel(f"{key}.fraction", fraction)
+    steps = parts_of_a_pixel(f"{key}.fraction", fraction)
     name = f"{key}.max_shift" if offsets is None else f"{key}.offsets"
-    around = (-max_shift, max_shift) if offsets is None else (offsets[0], offsets[1])
-    shown = f"{max_shift}" if offsets is None else f"[{around[0]},{around[1]}]"
+    first, last = (-max_shift, max_shift) if offsets is None else (offsets[0], offsets[1])
+    shown = f"{max_shift}" if offsets is None else f"[{first},{last}]"
     side = min(image_size)
-    beyond = any(abs(end) >= side for end in around)
-    if beyond or around[0] >= around[1] or around[1] - around[0] >= side:
+    if any(abs(end) >= side for end in (first, last)) or not 0 < last - first < side:
         raise UsageError(
             f"{name}={shown} does not fit images of {image_size[0]}×{image_size[1]}; "
             f"allowed: a range of more than 0 and less than {side} px"
         )
-    if any(abs(end * parts - round(end * parts)) > 1e-6 for end in around):
-        raise UsageError(f"{name}={shown} is no multiple of fraction={fraction}; change one")
-    return span([round(end * parts) for end in around], parts)
+    even = _is_whole((last - first) * steps) if offsets is not None else _is_whole(last * steps)
+    if not even:
+        what = "is no multiple" if offsets is None else "is no whole number of steps"
+        raise UsageError(f"{name}={shown} {what} of fraction={fraction}; change one")
+    parts = _common_parts(name, shown, first, steps)
+    axis = range(round(first * parts), round(last * parts) + 1, parts // steps)
+    return box(axis, axis, parts)
+
+
+def _common_parts(name: str, shown: str, first: float, steps: int) -> int:
+    """Return into how many parts a pixel divides so that the first offset and a step are whole."""
+    for parts in range(steps, MOST_PARTS + 1, steps):
+        if _is_whole(first * parts):
+            return parts
+    raise UsageError(
+        f"{name}={shown} is not allowed; offsets begin at a whole number of 1/{MOST_PARTS} px or "
+        "larger parts of a pixel, e.g. 0.5"
+    )
+
+
+def _is_whole(number: float) -> bool:
+    return abs(number - round(number)) < 1e-6
 
 
 def parts_of_a_pixel(key: str, fraction: float) -> int:
@@ -53,6 +74,6 @@ def parts_of_a_pixel(key: str, fraction: float) -> int:
     4
     """
     parts = round(1 / fraction) if 0.05 <= fraction <= 1 else 0
-    if not 1 <= parts <= 16 or abs(fraction * parts - 1) > 1e-6:
+    if not 1 <= parts <= MOST_PARTS or abs(fraction * parts - 1) > 1e-6:
         raise UsageError(f"{key}={fraction} is not allowed; give 1, 0.5, 0.25 or another 1/n px")
     return parts

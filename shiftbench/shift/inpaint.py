@@ -7,7 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-_ORDER = 12  # of the binomial: [0.5, 0.5] convolved with itself, as in the published code
+# Of the binomial. The published code has 11, whose 12 taps lie half a pixel off the centre.
+_ORDER = 12
 
 
 def inpaint(images: Tensor, known: Tensor) -> Tensor:
@@ -15,7 +16,7 @@ def inpaint(images: Tensor, known: Tensor) -> Tensor:
 
     Blurred image / blurred mask, with a separable binomial filter of 13 taps, repeated with what
     was filled counting as known until nothing is left (Azulay & Weiss 2019, arXiv 1805.12177,
-    released code; there it stops with up to 200 pixels still black).
+    released code; there with 12 taps, and it stops with up to 200 pixels still black).
 
     Args:
         images: ``(N, C, H, W)``, uint8 or float; unknown pixels may hold anything.

@@ -14,7 +14,12 @@ from shiftbench.seeds import derive_seed
 from shiftbench.shift.peer import PEERS
 
 SAMPLING = ("auto", "all", "draws", "path", "peer")
-PATHS = {"diagonal": (1, 1), "horizontal": (0, 1), "vertical": (1, 0)}
+PATHS = {
+    "diagonal": (1, 1),
+    "reverse_diagonal": (-1, -1),
+    "horizontal": (0, 1),
+    "vertical": (1, 0),
+}
 MOST_EXHAUSTIVE = 128
 
 
@@ -105,7 +110,8 @@ class Sampling:
         steps: One-pixel steps per image for ``top1_change`` where offsets are drawn.
         seed: Seed of the draws, by name apart from every other random stream; with ``peer`` it
             seeds the generator that the publication used.
-        path: Direction of a one-pixel step: diagonal, horizontal, vertical.
+        path: Direction of a one-pixel step of the content: ``diagonal`` (down and to the right),
+            ``reverse_diagonal`` (up and to the left), ``horizontal``, ``vertical``.
         peer: Whose draws ``peer`` replays, see :data:`~shiftbench.shift.peer.PEERS`.
         batch: Images that share a draw there; None is the published number.
     """
@@ -210,10 +216,10 @@ def square(max_shift: int) -> Grid:
     return span((-max_shift, max_shift))
 
 
-def span(ends: Sequence[int], per_pixel: int = 1) -> Grid:
+def span(ends: Sequence[int]) -> Grid:
     """Return the offsets ``ends[0]``..``ends[1]`` on both axes, ends included."""
     axis = range(ends[0], ends[1] + 1)
-    return box(axis, axis, per_pixel)
+    return box(axis, axis)
 
 
 def torus(image_size: tuple[int, int]) -> Grid:

@@ -31,8 +31,9 @@ class Subpixel:
             ``fraction`` from −``max_shift`` to it.
         sampling: See :class:`~shiftbench.shift.plan.Sampling`, as the fields below; one step of
             the path is a whole pixel.
-        offsets: First and last offset per axis in pixels, instead of ±``max_shift``; where 0 is
-            not between them, the base view is not one of the set.
+        offsets: First and last offset per axis in pixels, instead of ±``max_shift``, with steps of
+            ``fraction`` from the first one on; where 0 is none of them, the base view is not one
+            of the set.
     """
 
     fraction: float = 0.5

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from shiftbench.errors import UsageError, require_one_of
-from shiftbench.geometry import translate
+from shiftbench.geometry import as_float, translate
 from shiftbench.shift.plan import Grid, Plan, Sampling, span, square
 from shiftbench.shift.values import ends
 
@@ -71,5 +71,9 @@ class Translate:
         return square(self.max_shift)
 
     def views(self, images: Tensor, shifts: Tensor, mean: Sequence[float] | None = None) -> Tensor:
-        """Return image n moved by ``shifts[n]``; ``(N, C, H, W) -> (N, C, H, W)``."""
+        """Return image n moved by ``shifts[n]``; ``(N, C, H, W) -> (N, C, H, W)``.
+
+        In the type of ``images``; with ``mean``, which is no whole pixel value, float in 0..1.
+        """
+        images = as_float(images) if self.fill == "mean" else images
         return translate(images, shifts, self.fill, mean)

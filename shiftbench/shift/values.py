@@ -8,6 +8,18 @@ from shiftbench.errors import UsageError, shown
 
 # The side of the largest image that is taken.
 MAX_CANVAS = 4096
+BASES = ("centre", "before_centre")
+
+
+def base_corner(base: str, room: int) -> int:
+    """Return where the base view begins on an axis with ``room`` pixels to move in.
+
+    >>> base_corner("centre", 10), base_corner("centre", 9)
+    (5, 4)
+    >>> base_corner("before_centre", 10), base_corner("before_centre", 9)
+    (4, 4)
+    """
+    return room // 2 if base == "centre" else (room - 1) // 2
 
 
 def ends(

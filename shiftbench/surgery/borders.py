@@ -1,114 +1,186 @@
-"""Borders of somebody else's network that wrap around."""
+"""Borders of an external network that wrap around."""
 
 from __future__ import annotations
 
-import copy
-
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from shiftbench.padding import Conv2d, pad2d
+from shiftbench.errors import ShiftbenchError, shown
+from shiftbench.padding import Conv2d
+from shiftbench.surgery.circularity import require_circular
+from shiftbench.surgery.copying import ImageShape, copied, image_shape_of, noise, trial_run
+from shiftbench.surgery.overrides import (
+    PADDING,
+    WrapsAround,
+    subclass,
+    wrapped_avg_pool2d,
+    wrapped_max_pool2d,
+)
+from shiftbench.surgery.watching import Call, watch
+from shiftbench.surgery.windows import Pair, pair
+
+BORDERS = (nn.ZeroPad2d, nn.ConstantPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d)
+# Position of the argument `padding` and, if there is one, of `ceil_mode` in the functions.
+_ARGUMENTS = {"conv2d": (4, None), "max_pool2d": (3, 5), "avg_pool2d": (3, 4), "unfold": (3, None)}
 
 
 class CircularMaxPool2d(nn.MaxPool2d):
-    """``nn.MaxPool2d`` whose border wraps around.
+    """``nn.MaxPool2d`` whose border wraps around, what ``ceil_mode`` reaches over included.
 
     ``x: (N, C, H, W) -> (N, C, H/s, W/s)`` for the usual kernels.
     """
 
-    def __init__(self, pool: nn.MaxPool2d) -> None:
-        super().__init__(pool.kernel_size, pool.stride, 0, pool.dilation, ceil_mode=False)
-        self.torus_padding = _pair(pool.padding)
+    torus_padding: Pair
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the maxima."""
-        rows, columns = self.torus_padding
-        padded = pad2d(input, (columns, columns, rows, rows), "circular")
-        return F.max_pool2d(padded, self.kernel_size, self.stride, dilation=self.dilation)
+        return wrapped_max_pool2d(
+            input, self.kernel_size, self.stride, self.torus_padding, self.dilation, self.ceil_mode
+        )
 
 
 class CircularAvgPool2d(nn.AvgPool2d):
-    """``nn.AvgPool2d`` whose border wraps around."""
+    """``nn.AvgPool2d`` whose border wraps around, what ``ceil_mode`` reaches over included."""
 
-    def __init__(self, pool: nn.AvgPool2d) -> None:
-        super().__init__(pool.kernel_size, pool.stride)
-        self.torus_padding = _pair(pool.padding)
+    torus_padding: Pair
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the means."""
-        rows, columns = self.torus_padding
-        padded = pad2d(input, (columns, columns, rows, rows), "circular")
-        return F.avg_pool2d(padded, self.kernel_size, self.stride)
+        return wrapped_avg_pool2d(
+            input, self.kernel_size, self.stride, self.torus_padding, self.ceil_mode,
+            self.count_include_pad, self.divisor_override,
+        )  # fmt: skip
 
 
-class CircularPad2d(nn.Module):
-    """A border layer whose border wraps around.
-
-    ``x: (N, C, H, W) -> (N, C, top + H + bottom, left + W + right)``.
-    """
-
-    def __init__(self, border: nn.ZeroPad2d | nn.ReflectionPad2d | nn.ReplicationPad2d) -> None:
-        super().__init__()
-        self.padding = border.padding  # left, right, top, bottom
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Return ``input`` with its border."""
-        return pad2d(input, self.padding, "circular")
-
-
-def circular(model: nn.Module) -> tuple[nn.Module, list[str]]:
+def circular(
+    model: nn.Module, image_shape: ImageShape | None = None
+) -> tuple[nn.Module, list[str]]:
     """Return a copy of ``model`` in which every border wraps around, and the layers changed.
 
-    Weights are kept, yet it is another network: a result measured on it has to say so.
+    Weights are kept, yet it is another network: a result measured on it has to say so. Layers and
+    blocks keep their class by name and, where they are used at several places, are still one.
+    Borders that a ``forward`` pads by functions (``F.pad``, ``F.avg_pool2d``) are found by running
+    it. The result is checked: a circular shift of noise images has to shift every feature map and
+    to leave the logits, up to a head that reads positions
+    (:func:`~shiftbench.surgery.circularity.require_circular`).
+
+    Args:
+        model: It is not changed.
+        image_shape: ``(C, H, W)`` of the images; by default the usual ones are tried.
+
+    Raises:
+        ShiftbenchError: If a layer does not wrap around, or the network does not take the images.
     """
-    changed, names = copy.deepcopy(model), []
-    for name, module in list(changed.named_modules()):
-        replacement = _circular_layer(module)
-        if replacement is None:
-            continue
-        names.append(name)
-        if not name:
-            return replacement, names
-        if replacement is not module:
-            parent, _, leaf = name.rpartition(".")
-            setattr(changed.get_submodule(parent), leaf, replacement)
-    return changed, names
+    changed = copied(model)
+    shape = image_shape_of(changed, image_shape)
+    names = {name for name, module in changed.named_modules() if _wrap(module)}
+    names |= _wrap_functions(changed, shape)
+    _require_running(changed, shape)
+    require_circular(changed, model, shape)
+    return changed, [name for name, _ in changed.named_modules() if name in names]
 
 
-def _circular_layer(module: nn.Module) -> nn.Module | None:
-    """Return what takes the layer's place, None where its border is fine."""
-    if type(module) is nn.Conv2d and module.padding_mode != "circular" and _pads(module):
-        return _circular_conv(module)
-    if isinstance(module, nn.MaxPool2d) and any(_pair(module.padding)):
-        return CircularMaxPool2d(module)
-    if isinstance(module, nn.AvgPool2d) and any(_pair(module.padding)):
-        return CircularAvgPool2d(module)
-    if isinstance(module, nn.ZeroPad2d | nn.ReflectionPad2d | nn.ReplicationPad2d):
-        return CircularPad2d(module)
-    for attribute in ("pad", "padding"):  # our own pools and the stride-1 maximum
+def _wrap(module: nn.Module) -> bool:
+    """Let the border of a layer wrap around; return whether it was another one."""
+    if isinstance(module, nn.Conv2d):
+        return _runs_as(module, nn.Conv2d) and _wrap_conv(module)
+    if isinstance(module, nn.MaxPool2d | nn.AvgPool2d):
+        return not hasattr(module, "torus_padding") and _wrap_pool(module)
+    if isinstance(module, BORDERS):
+        wraps = min(module.padding) >= 0 < max(module.padding)
+        if wraps:
+            subclass(module, WrapsAround)
+        return wraps
+    return _wrap_own(module)
+
+
+def _wrap_own(module: nn.Module) -> bool:
+    """Change the border of the pools and the stride-1 maximum of this package."""
+    changed = False
+    for attribute in ("pad", "padding"):
         if getattr(module, attribute, None) in ("zeros", "reflect"):
             setattr(module, attribute, "circular")
-            return module
-    return None
+            changed = True
+    return changed
 
 
-def _circular_conv(conv: nn.Conv2d) -> Conv2d:
-    """Return ``conv`` with a border that wraps around, its parameters shared."""
+def _wrap_conv(conv: nn.Conv2d) -> bool:
     padding = conv.padding
-    if isinstance(padding, str):  # "same" at stride 1
-        taps = zip(conv.dilation, conv.kernel_size, strict=True)
-        padding = tuple(step * (size - 1) // 2 for step, size in taps)
-    replacement = Conv2d(
-        conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, padding,  # type: ignore[arg-type]
-        conv.dilation, conv.groups, conv.bias is not None, "circular", device="meta",  # type: ignore[arg-type]
+    if conv.padding_mode == "circular" or padding == "valid" or not any(padding):
+        return False
+    taps = zip(conv.dilation, conv.kernel_size, strict=True)
+    reach = [step * (size - 1) for step, size in taps]
+    if padding == "same" and not any(amount % 2 for amount in reach):
+        conv.padding = tuple(amount // 2 for amount in reach)
+    conv.padding_mode = "circular"
+    if type(conv) is nn.Conv2d:
+        conv.__class__ = Conv2d
+    elif not isinstance(conv, Conv2d):
+        subclass(conv, Conv2d)
+    return True
+
+
+def _wrap_pool(pool: nn.MaxPool2d | nn.AvgPool2d) -> bool:
+    kind = nn.MaxPool2d if isinstance(pool, nn.MaxPool2d) else nn.AvgPool2d
+    overlaps = pair(pool.kernel_size) != pair(pool.stride)
+    reaches_over = any(pair(pool.padding)) or (pool.ceil_mode and overlaps)
+    if not reaches_over or not _runs_as(pool, kind) or getattr(pool, "return_indices", False):
+        return False
+    circular = CircularMaxPool2d if kind is nn.MaxPool2d else CircularAvgPool2d
+    pool.torus_padding, pool.padding = pair(pool.padding), 0  # type: ignore[assignment]
+    if type(pool) is kind:
+        pool.__class__ = circular
+    else:
+        subclass(pool, circular)
+    return True
+
+
+def _runs_as(module: nn.Module, kind: type[nn.Module]) -> bool:
+    """Return whether a layer of a subclass is run as ``kind`` is, whatever it adds to it."""
+    own = type(module)
+    forwards = getattr(own, "_conv_forward", None) in (
+        None, nn.Conv2d._conv_forward, Conv2d._conv_forward,
     )  # fmt: skip
-    replacement.weight, replacement.bias = conv.weight, conv.bias
-    return replacement.train(conv.training)
+    return own.forward is kind.forward and forwards
 
 
-def _pads(conv: nn.Conv2d) -> bool:
-    return conv.padding == "same" or (conv.padding != "valid" and any(conv.padding))
+def _wrap_functions(model: nn.Module, shape: ImageShape) -> set[str]:
+    """Let the borders that modules pad by functions wrap around; return their names."""
+    found: set[str] = set()
+
+    def see(call: Call) -> None:
+        if call.function in PADDING and _pads(call):
+            found.add(call.module)
+
+    watch(model, noise(model, 1, shape), see)
+    for name in found:
+        subclass(model.get_submodule(name), WrapsAround)
+    return found
 
 
-def _pair(value: int | tuple[int, ...]) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else (value[0], value[1])
+def _require_running(model: nn.Module, shape: ImageShape) -> None:
+    """Refuse a network that does not run with borders that wrap around.
+
+    Raises:
+        ShiftbenchError: With its reason.
+    """
+    try:
+        with trial_run(model):
+            model(noise(model, 2, shape))
+    except Exception as error:  # what was padded was no feature map, say
+        reason = shown(" ".join(str(error).split()) or type(error).__name__, 200)
+        raise ShiftbenchError(
+            f"padding=circular cannot be given to this network: it does not run with borders that "
+            f"wrap around ({reason}); measure it with its own borders (padding=zeros)"
+        ) from error
+
+
+def _pads(call: Call) -> bool:
+    """Return whether a function pads, with anything but the other side of the map."""
+    if call.function == "pad":
+        return bool(call.argument(2, "mode") != "circular") and call.inputs()[0].ndim == 4
+    if call.function == "unfold" and call.outputs()[0].ndim != 3:  # the method of that name
+        return False
+    padding, ceil_mode = _ARGUMENTS[call.function]
+    border = call.argument(padding, "padding") or 0
+    pads = border == "same" or (border != "valid" and any(pair(border)))
+    return pads or (ceil_mode is not None and bool(call.argument(ceil_mode, "ceil_mode")))

@@ -1,68 +1,104 @@
-"""The graph of a part of a network: followed, and written anew under the part's own class."""
+"""The graph of a part of a network: followed, and written as the part's own ``forward``."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import inspect
+import warnings
+from collections.abc import Iterable, Mapping
+from contextlib import contextmanager
+from typing import Any
 
+import torch
 from torch import fx, nn
 
-ACTIVATIONS = frozenset(
-    ("relu", "relu_", "relu6", "silu", "gelu", "hardswish", "elu", "leaky_relu", "mish", "selu")
-)
+from shiftbench.surgery.copying import copied, trial_run
+
+ACTIVATIONS = frozenset((
+    "relu", "relu_", "relu6", "silu", "gelu", "hardswish", "hardtanh", "hardtanh_", "elu", "elu_",
+    "leaky_relu", "leaky_relu_", "mish", "selu", "selu_", "celu", "softplus", "tanh", "tanh_",
+    "sigmoid", "sigmoid_", "hardsigmoid", "prelu", "rrelu", "softsign", "clamp", "clamp_",
+))  # fmt: skip
+PROBE_SIDE = 9
+Given = Mapping[str, "frozenset[str] | None"]
 
 
 class _Tracer(fx.Tracer):
-    """Goes into the modules of ``enter`` only; into all but layers where that is None."""
+    """Goes into the modules of ``enter`` only."""
 
-    def __init__(self, enter: Iterable[nn.Module] | None) -> None:
+    def __init__(self, enter: Iterable[nn.Module]) -> None:
         super().__init__()
-        self.enter = None if enter is None else {id(module) for module in enter}
+        self.enter = {id(module) for module in enter}
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        if self.enter is None:
-            layer = isinstance(m, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d)  # ports have their own
-            return layer or super().is_leaf_module(m, module_qualified_name)
         return id(m) not in self.enter
 
 
-def trace(scope: nn.Module, enter: Iterable[nn.Module] | None = None) -> fx.Graph | None:
-    """Return the graph of ``scope`` as it is run in eval mode, None where it cannot be traced.
+class Traceable:
+    """The parts of a network as graphs.
 
     Args:
-        scope: A network or a part of one.
-        enter: The modules to go into; by default all but layers.
+        model: The network.
+        given: By module, the arguments of its ``forward`` that every call gives; the others have
+            their defaults, which the graph then holds. None where calls differ in this.
     """
-    training = {module: module.training for module in scope.modules()}
-    scope.eval()
+
+    def __init__(self, model: nn.Module, given: Given) -> None:
+        self.model, self.given = model, given
+
+    def trace(self, scope_name: str, enter: Iterable[nn.Module] = ()) -> fx.Graph | None:
+        """Return the graph of a part as it is run in eval mode, None where it cannot be traced.
+
+        Args:
+            scope_name: The part.
+            enter: The modules inside of it to go into.
+        """
+        return self._traced(scope_name, [*enter], training=False)
+
+    def same_in_training(self, scope_name: str, enter: Iterable[nn.Module]) -> bool:
+        """Return whether a part's own code does the same in train and in eval mode."""
+        graphs = [self._traced(scope_name, [*enter], mode) for mode in (True, False)]
+        return None not in graphs and str(graphs[0]) == str(graphs[1])
+
+    def _traced(self, scope_name: str, enter: list[nn.Module], training: bool) -> fx.Graph | None:
+        scope, given = self.model.get_submodule(scope_name), self.given.get(scope_name)
+        if given is None:  # not run, or run in several ways
+            return None
+        defaults = {
+            name: parameter.default
+            for name, parameter in inspect.signature(type(scope).forward).parameters.items()
+            if parameter.default is not inspect.Parameter.empty and name not in given
+        }
+        with _in_mode([scope, *enter], training), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                graph = _Tracer(enter).trace(scope, concrete_args=defaults or None)
+            except Exception:  # what a network does in Python is its own affair
+                return None
+        _restore_names(graph, defaults)
+        return graph
+
+
+@contextmanager
+def _in_mode(modules: list[nn.Module], training: bool) -> Any:
+    modes = [module.training for module in modules]
+    for module in modules:
+        module.training = training
     try:
-        return _Tracer(enter).trace(scope)
-    except Exception:  # what a network does in Python is its own affair
-        return None
+        yield
     finally:
-        for module, mode in training.items():
+        for module, mode in zip(modules, modes, strict=True):
             module.training = mode
 
 
-def same_in_training(scope: nn.Module, enter: Iterable[nn.Module]) -> bool:
-    """Return whether the part's own code does the same in train and in eval mode."""
-    enter = list(enter)
-    codes = []
-    modes = [module.training for module in (scope, *enter)]
-    for training in (True, False):
-        for module in (scope, *enter):
-            module.training = training
-        try:
-            codes.append(str(_Tracer(enter).trace(scope)))
-        except Exception:  # as in trace
-            return False
-        finally:
-            for module, mode in zip((scope, *enter), modes, strict=True):
-                module.training = mode
-    return codes[0] == codes[1]
+def _restore_names(graph: fx.Graph, defaults: Mapping[str, Any]) -> None:
+    """Give arguments with defaults their names back, to which the tracer adds a number."""
+    for node in graph.nodes:
+        if node.op == "placeholder" and str(node.target).rpartition("_")[0] in defaults:
+            node.target = str(node.target).rpartition("_")[0]
 
 
 def rewire(scope: nn.Module, graph: fx.Graph) -> None:
-    """Let ``scope`` run ``graph``, its class, attributes and parameters kept.
+    """Let ``scope`` run ``graph``, its class by name, attributes and parameters kept.
 
     Raises:
         RuntimeError: If the graph uses a node before it is there.
@@ -70,7 +106,8 @@ def rewire(scope: nn.Module, graph: fx.Graph) -> None:
     graph.lint()
     forward = type(fx.GraphModule(scope, graph)).forward
     kind = type(scope)
-    scope.__class__ = type(kind.__name__, (kind,), {"forward": forward, "__doc__": kind.__doc__})
+    about = {"forward": forward, "__doc__": kind.__doc__, "__module__": kind.__module__}
+    scope.__class__ = type(kind.__name__, (kind,), about)
 
 
 def sort(graph: fx.Graph) -> None:
@@ -91,7 +128,9 @@ def sort(graph: fx.Graph) -> None:
         place(node)
 
 
-def chain(graph: fx.Graph, conv: fx.Node, scope: nn.Module) -> tuple[list[fx.Node], bool]:
+def chain(
+    graph: fx.Graph, conv: fx.Node, scope: nn.Module, channels: int
+) -> tuple[list[fx.Node], bool]:
     """Follow a convolution's output through its norm and its activation.
 
     Returns:
@@ -103,25 +142,65 @@ def chain(graph: fx.Graph, conv: fx.Node, scope: nn.Module) -> tuple[list[fx.Nod
         [following] = nodes[-1].users
         if following.op == "output":
             return nodes, True
-        if is_activation(following, scope):
+        if is_activation(following, scope, channels):
             return [*nodes, following], False
-        if not _is_norm(following, scope):
+        if not _is_pointwise(following, scope, channels):
             break
         nodes.append(following)
     return nodes, False
 
 
-def is_activation(node: fx.Node, scope: nn.Module) -> bool:
+def is_activation(node: fx.Node, scope: nn.Module, channels: int) -> bool:
     """Return whether the node is an activation, as a module or as a function."""
     if node.op == "call_module":
-        kind = type(scope.get_submodule(str(node.target)))
-        return kind.__module__ == nn.ReLU.__module__ or "Swish" in kind.__name__
+        module = scope.get_submodule(str(node.target))
+        activates = _is_pointwise(node, scope, channels) and not _passes(module, channels)
+        return activates and not any(True for _ in (*module.buffers(), *_weights(module)))
     name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
     return node.op in ("call_function", "call_method") and name in ACTIVATIONS
 
 
-def _is_norm(node: fx.Node, scope: nn.Module) -> bool:
-    if node.op != "call_module":
+def _is_pointwise(node: fx.Node, scope: nn.Module, channels: int) -> bool:
+    """Return whether a module is a norm or an activation that treats every position alike.
+
+    Not by its name: such a module has no weights but for one number per channel, keeps the map's
+    shape and gives the same for part of the positions, on any map. A norm over positions or for
+    one size of map does not, nor does a block with a convolution.
+    """
+    if node.op != "call_module" or len(node.args) != 1 or node.kwargs:
         return False
     module = scope.get_submodule(str(node.target))
-    return "Norm" in type(module).__name__ or isinstance(module, nn.Identity)
+    held = [*module.parameters(), *module.buffers()]
+    if any(tensor.ndim > 1 and max(tensor.shape) < tensor.numel() for tensor in held):
+        return False
+    return _treats_positions_alike(module, channels)
+
+
+def _treats_positions_alike(module: nn.Module, channels: int) -> bool:
+    x, trial = _probe(channels), copied(module).float().cpu()
+    with trial_run(trial):
+        try:
+            whole = trial(x.clone())
+            part = trial(x[:, :, 1::2, ::3].clone())
+        except Exception:  # it is for maps of another kind
+            return False
+    same = isinstance(whole, torch.Tensor) and whole.shape == x.shape
+    return same and torch.allclose(whole[:, :, 1::2, ::3], part, rtol=1e-4, atol=1e-5)
+
+
+def _passes(module: nn.Module, channels: int) -> bool:
+    """Return whether a module returns what it is given, in eval mode."""
+    x, trial = _probe(channels), copied(module)
+    with trial_run(trial):
+        return bool(torch.equal(trial(x.clone()), x))
+
+
+def _weights(module: nn.Module) -> list[torch.Tensor]:
+    """Return the parameters but for those of a PReLU."""
+    prelus = {id(p) for m in module.modules() if isinstance(m, nn.PReLU) for p in m.parameters()}
+    return [parameter for parameter in module.parameters() if id(parameter) not in prelus]
+
+
+def _probe(channels: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(2, channels, PROBE_SIDE, PROBE_SIDE, generator=generator)

@@ -1,68 +1,71 @@
-"""Which downsampling steps have to keep one sampling grid, since their maps meet again."""
+"""Which downsampling steps have to keep one sampling grid, since their feature maps meet again."""
 
 from __future__ import annotations
 
-import torch
-from torch import nn
+from collections.abc import Iterable
 
-from shiftbench.errors import UsageError
-from shiftbench.surgery import graph
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from shiftbench.surgery.watching import Call
 
 History = tuple[str, ...]
 
 
-class _Grids:
-    """Steps of which each picture passes one or the other on its way to the same place."""
+class Grids:
+    """Steps that each image passes on its way to a tensor, and those that are alternatives.
 
-    def __init__(self, names: list[str]) -> None:
-        self.same = {name: name for name in names}
+    Attributes:
+        conflict: Two steps, each the first of a branch, whose branches meet after unequal numbers
+            of steps; "" where there are none.
+    """
 
-    def of(self, name: str) -> str:
-        while self.same[name] != name:
-            name = self.same[name]
+    def __init__(self) -> None:
+        self.conflict = ("", "")
+        self._same: dict[str, str] = {}
+        self._histories: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
+
+    def see(self, call: Call, step: str = "") -> None:
+        """Follow a call; ``step`` is its name where it subsamples."""
+        results = call.written()
+        if not call.function and any(tensor in self._histories for tensor in results):
+            return  # the functions in the module have told
+        history: History = ()
+        for tensor in call.inputs():
+            history = self._meet(history, self._histories.get(tensor, ()))
+        if step:
+            self._same.setdefault(step, step)
+            history = (*history, step)
+        for tensor in results:
+            self._histories[tensor] = history
+
+    def groups(self, names: Iterable[str]) -> list[list[str]]:
+        """Return the steps ``names`` by grid: those of one list feed one map, in several branches.
+
+        Steps that are not among ``names`` follow where they share a grid with one of them.
+        """
+        groups: dict[str, list[str]] = {}
+        wanted = list(names)
+        for name in (*wanted, *(step for step in self._same if step not in wanted)):
+            groups.setdefault(self._of(name), []).append(name)
+        return [group for group in groups.values() if set(group) & set(wanted)]
+
+    def _of(self, name: str) -> str:
+        while self._same.setdefault(name, name) != name:
+            name = self._same[name]
         return name
 
-    def meet(self, one: History, other: History) -> History:
+    def _meet(self, one: History, other: History) -> History:
         """Return the steps behind a place where two branches come together."""
         pairs = list(zip(one, other, strict=False))
-        parted = next((i for i, (a, b) in enumerate(pairs) if self.of(a) != self.of(b)), len(pairs))
+        parted = next(
+            (i for i, (a, b) in enumerate(pairs) if self._of(a) != self._of(b)), len(pairs)
+        )
         ahead, behind = one[parted:], other[parted:]
-        if not ahead or not behind:  # the size of an early map, say
+        if not ahead or not behind:  # a gate, or the size of an early map
             return max(one, other, key=len)
         if len(ahead) != len(behind):
-            raise UsageError(
-                f"the branches through {ahead[0]} and {behind[0]} are subsampled in different "
-                "steps, so they cannot share a grid that the content picks; allowed: "
-                "pool=max, avg, stride, blur"
-            )
+            self.conflict = self.conflict if any(self.conflict) else (ahead[0], behind[0])
+            return max(one, other, key=len)
         for a, b in zip(ahead, behind, strict=True):
-            self.same[self.of(b)] = self.of(a)
+            self._same[self._of(b)] = self._of(a)
         return one
-
-
-def shared_grids(model: nn.Module, names: list[str]) -> list[list[str]]:
-    """Return the steps ``names`` by grid: those of one list feed one map, in several branches.
-
-    Raises:
-        UsageError: If the network's graph cannot be traced, or its branches cannot share a grid.
-    """
-    whole = graph.trace(model)
-    seen = {node.target for node in whole.nodes if node.op == "call_module"} if whole else set()
-    if whole is None or not seen.issuperset(names):
-        raise UsageError(
-            "pool=aps needs to know which branches of the network meet again, and its graph "
-            "cannot be traced; allowed: pool=max, avg, stride, blur"
-        )
-    grids = _Grids(names)
-    histories: dict[torch.fx.Node, History] = {}
-    for node in whole.nodes:
-        history: History = ()
-        for used in node.all_input_nodes:
-            history = grids.meet(history, histories[used])
-        if node.op == "call_module" and node.target in grids.same:
-            history = (*history, str(node.target))
-        histories[node] = history
-    groups: dict[str, list[str]] = {}
-    for name in names:
-        groups.setdefault(grids.of(name), []).append(name)
-    return list(groups.values())

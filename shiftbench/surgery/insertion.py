@@ -4,38 +4,55 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, fx, nn
 
 from shiftbench.errors import UsageError
 from shiftbench.surgery import graph
+from shiftbench.surgery.graph import Traceable
 from shiftbench.surgery.layers import OneGrid
 
-
-def put(model: nn.Module, name: str, module: nn.Module) -> None:
-    """Put ``module`` where ``name`` is."""
-    parent, _, leaf = name.rpartition(".")
-    setattr(model.get_submodule(parent), leaf, module)
+OTHER_POOLS = "allowed: pool=max, avg, stride, blur"
 
 
-def pool_after(model: nn.Module, name: str, pool: nn.Module) -> str:
-    """Put ``pool`` behind the norm and the activation of the convolution ``name``.
+@dataclass(frozen=True)
+class Place:
+    """Where a pool goes: at the layer ``name``, which is a ``kind`` of step."""
+
+    name: str
+    kind: str
+    channels: int
+    pool: nn.Module
+
+
+def put(model: nn.Module, old: nn.Module, new: nn.Module) -> None:
+    """Put ``new`` wherever ``old`` is registered; a layer may be so at several places."""
+    for parent in list(model.modules()):
+        for leaf, child in list(parent._modules.items()):
+            if child is old and parent is not new:
+                parent._modules[leaf] = new
+
+
+def pool_after(parts: Traceable, place: Place) -> str:
+    """Put a pool behind the norm and the activation of a convolution.
 
     Returns:
         Behind what it is now: ``activation``, ``norm`` or ``convolution``.
     """
-    found = _chain(model, name)
+    model, name, pool = parts.model, place.name, place.pool
+    found = _chain(parts, place)
     if found is None:
         _pool_itself(model.get_submodule(name), pool, after=True)
         return "convolution"
     scope_name, part, nodes = found
     scope, end = model.get_submodule(scope_name), nodes[-1]
     kind = "convolution" if len(nodes) == 1 else "norm"
-    kind = "activation" if graph.is_activation(end, scope) else kind
+    kind = "activation" if graph.is_activation(end, scope, place.channels) else kind
     if _beside(model, _join(scope_name, str(end.target)), part, end, pool):
         return kind
-    if not graph.same_in_training(scope, _between(model, scope_name, [name])):
+    if not parts.same_in_training(scope_name, _between(model, scope_name, [name])):
         _pool_itself(model.get_submodule(name), pool, after=True)
         return "convolution"
     leaf = _add(scope, _relative(name, scope_name), pool)
@@ -46,16 +63,17 @@ def pool_after(model: nn.Module, name: str, pool: nn.Module) -> str:
     return kind
 
 
-def pool_before(model: nn.Module, name: str, pool: nn.Module) -> None:
-    """Put ``pool`` in front of the layer ``name``."""
+def pool_before(parts: Traceable, place: Place) -> None:
+    """Put a pool in front of a layer."""
+    model, name, pool = parts.model, place.name, place.pool
     parent_name, _, leaf = name.rpartition(".")
     parent = model.get_submodule(parent_name)
-    if _is_sequential(parent):
+    if _is_sequential(parent) and _is_registered_once(model, model.get_submodule(name)):
         _insert(parent, leaf, pool, after=False)
         return
-    part = graph.trace(parent, [])
+    part = parts.trace(parent_name)
     calls = _calls(part, leaf) if part else []
-    if part is None or len(calls) != 1 or not graph.same_in_training(parent, []):
+    if part is None or len(calls) != 1 or not parts.same_in_training(parent_name, []):
         _pool_itself(model.get_submodule(name), pool, after=False)
         return
     called = _add(parent, leaf, pool)
@@ -65,39 +83,37 @@ def pool_before(model: nn.Module, name: str, pool: nn.Module) -> None:
     graph.rewire(parent, part)
 
 
-def pool_together(model: nn.Module, pools: dict[str, tuple[str, nn.Module]]) -> None:
+def pool_together(parts: Traceable, places: list[Place]) -> None:
     """Put pools behind (``shortcut``: in front of) the layers of several branches, on one grid.
 
-    Args:
-        model: The network.
-        pools: By the layer's name: the kind of its step, and its pool.
-
     Raises:
-        UsageError: If the part of the network that holds all of them cannot be written anew.
+        UsageError: If the part of the network that holds all of them cannot be rewritten.
     """
-    scope_name = _common(list(pools))
+    model = parts.model
+    scope_name = _common([place.name for place in places])
     scope = model.get_submodule(scope_name)
-    enter = _between(model, scope_name, list(pools))
-    part = graph.trace(scope, enter)
+    enter = _between(model, scope_name, [place.name for place in places])
+    part = parts.trace(scope_name, enter)
     # The last strided convolution picks: the main branch, where the others are shortcuts.
-    backwards = list(pools)[::-1]
-    names = sorted(backwards, key=lambda name: pools[name][0] != "conv")
-    calls = [_calls(part, _relative(name, scope_name)) if part else [] for name in names]
-    if part is None or any(len(c) != 1 for c in calls) or not graph.same_in_training(scope, enter):
+    ordered = sorted(places[::-1], key=lambda place: place.kind != "conv")
+    calls = [_calls(part, _relative(p.name, scope_name)) if part else [] for p in ordered]
+    once = all(len(own) == 1 for own in calls)
+    if part is None or not once or not parts.same_in_training(scope_name, enter):
         raise UsageError(
-            f"the branches of {scope_name or 'the network'} cannot be given one grid that the "
-            "content picks; allowed: pool=max, avg, stride, blur"
+            f"the branches of {scope_name or 'the network'} that hold "
+            f"{', '.join(place.name for place in places)} cannot be given one grid that the "
+            f"content picks; {OTHER_POOLS}"
         )
-    ends = [
-        _pooled_at(part, scope, pools[n][0], call) for n, [call] in zip(names, calls, strict=True)
-    ]
-    grid = _add(scope, _relative(names[0], scope_name), OneGrid([pools[name][1] for name in names]))
+    nodes = [call for [call] in calls]
+    ends = [_pooled_at(part, scope, p, call) for p, call in zip(ordered, nodes, strict=True)]
+    name = _relative(ordered[0].name, scope_name)
+    grid = _add(scope, name, OneGrid([place.pool for place in ordered]))
     with part.inserting_after(ends[0]):
         sampled = part.call_module(grid, tuple(ends))
-    for index, (name, end, [call]) in enumerate(zip(names, ends, calls, strict=True)):
+    for index, (place, end, call) in enumerate(zip(ordered, ends, nodes, strict=True)):
         with part.inserting_after(sampled):
             own = part.call_function(operator.getitem, (sampled, index))
-        if pools[name][0] == "shortcut":
+        if place.kind == "shortcut":
             call.args = (own,)
         else:
             end.replace_all_uses_with(own, lambda user: user is not sampled)
@@ -105,23 +121,27 @@ def pool_together(model: nn.Module, pools: dict[str, tuple[str, nn.Module]]) -> 
     graph.rewire(scope, part)
 
 
-def _pooled_at(part: fx.Graph, scope: nn.Module, kind: str, call: fx.Node) -> fx.Node:
+def _pooled_at(part: fx.Graph, scope: nn.Module, place: Place, call: fx.Node) -> fx.Node:
     """Return the node whose output is pooled."""
-    if kind == "shortcut":
+    if place.kind == "shortcut":
         return call.all_input_nodes[0]
-    return graph.chain(part, call, scope)[0][-1] if kind == "conv" else call
+    if place.kind != "conv":
+        return call
+    return graph.chain(part, call, scope, place.channels)[0][-1]
 
 
-def _chain(model: nn.Module, name: str) -> tuple[str, fx.Graph, list[fx.Node]] | None:
+def _chain(parts: Traceable, place: Place) -> tuple[str, fx.Graph, list[fx.Node]] | None:
     """Return convolution, norm, activation in the smallest part of the network that holds them."""
     best = None
-    for scope_name in _ancestors(name):
-        scope = model.get_submodule(scope_name)
-        part = graph.trace(scope, _between(model, scope_name, [name]))
-        calls = _calls(part, _relative(name, scope_name)) if part else []
+    for scope_name in _ancestors(place.name):
+        scope = parts.model.get_submodule(scope_name)
+        if isinstance(scope, nn.ModuleList | nn.ModuleDict):  # run by the module around it
+            continue
+        part = parts.trace(scope_name, _between(parts.model, scope_name, [place.name]))
+        calls = _calls(part, _relative(place.name, scope_name)) if part else []
         if part is None or len(calls) != 1:
             break
-        nodes, goes_on = graph.chain(part, calls[0], scope)
+        nodes, goes_on = graph.chain(part, calls[0], scope, place.channels)
         if best is None or len(nodes) > len(best[2]):
             best = scope_name, part, nodes
         if not goes_on:
@@ -134,11 +154,10 @@ def _beside(model: nn.Module, name: str, part: fx.Graph, end: fx.Node, pool: nn.
     if end.op != "call_module" or len(_calls(part, str(end.target))) != 1:
         return False
     module = model.get_submodule(name)
-    registered = [n for n, m in model.named_modules(remove_duplicate=False) if m is module]
-    if len(registered) > 1:
+    if not _is_registered_once(model, module):
         return False
     if not module.state_dict():
-        put(model, name, nn.Sequential(module, pool))
+        put(model, module, nn.Sequential(module, pool))
         return True
     parent_name, _, leaf = name.rpartition(".")
     parent = model.get_submodule(parent_name)
@@ -148,21 +167,24 @@ def _beside(model: nn.Module, name: str, part: fx.Graph, end: fx.Node, pool: nn.
     return False
 
 
+def _is_registered_once(model: nn.Module, module: nn.Module) -> bool:
+    return sum(m is module for _, m in model.named_modules(remove_duplicate=False)) == 1
+
+
 def _is_sequential(module: nn.Module) -> bool:
     return type(module).forward is nn.Sequential.forward
 
 
 def _insert(parent: nn.Module, leaf: str, pool: nn.Module, after: bool) -> None:
     """Put ``pool`` beside the child ``leaf`` of a sequence, whose children keep their names."""
-    children = list(parent.named_children())
-    for name, _ in children:
-        delattr(parent, name)
-    for name, child in children:
-        parts = [(name, child)]
-        if name == leaf:
-            parts.insert(len(parts) if after else 0, (f"{leaf}_pool", pool))
-        for key, module in parts:
-            parent.add_module(key, module)
+    children = dict(parent._modules)  # a layer may be in it twice
+    parent._modules.clear()
+    for name, child in children.items():
+        if name == leaf and not after:
+            parent._modules[f"{leaf}_pool"] = pool
+        parent._modules[name] = child
+        if name == leaf and after:
+            parent._modules[f"{leaf}_pool"] = pool
 
 
 def _pool_itself(layer: nn.Module, pool: nn.Module, after: bool) -> None:
@@ -172,12 +194,12 @@ def _pool_itself(layer: nn.Module, pool: nn.Module, after: bool) -> None:
     def forward(self: Any, input: Tensor) -> Tensor:
         output: Tensor
         if after:
-            output = self.pool(kind.forward(self, input))
+            output = self.surgery_pool(kind.forward(self, input))
         else:
-            output = kind.forward(self, self.pool(input))
+            output = kind.forward(self, self.surgery_pool(input))
         return output
 
-    layer.add_module("pool", pool)
+    layer.add_module("surgery_pool", pool)
     layer.__class__ = type(kind.__name__, (kind,), {"forward": forward, "__doc__": kind.__doc__})
 
 

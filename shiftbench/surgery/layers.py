@@ -1,37 +1,14 @@
-"""Layers that take the place of strided ones: the same window at stride 1, or the same grid."""
+"""Layers that take the place of strided ones, and pools that are made of several."""
 
 from __future__ import annotations
 
-import torch.nn.functional as F
+from collections.abc import Iterable
+
+import torch
 from torch import Tensor, nn
 
-from shiftbench.padding import pad2d
-
-Pair = tuple[int, int]
-
-
-def pair(value: object) -> Pair:
-    """Return ``(rows, columns)`` of a number or a pair."""
-    if isinstance(value, tuple | list):
-        return int(value[0]), int(value[1])
-    return int(value), int(value)  # type: ignore[call-overload]
-
-
-def pooled_size(pool: nn.Module, size: int, axis: int) -> int:
-    """Return how many windows a ``MaxPool2d`` or ``AvgPool2d`` puts on ``size`` pixels."""
-    kernel, stride = pair(pool.kernel_size)[axis], pair(pool.stride)[axis]
-    border, step = border_of(pool)[axis], pair(getattr(pool, "dilation", 1))[axis]
-    free = size + 2 * border - step * (kernel - 1) - 1
-    if not pool.ceil_mode:
-        return free // stride + 1
-    windows = -(-free // stride) + 1
-    # As torch does: a window that would start beyond the map and its left border is left out.
-    return windows - 1 if (windows - 1) * stride >= size + border else windows
-
-
-def border_of(pool: nn.Module) -> Pair:
-    """Return the border (rows, columns) of a pooling layer, one that wraps around included."""
-    return pair(getattr(pool, "torus_padding", pool.padding))
+from shiftbench.surgery.overrides import pooled_everywhere
+from shiftbench.surgery.windows import Pair, border_of, dense_avg, dense_max, pair, windows_of
 
 
 class StrideOnePool2d(nn.Module):
@@ -42,7 +19,7 @@ class StrideOnePool2d(nn.Module):
     the stride divides ``H`` and the layer leaves ``H / s``.
 
     Args:
-        pool: The layer.
+        pool: The layer. One with a ``forward`` of its own runs it, border included.
         padding: ``zeros``, ``circular`` or ``reflect``; a maximum ignores what is outside unless
             it is circular.
     """
@@ -56,40 +33,32 @@ class StrideOnePool2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the window's maxima or means at stride 1."""
         [pool] = self.pool
-        (top, bottom), (left, right) = (self._reach(x.shape[2 + axis], axis) for axis in (0, 1))
-        amounts = (left, right, top, bottom)
+        if has_own_forward(pool):
+            return pooled_everywhere(pool, x, wraps=False)
+        wraps = self.padding == "circular"
         if isinstance(pool, nn.MaxPool2d):
-            outside = float("-inf")
-            circular = self.padding == "circular"
-            x = pad2d(x, amounts, "circular") if circular else F.pad(x, amounts, value=outside)
-            return F.max_pool2d(x, pool.kernel_size, 1, dilation=pool.dilation)
-        if self.padding == "circular":
-            return F.avg_pool2d(pad2d(x, amounts, "circular"), pool.kernel_size, 1)
-        border = pair(pool.padding)
-        beyond = (0, right - border[1], 0, bottom - border[0])
-        if any(beyond):  # a window that ceil_mode lets reach over the edge
-            x = F.pad(x, beyond, mode="replicate")
-        return F.avg_pool2d(
-            x, pool.kernel_size, 1, border, count_include_pad=pool.count_include_pad
-        )
-
-    def _reach(self, size: int, axis: int) -> Pair:
-        """Return by how much to pad before and after, so that there are enough positions."""
-        [pool] = self.pool
-        border, stride = border_of(pool)[axis], pair(pool.stride)[axis]
-        window = pair(getattr(pool, "dilation", 1))[axis] * (pair(pool.kernel_size)[axis] - 1)
-        natural = size + 2 * border - window
-        kept = pooled_size(pool, size, axis)
-        wanted = stride * kept if self.padding == "circular" else stride * (kept - 1) + 1
-        return border, border + max(0, wanted - natural)
+            return dense_max(
+                x, pool.kernel_size, pool.stride, border_of(pool), pool.dilation, pool.ceil_mode,
+                wraps=wraps,
+            )  # fmt: skip
+        return dense_avg(
+            x, pool.kernel_size, pool.stride, border_of(pool), pool.ceil_mode,
+            pool.count_include_pad, pool.divisor_override, wraps=wraps,
+        )  # fmt: skip
 
     def extra_repr(self) -> str:
         """Return the layer's settings for ``print(model)``."""
         return f"{self.pool[0]}, padding={self.padding}"
 
 
+def has_own_forward(pool: nn.Module) -> bool:
+    """Return whether a subclass of a pooling layer has code of its own."""
+    plain = (nn.MaxPool2d.forward, nn.AvgPool2d.forward)
+    return type(pool).forward not in plain and not hasattr(pool, "torus_padding")
+
+
 class Aligned2d(nn.Module):
-    """The part of a map that the windows of a pooling layer are centred on.
+    """The part of a feature map that the windows of a pooling layer are centred on.
 
     ``x: (N, C, H, W) -> (N, C, H', W')`` with ``ceil(H' / s)`` as many as the layer has windows.
     """
@@ -106,51 +75,80 @@ class Aligned2d(nn.Module):
     def _part(self, size: int, axis: int) -> slice:
         [pool] = self.pool
         kernel, stride = pair(pool.kernel_size)[axis], pair(pool.stride)[axis]
-        start = max(0, (kernel - stride + 1) // 2 - border_of(pool)[axis])
-        return slice(start, start + stride * pooled_size(pool, size, axis))
+        reach = pair(getattr(pool, "dilation", 1))[axis] * (kernel - 1)
+        start = max(0, (reach - stride + 2) // 2 - border_of(pool)[axis])
+        return slice(start, start + stride * windows_of(pool, size, axis))
 
 
-class UnstridedConv2d(nn.Conv2d):
-    """A strided convolution at every position, where its border is not its ``padding``.
+class Subsample2d(nn.Module):
+    """Every s-th sample: a filter of one tap, with which a rewritten network gives its own logits.
 
-    ``x: (N, in_channels, H, W) -> (N, out_channels, H', W')``; every s-th sample is the strided
-    convolution's output, ``H'`` is s times as large as that. For patches (kernel = stride, no
-    border) and for borders in TensorFlow's manner ("same": what the stride leaves over, the
-    smaller half before). Parameters keep their names.
+    ``x: (N, C, H, W) -> (N, C, ceil(H/s), ceil(W/s))``. It keeps the place of a pool until this is
+    checked.
 
     Args:
-        conv: The convolution; its parameters are shared.
-        border: ``((top, bottom), (left, right))`` in pixels; None where it follows the size of
-            the map ("same").
-        padding: What the border is: ``zeros`` or ``circular``; ``reflect`` is taken as zeros.
+        stride: s.
+        pool: The pool.
     """
 
-    def __init__(self, conv: nn.Conv2d, border: tuple[Pair, Pair] | None, padding: str) -> None:
-        super().__init__(
-            conv.in_channels, conv.out_channels, conv.kernel_size, 1, 0,  # type: ignore[arg-type]
-            conv.dilation, conv.groups, conv.bias is not None, device="meta",  # type: ignore[arg-type]
-        )  # fmt: skip
-        self.weight, self.bias = conv.weight, conv.bias
-        self.border, self.step = border, pair(conv.stride)
-        self.pad = "circular" if padding == "circular" else "zeros"
-        self.train(conv.training)
+    def __init__(self, stride: int, pool: nn.Module) -> None:
+        super().__init__()
+        self.stride = stride
+        self.pool = [pool]  # in a list, it is no child
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Return the convolution at every position."""
-        (top, bottom), (left, right) = (self._reach(input.shape[2 + axis], axis) for axis in (0, 1))
-        padded = pad2d(input, (left, right, top, bottom), self.pad)
-        return F.conv2d(padded, self.weight, self.bias, 1, 0, self.dilation, self.groups)
+    def phase(self, x: Tensor) -> Tensor:
+        """Return the first grid for every item, ``(N,)``: for pools that pick one."""
+        return torch.zeros(len(x), dtype=torch.long, device=x.device)
 
-    def _reach(self, size: int, axis: int) -> Pair:
-        """Return the border before and after that leaves s positions for each strided one."""
-        stride, window = self.step[axis], self.dilation[axis] * (self.kernel_size[axis] - 1)
-        if self.border is None:
-            kept = -(-size // stride)
-            before = max(0, (kept - 1) * stride + window + 1 - size) // 2
-        else:
-            before, after = self.border[axis]
-            kept = (size + before + after - window - 1) // stride + 1
-        return before, stride * kept - size + window - before
+    def forward(self, x: Tensor, phase: Tensor | None = None) -> Tensor:
+        """Return the samples."""
+        return x[:, :, :: self.stride, :: self.stride]
+
+
+class Steps2d(nn.Sequential):
+    """Pools one after the other: a stride of 4 as two halvings, each with its own filter.
+
+    ``x: (N, C, H, W) -> (N, C, ceil(H/s), ceil(W/s))`` for s the product of their strides. Two
+    filters of three taps make one of seven (1 2 3 4 3 2 1)/16, which is zero at the two
+    frequencies that a stride of 4 takes for a constant; one filter of three taps is 1/2 at the
+    lower of them.
+    """
+
+
+class StepsByContent2d(nn.Module):
+    """The same for pools that pick their grid by content: each picks among its own.
+
+    ``x: (N, C, H, W) -> (N, C, ceil(H/s), ceil(W/s))``.
+
+    Args:
+        pools: With strides that multiply to s.
+    """
+
+    max_first = True
+
+    def __init__(self, pools: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.pools = nn.ModuleList(pools)
+        self.strides = [int(pool.stride) for pool in self.pools]  # type: ignore[call-overload]
+        self.stride = 1
+        for stride in self.strides:
+            self.stride *= stride
+
+    def phase(self, x: Tensor) -> Tensor:
+        """Return the index ``(N,)`` of the grid that they pick, the first pool's digit lowest."""
+        picked, base = torch.zeros(len(x), dtype=torch.long, device=x.device), 1
+        for pool, stride in zip(self.pools, self.strides, strict=True):
+            own = pool.phase(x)  # type: ignore[operator]
+            x = pool(x, own)
+            picked, base = picked + base * own, base * stride**2
+        return picked
+
+    def forward(self, x: Tensor, phase: Tensor | None = None) -> Tensor:
+        """Keep grid ``phase`` of every image, by default the one that :meth:`phase` picks."""
+        rest = self.phase(x) if phase is None else phase
+        for pool, stride in zip(self.pools, self.strides, strict=True):
+            x, rest = pool(x, rest % stride**2), rest // stride**2
+        return x
 
 
 class OneGrid(nn.Module):
@@ -168,3 +166,25 @@ class OneGrid(nn.Module):
         """Return the maps, each on the grid that the first pool picks on the first map."""
         phase = self.pools[0].phase(maps[0])  # type: ignore[operator]
         return tuple(pool(x, phase) for pool, x in zip(self.pools, maps, strict=True))
+
+
+def cells_fit(pool: nn.MaxPool2d | nn.AvgPool2d) -> bool:
+    """Return whether a pool on the aligned part of a map leaves as many cells as ``pool``."""
+    rows, columns = pair(pool.stride)
+    for size in (probe_size(pool, 0), probe_size(pool, 1)), (probe_size(pool, 0) + 1,) * 2:
+        x = torch.zeros(1, 1, *size)
+        if Aligned2d(pool)(x)[:, :, ::rows, ::columns].shape != pool(x).shape:
+            return False
+    return True
+
+
+def probe_size(layer: nn.Module, axis: int) -> int:
+    """Return the side of a map on which a layer has several windows."""
+    stride, kernel = pair(layer.stride)[axis], pair(layer.kernel_size)[axis]
+    reach = pair(getattr(layer, "dilation", 1))[axis] * (kernel - 1) + 1
+    return stride * max(4, -(-2 * reach // stride))
+
+
+def shape_of(size: Pair) -> str:
+    """Return a window's size for a report: ``3×3``."""
+    return f"{size[0]}×{size[1]}"

@@ -1,138 +1,221 @@
-"""What a network's downsampling steps are, and in which order a picture meets them."""
+"""What a network's downsampling steps are, and in which order an image meets them."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from shiftbench.errors import ShiftbenchError
-from shiftbench.surgery import graph
-from shiftbench.surgery.layers import pair
+from shiftbench.surgery.copying import ImageShape, noise
+from shiftbench.surgery.grids import Grids
+from shiftbench.surgery.positions import Positions
+from shiftbench.surgery.watching import Call, given_names, tensors, titled, watch
+from shiftbench.surgery.windows import Pair, pair
 
-# A network that takes pictures of one size only says so by failing at the others.
-SIDES = (224, 32, 299, 256, 64, 28, 384)
-STRIDED = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
+WINDOWS = {
+    "conv2d": nn.Conv2d, "max_pool2d": nn.MaxPool2d, "max_pool2d_with_indices": nn.MaxPool2d,
+    "avg_pool2d": nn.AvgPool2d,
+}  # fmt: skip
+ATTENTION = (
+    "scaled_dot_product_attention", "multi_head_attention_forward",
+    "_native_multi_head_attention", "_transformer_encoder_layer_fwd",
+)  # fmt: skip
+# Fewer positions than this share of those before: not a border that was cut off.
+SUBSAMPLED = 0.9
+SUBSAMPLES = "it subsamples by itself, not by a layer that a pool could take the place of"
 
 
 @dataclass(frozen=True)
 class Step:
-    """A layer that makes the map smaller.
+    """A layer that makes the feature map smaller.
 
     Attributes:
         name: Of the module.
         kind: ``conv``, ``shortcut`` (1×1 convolution), ``max`` or ``avg``.
         channels: Of its input, or of its output for ``conv``: where the pool comes.
         stride: (rows, columns).
-        stem: Whether it is the convolution that sees the picture.
+        stem: Whether it is a convolution that sees the image.
         last: Whether it leaves a single pixel: the pooling of a head.
     """
 
     name: str
     kind: str
     channels: int
-    stride: tuple[int, int]
+    stride: Pair
     stem: bool
     last: bool
 
 
-def downsampling_steps(model: nn.Module) -> list[Step]:
-    """Return the layers of ``model`` with a stride, in the order in which a picture meets them.
+@dataclass(frozen=True)
+class Reduction:
+    """Subsampling that is no layer: in the code of a ``forward``.
+
+    Attributes:
+        module: Whose ``forward``.
+        function: The torch function, "" where none of them shows it.
+        pools: Whether it is a strided ``F.max_pool2d`` or ``F.avg_pool2d``.
+    """
+
+    module: str
+    function: str
+    pools: bool
+
+
+@dataclass
+class Survey:
+    """What a forward pass shows of a network.
+
+    Attributes:
+        steps: Layers with a stride, by name, in the order of execution.
+        reductions: What else subsamples.
+        grids: Which of these meet again.
+        given: By module, the arguments of its ``forward`` that every call gives; None where calls
+            differ in this.
+        attends: Whether it holds attention.
+    """
+
+    steps: dict[str, Step] = field(default_factory=dict)
+    reductions: list[Reduction] = field(default_factory=list)
+    grids: Grids = field(default_factory=Grids)
+    given: dict[str, frozenset[str] | None] = field(default_factory=dict)
+    attends: bool = False
+
+
+def survey(model: nn.Module, shape: ImageShape) -> Survey:
+    """Run noise images through ``model`` and return what subsamples them.
 
     Raises:
-        ShiftbenchError: If the network takes none of the usual sizes of pictures.
+        ShiftbenchError: If parts of the network are TorchScript, whose layers cannot be changed.
     """
-    reason = ""
-    for device in ("meta", None):  # on "meta" nothing is computed, but not every network runs there
-        for side in SIDES:
-            try:
-                return list(_steps_at(model, side, device))
-            except Exception as error:  # whatever somebody's network raises
-                reason = reason or str(error).partition("\n")[0]
-    raise ShiftbenchError(
-        f"the network runs on no square picture of {', '.join(map(str, SIDES))} px ({reason}), so "
-        "its downsampling steps are not known; measure it as it is"
+    for name, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            raise ShiftbenchError(
+                f"{titled(model, name)} is TorchScript, whose layers cannot be changed; give the "
+                "network that it was made of, or measure it as it is (pool=native)"
+            )
+    images = noise(model, 2, shape)
+    surveyor = _Surveyor(model, images)
+    watch(model, images, surveyor.see, surveyor.enter)
+    return surveyor.found
+
+
+class _Surveyor:
+    def __init__(self, model: nn.Module, images: Tensor) -> None:
+        self.model, self.found = model, Survey()
+        self.positions = Positions(images)
+        self.seen_by_first: Tensor | None = None  # what the first convolution is given
+        self.inside: list[tuple[str, Tensor | None, int]] = []
+        self.subsampled = 0
+
+    def enter(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Note a module's arguments."""
+        first = next(tensors((args, kwargs)), None)
+        self.inside.append((name, first, self.subsampled))
+        given = frozenset(given_names(self.model.get_submodule(name), args, kwargs))
+        same = self.found.given.setdefault(name, given) == given
+        self.found.given[name] = given if same else None
+
+    def see(self, call: Call) -> None:
+        """Note what a call does to the number of positions."""
+        step = self._step(call)
+        if not call.function:
+            _, _, before = self.inside.pop()
+            if self.subsampled == before and self._reduces(call):
+                step = self._reduction(call, "")
+        elif not step and self._subsamples(call):
+            step = self._reduction(call, call.function)
+        self.found.grids.see(call, step)
+        if call.function in ATTENTION or _is_softmax_over_tokens(call):
+            self.found.attends = True
+
+    def _step(self, call: Call) -> str:
+        """Return the name of the layer whose window a call is, "" where it is none with stride."""
+        output = call.outputs()[0] if call.outputs() else None
+        if call.function not in WINDOWS or output is None or output.ndim != 4:
+            return ""
+        self.positions.add(output)
+        stem = self._sees_image(call)
+        module = self.model.get_submodule(call.module)
+        if max(_stride(call)) < 2 or not isinstance(module, WINDOWS[call.function]):
+            return ""
+        self.subsampled += 1
+        if call.module not in self.found.steps:
+            self.found.steps[call.module] = _described(call, output, stem)
+        return call.module
+
+    def _sees_image(self, call: Call) -> bool:
+        """Return whether a convolution is given what the first one is given."""
+        if call.function != "conv2d":
+            return False
+        given = self.inside[-1][1] if self.inside else None
+        if self.seen_by_first is None:
+            self.seen_by_first = given
+        return given is self.seen_by_first
+
+    def _subsamples(self, call: Call) -> bool:
+        if call.function in WINDOWS or call.function == "pad":
+            return call.function != "pad" and max(_stride(call)) > 1 and self._is_on_maps(call)
+        if call.function == "__getitem__" and not _skips(call.argument(1, "index")):
+            return False
+        return self._reduces(call)
+
+    def _is_on_maps(self, call: Call) -> bool:
+        output = call.outputs()[0]
+        return output.ndim == 4 and tuple(output.shape[2:]) != (1, 1)
+
+    def _reduces(self, call: Call) -> bool:
+        """Return whether there are fewer positions after a call than before, but not only one."""
+        before = [n for n in map(self.positions.of, call.inputs()) if n is not None]
+        after = [n for n in map(self.positions.of, call.outputs()) if n is not None]
+        return bool(before and after) and 1 < max(after) < SUBSAMPLED * max(before)
+
+    def _reduction(self, call: Call, function: str) -> str:
+        self.subsampled += 1
+        pools = function in ("max_pool2d", "avg_pool2d")
+        reduction = Reduction(call.module, function, pools)
+        if reduction not in self.found.reductions:
+            self.found.reductions.append(reduction)
+        return f"{call.module}:{function}"
+
+
+def _described(call: Call, output: Tensor, stem: bool) -> Step:
+    x = call.inputs()[0]
+    kind = {"conv2d": "conv", "avg_pool2d": "avg"}.get(call.function, "max")
+    window = call.argument(1, "weight" if kind == "conv" else "kernel_size")
+    kernel = pair(window.shape[2:] if kind == "conv" else window)
+    if kind == "conv" and kernel == (1, 1):
+        kind = "shortcut"
+    channels = int(output.shape[1] if kind == "conv" else x.shape[1])
+    whole = kernel[0] >= x.shape[2] and kernel[1] >= x.shape[3]
+    last = kind in ("max", "avg") and whole and tuple(output.shape[2:]) == (1, 1)
+    return Step(call.module, kind, channels, _stride(call), stem, last)
+
+
+def _stride(call: Call) -> Pair:
+    """Return the stride of a convolution or a pooling window."""
+    if call.function == "conv2d":
+        return pair(call.argument(3, "stride", 1))
+    kernel = call.argument(1, "kernel_size")
+    return pair(call.argument(2, "stride") or kernel)
+
+
+def _skips(index: object) -> bool:
+    """Return whether an index skips positions: a slice with a step, or numbers."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return any(
+        (isinstance(part, slice) and part.step not in (None, 1)) or isinstance(part, list | Tensor)
+        for part in parts
     )
 
 
-def _steps_at(model: nn.Module, side: int, device: str | None) -> Iterator[Step]:
-    parameter = next(model.parameters())
-    probe = copy.deepcopy(model).to(device or parameter.device).eval()
-    shapes: dict[str, tuple[torch.Size, torch.Size]] = {}
-    convolutions: list[str] = []
-
-    def watch(name: str, module: nn.Module) -> None:
-        def after(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            if isinstance(module, nn.Conv2d):
-                convolutions.append(name)
-            shapes.setdefault(name, (inputs[0].shape, output.shape))
-
-        module.register_forward_hook(after)
-
-    for name, module in probe.named_modules():
-        if isinstance(module, STRIDED):
-            watch(name, module)
-    chans = next(m.in_channels for m in probe.modules() if isinstance(m, nn.Conv2d))
-    picture = torch.zeros(1, chans, side, side, dtype=parameter.dtype)
-    with torch.no_grad():
-        probe(picture.to(device or parameter.device))
-    for name, (x, y) in shapes.items():
-        module = probe.get_submodule(name)
-        stride, kind = pair(module.stride), _kind(module)
-        if max(stride) > 1:
-            channels = y[1] if kind == "conv" else x[1]
-            last = kind in ("max", "avg") and tuple(y[2:]) == (1, 1)
-            yield Step(name, kind, channels, stride, name == convolutions[0], last)
-
-
-def _kind(module: nn.Module) -> str:
-    if isinstance(module, nn.Conv2d):
-        return "shortcut" if pair(module.kernel_size) == (1, 1) else "conv"
-    return "max" if isinstance(module, nn.MaxPool2d) else "avg"
-
-
-def name_pooling_functions(model: nn.Module) -> None:
-    """Make modules of the strided ``F.max_pool2d`` and ``F.avg_pool2d`` calls in ``model``.
-
-    A network whose graph cannot be traced is left as it is.
-    """
-    whole = graph.trace(model)
-    for scope_name in dict.fromkeys(_homes_of_functions(whole) if whole else ()):
-        scope = model.get_submodule(scope_name)
-        part = graph.trace(scope, enter=[])
-        if part is None or not graph.same_in_training(scope, enter=[]):
-            continue
-        for number, node in enumerate([n for n in part.nodes if _pools(n)]):
-            pool = _as_module(node)
-            name = f"{'max' if isinstance(pool, nn.MaxPool2d) else 'avg'}_pool_{number}"
-            scope.add_module(name, pool)
-            with part.inserting_after(node):
-                called = part.call_module(name, (node.args[0],))
-            node.replace_all_uses_with(called)
-            part.erase_node(node)
-        graph.rewire(scope, part)
-
-
-def _homes_of_functions(whole: torch.fx.Graph) -> Iterator[str]:
-    for node in whole.nodes:
-        if _pools(node):
-            stack = list(node.meta.get("nn_module_stack", {}))
-            yield stack[-1] if stack else ""
-
-
-def _pools(node: torch.fx.Node) -> bool:
-    """Return whether the node is a strided pooling function with plain numbers as arguments."""
-    if node.op != "call_function" or node.target not in (F.max_pool2d, F.avg_pool2d):
+def _is_softmax_over_tokens(call: Call) -> bool:
+    if call.function != "softmax":
         return False
-    module = _as_module(node)
-    return module is not None and max(pair(module.stride)) > 1
-
-
-def _as_module(node: torch.fx.Node) -> nn.Module:
-    kind = nn.MaxPool2d if node.target is F.max_pool2d else nn.AvgPool2d
-    given = {k: v for k, v in node.kwargs.items() if k not in ("input", "return_indices")}
-    return kind(*node.args[1:], **given)  # type: ignore[arg-type]
+    output = call.outputs()[0]
+    dim = call.argument(1, "dim", -1)
+    over_last = dim in (-1, output.ndim - 1)
+    return over_last and output.ndim >= 3 and output.shape[-1] > 1 and output.shape[-2] > 1

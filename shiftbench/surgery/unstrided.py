@@ -1,80 +1,66 @@
-"""A strided layer's window at every position, checked against the layer itself."""
+"""A strided convolution at every position, checked against the convolution itself."""
 
 from __future__ import annotations
-
-import copy
 
 import torch
 from torch import Tensor, nn
 
-from shiftbench.surgery.layers import Pair, UnstridedConv2d, border_of, pair, pooled_size
+from shiftbench.padding import Conv2d
+from shiftbench.surgery.copying import copied, trial_run
+from shiftbench.surgery.layers import probe_size
+from shiftbench.surgery.overrides import EveryPosition, subclass
+from shiftbench.surgery.windows import Pair, pair
 
 
-def unstrided(conv: nn.Conv2d, padding: str) -> nn.Conv2d | None:
-    """Return the convolution at stride 1, parameters shared, or None.
+def unstride(conv: nn.Conv2d) -> bool:
+    """Let ``conv`` run at every position; return whether it does, else it is as it was.
 
-    Every s-th sample of its output is the convolution's own output. None where that is not so: the
-    layer's border depends on its stride in a way that is not known here.
+    Every s-th sample of its output is then its own output, checked on maps of even and odd size.
+    The layer stays the same object with the same parameters, and runs its own code: normalised
+    weights and borders that it pads by itself are as they were.
     """
-    dense = _dense(conv, "zeros")
-    if not _same_samples(conv, dense):
-        return None
-    return _dense(conv, padding)
+    trial = copied(conv).float().cpu()
+    original = copied(trial)
+    assert isinstance(trial, nn.Conv2d)
+    _unstride(trial)
+    with trial_run(original), trial_run(trial):
+        try:
+            same = _same_samples(original, trial, pair(conv.stride))
+        except Exception:  # a forward that wants more than a map, say
+            same = False
+    if same:
+        _unstride(conv)
+    return same
 
 
-def _dense(conv: nn.Conv2d, padding: str) -> nn.Conv2d:
-    border = getattr(conv, "static_padding", None)  # of efficientnet-lite-pytorch
-    if border is not None and any(_amounts(border)):
-        left, right, top, bottom = _amounts(border)
-        mode = "circular" if "Circular" in type(border).__name__ else padding
-        return UnstridedConv2d(conv, ((top, bottom), (left, right)), mode)
-    if "Same" in type(conv).__name__:  # of timm, and of ports from TensorFlow
-        return UnstridedConv2d(conv, None, padding)
-    if pair(conv.kernel_size) == pair(conv.stride) and not any(pair(conv.padding)):
-        return UnstridedConv2d(conv, ((0, 0), (0, 0)), padding)
-    dense = copy.copy(conv)
-    dense.stride = (1, 1)
-    return dense
+def _unstride(conv: nn.Conv2d) -> None:
+    own = type(conv)
+    plain = own.forward is nn.Conv2d.forward and own._conv_forward in (
+        nn.Conv2d._conv_forward, Conv2d._conv_forward,
+    )  # fmt: skip
+    cuts_patches = pair(conv.kernel_size) == pair(conv.stride) and conv.padding in (0, (0, 0))
+    if plain and not cuts_patches:
+        conv.stride = (1, 1)
+        return
+    step = pair(conv.stride)
+    subclass(conv, EveryPosition)
+    conv.step, conv.pad = step, "zeros"  # type: ignore[assignment]
 
 
-def _amounts(border: nn.Module) -> tuple[int, int, int, int]:
-    left, right, top, bottom = getattr(border, "padding", (0, 0, 0, 0))
-    return int(left), int(right), int(top), int(bottom)
-
-
-def _same_samples(conv: nn.Conv2d, dense: nn.Conv2d) -> bool:
+def _same_samples(conv: nn.Module, dense: nn.Module, stride: Pair) -> bool:
     """Return whether ``dense``, subsampled, is ``conv``, on maps of even and odd size."""
-    rows, columns = pair(conv.stride)
-    height, width = _probe_size(conv, 0), _probe_size(conv, 1)
-    strided, every = (copy.deepcopy(layer).float().cpu() for layer in (conv, dense))
+    rows, columns = stride
+    height, width = probe_size(conv, 0), probe_size(conv, 1)
     for size in ((height, width + 1), (height + 1, width)):
-        x = _ramp(conv.in_channels, size)
-        with torch.no_grad():
-            expected, got = strided(x), every(x)[:, :, ::rows, ::columns]
+        x = _ramp(int(conv.in_channels), size)  # type: ignore[call-overload]
+        expected, got = conv(x), dense(x)[:, :, ::rows, ::columns]
         scale = expected.abs().max()
         if got.shape != expected.shape or bool((got - expected).abs().max() > 1e-4 * scale):
             return False
     return True
 
 
-def _probe_size(layer: nn.Module, axis: int) -> int:
-    stride, kernel = pair(layer.stride)[axis], pair(layer.kernel_size)[axis]
-    return stride * max(4, -(-2 * kernel // stride))
-
-
 def _ramp(channels: int, size: Pair) -> Tensor:
     """Return numbers without a pattern, and without a draw from torch's random stream."""
     count = channels * size[0] * size[1]
     return (torch.arange(count, dtype=torch.float64) ** 2 * 0.7).sin().float().view(1, -1, *size)
-
-
-def cells_fit(pool: nn.Module) -> bool:
-    """Return whether a pool on the aligned part of a map leaves as many cells as ``pool``."""
-    for axis in (0, 1):
-        stride, kernel = pair(pool.stride)[axis], pair(pool.kernel_size)[axis]
-        start = max(0, (kernel - stride + 1) // 2 - border_of(pool)[axis])
-        for size in (_probe_size(pool, axis), _probe_size(pool, axis) + 1):
-            kept = pooled_size(pool, size, axis)
-            if -(-min(size - start, stride * kept) // stride) != kept:
-                return False
-    return True

@@ -1,4 +1,5 @@
 import logging
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -78,4 +79,25 @@ def test_a_lone_array_is_no_archive(tmp_path, caplog):
 def test_a_cache_that_cannot_be_written_is_only_a_warning(tmp_path, caplog):
     (tmp_path / "file").touch()
     write_arrays(tmp_path / "file" / "a.npz", ARRAYS)
-    assert "could not keep" in caplog.text
+    write_arrays(tmp_path / "file" / "b.npz", ARRAYS)
+    assert caplog.text.count("could not keep") == 1
+
+
+def test_a_cache_file_that_may_not_be_read_is_left_alone(tmp_path, caplog):
+    (tmp_path / "a.npz").mkdir()  # as root may read any file
+    assert read_arrays(tmp_path / "a.npz") is None
+    assert "cannot be read" in caplog.text
+    assert (tmp_path / "a.npz").exists()
+
+
+def test_without_a_home_directory_the_cache_is_temporary(monkeypatch, caplog):
+    def nobody(user):
+        raise KeyError(user)
+
+    for name in ("HOME", "XDG_CACHE_HOME", "SHIFTBENCH_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    with pytest.raises(RuntimeError):
+        Path.home()
+    assert cache_dir().is_relative_to(tempfile.gettempdir())
+    assert "no home directory" in caplog.text

@@ -1,16 +1,26 @@
 """Photographs to test on: classes in order, the network's own resizing, windows of real pixels."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 from torchvision import transforms
 from torchvision.transforms import InterpolationMode
 
 from shiftbench.data.imagenet import FIRST, LAST, load
 from shiftbench.data.images import EnlargeableSplit
 from shiftbench.errors import ShiftbenchError, UsageError
+from shiftbench.predict.engine import Options, predict
+from shiftbench.predict.network import PixelModel
+from shiftbench.predict.pictures import example_views
+from shiftbench.predict.protocol import source
+from shiftbench.predict.strips import strips
 from shiftbench.preprocessing import Preprocessing
+from shiftbench.shift.embed import Embed
+from shiftbench.shift.rescale import Rescale
 
 WNIDS = ["n03", "n01", "n02"]
 RECIPE = Preprocessing(24, 28, "bicubic", (0.5,) * 3, (0.25,) * 3)
@@ -60,6 +70,22 @@ def test_images_are_what_torchvision_makes_of_the_files(root, filter_name, size,
         assert torch.equal(image, theirs(Image.open(root / "val" / f"{file}.png")))
 
 
+def test_squashed_images_are_decoded_beside_cut_out_ones(root):
+    source = photographs(root)
+    squashed = source.for_network(replace(RECIPE, crop="squash")).test
+    steps = [transforms.Resize((28, 28), InterpolationMode.BICUBIC), transforms.CenterCrop(24)]
+    theirs = transforms.Compose([*steps, transforms.PILToTensor()])
+    images, _ = next(squashed.batches(10))
+    whole, _ = next(squashed.enlarged((36, 36)).batches(10))
+    for image, larger, file in zip(images, whole, ["n01/a", "n01/b", "n03/c"], strict=True):
+        original = Image.open(root / "val" / f"{file}.png")
+        assert torch.equal(image, theirs(original))
+        expected = transforms.Resize((36, 36), InterpolationMode.BICUBIC)(original)
+        assert torch.equal(larger, transforms.PILToTensor()(expected))
+    centred, _ = next(source.for_network(RECIPE).test.batches(10))
+    assert not torch.equal(centred, images)
+
+
 def test_larger_images_have_pixels_of_their_own(root):
     split = photographs(root).for_network(RECIPE).test
     assert isinstance(split, EnlargeableSplit)
@@ -85,6 +111,59 @@ def test_photographs_beyond_the_memory_limit_stream_the_same_pixels(root):
         ):
             assert torch.equal(ours, theirs)
             assert torch.equal(label, other)
+
+
+def reduced(root, side):
+    """What PIL and torchvision make of the three files at ``side`` px: the whole centre square."""
+    steps = [transforms.Resize(side, InterpolationMode.BICUBIC), transforms.CenterCrop(side)]
+    whole = transforms.Compose([*steps, transforms.PILToTensor()])
+    files = (root / "val" / f"{name}.png" for name in ("n01/a", "n01/b", "n03/c"))
+    return torch.stack([whole(Image.open(file)) for file in files])
+
+
+@pytest.mark.parametrize("limit", [4, 0], ids=["in memory", "streamed"])
+@pytest.mark.parametrize("network_size", [24, 15])
+def test_objects_on_a_canvas_are_reduced_from_the_files(root, limit, network_size):
+    recipe = replace(RECIPE, size=network_size, resize=network_size + 4)
+    split = photographs(root, memory_limit_gb=limit).for_network(recipe).test
+    for protocol in (Embed(size=9, sampling="path", steps=2), Rescale(size=8, steps=3)):
+        shown, rows = source(protocol, split)
+        plan = shown.plan(3, (network_size, network_size))
+        moves = plan.rows(0, 3)
+        [(images, labels)] = rows.batches(10)
+        assert torch.equal(labels, split.labels)
+        for column in range(len(plan)):
+            views = shown.views(images, moves[:, column], None)
+            offset, side = moves[0, column].tolist(), 9
+            if len(offset) == 1:
+                offset, side = (0, 0), offset[0]
+            expected = torch.zeros(3, 3, network_size, network_size, dtype=torch.uint8)
+            top, left = ((network_size - side) // 2 + move for move in offset)
+            expected[:, :, top : top + side, left : left + side] = reduced(root, side)
+            assert torch.equal(views, expected)
+    assert plan.meta["reduced_from_files"] == [[8, 8], [9, 9], [10, 10], [11, 11]]
+
+
+def test_a_table_and_the_figures_show_objects_from_the_files(root):
+    split = photographs(root).for_network(RECIPE).test
+    protocol = Embed(size=9, fill="mean", sampling="path", steps=2)
+    seen = []
+
+    class Watch(nn.Module):
+        def forward(self, x):
+            seen.append(x.clone())
+            return x.mean((2, 3))
+
+    network = PixelModel(Watch(), RECIPE.mean, RECIPE.std, torch.device("cpu"))
+    table = predict(network, split, (3, 24, 24), protocol, Options("direct"), mean=RECIPE.mean)
+    views = torch.cat(seen[1:]).unflatten(0, (3, 3))[:, 0, :, 7:16, 7:16]
+    pixels = (views * 0.25 + 0.5) * 255
+    assert torch.equal(pixels.round().to(torch.uint8), reduced(root, 9))
+    assert table.meta["reduced_from_files"] == [9, 9]
+    pictures = strips(split, protocol, [2], table.shifts, RECIPE.mean)
+    assert np.array_equal(pictures[2][0, 7:16, 7:16], reduced(root, 9)[2].permute(1, 2, 0).numpy())
+    example = example_views(split, protocol, RECIPE.mean, 3)["base"][:, 7:16, 7:16]
+    assert np.allclose(example * 255, reduced(root, 9).permute(0, 2, 3, 1).numpy(), atol=1e-3)
 
 
 def test_all_thousand_folders_need_no_list(tmp_path):

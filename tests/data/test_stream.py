@@ -1,4 +1,6 @@
+import multiprocessing
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -11,11 +13,6 @@ from shiftbench.data.stream import StreamSplit, available_cpus
 from shiftbench.errors import ShiftbenchError
 
 COUNT = 11
-# Python warns about forking a process that has threads, as torch has; torch's loader does fork.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:.*multi-threaded, use of fork:DeprecationWarning",
-    "ignore:This DataLoader will create:UserWarning",
-)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +53,7 @@ def test_batches_have_the_size_asked_for(split):
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
-def test_worker_processes_keep_order_and_pixels(split, workers):
+def test_threads_keep_order_and_pixels(split, workers):
     parallel = StreamSplit(split.root, split.files, split.labels, 6, workers=workers)
     order = torch.randperm(COUNT, generator=torch.Generator().manual_seed(1))
     for found, expected in zip(read(parallel, 2, order), read(split, 2, order), strict=True):
@@ -71,10 +68,26 @@ def test_reading_leaves_the_global_random_numbers_alone(split, workers):
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_reading_may_stop_early(split):
+def test_reading_may_stop_early_and_leaves_no_thread(split):
     parallel = StreamSplit(split.root, split.files, split.labels, 6, workers=2)
-    images, _ = next(iter(parallel.batches(2)))
+    batches = parallel.batches(2)
+    images, _ = next(batches)
     assert len(images) == 2
+    assert any(thread.name.startswith("decode") for thread in threading.enumerate())
+    batches.close()
+    assert not any(thread.name.startswith("decode") for thread in threading.enumerate())
+
+
+def test_no_process_is_started_that_would_need_shared_memory(split):
+    parallel = StreamSplit(split.root, split.files, split.labels, 6, workers=2)
+    for _ in parallel.batches(2):
+        assert multiprocessing.active_children() == []
+
+
+def test_what_breaks_a_thread_is_raised(split):
+    broken = StreamSplit(split.root, (*split.files[:4], 5), split.labels[:5], 6, workers=2)
+    with pytest.raises(TypeError):
+        read(broken, 2)
 
 
 def test_select_and_grey(split, pixels):

@@ -96,3 +96,14 @@ def test_tables_of_different_things_are_refused(change, what):
 def test_networks_with_different_engines_can_be_compared():
     dense = dataclasses.replace(example(), meta={"num_classes": 3, "engine": "dense"})
     assert compare(example(), dense, resamples=2)[0].difference == 0
+
+
+def test_tables_of_other_images_are_refused():
+    """Their labels alone would not tell."""
+    first, second = example(), example()
+    ids = np.arange(first.n_images, dtype=np.uint64)
+    first = dataclasses.replace(first, images=ids)
+    assert compare(first, dataclasses.replace(second, images=ids))
+    assert compare(first, second)  # of a release that kept no digests
+    with pytest.raises(ShiftbenchError, match="their pixels differ"):
+        compare(first, dataclasses.replace(second, images=ids + 1))

@@ -1,6 +1,7 @@
 """Networks by their dotted names: found, called, or refused in a sentence."""
 
 import pytest
+import torch
 from torch import nn
 
 from shiftbench.errors import UsageError
@@ -19,6 +20,9 @@ class Net(nn.Sequential):
 
 def fails():
     raise RuntimeError("no such\\nbird")
+
+def makes_a_function():
+    return lambda x: x.mean((2, 3))
 
 number = 3
 """
@@ -67,12 +71,17 @@ def test_what_cannot_be_called_is_refused_at_once(module, settings, sentence):
     [
         ("somebodys_nets.fails", None, r"cannot be made \(no such bird\)"),
         ("somebodys_nets.Net", {"depth": 3}, "depth"),
-        ("builtins.dict", None, "returned a dict"),
+        ("builtins.dict", None, "returned is of type dict"),
     ],
 )
 def test_what_makes_no_network_says_why(module, target, kwargs, sentence):
     with pytest.raises(UsageError, match=sentence):
         ImportedNetwork(target=target, kwargs=kwargs).network(5, 3)
+
+
+def test_a_function_of_images_is_a_network(module):
+    network = ImportedNetwork(target="somebodys_nets.makes_a_function").network(5, 3)
+    assert network.eval()(torch.zeros(2, 3, 4, 4)).shape == (2, 3)
 
 
 def test_nested_names_are_found():

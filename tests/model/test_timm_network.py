@@ -1,6 +1,7 @@
 """Networks of timm: the sentence where it is missing, and what it says where it is there."""
 
 import importlib.util
+import logging
 import sys
 
 import pytest
@@ -21,10 +22,38 @@ def test_a_missing_package_is_one_sentence_with_what_to_type(monkeypatch):
 
 
 @needs_timm
-def test_preprocessing_is_what_the_tag_says():
+def test_preprocessing_is_that_of_timms_own_validation():
+    from timm.data import create_transform, resolve_data_config
+
     recipe = TimmNetwork("resnet50.a1_in1k", "DEFAULT").recipe()
-    assert (recipe.size, recipe.resize, recipe.interpolation) == (224, 235, "bicubic")
-    assert recipe.mean == (0.485, 0.456, 0.406)
+    assert (recipe.size, recipe.resize, recipe.interpolation) == (288, 288, "bicubic")
+    for name in (
+        "resnet50.a1_in1k",
+        "resnet10t.c3_in1k",
+        "dm_nfnet_f0.dm_in1k",
+    ):
+        about = TimmNetwork(name, "DEFAULT")._about().to_dict()
+        resize, crop, *_ = create_transform(
+            **resolve_data_config(pretrained_cfg=about, use_test_size=True)
+        ).transforms
+        recipe = TimmNetwork(name, "DEFAULT").recipe()
+        sides = (recipe.resize, recipe.resize) if recipe.crop == "squash" else recipe.resize
+        assert resize.size == sides
+        assert tuple(crop.size) == (recipe.size, recipe.size)
+
+
+@needs_timm
+def test_squashed_and_cut_out_images_are_told_apart():
+    assert TimmNetwork("dm_nfnet_f0.dm_in1k", "DEFAULT").recipe().crop == "squash"
+    assert TimmNetwork("resnet50.a1_in1k", "DEFAULT").recipe().crop == "center"
+
+
+@needs_timm
+def test_borders_that_timm_adds_are_warned_of(caplog):
+    logging.getLogger("shiftbench").propagate = True
+    recipe = TimmNetwork("volo_d4_448.sail_in1k", "DEFAULT").recipe()
+    assert (recipe.size, recipe.resize) == (448, 448)
+    assert "center, 448 px of 389" in caplog.text
 
 
 @needs_timm

@@ -13,7 +13,24 @@ LABELS = {
     "experiment": "", "data": "shapes", "model": "vgg", "pool": "max", "head": "flatten",
     "padding": "zeros", "augment": "none", "train": "quick", "precision": "fp32",
 }  # fmt: skip
+HOSTILE = {
+    "image.origin": "lower", "image.interpolation": "bicubic", "image.aspect": "auto",
+    "text.usetex": True, "text.antialiased": False, "font.family": "serif",
+    "font.serif": ["A font that nobody has"], "font.size": 23, "axes.facecolor": "red",
+    "axes.grid": True, "axes.unicode_minus": False, "axes.spines.left": False, "axes.xmargin": 0.4,
+    "figure.facecolor": "green", "figure.dpi": 50, "figure.autolayout": True,
+    "savefig.dpi": 33, "savefig.bbox": "tight", "savefig.transparent": True,
+    "savefig.pad_inches": 2, "savefig.format": "pdf", "lines.linewidth": 9, "lines.marker": "x",
+    "xtick.labelsize": 30, "ytick.left": False, "path.sketch": (10, 20, 2), "patch.linewidth": 7,
+    "errorbar.capsize": 9, "scatter.marker": "s", "axes.titlelocation": "right",
+}  # fmt: skip
 GROUPS = ("data", "model", "pool", "augment", "train")
+
+
+@pytest.fixture
+def hostile():
+    """Settings of matplotlib's that would spoil any figure, or make it fail."""
+    return HOSTILE
 
 
 @pytest.fixture

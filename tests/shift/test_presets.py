@@ -16,6 +16,7 @@ from shiftbench.config import CONFIG_DIR
 from shiftbench.data.images import TensorSplit
 from shiftbench.data.shapes import load
 from shiftbench.errors import UsageError
+from shiftbench.geometry import resize
 from shiftbench.metric import METRICS
 from shiftbench.predict.engine import Options, predict
 from shiftbench.predict.network import PixelModel
@@ -45,7 +46,7 @@ PUBLISHED = {
     "chaman2021": (32, square(range(-3, 3)), True),
     "rojas2022": (32, square(range(-2, 4)), True),
     "michaeli2023": (32, square(range(1, 32)), False),
-    "michaeli2023_half": (32, square(np.arange(1, 32) / 2), False),
+    "michaeli2023_half": (32, square(np.arange(31) + 0.5), False),
     "saha2024": (32, square(range(-4, 5)), True),
     "hendrycks2019": (32, {(0.0, float(t)) for t in range(-7, 9)}, True),
     "azulay2019_crop": (224, {(float(t), float(t)) for t in range(-4, 5)}, True),
@@ -88,6 +89,115 @@ def test_a_sequence_steps_along_its_path():
     assert len(ends) == 15
     assert (plan.shifts[ends] - plan.shifts[plan.previous[ends]]).tolist() == [[0, 1]] * 15
     assert len(preset("azulay2019_black").plan(1, (32, 32)).previous.unique()) == 9
+
+
+def azulay_crops(images, side):
+    """The released script's windows, written out: of images that are 10 px larger than them."""
+    center = int((images.shape[3] - side - 1) / 2)
+    for c in range(center - 4, center + 4):
+        yield (
+            images[:, :, c : c + side, c : c + side],
+            images[:, :, c + 1 : c + side + 1, c + 1 : c + side + 1],
+        )
+
+
+def azulay_objects(objects, side):
+    """The released script's pastings, written out, on true black."""
+    wide = objects.shape[3]
+    center = int((side - wide - 1) / 2)
+    for c in range(center - 4, center + 4):
+        before, after = (objects.new_zeros(len(objects), 3, side, side) for _ in range(2))
+        before[:, :, c : c + wide, c : c + wide] = objects
+        after[:, :, c + 1 : c + wide + 1, c + 1 : c + wide + 1] = objects
+        yield before, after
+
+
+def steps_of(protocol, images):
+    """Yield the views before and after every one-pixel step, in the order of the path."""
+    plan = protocol.plan(len(images), tuple(images.shape[2:]))
+    rows = plan.rows(0, len(images))
+    pairs = [(int(before), after) for after, before in enumerate(plan.previous) if before >= 0]
+    pairs.sort(key=lambda pair: float((rows[0, pair[1]] - rows[0, pair[0]]) @ rows[0, pair[0]]))
+    for pair in pairs:
+        yield tuple(protocol.views(images, rows[:, column], [0.5] * 3) for column in pair)
+
+
+@pytest.mark.parametrize("side", [224, 33])
+def test_azulay_2019_shows_the_windows_of_the_released_script_step_by_step(side):
+    images = torch.randint(0, 256, (2, 3, side, side), dtype=torch.uint8)
+    expected = list(azulay_crops(resize(images, (side + 10, side + 10), "bicubic"), side))
+    shown = list(steps_of(preset("azulay2019_crop"), images))
+    assert len(shown) == len(expected) == 8
+    for pair, views in zip(expected, shown, strict=True):
+        assert all(map(torch.equal, pair, views))
+
+
+@pytest.mark.parametrize(("side", "wide"), [(224, 100), (33, 15), (32, 14)])
+@pytest.mark.parametrize("name", ["azulay2019_black", "azulay2019_inpaint"])
+def test_azulay_2019_pastes_objects_where_the_released_script_does(name, side, wide):
+    images = torch.randint(1, 256, (2, 3, side, side), dtype=torch.uint8)
+    expected = list(azulay_objects(resize(images, (wide, wide)), side))
+    shown = list(steps_of(preset(name), images))
+    assert len(shown) == len(expected) == 8
+    for pair, views in zip(expected, shown, strict=True):
+        for canvas, view in zip(pair, views, strict=True):
+            inside = (canvas > 0).expand_as(view)  # no pixel of an object is 0
+            assert torch.equal(view[inside], canvas[inside])
+            assert name == "azulay2019_inpaint" or not view[~inside].any()
+
+
+def test_half_pixel_shifts_are_those_of_the_released_code():
+    images = torch.rand(1, 2, 32, 32, generator=torch.Generator().manual_seed(3))
+    protocol = preset("michaeli2023_half")
+    for i, j in [(1, 1), (1, 31), (17, 4), (31, 30)]:
+        # Their way, written out: every second sample of the image of twice the size, its spectrum
+        # halved at the old Nyquist frequency; they move up and to the left.
+        spectrum = torch.fft.fftshift(torch.fft.fft2(images), dim=(2, 3))
+        large = torch.zeros(1, 2, 65, 65, dtype=torch.complex64)
+        edge = torch.ones(33)
+        edge[[0, -1]] = 0.5
+        wrapped = torch.cat([spectrum, spectrum[:, :, :1]], 2)
+        wrapped = torch.cat([wrapped, wrapped[:, :, :, :1]], 3)
+        large[:, :, 16:49, 16:49] = wrapped * edge[:, None] * edge
+        large = torch.fft.ifftshift(large[:, :, :64, :64], dim=(2, 3))
+        twice = torch.fft.ifft2(large).real * 4
+        theirs = twice.roll((1 - 2 * i, 1 - 2 * j), (2, 3))[:, :, ::2, ::2]
+        back = protocol.views(images, -torch.tensor([[i - 0.5, j - 0.5]]))
+        assert torch.allclose(back, theirs, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    "protocol",
+    [
+        preset("rojas2022"),
+        preset("embed", fill="mean"),
+        preset("azulay2019_black", fill="mean"),
+        preset("rescale", fill="mean"),
+    ],
+    ids=lambda protocol: type(protocol).__name__,
+)
+def test_the_mean_colour_is_zero_once_it_is_normalised(protocol, dtype):
+    mean, std = [0.4914, 0.4822, 0.4465], [0.2023, 0.1994, 0.2010]  # none a whole pixel value
+    images = torch.full((1, 3, 32, 32), 1, dtype=torch.uint8)  # a value far from the mean
+    images = images if dtype == torch.uint8 else images.to(dtype) / 255
+    network = PixelModel(nn.Identity(), mean, std, torch.device("cpu"))
+    plan = protocol.plan(1, (32, 32))
+    views = protocol.views(images, plan.rows(0, 1)[:, 1], mean)
+    values = network.normalise(views).flatten(2)[0]
+    darkest = network.normalise(images.float() / (255 if dtype == torch.uint8 else 1))[0, :, 0, 0]
+    for channel, dark in zip(values, darkest, strict=True):
+        filled = (channel - dark).abs() > 0.1
+        assert filled.any()
+        assert not filled.all()
+        assert channel[filled].tolist() == [0.0] * int(filled.sum())
+
+
+def test_what_is_not_filled_keeps_its_pixels():
+    images = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8)
+    views = preset("rojas2022").views(images, torch.tensor([[3, -2]] * 2), [0.49, 0.48, 0.45])
+    assert views.dtype == torch.float32
+    assert torch.equal(views[:, :, 3:, :14], images[:, :, :13, 2:].float() / 255)
 
 
 def zhang_loop(n_images, batch, seed):
@@ -253,6 +363,9 @@ def test_a_canvas_that_the_network_does_not_take_is_refused_without_a_trace(shap
         (lambda: Circular(offsets=[0, 32]).plan(1, (32, 32)), "at most 32 offsets"),
         (lambda: Circular(offsets=[3, 1]), "smaller first"),
         (lambda: Circular(offsets=[0.5, 1]), "two whole numbers"),
+        (lambda: preset("crop", base="center"), "did you mean 'centre'"),
+        (lambda: preset("embed", base="edge"), "centre, before_centre"),
+        (lambda: preset("rojas2022").views(torch.zeros(1, 3, 8, 8), torch.ones(1, 2)), "fill=mean"),
         (lambda: preset("saha2024", offsets=[-32, 0]).plan(1, (32, 32)), "allowed: −31 to 31"),
         (lambda: preset("michaeli2023").plan(1, (28, 28)), "does not fit images of 28×28"),
         (lambda: preset("michaeli2023", sampling="path").plan(1, (32, 32)), "sampling=path"),

@@ -77,15 +77,15 @@ def test_an_embedded_object_moves_whole(shape, fill):
         top, left = room[0] // 2 + dy, room[1] // 2 + dx
         seen.add((top, left))
         assert views.shape == images.shape
-        assert views.dtype == torch.uint8
+        assert views.dtype == (torch.float32 if fill == "mean" else torch.uint8)
         inside = torch.zeros(canvas, dtype=torch.bool)
         inside[top : top + size[0], left : left + size[1]] = True
-        assert torch.equal(views[:, :, inside], objects.flatten(2))
+        shown = views[:, :, inside] * 255 if fill == "mean" else views[:, :, inside]
+        assert torch.equal(shown.round().to(torch.uint8), objects.flatten(2))
         if fill == "black":
             assert not views[:, :, ~inside].any()
         if fill == "mean":
-            colour = (torch.tensor(mean) * 255).round().to(torch.uint8)
-            assert (views[:, :, ~inside] == colour[:, None]).all()
+            assert (views[:, :, ~inside] == torch.tensor(mean)[:, None]).all()
     assert seen == {(y, x) for y in range(room[0] + 1) for x in range(room[1] + 1)}
 
 
@@ -237,6 +237,17 @@ def test_fractional_offsets_are_every_multiple_and_the_path_is_one_pixel():
         assert torch.equal(plan.shifts[plan.previous[ends]] + 1, plan.shifts[ends])
 
 
+def test_offsets_go_in_steps_of_the_fraction_from_the_first_one_on():
+    for fraction, offsets, axis in [
+        (1, [0.5, 3.5], [0.5, 1.5, 2.5, 3.5]),
+        (0.5, [-0.25, 0.75], [-0.25, 0.25, 0.75]),
+        (0.5, [0, 1], [0, 0.5, 1]),
+    ]:
+        plan = Subpixel(fraction, sampling="all", offsets=offsets).plan(1, (16, 16))
+        shown = plan.shifts[plan.sampled].tolist()
+        assert sorted(map(tuple, shown)) == [(y, x) for y in axis for x in axis]
+
+
 @given(
     corner=st.tuples(st.integers(0, 4), st.integers(0, 3)), size=st.tuples(*[st.integers(1, 5)] * 2)
 )
@@ -269,6 +280,8 @@ def test_pasting_and_cutting_out_are_inverse(corner, size):
         (lambda: Subpixel(0.3).plan(1, (32, 32)), "another 1/n"),
         (lambda: Subpixel(0).plan(1, (32, 32)), "another 1/n"),
         (lambda: Subpixel(0.5, 0.75).plan(1, (32, 32)), "no multiple of fraction=0.5"),
+        (lambda: Subpixel(1, offsets=[0.5, 3]).plan(1, (32, 32)), "no whole number of steps"),
+        (lambda: Subpixel(1, offsets=[0.3001, 3.3001]).plan(1, (32, 32)), "a whole number of 1/16"),
         (lambda: Subpixel(0.5, 16).plan(1, (32, 32)), "does not fit images"),
         (lambda: Subpixel(0.5, 0).plan(1, (32, 32)), "does not fit images"),
         (lambda: Camera(32).plan(1, (32, 32)), "does not fit images"),

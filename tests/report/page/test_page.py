@@ -142,7 +142,7 @@ def test_every_metric_is_explained(page):
 def test_what_failed_or_is_missing_is_there_with_its_reason_and_command(troubled, tmp_path):
     page = page_of(troubled, tmp_path / "out")
     assert page.open == []
-    assert "8 runs 4 done 3 failed 1 missing" in page.text
+    assert "8 runs 4 done 2 failed 1 stopped 1 missing" in page.text
     for part in ("its process was killed", "out of memory: <script>alert('x')</script>",
                  "no such pool <b>", "shiftbench pool=aps augment=none seed=0",
                  "shiftbench pool=stride seed=0"):  # fmt: skip

@@ -2,6 +2,7 @@
 
 import io
 
+import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,12 +11,22 @@ from PIL import Image
 from shiftbench.report.augmentation import augmentation_pictures, series
 from shiftbench.report.distance import curves, distance_pictures
 from shiftbench.report.findings import findings
+from shiftbench.report.gallery import frame
 from shiftbench.report.heatmaps import heatmap_pictures
 from shiftbench.report.marks import _apart
 from shiftbench.report.moved import distances, torus_side
 from shiftbench.report.pareto import on_front, pareto_pictures
 from shiftbench.report.study import labels, panels
-from shiftbench.report.theme import DARK, LIGHT, MARKERS, THEMES, plain, png, pool_styles
+from shiftbench.report.theme import (
+    DARK,
+    LIGHT,
+    MARKERS,
+    THEMES,
+    Picture,
+    plain,
+    png,
+    pool_styles,
+)
 
 
 def drawn(picture, theme=LIGHT):
@@ -29,6 +40,23 @@ def every_picture(study):
     yield from augmentation_pictures(summary)
     yield from distance_pictures(summary, shifts, settings)
     yield from heatmap_pictures(summary, shifts)
+
+
+@pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.name)
+def test_pictures_have_the_same_bytes_under_any_settings(study, theme, hostile):
+    expected = [png(picture.draw(theme)) for picture in every_picture(study)]
+    with matplotlib.rc_context(hostile):
+        assert [png(picture.draw(theme)) for picture in every_picture(study)] == expected
+    assert len(expected) == 8
+
+
+def test_a_picture_that_fails_is_left_out_and_said(tmp_path, caplog):
+    def fail(theme):
+        raise RuntimeError("latex was not found")
+
+    assert frame(Picture("pareto-a", "a title", "a text", fail), tmp_path) is None
+    assert "pareto-a.png could not be made (RuntimeError: latex was not found)" in caplog.text
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,182 @@
+"""Run a network in eval mode, and give it and torch's global state back as they were."""
+
+from __future__ import annotations
+
+import random
+import warnings
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.lazy import LazyModuleMixin
+
+from shiftbench.errors import UsageError
+
+_CONTAINERS = (dict, OrderedDict, defaultdict, list, set)
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put every module of ``model`` into eval mode; afterwards, everything is as it was.
+
+    Restored, also after an error, are each module's own train or eval flag (a frozen BatchNorm
+    stays in eval mode, a dropout layer kept in train mode stays in it), its attributes, hooks,
+    buffers and caches, the random states of torch, numpy and Python, the grad mode, the default
+    dtype and the filters of warnings. Parameters are restored where a module has its own
+    ``train()``, which may change them (LoRA merges its weights there).
+
+    Raises:
+        UsageError: If layers still wait for their first batch to learn their sizes.
+    """
+    refuse_lazy(model)
+    modules = list(model.modules())
+    kept = [_Kept(module) for module in modules]
+    weights = _Values(list(model.parameters()) if any(map(_has_own_mode, modules)) else [])
+    restore_globals = _global_state(model)
+    try:
+        # Libraries that are loaded on the way add filters of warnings.
+        with warnings.catch_warnings():
+            _switch(model)
+            yield
+    finally:
+        for one in kept:
+            one.restore()
+        weights.restore()
+        restore_globals()
+
+
+def training_modules(model: nn.Module) -> int:
+    """Return how many modules are in train mode."""
+    return sum(module.training for module in model.modules())
+
+
+def refuse_lazy(model: nn.Module) -> None:
+    """Refuse layers that learn their sizes from the first batch and have not seen one.
+
+    Run without gradients, as here, they would make parameters that cannot be trained.
+
+    Raises:
+        UsageError: Naming the first of them.
+    """
+    if names := _lazy(model):
+        raise UsageError(
+            f"{len(names)} layers of the network have no sizes yet (first: {names[0]}); run it "
+            "once on a batch of images, e.g. model(images[:1].float()), before it is measured"
+        )
+
+
+def initialise(model: nn.Module, images: Tensor) -> None:
+    """Let lazy layers see their first batch, in eval mode and with parameters that train."""
+    if not _lazy(model):
+        return
+    flags = [(module, module.training) for module in model.modules()]
+    _switch(model)
+    try:
+        with torch.no_grad():
+            model(images)
+    finally:
+        for module, training in flags:
+            module.training = training
+
+
+def _lazy(model: nn.Module) -> list[str]:
+    return [
+        f"{type(module).__name__} {name}".strip()
+        for name, module in model.named_modules()
+        if isinstance(module, LazyModuleMixin) and hasattr(module, "_initialize_hook")
+    ]
+
+
+def _switch(model: nn.Module) -> None:
+    with suppress(NotImplementedError):  # a program of torch.export: its mode is built in
+        model.eval()
+    for module in model.modules():
+        if module.training:  # its own train() keeps it there
+            module.training = False
+
+
+def _has_own_mode(module: nn.Module) -> bool:
+    """Return whether the module does more than set flags in ``train()`` or ``eval()``."""
+    own = {"train", "eval"} & vars(module).keys()
+    kind = type(module)
+    return bool(own) or kind.train is not nn.Module.train or kind.eval is not nn.Module.eval
+
+
+class _Values:
+    """Tensors and what is in them."""
+
+    def __init__(self, tensors: list[Tensor]) -> None:
+        plain = [t for t in tensors if t.layout == torch.strided and not t.is_meta]
+        self.pairs = [(tensor, tensor.detach().clone()) for tensor in plain]
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        for tensor, before in self.pairs:
+            if not torch.equal(tensor, before):
+                tensor.copy_(before)
+
+
+class _Kept:
+    """A module's attributes: which objects they are, what containers and tensors hold."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module, self.training = module, module.training
+        self.attributes = dict(vars(module))
+        self.contents = {
+            name: value.copy()
+            for name, value in self.attributes.items()
+            if type(value) in _CONTAINERS
+        }
+        held = [*self.attributes.values(), *self.attributes.get("_buffers", {}).values()]
+        self.values = _Values([value for value in held if isinstance(value, Tensor)])
+
+    def restore(self) -> None:
+        state = vars(self.module)
+        for name in state.keys() - self.attributes.keys():
+            del state[name]
+        state.update(self.attributes)
+        for name, before in self.contents.items():
+            _refill(self.attributes[name], before)
+        if self.module.training != self.training:  # not an attribute in compiled modules
+            self.module.training = self.training
+        self.values.restore()
+
+
+def _refill(container: Any, before: Any) -> None:
+    """Give a container its content back; the container itself may be held by others."""
+    if _identities(container) == _identities(before):
+        return
+    container.clear()
+    add = container.extend if isinstance(container, list) else container.update
+    add(before)
+
+
+def _identities(container: Any) -> Any:
+    """Return what tells contents apart; tensors have no truth value to compare by."""
+    if isinstance(container, dict):
+        return [(key, id(value)) for key, value in container.items()]
+    return container if isinstance(container, set) else [id(value) for value in container]
+
+
+def _global_state(model: nn.Module) -> Callable[[], None]:
+    """Return what puts the random states, the grad mode and the default dtype back."""
+    devices = {p.device for p in model.parameters() if p.device.type == "cuda"}
+    on_devices = [(device, torch.cuda.get_rng_state(device)) for device in devices]
+    own, pythons = torch.get_rng_state(), random.getstate()
+    numpys = np.random.get_state()  # noqa: NPY002  (the one that a network may draw from)
+    grad, dtype = torch.is_grad_enabled(), torch.get_default_dtype()
+
+    def restore() -> None:
+        torch.set_rng_state(own)
+        for device, state in on_devices:
+            torch.cuda.set_rng_state(state, device)
+        np.random.set_state(numpys)  # noqa: NPY002
+        random.setstate(pythons)
+        torch.set_grad_enabled(grad)
+        torch.set_default_dtype(dtype)
+
+    return restore

@@ -1,0 +1,171 @@
+"""Logits out of what networks return, and functions as networks."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from shiftbench.errors import ShiftbenchError, UsageError, shown
+
+WANTED = "it must map (N, C, H, W) to logits (N, classes)"
+
+
+def logits_of(answer: object, images: int) -> Tensor:
+    """Return the logits ``(N, classes)`` in what a network returned.
+
+    That is a tensor, whose further axes may have length 1; ``logits`` of an object or a dict; or
+    the only such tensor in a dict, a tuple or a list. Of several, none is guessed.
+
+    Args:
+        answer: What the network returned.
+        images: How many images it was given.
+
+    Raises:
+        ShiftbenchError: If there are none, or it is not known which they are.
+    """
+    found = _candidates(answer, images)
+    if len(found) == 1:
+        return found[0]
+    count = "one image" if images == 1 else f"{images} images"
+    problem = f"the network returned {_described(answer)} for {count}"
+    if len(found) > 1:
+        raise ShiftbenchError(
+            f"{problem}, and which of them are the logits is not known; return these alone, or "
+            "name them, e.g. {'logits': ...}"
+        )
+    raise ShiftbenchError(f"{problem}; {WANTED}")
+
+
+def give_logits(model: nn.Module) -> None:
+    """Let ``model`` return its logits alone from now on; the names of its parts stay."""
+    model.register_forward_hook(_take_logits)
+
+
+def _take_logits(_: nn.Module, inputs: tuple[Any, ...], answer: object) -> Tensor:
+    return logits_of(answer, len(inputs[0]))
+
+
+def _candidates(answer: object, images: int) -> list[Tensor]:
+    if isinstance(answer, Tensor):
+        logits = _as_logits(answer, images)
+        return [] if logits is None else [logits]
+    named = answer.get("logits") if isinstance(answer, Mapping) else None
+    named = getattr(answer, "logits", None) if named is None else named
+    if isinstance(named, Tensor):
+        return _candidates(named, images)
+    held = list(answer.values()) if isinstance(answer, Mapping) else answer
+    if not isinstance(held, tuple | list):
+        return []
+    tensors = [value for value in held if isinstance(value, Tensor)]
+    return [logits for t in tensors if (logits := _as_logits(t, images)) is not None]
+
+
+def _as_logits(tensor: Tensor, images: int) -> Tensor | None:
+    """Return ``(N, classes)`` where the tensor is that but for axes of length 1."""
+    if images == 1 and tensor.ndim == 1:  # a network that squeezes its answer
+        return tensor[None]
+    if tensor.ndim < 2 or any(side != 1 for side in tensor.shape[2:]):
+        return None
+    return tensor.flatten(1) if tensor.ndim > 2 else tensor
+
+
+def _described(answer: object) -> str:
+    """Return what a network returned, in a few words."""
+    if isinstance(answer, Tensor):
+        return f"shape {tuple(answer.shape)}"
+    kind = type(answer).__name__
+    if isinstance(answer, Mapping):
+        return shown(f"{kind} of {', '.join(f'{k} {_inner(v)}' for k, v in answer.items())}", 200)
+    if isinstance(answer, tuple | list):
+        return shown(f"{kind} of {', '.join(map(_inner, answer))}", 200)
+    return kind
+
+
+def _inner(value: object) -> str:
+    return str(tuple(value.shape)) if isinstance(value, Tensor) else type(value).__name__
+
+
+class Function(nn.Module):
+    """A function of images as a module.
+
+    ``x: (N, C, H, W)`` to whatever the function returns. The networks that the function refers to
+    (as closure, global, argument, attribute) are its children, so that their modes and their
+    devices are known.
+    """
+
+    def __init__(self, function: Callable[[Tensor], Any]) -> None:
+        super().__init__()
+        self.function = function
+        self.used = nn.ModuleList(_modules_in(function, set()))
+
+    def forward(self, x: Tensor) -> Any:
+        """Return what the function returns."""
+        return self.function(x)
+
+
+def as_module(what: str, model: object) -> nn.Module:
+    """Return a network or a function as a module.
+
+    Args:
+        what: Who gave it, for the error.
+        model: A module, or anything that can be called with images.
+
+    Raises:
+        UsageError: If it is neither.
+    """
+    if isinstance(model, nn.Module):
+        return model
+    if isinstance(model, type):
+        raise UsageError(f"{what} is the class {model.__name__}; give an object of it")
+    if not callable(model):
+        raise UsageError(
+            f"{what} is of type {type(model).__name__}, not a torch.nn.Module or a function of "
+            "images; give a network"
+        )
+    return Function(model)
+
+
+def _modules_in(thing: Any, seen: set[int]) -> Iterator[nn.Module]:
+    """Yield the modules that a function refers to."""
+    if id(thing) in seen:
+        return
+    seen.add(id(thing))
+    if isinstance(thing, nn.Module):
+        yield thing
+        return
+    for part in _parts(thing):
+        yield from _modules_in(part, seen)
+
+
+def _parts(thing: Any) -> list[Any]:
+    """Return what a callable refers to."""
+    if isinstance(thing, types.MethodType):
+        return [thing.__self__, thing.__func__]
+    if isinstance(thing, functools.partial):
+        return [thing.func, *thing.args, *thing.keywords.values()]
+    if isinstance(thing, types.FunctionType):
+        try:
+            variables = inspect.getclosurevars(thing)
+        except ValueError:  # a variable that has no value yet
+            return []
+        defaults = [*(thing.__defaults__ or ()), *(thing.__kwdefaults__ or {}).values()]
+        theirs = [*variables.nonlocals.values(), *variables.globals.values(), *defaults]
+        return [part for part in theirs if _is_theirs(part)]
+    if isinstance(thing, list | tuple):
+        return list(thing)
+    if isinstance(thing, dict):
+        return list(thing.values())
+    return list(vars(thing).values()) if hasattr(thing, "__dict__") and callable(thing) else []
+
+
+def _is_theirs(part: Any) -> bool:
+    """Return whether a variable may hold a network: not a module of Python, a class, torch."""
+    if isinstance(part, nn.Module | list | tuple | dict):
+        return True
+    library = str(getattr(part, "__module__", "")).partition(".")[0] in ("torch", "torchvision")
+    return callable(part) and not isinstance(part, type) and not library

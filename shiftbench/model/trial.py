@@ -1,0 +1,69 @@
+"""Two images are shown to a network before any work is done on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from shiftbench.errors import ShiftbenchError, UsageError, shown
+from shiftbench.model.layout import memory_format
+from shiftbench.model.outputs import WANTED, logits_of
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a network does with two images.
+
+    Attributes:
+        classes: How many it tells apart.
+        plain: Whether it returns its logits and nothing else.
+        memory_format: How its images lie in memory.
+    """
+
+    classes: int
+    plain: bool
+    memory_format: torch.memory_format
+
+
+def try_network(model: nn.Module, images: Tensor, advice: str) -> Trial:
+    """Show ``model`` two images, and one.
+
+    Args:
+        model: In eval mode.
+        images: ``(N, C, H, W)`` as it takes them, on its device.
+        advice: What to do if it does not take them.
+
+    Raises:
+        UsageError: If it does not take them, in one sentence with its own reason.
+        ShiftbenchError: If it returns no logits.
+    """
+    two = images[[0, -1]]
+    try:
+        layout = memory_format(model, two)
+        plain, classes = _logits(model, two.contiguous(memory_format=layout))
+    except ShiftbenchError:
+        raise
+    except Exception as error:  # whatever somebody's network raises
+        channels, height, width = images.shape[1:]
+        reason = shown(" ".join(str(error).split()) or type(error).__name__, 300)
+        raise UsageError(
+            f"the network does not take images of {channels}×{height}×{width} ({reason}); {advice}"
+        ) from error
+    return Trial(classes, plain, layout)
+
+
+@torch.inference_mode()
+def _logits(model: nn.Module, two: Tensor) -> tuple[bool, int]:
+    """Return whether the network returns logits and nothing else, and how many classes."""
+    plain, classes = True, 0
+    for count in (1, 2):
+        answer = model(two[:count])
+        logits = logits_of(answer, count)
+        if len(logits) != count:
+            raise ShiftbenchError(
+                f"the network returned shape {tuple(logits.shape)} for {count} images; {WANTED}"
+            )
+        plain, classes = plain and answer is logits, logits.shape[1]
+    return plain, classes

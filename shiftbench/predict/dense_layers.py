@@ -1,0 +1,163 @@
+"""Which layers have a dense form, and which do not lie on a torus: asked of their settings.
+
+A layer of stride s has one if it leaves exactly H/s of H rows, each from a window that lies on the
+torus. That is not left to a comparison of numbers: where a layer has no border, a shorter map
+averages to nearly the same.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from functools import partial
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from shiftbench import padding
+from shiftbench.predict.phases import (
+    AllPhases,
+    AllPhasesByContent,
+    AllShifts,
+    NotDenseError,
+    Trace,
+    Windowed,
+    WindowedConv,
+)
+
+Pair = tuple[int, int]
+
+
+def densify(model: nn.Module, trace: Trace) -> nn.Module:
+    """Return ``model`` with every layer that needs it in its dense form, changed in place.
+
+    A layer that is registered in several places has one dense form, in all of them.
+
+    Raises:
+        NotDenseError: If a layer is not one on a torus.
+    """
+    return _densified(model, trace, {})
+
+
+def _densified(module: nn.Module, trace: Trace, known: dict[int, nn.Module]) -> nn.Module:
+    if id(module) in known:
+        return known[id(module)]
+    known[id(module)] = module
+    dense = _dense_layer(module, trace)
+    if dense is not None:
+        known[id(module)] = dense
+        return dense
+    for name, child in list(module._modules.items()):
+        if child is not None:
+            setattr(module, name, _densified(child, trace, known))
+    return module
+
+
+def _dense_layer(module: nn.Module, trace: Trace) -> nn.Module | None:
+    """Return the dense form of a layer, None where it needs none."""
+    if _has_method(module, "all_phases") or _has_method(module, "phase"):
+        return _dense_pool(module, trace)
+    if isinstance(module, nn.Conv2d):
+        return _dense_conv(module, trace)
+    if isinstance(module, nn.MaxPool2d | nn.AvgPool2d):
+        return _dense_window_pool(module, trace)
+    if isinstance(module, nn.Flatten) or getattr(module, "is_global", None) is False:
+        return AllShifts(module, trace)
+    if isinstance(module, nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d):
+        return None if module.output_size in (1, (1, 1)) else AllShifts(module, trace)
+    return None
+
+
+def _has_method(module: nn.Module, name: str) -> bool:
+    # A network of somebody's own may have a "phase" that is a word or a number.
+    return callable(getattr(module, name, None)) and hasattr(module, "stride")
+
+
+def _dense_pool(module: nn.Module, trace: Trace) -> nn.Module | None:
+    stride = _pair(module.stride)
+    pad = getattr(module, "pad", "circular")
+    if pad != "circular":
+        raise NotDenseError(f"a {type(module).__name__} pads with {pad}")
+    if stride == (1, 1):
+        return None
+    kind = AllPhasesByContent if _has_method(module, "phase") else AllPhases
+    return kind(module, stride, trace)
+
+
+def _dense_conv(conv: nn.Conv2d, trace: Trace) -> nn.Module | None:
+    stride = _pair(conv.stride)
+    if not _runs_as(conv, nn.Conv2d, padding.Conv2d):
+        return _of_its_own(conv, stride)
+    if isinstance(conv.padding, str):
+        raise NotDenseError(f"a convolution has padding='{conv.padding}'")
+    if any(conv.padding) and conv.padding_mode != "circular":
+        raise NotDenseError(f"a convolution pads with {conv.padding_mode}")
+    before = _pair(conv.padding)
+    reach = tuple(d * (k - 1) for d, k in zip(conv.dilation, conv.kernel_size, strict=True))
+    after = (reach[0] - before[0], reach[1] - before[1])
+    _check_size("a convolution", before, after, stride)
+    plain = copy.copy(conv)
+    plain.stride, plain.padding, plain.padding_mode = (1, 1), (0, 0), "zeros"
+    return WindowedConv(plain, before, after, stride, trace)
+
+
+def _dense_window_pool(pool: nn.MaxPool2d | nn.AvgPool2d, trace: Trace) -> nn.Module | None:
+    kind = type(pool).__name__
+    kernel, stride, border = (_pair(v) for v in (pool.kernel_size, pool.stride, pool.padding))
+    wraps = hasattr(pool, "torus_padding")
+    if not wraps and not _runs_as(pool, nn.MaxPool2d, nn.AvgPool2d):
+        return _of_its_own(pool, stride)
+    if any(border):
+        raise NotDenseError(f"a {kind} pads with a border of its own")
+    if _pair(getattr(pool, "dilation", 1)) != (1, 1):
+        raise NotDenseError(f"a {kind} is dilated")
+    if getattr(pool, "return_indices", False):
+        raise NotDenseError(f"a {kind} returns positions")
+    before = _pair(pool.torus_padding) if wraps else (0, 0)
+    after = (kernel[0] - 1 - before[0], kernel[1] - 1 - before[1])
+    # With these sizes the windows that ceil_mode adds start beyond the map, and torch leaves those
+    # out; so ceil_mode makes no difference.
+    _check_size(f"a {kind}", before, after, stride)
+    return Windowed(_window(pool, kernel), before, after, stride, trace)
+
+
+def _window(pool: nn.MaxPool2d | nn.AvgPool2d, kernel: Pair) -> Callable[[Tensor], Tensor]:
+    """Return the pooling window at stride 1, for every position where it fits."""
+    if isinstance(pool, nn.MaxPool2d):
+        return partial(F.max_pool2d, kernel_size=kernel, stride=1)
+    divisor = pool.divisor_override
+    return partial(F.avg_pool2d, kernel_size=kernel, stride=1, divisor_override=divisor)
+
+
+def _check_size(layer: str, before: Pair, after: Pair, stride: Pair) -> None:
+    """Refuse a window from which ``H`` rows become another number of rows than ``H / stride``.
+
+    With b pixels of border on both sides and a window that reaches b back and a ahead, rows are
+    ⌊(H + b − a − 1) / s⌋ + 1: that is H/s for every multiple H of s if and only if 0 ≤ a − b < s.
+    """
+    for back, ahead, step in zip(before, after, stride, strict=True):
+        if not 0 <= ahead - back < step:
+            raise NotDenseError(f"{layer} changes the size of its map by its border")
+
+
+def _of_its_own(layer: nn.Module, stride: Pair) -> nn.Module | None:
+    """Leave a layer with a forward pass of its own as it is, if it does not subsample."""
+    if stride == (1, 1):
+        return None
+    raise NotDenseError(f"a {type(layer).__name__} subsamples in a way of its own")
+
+
+def _runs_as(layer: nn.Module, *kinds: type[nn.Module]) -> bool:
+    """Whether ``layer`` runs the code of one of these classes, whatever class it is of."""
+    if "forward" in vars(layer) or "_conv_forward" in vars(layer):
+        return False
+    own = tuple(getattr(type(layer), name, None) for name in ("forward", "_conv_forward"))
+    return own in [
+        tuple(getattr(kind, name, None) for name in ("forward", "_conv_forward")) for kind in kinds
+    ]
+
+
+def _pair(value: object) -> Pair:
+    if isinstance(value, tuple | list):
+        return int(value[0]), int(value[1])
+    return int(value), int(value)  # type: ignore[call-overload]

@@ -1,0 +1,58 @@
+"""A network whose one pass holds its answers to every circular shift."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from shiftbench.predict.dense_layers import densify
+from shiftbench.predict.phases import NotDenseError, Trace
+
+
+class DenseNetwork:
+    """A network that answers for every circular shift of its images in one pass.
+
+    Args:
+        model: In eval mode; it is copied, not changed.
+
+    Raises:
+        NotDenseError: If a layer is not one on a torus.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.trace = Trace()
+        self.model = densify(own_copy(model), self.trace)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return logits ``(N, V, classes)`` of the V distinct views of every image."""
+        self.trace.start(len(images))
+        logits: Tensor = self.model(images)
+        return logits.reshape(len(images), -1, logits.shape[-1])
+
+    def columns(self, shifts: Tensor) -> Tensor:
+        """Return which of the V views answers for each of the ``shifts (K, 2)``; after a pass."""
+        offset, index = shifts.long(), torch.zeros(len(shifts), dtype=torch.long)
+        for _, stride in sorted(self.trace.strides.items()):
+            step = torch.tensor(stride)
+            grid = -offset % step
+            offset = (offset + grid) // step
+            index = (index * stride[0] + grid[:, 0]) * stride[1] + grid[:, 1]
+        if self.trace.shifts is not None:
+            height, width = self.trace.shifts
+            index = (index * height + offset[:, 0] % height) * width + offset[:, 1] % width
+        return index
+
+
+def own_copy(model: nn.Module) -> nn.Module:
+    """Return a copy of ``model`` to change.
+
+    Raises:
+        NotDenseError: If it holds something that cannot be copied.
+    """
+    try:
+        return copy.deepcopy(model)
+    except Exception as error:  # whatever a class's own __deepcopy__ or __reduce__ raises
+        reason = str(error).splitlines() or [type(error).__name__]
+        raise NotDenseError(f"it cannot be copied ({reason[0]})") from error

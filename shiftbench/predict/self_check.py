@@ -1,0 +1,185 @@
+"""Whether dense passes answer as plain passes of rolled images do, asked before the engine is used.
+
+Three comparisons, each against an attack on the others:
+
+1. On noise, in float64, with other weights: what the network computes, whatever units are dead and
+   whatever its data are.
+2. On noise and on images, in float64, with its own weights. A difference of a millionth of how far
+   the logits move is seen, and a check whose logits do not move is refused.
+3. On the same, in the arithmetic that is measured in: what the numbers will be.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from shiftbench.predict.dense_network import DenseNetwork, own_copy
+from shiftbench.predict.logits import cutoff, masked, scale
+from shiftbench.predict.network import PixelModel
+from shiftbench.predict.noise import noise_like, revive
+from shiftbench.predict.phases import NotDenseError
+
+SHIFTS = 12  # random ones; a step that is none of the torus shows under nearly all of them
+AT_ONCE = 2  # inputs per dense pass: with one alone, maps of several sizes could be broadcast
+LOUD = 20.0  # standard deviations of the images: units that wait for more than they show
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What two orders of the same sums may differ by.
+
+    Attributes:
+        tolerance: As a share of how far the logits move.
+        floor: As a share of the largest logit.
+    """
+
+    tolerance: float
+    floor: float
+
+    @classmethod
+    def of(cls, dtype: torch.dtype) -> Limits:
+        """Return the limits of comparisons in ``dtype``."""
+        if dtype == torch.float64:
+            return cls(1e-6, 1e-12)  # a tenth of what exact_fraction calls no change
+        unit = torch.finfo(dtype).eps
+        return cls(max(1e-4, 8 * unit), 8 * unit)
+
+    def moves(self, moved: float, largest: float) -> bool:
+        """Whether the logits move by so much that a difference would be seen."""
+        return moved > 1e3 * self.floor * largest
+
+
+def check(
+    network: PixelModel, dense: DenseNetwork, images: Tensor, generator: torch.Generator
+) -> dict[str, int]:
+    """Compare dense passes with plain ones.
+
+    Args:
+        network: What is measured.
+        dense: Its dense form.
+        images: ``(n, C, H, W)`` normalised, from all over the data.
+        generator: Draws noise and shifts.
+
+    Returns:
+        Of the last comparison, how many images and shifts, and how many of the answers differ in
+        the class though the logits agree to rounding (near-ties); for the table's meta.
+
+    Raises:
+        NotDenseError: If logits differ by more than rounding, or none moves.
+    """
+    shifts = _shifts((int(images.shape[2]), int(images.shape[3])), generator)
+    noise = noise_like(images, AT_ONCE, generator)
+    loud = LOUD * (noise + noise.new_tensor([1.0, -1.0])[:, None, None, None])
+    _check_structure(network.model, {"images": images, "noise": noise, "loud noise": loud}, shifts)
+    flips = 0
+    with network.autocasting():
+        for inputs, what in ((images, "images"), (noise, "noise")):
+            own, plain = _both(dense, network.model, inputs, shifts)
+            allowed = network.rounding.engines * scale(plain.float(), network.rounding).amax(1)
+            _refuse_beyond(_gaps(own, plain), allowed, shifts, f"on {what}")
+            flips += int((own.argmax(-1) != plain.argmax(-1)).sum())
+    return {"self_check_images": len(images), "self_check_noise": len(noise),
+            "self_check_shifts": len(shifts), "self_check_flips": flips}  # fmt: skip
+
+
+def _shifts(size: tuple[int, int], generator: torch.Generator) -> Tensor:
+    """Return ``(S, 2)`` shifts: one pixel along each axis, half of the image, random ones."""
+    fixed = torch.tensor([[0, 1], [1, 0], [size[0] // 2, size[1] // 2]])
+    random = (torch.rand(SHIFTS, 2, generator=generator) * torch.tensor(size)).long()
+    return torch.cat([fixed, random])
+
+
+def _check_structure(model: nn.Module, inputs: dict[str, Tensor], shifts: Tensor) -> None:
+    precise, dtype = _precise(model, inputs["noise"])
+    limits = Limits.of(dtype)
+    noise = inputs["noise"].to(dtype)
+    other = revive(own_copy(precise), torch.Generator().manual_seed(0))
+    if _is_sound(other, noise):
+        _moves(other, noise, shifts, limits, "on noise, were its weights others,")
+    del other
+    found = [
+        _moves(precise, values.to(dtype), shifts, limits, f"on {what}")
+        for what, values in inputs.items()
+    ]
+    if not any(found):
+        raise NotDenseError("its logits move neither on images nor on noise: nothing to compare")
+
+
+def _precise(model: nn.Module, x: Tensor) -> tuple[nn.Module, torch.dtype]:
+    """Return the network in the most precise type in which it runs, and that type."""
+    for dtype in (torch.float64, torch.float32):
+        try:
+            precise = own_copy(model).to(dtype)
+            precise(x.to(dtype))
+        except (RuntimeError, TypeError):  # a device without it, or a type fixed by the network
+            continue
+        return precise, dtype
+    return model, x.dtype
+
+
+def _is_sound(model: nn.Module, x: Tensor) -> bool:
+    """Whether a network with other weights answers at all."""
+    try:
+        return bool(model(x).isfinite().all())
+    except Exception:  # a parameter that was no weight
+        return False
+
+
+def _moves(model: nn.Module, x: Tensor, shifts: Tensor, limits: Limits, where: str) -> bool:
+    """Compare on ``x`` and return whether the logits moved."""
+    own, plain = _both(DenseNetwork(model), model, x, shifts)
+    moved, largest = _movement(plain)
+    allowed = limits.tolerance * moved + limits.floor * largest
+    _refuse_beyond(_gaps(own, plain), torch.full((len(x),), allowed), shifts, where)
+    return limits.moves(moved, largest)
+
+
+def _both(
+    dense: DenseNetwork, model: nn.Module, x: Tensor, shifts: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the logits ``(n, S, C)`` of the dense engine, and those of plain passes."""
+    plain = torch.stack([model(x.roll(shift, (2, 3))) for shift in shifts.tolist()], 1)
+    parts = []
+    for part in x.split(AT_ONCE):
+        try:
+            logits = dense(part)
+        except NotDenseError:
+            raise
+        except Exception as error:  # shapes that do not fit, since a step was not seen
+            reason = str(error).splitlines() or [type(error).__name__]
+            raise NotDenseError(f"a dense pass fails ({reason[0]})") from error
+        views = dense.columns(shifts)
+        if int(views.max()) >= logits.shape[1] or logits.shape[2:] != plain.shape[2:]:
+            raise NotDenseError("it subsamples in a step that is not a layer")
+        parts.append(logits[:, views.to(logits.device)])
+    return torch.cat(parts), plain
+
+
+def _gaps(own: Tensor, plain: Tensor) -> Tensor:
+    """Return the largest differences ``(n, S)``; those of masked and of equal infinite logits 0."""
+    gap = (own - plain).abs()
+    behind = cutoff(plain)
+    same = (own == plain) | (own.isnan() & plain.isnan())
+    return gap.masked_fill(same | (masked(own, behind) & masked(plain, behind)), 0).amax(-1)
+
+
+def _movement(logits: Tensor) -> tuple[float, float]:
+    """Return how far a class of ``(n, S, C)`` moves at most, and the largest absolute logit."""
+    kept = logits.isfinite() & ~masked(logits, cutoff(logits))
+    highest = torch.where(kept, logits, -torch.inf).amax((0, 1))
+    lowest = torch.where(kept, logits, torch.inf).amin((0, 1))
+    moved = (highest - lowest).clamp(min=0).amax()  # a class that is never finite: −inf
+    return float(moved), float(torch.where(kept, logits, 0).abs().amax())
+
+
+def _refuse_beyond(gaps: Tensor, allowed: Tensor, shifts: Tensor, where: str) -> None:
+    """Raise if a gap of ``(n, S)`` is more than is ``allowed (n,)``, or NaN."""
+    beyond = ~(gaps <= allowed.to(gaps.device)[:, None])
+    if bool(beyond.any()):
+        image, column = beyond.nonzero()[0].tolist()
+        dy, dx = shifts[column].tolist()
+        gap = float(gaps[image, column])
+        raise NotDenseError(f"its answers to a shift by ({dy}, {dx}) {where} differ by {gap:.2g}")

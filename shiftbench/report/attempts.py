@@ -1,0 +1,30 @@
+"""Figures are tried: one that cannot be drawn is a warning, and the numbers stay."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from shiftbench.reasons import reason_of
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def attempt(what: str, passing: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Log one warning that names ``what``, e.g. ``figures/layers.png``, if the block raises.
+
+    Ctrl-C and SIGTERM are no errors: they pass.
+
+    Args:
+        what: What is tried.
+        passing: Errors that are raised nevertheless.
+    """
+    try:
+        yield
+    except passing:
+        raise
+    except Exception as error:
+        log.debug("%s", what, exc_info=True)
+        log.warning("%s could not be made (%s)", what, reason_of(error))

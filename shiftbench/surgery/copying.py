@@ -1,0 +1,128 @@
+"""Copies of networks that other people built, and forward passes that leave no trace in them."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.lazy import LazyModuleMixin
+
+from shiftbench.errors import ShiftbenchError, shown
+
+ImageShape = tuple[int, int, int]
+
+# Where neither the caller nor the network says which images it takes, these sizes are tried.
+SIDES = (64, 224, 32, 299, 256, 28, 384)
+
+
+HIDDEN_NOISE = 0.1
+
+
+def copied(model: nn.Module) -> nn.Module:
+    """Return a copy of ``model``.
+
+    ``copy.deepcopy`` refuses tensors that were computed from parameters, which is what
+    ``torch.nn.utils.weight_norm`` keeps in place of a weight; they are copied as plain numbers and
+    computed again by the next forward pass.
+    """
+    memo: dict[int, object] = {}
+    for module in model.modules():
+        for value in vars(module).values():
+            if isinstance(value, Tensor) and not value.is_leaf:
+                memo[id(value)] = value.detach().clone()
+    return copy.deepcopy(model, memo)
+
+
+def for_trial(model: nn.Module, dtype: torch.dtype = torch.float32) -> nn.Module:
+    """Return a copy of ``model`` in which nothing is hidden by what parameters begin with.
+
+    Scales of 1e-6 would hide their blocks, and a table of zeros that positions are read in: what
+    is checked is to hold after training, too. Parameters whose numbers are all the same get some
+    noise, the same in every copy.
+
+    Args:
+        model: It is not changed.
+        dtype: In float64, a difference is not one of rounding.
+    """
+    trial = copied(model).to(dtype)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for _, parameter in sorted(trial.named_parameters()):
+            noise = torch.randn(parameter.shape, generator=generator) * HIDDEN_NOISE
+            if parameter.numel() > 1 and bool((parameter == parameter.flatten()[0]).all()):
+                parameter.add_(noise.to(parameter))
+    return trial
+
+
+@contextmanager
+def trial_run(model: nn.Module) -> Iterator[None]:
+    """Put every module into eval mode without gradients, and back into the mode it was in."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    # Not inference mode: what a network keeps from a pass would be of no use in training.
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they are about the network, not about this copy
+            yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+def noise(model: nn.Module, count: int, shape: ImageShape) -> Tensor:
+    """Return ``(count, C, H, W)`` standard normal pixels, the same every time, as ``model`` is."""
+    images = torch.randn(count, *shape, generator=torch.Generator().manual_seed(0))
+    held = (t for t in (*model.parameters(), *model.buffers()) if t.is_floating_point())
+    example = next(held, images)
+    return images.to(example.device, example.dtype)
+
+
+def image_shape_of(model: nn.Module, given: ImageShape | None) -> ImageShape:
+    """Return ``(C, H, W)`` of images that ``model`` takes; lazy layers get their parameters.
+
+    Args:
+        model: A copy; a forward pass is run on it.
+        given: What the caller says.
+
+    Raises:
+        ShiftbenchError: If the network takes no such images, or none of the usual shapes.
+    """
+    tried = [given] if given is not None else list(_usual_shapes(model))
+    reasons: list[str] = []
+    for shape in tried:
+        try:
+            with trial_run(model):
+                model(noise(model, 2, shape))
+        except Exception as error:  # whatever a network raises
+            reasons.append(shown(" ".join(str(error).split()) or type(error).__name__, 200))
+        else:
+            return shape
+    raise ShiftbenchError(_refusal(given, tried, reasons[0]))
+
+
+def _refusal(given: ImageShape | None, tried: Sequence[ImageShape], reason: str) -> str:
+    if given is not None:
+        shape = "×".join(map(str, given))
+        return f"the network does not take images of {shape} ({reason}); give image_shape=(C, H, W)"
+    sides = ", ".join(str(side) for side in dict.fromkeys(shape[1] for shape in tried))
+    return (
+        f"the network takes no square images of {sides} pixels ({reason}), so its layers cannot "
+        "be followed; give image_shape=(C, H, W)"
+    )
+
+
+def _usual_shapes(model: nn.Module) -> Iterator[ImageShape]:
+    about = getattr(model, "pretrained_cfg", None) or getattr(model, "default_cfg", None)
+    size = about.get("input_size") if isinstance(about, dict) else None
+    lazy = any(isinstance(module, LazyModuleMixin) for module in model.modules())
+    convolutions = [m.in_channels for m in model.modules() if isinstance(m, nn.Conv2d)]
+    channels = [3] if lazy else [*(c for c in convolutions[:1] if c > 0), 3, 1]
+    if size is not None:
+        yield (int(size[0]), int(size[1]), int(size[2]))
+    for count in dict.fromkeys(channels):
+        for side in SIDES:
+            yield (count, side, side)

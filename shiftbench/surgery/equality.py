@@ -1,0 +1,115 @@
+"""Whether a rewritten network still gives its own answers where nothing is filtered."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from shiftbench.surgery.copying import ImageShape, for_trial, noise, trial_run
+from shiftbench.surgery.watching import tensors
+
+# By number type, of the spread of an output and of its largest value: strided and unstrided convolutions add the
+# same numbers in another order, which float32 rounds to 1e-7 of them in each layer.
+TOLERANCE = {torch.float32: (1e-4, 1e-5), torch.float64: (1e-7, 1e-10)}
+BINS = 4096  # an output is compared by the means of so many parts
+
+
+@dataclass(frozen=True)
+class _Digest:
+    """An output in short.
+
+    Attributes:
+        shape: Its shape.
+        means: Of up to 4,096 parts of it, in memory's order.
+        spread: Its standard deviation; of the network's own output, over the two images.
+        largest: Its largest absolute value.
+        tolerance: Of the spread and of the largest value.
+    """
+
+    shape: tuple[int, ...]
+    means: Tensor
+    spread: float
+    largest: float
+    tolerance: tuple[float, float]
+
+    def equals(self, other: _Digest) -> bool:
+        """Return whether two outputs are the same but for rounding."""
+        gap = float((self.means - other.means).abs().max())
+        of_spread, of_largest = self.tolerance
+        return gap <= of_spread * self.spread + of_largest * self.largest
+
+
+def before_difference(model: nn.Module, rewritten: nn.Module, shape: ImageShape) -> list[str]:
+    """Return the modules that run until one returns something else in ``rewritten``.
+
+    Two noise images are shown to both, and the outputs of modules of the same name compared where
+    they have the same shape (between a convolution and the pool behind it, they do not). Each is
+    compared with its own spread, so a block that hardly reaches the logits (its scale is 1e-6 at
+    first, say) counts as much as any other.
+
+    Returns:
+        Names in the order in which they return, that one last; none where all are the same.
+    """
+    names = _before(for_trial(model), for_trial(rewritten), shape)
+    if names:
+        # Networks may enlarge rounding; in float64 it stays far below the tolerance.
+        with suppress(Exception):  # some compute in float32 whatever they are given
+            double = torch.float64
+            return _before(for_trial(model, double), for_trial(rewritten, double), shape)
+    return names
+
+
+def _before(model: nn.Module, rewritten: nn.Module, shape: ImageShape) -> list[str]:
+    expected, got = _outputs(model, shape), _outputs(rewritten, shape)
+    names: list[str] = []
+    for key, output in expected.items():
+        names.append(key[0])
+        other = got.get(key)
+        if other is not None and other.shape == output.shape and not output.equals(other):
+            return names
+    own, other = expected.get(("", 1)), got.get(("", 1))
+    same = own is not None and other is not None and other.shape == own.shape
+    return [] if same else names
+
+
+def _outputs(network: nn.Module, shape: ImageShape) -> dict[tuple[str, int], _Digest]:
+    """Return what modules return, by name and number of the call, in the order of execution."""
+    digests: dict[tuple[str, int], _Digest] = {}
+    calls: Counter[str] = Counter()
+    handles = []
+
+    def watch(name: str, module: nn.Module) -> None:
+        def after(_: nn.Module, inputs: object, output: object) -> None:
+            calls[name] += 1
+            first = next(tensors(output), None)
+            if first is not None and first.is_floating_point() and first.numel():
+                digests[name, calls[name]] = _digest(first, whole=not name)
+
+        handles.append(module.register_forward_hook(after))
+
+    try:
+        for name, module in network.named_modules():
+            watch(name, module)
+        with trial_run(network):
+            network(noise(network, 2, shape))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return digests
+
+
+def _digest(output: Tensor, whole: bool) -> _Digest:
+    numbers = output.detach().flatten().double()
+    spread = numbers.std() if numbers.numel() > 1 else numbers.new_zeros(())
+    if whole and output.ndim == 2:
+        spread = (output[0] - output[-1]).abs().max()
+    largest = float(numbers.abs().max())
+    if not whole and numbers.numel() > BINS:
+        short = torch.nn.functional.pad(numbers, (0, -numbers.numel() % BINS))
+        numbers = short.view(BINS, -1).mean(1)
+    tolerance = TOLERANCE.get(output.dtype, TOLERANCE[torch.float32])
+    return _Digest(tuple(output.shape), numbers, float(spread), largest, tolerance)

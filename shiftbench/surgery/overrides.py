@@ -1,0 +1,195 @@
+"""Modules whose own forward pass is run with other torch functions in it.
+
+What a subclass of ``nn.Conv2d`` does with its weight, where a block pads by a function: nobody has
+to know. The module runs its own code, and the convolutions, pooling windows and borders in it are
+those that wrap around, or those at every position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from shiftbench.padding import pad2d, wrap_amounts
+from shiftbench.surgery.windows import Pair, dense_avg, dense_conv, dense_max, pair, pooled_size
+
+Override = Callable[..., Any]
+
+
+class _Overriding(TorchFunctionMode):
+    """Calls another function in place of each of ``overrides``, as long as it is entered."""
+
+    def __init__(self, overrides: Mapping[Any, Override]) -> None:
+        super().__init__()
+        self.overrides = overrides
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        return self.overrides.get(func, func)(*args, **(kwargs or {}))
+
+
+def subclass(module: nn.Module, mixin: type[nn.Module]) -> None:
+    """Give ``module`` the methods of ``mixin``; it stays the same object, its class by name."""
+    kind = type(module)
+    about = {"__doc__": kind.__doc__, "__module__": kind.__module__}
+    module.__class__ = type(kind.__name__, (mixin, kind), about)
+
+
+class WrapsAround(nn.Module):
+    """A mixin: borders that the module pads by functions, its children's included, wrap around."""
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Return what the module returns, on a torus."""
+        with _Overriding(_WRAPPED):
+            return super().forward(*args, **kwargs)  # type: ignore[misc]
+
+
+class EveryPosition(nn.Module):
+    """A mixin: the module's strided convolution at every position, its border as it is.
+
+    ``x: (N, C, H, W) -> (N, C', H', W')``, s positions for each strided one; those are the first
+    of every s.
+
+    Attributes:
+        step: The stride (rows, columns).
+        pad: What is beyond the last strided window: ``zeros`` or ``circular``.
+    """
+
+    step: Pair
+    pad: str
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return the output at every position."""
+        size, wraps = pair(input.shape[2:]), self.pad == "circular"
+
+        def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: object = 1,
+                   *args: Any, **kwargs: Any) -> Tensor:  # fmt: skip
+            if pair(stride) != self.step:
+                return F.conv2d(x, weight, bias, stride, *args, **kwargs)  # type: ignore[arg-type]
+            return dense_conv(x, weight, bias, stride, *args, **kwargs, size=size, wraps=wraps)
+
+        with _Overriding({torch.conv2d: conv2d}):
+            output: Tensor = super().forward(input)  # type: ignore[misc]
+        return output
+
+
+def pooled_everywhere(pool: nn.Module, x: Tensor, wraps: bool) -> Tensor:
+    """Return what the forward pass of a pooling layer makes of ``x`` at every position."""
+
+    def largest(*args: Any, **kwargs: Any) -> Tensor:
+        return dense_max(*args, **kwargs, wraps=wraps)
+
+    def mean(*args: Any, **kwargs: Any) -> Tensor:
+        return dense_avg(*args, **kwargs, wraps=wraps)
+
+    with _Overriding({F.max_pool2d: largest, torch.max_pool2d: largest, F.avg_pool2d: mean}):
+        output: Tensor = pool(x)
+    return output
+
+
+def _wrapped(
+    x: Tensor, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil: bool = False
+) -> Tensor:
+    """Return ``x`` with the border that its windows need, wrapped around."""
+    amounts: list[int] = []
+    for axis in (1, 0):
+        size, step = x.shape[x.ndim - 2 + axis], stride[axis]
+        reach = dilation[axis] * (kernel[axis] - 1)
+        kept = pooled_size(size, kernel[axis], step, padding[axis], dilation[axis], ceil)
+        amounts += wrap_amounts(size, padding[axis], reach, step, kept)
+    return pad2d(x, (amounts[0], amounts[1], amounts[2], amounts[3]), "circular")
+
+
+def wrapped_conv2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: object = 1,
+    padding: object = 0,
+    dilation: object = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Return ``F.conv2d`` with a border that wraps around."""
+    kernel, step, steps = pair(weight.shape[2:]), pair(stride), pair(dilation)
+    if padding == "same":
+        rows, columns = steps[0] * (kernel[0] - 1), steps[1] * (kernel[1] - 1)
+        amounts = columns // 2, columns - columns // 2, rows // 2, rows - rows // 2
+        input = pad2d(input, amounts, "circular")
+    elif not isinstance(padding, str) and any(pair(padding)):
+        input = _wrapped(input, kernel, step, pair(padding), steps)
+    return F.conv2d(input, weight, bias, step, 0, steps, groups)
+
+
+def wrapped_max_pool2d(
+    input: Tensor,
+    kernel_size: object,
+    stride: object = None,
+    padding: object = 0,
+    dilation: object = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Tensor:
+    """Return ``F.max_pool2d`` with a border that wraps around."""
+    kernel, step, steps = pair(kernel_size), pair(stride or kernel_size), pair(dilation)
+    if return_indices:  # they count the pixels of the map with its border
+        return F.max_pool2d(  # type: ignore[no-any-return]
+            input, kernel, step, padding, steps, ceil_mode, return_indices=True
+        )
+    if kernel == step and not any(pair(padding)):  # cells: none reaches into another
+        return F.max_pool2d(input, kernel, step, 0, steps, ceil_mode)
+    x = _wrapped(input, kernel, step, pair(padding), steps, ceil_mode)
+    return F.max_pool2d(x, kernel, step, 0, steps)
+
+
+def wrapped_avg_pool2d(
+    input: Tensor,
+    kernel_size: object,
+    stride: object = None,
+    padding: object = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor:
+    """Return ``F.avg_pool2d`` with a border that wraps around."""
+    kernel, step = pair(kernel_size), pair(stride or kernel_size)
+    if kernel == step and not any(pair(padding)):
+        return F.avg_pool2d(input, kernel, step, 0, ceil_mode, True, divisor_override)
+    x = _wrapped(input, kernel, step, pair(padding), (1, 1), ceil_mode)
+    return F.avg_pool2d(x, kernel, step, divisor_override=divisor_override)
+
+
+def _wrapped_unfold(
+    input: Tensor, kernel_size: object, dilation: object = 1, padding: object = 0,
+    stride: object = 1,
+) -> Tensor:  # fmt: skip
+    kernel, step, steps = pair(kernel_size), pair(stride), pair(dilation)
+    x = _wrapped(input, kernel, step, pair(padding), steps) if any(pair(padding)) else input
+    return F.unfold(x, kernel, steps, 0, step)
+
+
+def _wrapped_pad(
+    input: Tensor, pad: Any, mode: str = "constant", value: float | None = None
+) -> Tensor:
+    amounts = [int(amount) for amount in pad]
+    is_border = input.ndim == 4 and min(amounts, default=0) >= 0 and not any(amounts[4:])
+    if not is_border or not any(amounts):  # channels, or a part that is cut off
+        return F.pad(input, pad, mode, value)
+    left, right, top, bottom = (*amounts[:4], 0, 0)[:4]
+    return pad2d(input, (left, right, top, bottom), "circular")
+
+
+PADDING = ("conv2d", "max_pool2d", "avg_pool2d", "unfold", "pad")
+_WRAPPED: dict[Any, Override] = {
+    torch.conv2d: wrapped_conv2d,
+    F.max_pool2d: wrapped_max_pool2d,
+    torch.max_pool2d: wrapped_max_pool2d,
+    F.avg_pool2d: wrapped_avg_pool2d,
+    F.unfold: _wrapped_unfold,
+    F.pad: _wrapped_pad,
+}

@@ -1,0 +1,188 @@
+"""What becomes of each downsampling step: a layer at stride 1 and a pool, or why nothing does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from torch import nn
+
+from shiftbench.errors import UsageError
+from shiftbench.surgery.layers import (
+    Steps2d,
+    StepsByContent2d,
+    cells_fit,
+    has_own_forward,
+    shape_of,
+)
+from shiftbench.surgery.survey import Step, Survey
+from shiftbench.surgery.unstrided import unstride
+from shiftbench.surgery.windows import pair
+
+MakePool = Callable[..., nn.Module]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What takes a step's place.
+
+    Attributes:
+        step: The step.
+        was: What the layer was, for the report.
+        reason: Why it stays as it is, "" where it does not.
+        asked: Whether that is what the pool asks for.
+        pool: What subsamples.
+        window_first: Whether a pooling layer's own window comes first, at stride 1.
+    """
+
+    step: Step
+    was: str
+    reason: str = ""
+    asked: bool = False
+    pool: nn.Module | None = None
+    window_first: bool = False
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the caller asks for: see :func:`~shiftbench.surgery.replace_downsampling`."""
+
+    make_pool: MakePool
+    padding: str
+    stem: bool
+
+
+def plans(model: nn.Module, found: Survey, order: Order) -> list[Plan]:
+    """Return what becomes of every step but the pooling of the head.
+
+    Convolutions that replaced are at stride 1 afterwards. Of convolutions in parallel branches,
+    all are replaced or none.
+
+    Raises:
+        UsageError: If the pool does not subsample.
+    """
+    steps = [step for step in found.steps.values() if not step.last]
+    own = {step.name: _plan(model, found, step, order) for step in steps}
+    for group in found.grids.groups(own):
+        convolutions = [own[name] for name in group if name in own and _is_conv(own[name])]
+        stays = next((plan for plan in convolutions if plan.reason and not plan.asked), None)
+        for plan in convolutions if stays is not None else []:
+            if not plan.reason and stays is not None:
+                reason = f"it meets {stays.step.name}, which stays ({stays.reason})"
+                own[plan.step.name] = replace(plan, reason=reason)
+    for name, plan in own.items():
+        if not plan.reason and _is_conv(plan):
+            conv = model.get_submodule(name)
+            assert isinstance(conv, nn.Conv2d)
+            if not unstride(conv):
+                own[name] = replace(plan, reason=_UNKNOWN_BORDER)
+    return list(own.values())
+
+
+_UNKNOWN_BORDER = "its border depends on its stride in a way that is not known"
+
+
+def _plan(model: nn.Module, found: Survey, step: Step, order: Order) -> Plan:
+    module = model.get_submodule(step.name)
+    plan = Plan(step, _described(module))
+    if reason := _untouched(module, step, found, order.stem):
+        return replace(plan, reason=reason)
+    pool = _pool(order, step)
+    _require_subsampling(pool, step)
+    if _is_conv(plan):
+        if conv_strides(pool):
+            return replace(plan, reason="a strided convolution is what the pool asks for",
+                           asked=True)  # fmt: skip
+        return replace(plan, pool=pool)
+    assert isinstance(module, nn.MaxPool2d | nn.AvgPool2d)
+    return _plan_pooling(plan, module, pool)
+
+
+def _plan_pooling(plan: Plan, module: nn.MaxPool2d | nn.AvgPool2d, pool: nn.Module) -> Plan:
+    kind = nn.MaxPool2d if plan.step.kind == "max" else nn.AvgPool2d
+    first = pool[0] if isinstance(pool, Steps2d) else pool
+    if isinstance(first, kind):
+        asked = f"it is what pool={plan.step.kind} asks for"
+        return replace(plan, reason=asked, asked=True)
+    max_first = kind is nn.MaxPool2d and getattr(first, "max_first", False)
+    if max_first or hasattr(pool, "phase"):
+        return replace(plan, pool=pool, window_first=True)
+    if has_own_forward(module):
+        return replace(plan, reason=f"a {type(module).__name__} does more than pool")
+    if getattr(module, "divisor_override", None) is not None:
+        return replace(plan, reason="it divides by a number of its own")
+    if not cells_fit(module):
+        return replace(plan, reason="no pool leaves as many cells as its border does")
+    if conv_strides(pool):  # plain subsampling, known to the dense engine
+        pool = nn.MaxPool2d(1, plan.step.stride[0])
+    return replace(plan, pool=pool)
+
+
+def _untouched(module: nn.Module, step: Step, found: Survey, stem: bool) -> str:
+    """Return why a step stays as it is whatever the pool, "" where it does not."""
+    rows, columns = step.stride
+    if rows != columns:
+        return f"its strides are {rows} and {columns}; a pool has one"
+    patches = pair(getattr(module, "kernel_size", 0)) == step.stride and step.kind == "conv"
+    if patches and (rows > 4 or (rows == 4 and found.attends)):
+        return "it cuts the image into patches; a transformer has no feature map before them"
+    if step.stem and not stem:
+        return "the first convolution; stem=True replaces it"
+    if getattr(module, "return_indices", False):
+        return "its indices are used"
+    return ""
+
+
+def _pool(order: Order, step: Step) -> nn.Module:
+    """Return what subsamples by a step's stride, in halvings where it is a power of 2."""
+    factors = _factors(step.stride[0])
+    made = [
+        order.make_pool(step.channels, stride=factor, padding=order.padding) for factor in factors
+    ]
+    if len(made) == 1:
+        return made[0]
+    if conv_strides(made[0]):
+        return order.make_pool(step.channels, stride=step.stride[0], padding=order.padding)
+    for pool, factor in zip(made, factors, strict=True):
+        _require_subsampling(pool, replace(step, stride=(factor, factor)))
+    return StepsByContent2d(made) if hasattr(made[0], "phase") else Steps2d(*made)
+
+
+def _factors(stride: int) -> Sequence[int]:
+    factors = []
+    while stride % 2 == 0:
+        factors.append(2)
+        stride //= 2
+    return [*factors, stride] if stride > 1 else factors
+
+
+def _require_subsampling(pool: nn.Module, step: Step) -> None:
+    stride = pair(getattr(pool, "stride", step.stride))
+    if stride != step.stride:
+        raise UsageError(
+            f"a {type(pool).__name__} leaves the feature maps of a trained network "
+            f"{step.stride[0]} times too large; allowed: pools that subsample, e.g. pool=max, avg, "
+            "stride, blur, aps"
+        )
+
+
+def conv_strides(pool: nn.Module) -> bool:
+    """Return whether a pool leaves the subsampling to the convolution before it."""
+    return int(getattr(pool, "conv_stride", 1)) > 1
+
+
+def called(pool: nn.Module) -> str:
+    """Return what a pool is called in the report: ``BlurPool2d``, ``BlurPool2d twice``."""
+    parts = [*pool] if isinstance(pool, Steps2d) else [*getattr(pool, "pools", [pool])]
+    times = {1: "", 2: " twice"}.get(len(parts), f" {len(parts)} times")
+    return f"{type(parts[0]).__name__}{times}"
+
+
+def _is_conv(plan: Plan) -> bool:
+    return plan.step.kind in ("conv", "shortcut")
+
+
+def _described(module: nn.Module) -> str:
+    stride = pair(module.stride)
+    step = str(stride[0]) if stride[0] == stride[1] else shape_of(stride)
+    return f"{type(module).__name__} {shape_of(pair(module.kernel_size))}, stride {step}"

@@ -1,0 +1,150 @@
+"""Plans carried out: plain subsampling in the places of the pools first, then the pools."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from shiftbench.errors import UsageError
+from shiftbench.surgery.graph import Traceable
+from shiftbench.surgery.insertion import (
+    OTHER_POOLS,
+    Place,
+    pool_after,
+    pool_before,
+    pool_together,
+    put,
+)
+from shiftbench.surgery.layers import Aligned2d, StrideOnePool2d, Subsample2d
+from shiftbench.surgery.overrides import EveryPosition
+from shiftbench.surgery.planning import Plan, called
+from shiftbench.surgery.survey import Survey
+
+Pooling = nn.MaxPool2d | nn.AvgPool2d
+
+
+class Rewriting:
+    """The steps of one network on their way from plans to pools.
+
+    Args:
+        model: The network, strided convolutions at stride 1; it is changed.
+        found: What subsamples in it.
+        todo: The plans that are carried out.
+    """
+
+    def __init__(self, model: nn.Module, found: Survey, todo: list[Plan]) -> None:
+        self.model, self.found = model, found
+        self.plans = {plan.step.name: plan for plan in todo}
+        self.places = {name: _place(plan) for name, plan in self.plans.items()}
+        self.windows: dict[str, tuple[Pooling, StrideOnePool2d]] = {}
+        self.parts = Traceable(model, found.given)
+
+    def insert(self) -> dict[str, str]:
+        """Put plain subsampling in the places of the pools; return what the steps are, by name.
+
+        Raises:
+            UsageError: If a grid that the content picks cannot be shared.
+        """
+        now: dict[str, str] = {}
+        for group in self._groups():
+            for name in group:
+                if self.plans[name].step.kind in ("max", "avg"):
+                    self._window(name, alone=len(group) == 1)
+            now |= self._together(group) if len(group) > 1 else {group[0]: self._alone(group[0])}
+        return now
+
+    def fill(self, padding: str) -> None:
+        """Put the pools in their places."""
+        for name, place in self.places.items():
+            pool = self.plans[name].pool
+            assert pool is not None
+            put(self.model, place.pool, _at_home(pool, self.model))
+        for name, (pool, window) in self.windows.items():
+            if self.plans[name].window_first:
+                window.padding = "circular" if hasattr(pool, "torus_padding") else padding
+            else:
+                put(self.model, window, Aligned2d(pool))
+        for module in self.model.modules():
+            if isinstance(module, EveryPosition) and padding == "circular":
+                module.pad = "circular"
+
+    def _window(self, name: str, alone: bool) -> None:
+        """Put a pooling layer's window at stride 1 in its place, with its pool if it is alone."""
+        layer = self.model.get_submodule(name)
+        assert isinstance(layer, nn.MaxPool2d | nn.AvgPool2d)
+        window = StrideOnePool2d(layer, "zeros")
+        self.windows[name] = layer, window
+        pool = self.places[name].pool
+        put(self.model, layer, nn.Sequential(window, pool) if alone else window)
+
+    def _alone(self, name: str) -> str:
+        """Put in the pool of one step; return what the step is now."""
+        plan, place = self.plans[name], self.places[name]
+        if plan.step.kind in ("max", "avg"):
+            return _pooling_now(plan)
+        if plan.step.kind == "shortcut":
+            pool_before(self.parts, place)
+            return f"{_pool(plan)}, then stride 1"
+        return f"stride 1, {_pool(plan)} behind the {pool_after(self.parts, place)}"
+
+    def _together(self, group: list[str]) -> dict[str, str]:
+        """Put in the pools of branches that meet again, which share a grid."""
+        now = {}
+        for name in group:
+            plan = self.plans[name]
+            place = {"conv": "stride 1, then", "shortcut": "stride 1 behind"}.get(
+                plan.step.kind, "its window at stride 1, then"
+            )
+            others = ", ".join(other for other in group if other != name)
+            now[name] = f"{place} {_pool(plan)} on one grid with {others}"
+        pool_together(self.parts, [self.places[name] for name in group])
+        return now
+
+    def _groups(self) -> list[list[str]]:
+        """Return the steps by the grid that they share, each alone if grids are fixed.
+
+        Raises:
+            UsageError: If a step on a grid by content meets one on a fixed grid.
+        """
+        if not any(hasattr(plan.pool, "phase") for plan in self.plans.values()):
+            return [[name] for name in self.plans]
+        grids = self.found.grids
+        if any(grids.conflict):
+            raise UsageError(
+                f"the branches through {grids.conflict[0]} and {grids.conflict[1]} are subsampled "
+                f"in different steps, so they cannot share a grid that the content picks; "
+                f"{OTHER_POOLS}"
+            )
+        groups = grids.groups(self.plans)
+        for group in groups:
+            fixed = next((name for name in group if name not in self.plans), None)
+            if fixed is not None:
+                raise UsageError(
+                    f"{fixed.rstrip(':')} keeps a fixed grid and meets a branch whose grid the "
+                    f"content would pick; {OTHER_POOLS}"
+                )
+        return groups
+
+
+def _place(plan: Plan) -> Place:
+    step, pool = plan.step, plan.pool
+    assert pool is not None
+    return Place(step.name, step.kind, step.channels, Subsample2d(step.stride[0], pool))
+
+
+def _pool(plan: Plan) -> str:
+    assert plan.pool is not None
+    return called(plan.pool)
+
+
+def _pooling_now(plan: Plan) -> str:
+    window = "maximum" if plan.step.kind == "max" else "average"
+    first = f"{window} at stride 1, then " if plan.window_first else ""
+    plain = isinstance(plan.pool, nn.MaxPool2d) and plan.pool.kernel_size == 1
+    return first + ("every s-th sample" if plain else _pool(plan))
+
+
+def _at_home(pool: nn.Module, model: nn.Module) -> nn.Module:
+    """Return the pool on the network's device, in its mode."""
+    parameter = next(model.parameters(), None)
+    pool.train(model.training)
+    return pool if parameter is None else pool.to(parameter.device)
