@@ -10,6 +10,7 @@ says how many images are left.
 # isort: off
 from shiftbench.metric import accuracy as _accuracy  # noqa: F401
 from shiftbench.metric import consistency as _consistency  # noqa: F401
+from shiftbench.metric import chance as _chance  # noqa: F401
 from shiftbench.metric import change as _change  # noqa: F401
 from shiftbench.metric import invariance as _invariance  # noqa: F401
 from shiftbench.metric import peer as _peer  # noqa: F401

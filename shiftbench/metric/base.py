@@ -17,6 +17,7 @@ from shiftbench.table import PredictionTable
 
 Floats = NDArray[np.float64]
 Combine = Callable[[Floats], Floats]
+CHUNK = 2_000_000  # numbers held at a time where a copy is needed
 F = TypeVar("F", bound=Callable[..., "Terms"])
 
 
@@ -55,8 +56,9 @@ class Terms:
         n_shifts: Shifts (or one-pixel steps) per image that the metric looked at.
         ends: ``(2, T)``, the terms of an image at the metric's lower and at its upper bound, which
             no sample of images rules out; None where there are no bounds.
-        curvature: Scale of the part of the value's sampling error that a sum over images does not
-            hold; 0 but for quadratic metrics.
+        curvature: Scale of the sampling error that is left where no image moves the value; 0 for
+            metrics that are not quadratic.
+        squared: Columns of ``terms`` that an image which is drawn w times enters w² times.
     """
 
     terms: Floats
@@ -65,6 +67,7 @@ class Terms:
     n_shifts: int
     ends: Floats | None = None
     curvature: float = 0.0
+    squared: tuple[int, ...] = ()
 
     @property
     def value(self) -> float:
@@ -80,8 +83,11 @@ class Terms:
     @property
     def leave_one_out(self) -> Floats:
         """``(N,)``, the value without each image; NaN where nothing is left."""
-        value: Floats = self.combine(self.total - self.terms)
-        return value
+        rows = max(1, CHUNK // self.terms.shape[1])
+        starts = range(0, len(self.terms), rows)
+        return np.concatenate(
+            [self.combine(self.total - self.terms[at : at + rows]) for at in starts]
+        )
 
     @property
     def binary(self) -> tuple[int, int] | None:

@@ -54,9 +54,18 @@ class Bootstrap:
         at = 0
         for weights in resampling_weights(len(terms[0].terms), self.resamples, self.seed):
             for filled, term in zip(sums, terms, strict=True):
-                filled[at : at + len(weights)] = weights @ term.terms
+                filled[at : at + len(weights)] = weighted_sums(weights, term)
             at += len(weights)
         return sums
+
+
+def weighted_sums(weights: Floats, term: Terms) -> Floats:
+    """``(b, T)``, the terms summed over images that were drawn ``weights: (b, N)`` times."""
+    sums: Floats = weights @ term.terms
+    if term.squared:
+        columns = list(term.squared)
+        sums[:, columns] = weights**2 @ term.terms[:, columns]
+    return sums
 
 
 def resampling_weights(n_images: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:

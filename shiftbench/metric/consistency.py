@@ -5,8 +5,6 @@ Closed forms: with the answers to all of S at hand, "draw a pair" needs no drawi
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from shiftbench.metric.answers import (
@@ -20,10 +18,8 @@ from shiftbench.metric.answers import (
     right,
     same_as_base,
 )
-from shiftbench.metric.base import Need, Terms, metric, ratio
+from shiftbench.metric.base import Terms, metric
 from shiftbench.table import PredictionTable
-
-TWO_IMAGES = Need("at least two images", lambda table: table.n_images >= 2)
 
 
 @metric("consistency", higher_is_better=True, needs=(PAIRS,))
@@ -132,37 +128,3 @@ def stable_accuracy(table: PredictionTable) -> Terms:
     """
     count = right(table)[:, 0] * count_right(table)
     return Terms.ratio(count, table.n_shifts, table.n_shifts)
-
-
-@metric("chance_consistency", higher_is_better=None, needs=(SHIFTS, TWO_IMAGES))
-def chance_consistency(table: PredictionTable) -> Terms:
-    """Chance that views of two different images get the same answer.
-
-    Σ_{n≠m} Σ_c n_c m_c / (N(N − 1)K²), n_c and m_c being the answers c of images n and m: what
-    guessing each class as often as the network answers it would score. Neither direction is better:
-    a floor to read ``consistency`` against. An untrained network that always answers one class has
-    1 on both. A pair is never one image twice, so the value is unbiased for any number of images.
-
-    A U-statistic of degree two (Hoeffding 1948). An image's term is how often its answers agree
-    with those of the other images; the value moves by twice what their mean moves, and by a rest of
-    order 1/N that no sum over images holds: ``curvature``, the root of the variance of p(n)·p(m) in
-    what its projections leave, where each image had one answer (which is the most it can be).
-
-    >>> from shiftbench.metric.example import example
-    >>> round(chance_consistency(example()).value, 4)  # (7² + 7² + 2² - 50) / (4 x 3 x 16)
-    0.2708
-    """
-    image, label, count = class_counts(table)
-    number, whole = table.n_images, table.n_shifts
-    answered = np.bincount(label, weights=count, minlength=1)
-    agree = np.bincount(image, weights=count * (answered[label] - count), minlength=number)
-    # Divided by all answers, NaN included, so that a NaN answer agrees with nothing.
-    pairs = (number - 1) * whole**2
-    terms = Terms.ratio(agree, pairs, whole)
-    share, value = answered / (number * whole), terms.value
-    ends = np.array([[0.0, pairs], [share.max() * pairs, pairs]])
-    rest = np.sum(share**2) - 2 * np.sum(share**3) + np.sum(share**2) ** 2
-    return replace(
-        terms, combine=lambda sums: 2 * ratio(sums) - value, ends=ends,
-        curvature=float(np.sqrt(max(rest, 0.0)) / number),
-    )  # fmt: skip

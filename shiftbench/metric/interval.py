@@ -59,7 +59,9 @@ def interval_of(term: Terms, sums: Floats, options: Bootstrap) -> Interval:
         found = _exact(term, options)
     elif term.binary and term.ends is not None:
         shares = wilson(*term.binary, options.confidence)
-        found = Interval(*term.combine(_mixed(*term.ends, shares)).tolist(), WILSON)
+        lowest, highest = term.ends * term.n_images
+        low, high = term.combine(_mixed(lowest, highest, shares)).tolist()
+        found = Interval(low, high, WILSON)
     else:
         found = _resampled(term, sums[defined], replicates[defined], left_out, options)
     return _with_curvature(term, found, options)
@@ -67,8 +69,12 @@ def interval_of(term: Terms, sums: Floats, options: Bootstrap) -> Interval:
 
 def _all_agree(term: Terms, left_out: Floats) -> bool:
     """Whether no image moves the value; rounding, which differs between machines, is no move."""
-    extent = 1.0 if term.ends is None else float(np.ptp(term.combine(term.ends)))
-    return bool(np.ptp(left_out) * term.n_images <= AGREE * extent) if left_out.size else True
+    if not left_out.size:
+        return True
+    extent = 1.0
+    if term.ends is not None:
+        extent = float(np.ptp(term.combine(term.ends * term.n_images)))
+    return bool(np.ptp(left_out) * term.n_images <= AGREE * extent)
 
 
 def _mixed(rows: Floats, others: Floats, shares: ArrayLike) -> Floats:
@@ -82,9 +88,9 @@ def _exact(term: Terms, options: Bootstrap) -> Interval:
     """What the value can be if images at either bound are as many as may well be missing."""
     if term.ends is None:
         return NONE
-    share = unseen_share(term.n_images, options.confidence)
-    seen = term.total / term.n_images
-    low, high = (float(term.combine(_mixed(seen, end, [share]))[0]) for end in term.ends)
+    share = [unseen_share(term.n_images, options.confidence)]
+    ends = term.ends * term.n_images
+    low, high = (float(term.combine(_mixed(term.total, end, share))[0]) for end in ends)
     return Interval(low, high, EXACT)
 
 
@@ -124,7 +130,7 @@ def _with_unseen_image(
         return term.value
     seed = derive_seed(options.seed, "unseen image", term.n_images)
     share = np.random.default_rng(seed).beta(weight, term.n_images, size=len(sums))
-    mixed = term.combine(_mixed(sums / term.n_images, term.ends[side], share))
+    mixed = term.combine(_mixed(sums, term.ends[side] * term.n_images, share))
     return float(np.quantile(mixed, level))
 
 
@@ -152,10 +158,10 @@ def _acceleration(left_out: Floats) -> float:
 
 
 def _with_curvature(term: Terms, found: Interval, options: Bootstrap) -> Interval:
-    """The interval, at least as wide as the quadratic part of the sampling error alone makes it.
+    """The interval, at least as wide as it is where no image moves a quadratic metric.
 
-    That part is a weighted sum of centred chi-squares. Its lower tail is longest relative to its
-    deviation with one degree of freedom, its upper tail (of the error that is subtracted) with many.
+    The value is off by a weighted sum of centred chi-squares then. Relative to its deviation, it is
+    too high by most with one degree of freedom, and too low by most with many.
     """
     if not term.curvature or not found.kind:
         return found

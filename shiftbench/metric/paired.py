@@ -88,6 +88,7 @@ def _difference(a: Terms, b: Terms) -> Terms:
     return Terms(
         np.concatenate([a.terms, b.terms], axis=1), combine, min(a.n_images, b.n_images),
         b.n_shifts, ends, a.curvature + b.curvature,
+        (*a.squared, *(width + column for column in b.squared)),
     )  # fmt: skip
 
 
