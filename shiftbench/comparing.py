@@ -19,7 +19,7 @@ from shiftbench.table import PredictionTable
 
 COMPARISON_COLUMNS = (
     "run_a", "run_b", "protocol", "metric", "value_a", "value_b", "difference", "ci_low",
-    "ci_high", "better",
+    "ci_high", "interval", "better",
 )  # fmt: skip
 
 DESCRIPTION = """What differs between two runs, metric by metric: value A, value B, B − A and its

@@ -149,10 +149,16 @@ def _finish(this: Run, config: DictConfig, started: float) -> bool:
 def _report_what_may_differ(this: Run) -> None:
     """Say where a finished run may not be what the same command would compute now."""
     if changed := this.outdated():
+        measured = set(changed) <= set(versions.FROM_TABLES)
+        remedy = (
+            f"shiftbench report --remeasure {this.folder} brings them up to date"
+            if measured
+            else "force=true measures it again, or keep it"
+        )
         log.warning(
             "%s was measured by shiftbench %s, since when these parts changed: %s; "
-            "force=true measures it again, or keep it",
-            this.id, this.made_by(), versions.described(changed),
+            "%s",
+            this.id, this.made_by(), versions.described(changed), remedy,
         )  # fmt: skip
     for reason in this.identity.origin.get("unknown", ()):
         log.warning("%s; force=true runs it again if that changed", reason)

@@ -12,10 +12,10 @@ from shiftbench import results
 from shiftbench.cost import Cost
 from shiftbench.data.images import Dataset
 from shiftbench.layers import probe
-from shiftbench.metric import evaluate, per_shift
 from shiftbench.predict.network import PixelModel
 from shiftbench.predict.protocol import ShiftProtocol
 from shiftbench.report.attempts import attempt
+from shiftbench.reducing import metric_rows, shift_rows, shifts_of
 from shiftbench.run import Run
 from shiftbench.table import PredictionTable
 from shiftbench.tally import EpochRow
@@ -42,19 +42,13 @@ def record(
     Returns:
         What :func:`~shiftbench.metric.per_shift` made of the tables, by the same names.
     """
-    shifts = {name: per_shift(table) for name, table in tables.items()}
+    shifts = shifts_of(tables)
     frame = pd.DataFrame(history).assign(run_id=this.id)
     results.write_csv(frame, this.folder / "train.csv", results.TRAIN_COLUMNS)
-    rows = [frame.assign(run_id=this.id, protocol=name) for name, frame in shifts.items()]
-    results.write_csv(pd.concat(rows), this.folder / "shifts.csv", results.SHIFT_COLUMNS)
-    identity = _identity(config, this, price)
-    metrics = [
-        pd.DataFrame(evaluate(table, resamples=config.measure.resamples)).assign(
-            **identity, protocol=name, engine=table.meta["engine"]
-        )
-        for name, table in tables.items()
-    ]
-    results.write_csv(pd.concat(metrics), this.folder / "metrics.csv", results.METRIC_COLUMNS)
+    rows = shift_rows(shifts, this.id)
+    results.write_csv(rows, this.folder / "shifts.csv", results.SHIFT_COLUMNS)
+    rows = metric_rows(tables, _identity(config, this, price), config.measure.resamples)
+    results.write_csv(rows, this.folder / "metrics.csv", results.METRIC_COLUMNS)
     return shifts
 
 

@@ -52,6 +52,9 @@ def report_runs(arguments: Sequence[str]) -> int:
     """
     options = _parse(arguments)
     collection = collect(options.places)
+    if options.remeasure:
+        _remeasure(collection)
+        collection = collect(options.places)
     summary = summarise(collection)
     wanted = [name for name in options.metrics.split(",") if name]
     shown = grids(summary, wanted, options.protocol)
@@ -90,6 +93,10 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         "--claims", action="store_true",
         help="all published findings, those without runs too, with what to run for them",
     )  # fmt: skip
+    parser.add_argument(
+        "--remeasure", action="store_true",
+        help="first bring the numbers of finished runs up to date, from their prediction tables",
+    )  # fmt: skip
     parser.add_argument("--metrics", default="", metavar="A,B", help="the columns")
     parser.add_argument("--protocol", metavar="NAME", help="this shift protocol alone")
     parser.add_argument("--markdown", action="store_true", help="print markdown, nothing else")
@@ -106,6 +113,20 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     options.places = [Path(place).expanduser() for place in options.places or ["outputs"]]
     options.output = Path(options.output).expanduser() if options.output else None
     return options
+
+
+def _remeasure(collection: Collection) -> None:
+    """Bring the runs' own files up to date, and say what became of them."""
+    from shiftbench.remeasuring import remeasure
+
+    done = remeasure(run.folder for run in collection.runs)
+    for folder, reason in done.left.items():
+        print(f"left alone   {folder}: {reason}", file=sys.stderr)
+    print(
+        f"remeasured   {len(done.changed):,} runs; {len(done.same):,} were up to date, "
+        f"{len(done.left):,} left alone",
+        file=sys.stderr,
+    )
 
 
 def _default_folder(places: Sequence[Path]) -> Path:

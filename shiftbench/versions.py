@@ -33,8 +33,17 @@ CURRENT: dict[str, int] = {
     "model.timm_network": 2,
     # 2: shared layers, norms and borders that were left out; strides of 4 as two halvings.
     "surgery": 2,
+    # 2: pairs of different shifts, so that the number of shifts does not matter.
+    "metric.correct_consistency": 2,
+    # 2: pairs of different images, so that the number of images does not matter.
+    "metric.chance_consistency": 2,
+    # Over images. 2: BCa, Wilson or exact, by what the images call for, not percentiles.
+    "intervals": 2,
 }
 """The number of every part that is not FIRST; which runs a part makes, :func:`makes` says."""
+
+FROM_TABLES = ("metric.correct_consistency", "metric.chance_consistency", "intervals")
+"""Parts that prediction tables are enough for, those of earlier releases included."""
 
 
 def current(settings: Mapping[str, Any]) -> dict[str, int]:
@@ -43,10 +52,19 @@ def current(settings: Mapping[str, Any]) -> dict[str, int]:
     Args:
         settings: The run's settings, flat, ``{"train.epochs": 12}``.
 
-    >>> sorted(current({"train.epochs": 0}))
-    ['answers', 'metric.exact_fraction']
+    >>> "training" in current({"train.epochs": 0}), current({"train.epochs": 0})["answers"]
+    (False, 2)
     """
     return {part: number for part, number in CURRENT.items() if makes(part, settings)}
+
+
+def from_tables(settings: Mapping[str, Any]) -> dict[str, int]:
+    """Return the numbers of those parts that a run's prediction tables are enough for.
+
+    >>> from_tables({})["intervals"]
+    2
+    """
+    return {part: number for part, number in current(settings).items() if part in FROM_TABLES}
 
 
 def _is_of_shift(key: str, name: str) -> bool:

@@ -16,7 +16,8 @@ TORCH_FREE = (
     "allocator.py", "arguments.py", "callbacks.py", "claims", "cli.py", "comparing.py",
     "composing.py", "config.py", "content", "errors.py", "files.py", "identity.py",
     "interrupts.py", "job.py", "launch.py", "listing.py", "locks.py", "metric", "naming.py",
-    "placement.py", "processes.py", "provenance.py", "reasons.py", "report", "reporting.py",
+    "placement.py", "processes.py", "provenance.py", "reasons.py", "reducing.py",
+    "remeasuring.py", "report", "reporting.py",
     "results.py", "run.py", "seeds.py", "setting_names.py", "streams.py", "student.py",
     "sweep.py", "sweeping.py", "table.py", "usage.py", "usage_text.py", "versions.py",
 )  # fmt: skip

@@ -50,22 +50,22 @@ class Bootstrap:
 
     def sums(self, terms: Sequence[Terms]) -> list[Floats]:
         """The terms of each metric summed over each resample: one ``(resamples, T)`` per metric."""
-        sums = [np.empty((self.resamples, term.terms.shape[1])) for term in terms]
-        at = 0
-        for weights in resampling_weights(len(terms[0].terms), self.resamples, self.seed):
-            for filled, term in zip(sums, terms, strict=True):
-                filled[at : at + len(weights)] = weighted_sums(weights, term)
-            at += len(weights)
-        return sums
-
-
-def weighted_sums(weights: Floats, term: Terms) -> Floats:
-    """``(b, T)``, the terms summed over images that were drawn ``weights: (b, N)`` times."""
-    sums: Floats = weights @ term.terms
-    if term.squared:
-        columns = list(term.squared)
-        sums[:, columns] = weights**2 @ term.terms[:, columns]
-    return sums
+        widths = np.cumsum([term.terms.shape[1] for term in terms])
+        columns = np.hstack([term.terms for term in terms])
+        squared = [
+            start + column
+            for start, term in zip([0, *widths], terms, strict=False)
+            for column in term.squared
+        ]
+        # All metrics at once: one product of matrices instead of many narrow ones.
+        blocks = []
+        for weights in resampling_weights(len(columns), self.resamples, self.seed):
+            block = weights @ columns
+            if squared:
+                block[:, squared] = weights**2 @ columns[:, squared]
+            blocks.append(block)
+        sums = np.concatenate(blocks) if blocks else np.empty((0, columns.shape[1]))
+        return np.split(sums, widths[:-1], axis=1)
 
 
 def resampling_weights(n_images: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:

@@ -11,6 +11,8 @@ import pandas as pd
 
 from shiftbench.errors import UsageError, require_one_of
 from shiftbench.metric import METRICS
+from shiftbench.report.interval_kinds import kinds_in, mark
+from shiftbench.report.interval_kinds import legend as interval_legend
 from shiftbench.report.short_labels import ShortLabels
 from shiftbench.report.study import LABELS as NAMED_BY
 
@@ -31,12 +33,14 @@ class Cell:
         interval: Its 95 % interval, None where it is not shown: beside deviations over seeds it
             would be taken for one.
         marked: Whether it stands out; :attr:`Grid.mark` says by what.
+        kind: The letters that the kind of its interval has in the legend, '' for the usual kind.
     """
 
     text: str
     sd: str = ""
     interval: tuple[str, str] | None = None
     marked: bool = False
+    kind: str = ""
 
     @property
     def is_number(self) -> bool:
@@ -154,17 +158,18 @@ def _grid(
 ) -> Grid:
     records: list[Mapping[str, Any]] = rows.to_dict("records")  # type: ignore[assignment]
     intervals = bool((rows["done"] < 2).all())
+    kinds = kinds_in(rows, metrics) if intervals else ()
     lines = [
         Line(
             labels=tuple(str(row[name]) for name in names),
             seeds=_seeds(row),
             data=str(row["data"]),
-            cells=tuple(_cell(row, name, intervals) for name in metrics),
+            cells=tuple(_cell(row, name, intervals, kinds) for name in metrics),
         )
         for row in records
     ]
     common = " · ".join(_common(rows, names))
-    note = " · ".join(_note(rows))
+    note = " · ".join(_note(rows, kinds))
     return Grid(protocol, common, tuple(names), metrics, tuple(_marked(lines, metrics)), note)
 
 
@@ -175,12 +180,12 @@ def _common(rows: pd.DataFrame, names: Sequence[str]) -> Iterator[str]:
             yield str(found[0]) if name in ("data", "model") else f"{name}={found[0]}"
 
 
-def _note(rows: pd.DataFrame) -> Iterator[str]:
+def _note(rows: pd.DataFrame, kinds: tuple[str, ...]) -> Iterator[str]:
     done = sorted({int(count) for count in rows["done"] if count})
     if any(count > 1 for count in done):
         yield f"mean ± sd over {f'{done[0]} seeds' if len(done) == 1 else 'seeds'}"
     elif done:
-        yield "[95 % interval over images]"
+        yield f"[{interval_legend(kinds)}]"
     measured = rows[rows["done"] > 0]
     sizes = set(zip(measured["n_images"], measured["n_shifts"], strict=True))
     if len(sizes) == 1:
@@ -194,7 +199,7 @@ def _seeds(row: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _cell(row: Mapping[str, Any], name: str, intervals: bool) -> Cell:
+def _cell(row: Mapping[str, Any], name: str, intervals: bool, kinds: tuple[str, ...]) -> Cell:
     if not row["done"]:
         return Cell(next((state for state in (FAILED, STOPPED) if row[state]), MISSING))
     value, sd, low, high = (
@@ -206,7 +211,8 @@ def _cell(row: Mapping[str, Any], name: str, intervals: bool) -> Cell:
         return Cell(f"{value:.3f}", sd=f"{sd:.3f}")
     if not intervals or math.isnan(low) or math.isnan(high):
         return Cell(f"{value:.3f}")
-    return Cell(f"{value:.3f}", interval=(f"{low:.3f}", f"{high:.3f}"))
+    kind = mark(str(row.get(f"{name}_interval") or ""), kinds)
+    return Cell(f"{value:.3f}", interval=(f"{low:.3f}", f"{high:.3f}"), kind=kind)
 
 
 def _marked(lines: Sequence[Line], metrics: Sequence[str]) -> Iterator[Line]:

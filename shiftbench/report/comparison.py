@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.table import Table
 
 from shiftbench.metric import METRICS
+from shiftbench.report.interval_kinds import kinds_of, legend, mark
 from shiftbench.report.terminal import FIRST
 
 CAPTION = (
-    "B − A with its 95 % interval over images, paired · fractions, ↑ higher is better\n"
+    "B − A with its [{intervals}], paired · fractions, ↑ higher is better\n"
     "bold, with the better run: the interval leaves 0 out"
 )
 
@@ -24,7 +25,7 @@ def print_comparison(
     """Print a table for every protocol.
 
     Args:
-        rows: protocol, metric, value_a, value_b, difference, ci_low, ci_high, better.
+        rows: protocol, metric, value_a, value_b, difference, ci_low, ci_high, interval, better.
         a: Settings of the first run, ``run`` (its name) among them.
         b: The same of the second run.
         left_out: Why protocols are missing, a sentence each.
@@ -34,13 +35,14 @@ def print_comparison(
         console.print(f"{letter}  {run['run']}", soft_wrap=True, highlight=False, markup=False)
     console.print(_contrast(a, b), highlight=False, markup=False)
     for protocol, part in rows.groupby("protocol", sort=False):
-        console.print(comparison_table(part, str(protocol)))
-    console.print(CAPTION, highlight=False, markup=False)
+        console.print(comparison_table(part, str(protocol), kinds_of(rows["interval"])))
+    intervals = legend(kinds_of(rows["interval"]))
+    console.print(CAPTION.format(intervals=intervals), highlight=False, markup=False)
     for reason in left_out:
         console.print(f"left out  {reason}", highlight=False, markup=False)
 
 
-def comparison_table(rows: pd.DataFrame, protocol: str) -> Table:
+def comparison_table(rows: pd.DataFrame, protocol: str, kinds: tuple[str, ...]) -> Table:
     """Return the rows of one protocol as a table that fits 80 columns."""
     table = Table(title=protocol, title_justify="left")
     table.add_column("metric", no_wrap=True)
@@ -56,7 +58,8 @@ def comparison_table(rows: pd.DataFrame, protocol: str) -> Table:
         verdict = row["better"] or ("differs" if apart else "")
         table.add_row(
             name, METRICS[name].arrow, f"{row['value_a']:.3f}", f"{row['value_b']:.3f}",
-            f"{row['difference']:+.3f} \\[{row['ci_low']:+.3f} {row['ci_high']:+.3f}]", verdict,
+            f"{row['difference']:+.3f} \\[{row['ci_low']:+.3f} {row['ci_high']:+.3f}]"
+            f"{mark(row['interval'], kinds) or ' '}", verdict,
             style="bold" if apart else None, end_section=bool(names) and name == names[-1],
         )  # fmt: skip
     return table

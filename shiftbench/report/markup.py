@@ -40,7 +40,11 @@ def _markdown_cell(cell: Cell) -> str:
     mean = f"**{cell.text}**" if cell.marked else cell.text
     if cell.sd:
         return f"{mean} ± {cell.sd}"
-    return f"{mean} [{cell.interval[0]}, {cell.interval[1]}]" if cell.interval else mean
+    return f"{mean} {_interval(cell.interval)}{cell.kind}" if cell.interval else mean
+
+
+def _interval(ends: tuple[str, str]) -> str:
+    return f"[{ends[0]}, {ends[1]}]"
 
 
 SPECIAL = {
@@ -95,4 +99,5 @@ def _latex_cell(cell: Cell) -> str:
     mean = rf"\textbf{{{text}}}" if cell.marked else text
     if cell.sd:
         return rf"{mean} $\pm$ {cell.sd}"
-    return f"{mean} [{cell.interval[0]}, {cell.interval[1]}]" if cell.interval else mean
+    kind = rf"\textsuperscript{{{cell.kind}}}" if cell.kind else ""
+    return f"{mean} {_interval(cell.interval)}{kind}" if cell.interval else mean

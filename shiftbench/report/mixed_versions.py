@@ -27,10 +27,17 @@ def version_notes(runs: Sequence[RunRecord]) -> list[str]:
         if len(made) > 1:
             notes.append(
                 f"these tables mix results versions of {part}: {counted} (now {latest}); "
-                "force=true runs the older ones again"
+                f"{_remedy(part)}"
             )
         elif made and list(made) != [latest]:
             notes.append(
-                f"all runs have an older results version of {part}: {counted}, now {latest}"
+                f"all runs have an older results version of {part}: {counted}, now {latest}; "
+                f"{_remedy(part)}"
             )
     return notes
+
+
+def _remedy(part: str) -> str:
+    if part in versions.FROM_TABLES:
+        return "shiftbench report --remeasure brings older ones up to date"
+    return "force=true runs the older ones again"

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from shiftbench.metric import METRICS
+from shiftbench.report.interval_kinds import kinds_in, legend, mark
 from shiftbench.report.study import panel_labels, panels
 from shiftbench.report.terminal import FIRST
 
@@ -78,12 +79,13 @@ def result_tables(summary: pd.DataFrame, names: Sequence[str]) -> Iterator[Table
         of_data = unfinished[unfinished["data"].isin(["", rows["data"].iloc[0]])]
         every = pd.concat([rows, of_data]) if len(of_data) else rows
         best = {name: _best(rows[name], name) for name in shown}
+        kinds = kinds_in(rows, shown)
         yield Table(
             panel.key,
             panel.title,
-            _counts(rows),
+            " · ".join(filter(None, [_counts(rows), f"[{legend(kinds)}]" if kinds else ""])),
             [column_of(name) for name in shown],
-            [_row(row, shown, best) for row in every.to_dict("records")],
+            [_row(row, shown, best, kinds) for row in every.to_dict("records")],
         )
 
 
@@ -102,8 +104,10 @@ def _best(values: pd.Series[float], name: str) -> str:
     return ends[int(metric.higher_is_better)]
 
 
-def _row(row: dict[Any, Any], names: Sequence[str], best: dict[str, str]) -> Row:
-    cells = [_metric_cell(row, name, best[name]) for name in names]
+def _row(
+    row: dict[Any, Any], names: Sequence[str], best: dict[str, str], kinds: tuple[str, ...]
+) -> Row:
+    cells = [_metric_cell(row, name, best[name], kinds) for name in names]
     runs = Cell(f"{int(row['done'])}/{int(row['runs'])}", value=float(row["done"]))
     counts = [_count_cell(row.get(name)) for name in ("params", "macs")]
     notes = [
@@ -112,16 +116,17 @@ def _row(row: dict[Any, Any], names: Sequence[str], best: dict[str, str]) -> Row
     return Row(str(row["label"]), str(row["config_id"]), notes, [*cells, runs, *counts])
 
 
-def _metric_cell(row: dict[Any, Any], name: str, best: str) -> Cell:
+def _metric_cell(row: dict[Any, Any], name: str, best: str, kinds: tuple[str, ...]) -> Cell:
     value, spread, low, high = (
         row.get(f"{name}{end}") for end in ("", "_sd", "_ci_low", "_ci_high")
     )
     if pd.isna(value):
         return Cell("–")
+    kind = mark(str(row.get(f"{name}_interval") or ""), kinds)
     return Cell(
         text=f"{value:.3f}",
         spread="" if pd.isna(spread) else f"±{spread:.3f}",
-        interval="" if pd.isna(low) or pd.isna(high) else f"[{low:.3f} {high:.3f}]",
+        interval="" if pd.isna(low) or pd.isna(high) else f"[{low:.3f} {high:.3f}]{kind}",
         value=float(value),
         mark="best" if f"{value:.3f}" == best else "",
     )

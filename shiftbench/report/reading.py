@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from shiftbench.errors import ShiftbenchError
 from shiftbench.locks import is_locked
 from shiftbench.report.records import (
     BROKEN,
@@ -23,11 +24,18 @@ from shiftbench.report.records import (
     RUNNING,
     RunRecord,
 )  # fmt: skip
-from shiftbench.results import LAYER_COLUMNS, METRIC_COLUMNS, SHIFT_COLUMNS
+from shiftbench.results import (
+    LAYER_COLUMNS,
+    METRIC_COLUMNS,
+    SCHEMA_VERSION,
+    SHIFT_COLUMNS,
+    as_text,
+    parse_rows,
+)
 
 FILES_AT_ONCE = 100
 TEXT = ("run_id", "experiment", "data", "model", "pool", "head", "padding", "augment", "protocol",
-        "metric", "engine", "layer", "kind")  # fmt: skip
+        "metric", "interval", "engine", "layer", "kind")  # fmt: skip
 WHOLE = ("seed", "params", "macs", "n_images", "n_shifts", "schema_version")
 
 log = logging.getLogger(__name__)
@@ -141,12 +149,29 @@ def _rows(run: RunRecord, name: str, columns: Sequence[str]) -> str:
     written = run.files.get(name)
     if written is not None and hashlib.sha256(content).hexdigest() != written:
         raise ValueError(f"{name} was changed since the run wrote it")
-    header, _, rows = content.decode("utf-8", "replace").partition("\n")
-    if header != ",".join(columns):
-        raise ValueError(f"{name} has other columns than this version of shiftbench writes")
+    rows = _in_columns(content.decode("utf-8", "replace"), name, columns)
     if written is None:
         _check(rows, name, columns)
     return rows
+
+
+def _in_columns(text: str, name: str, columns: Sequence[str]) -> str:
+    """Return the rows of a file with their fields in the order of ``columns``.
+
+    Files of this schema have that order; the fields of others are found by their names.
+    """
+    header, _, rows = text.partition("\n")
+    if header == ",".join(columns) and not _is_of_other_schema(rows, columns):
+        return rows
+    try:
+        return as_text(parse_rows(text, Path(name), columns), columns)
+    except ShiftbenchError as error:
+        raise ValueError(str(error)) from error
+
+
+def _is_of_other_schema(rows: str, columns: Sequence[str]) -> bool:
+    last = rows.partition("\n")[0].rpartition(",")[2]
+    return bool(rows) and columns[-1] == "schema_version" and last != str(SCHEMA_VERSION)
 
 
 def _check(rows: str, name: str, columns: Sequence[str]) -> None:

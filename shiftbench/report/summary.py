@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from shiftbench.metric import METRICS
+from shiftbench.report.interval_kinds import joined
 from shiftbench.report.records import (
     BROKEN,
     DONE,
@@ -30,7 +31,7 @@ SUMMARY_COLUMNS = (
 )  # fmt: skip
 """Those that come before the metrics'; see :func:`metric_columns`."""
 
-ENDINGS = ("", "_sd", "_ci_low", "_ci_high")
+ENDINGS = ("", "_sd", "_ci_low", "_ci_high", "_interval")
 
 
 @dataclass
@@ -57,9 +58,10 @@ class Configuration:
 def summarise(collection: Collection) -> pd.DataFrame:
     """Return one row for every configuration and protocol.
 
-    The columns are :data:`SUMMARY_COLUMNS`, then four for every metric ``m``: ``m``, the mean over
+    The columns are :data:`SUMMARY_COLUMNS`, then five for every metric ``m``: ``m``, the mean over
     seeds; ``m_sd``, the sample standard deviation over seeds, empty for one; ``m_ci_low`` and
-    ``m_ci_high``, the 95 % interval over images, averaged over the seeds. For the mean over seeds
+    ``m_ci_high``, the 95 % interval over images, averaged over the seeds, and ``m_interval``, its
+    kind, or their kinds. For the mean over seeds
     that interval is conservative: it is as wide as one seed's, though seeds that err on different
     images average out. A metric that is not defined for one of the seeds is empty.
 
@@ -93,7 +95,7 @@ def metric_columns(names: Sequence[str]) -> list[str]:
     """Return the columns of these metrics.
 
     >>> metric_columns(["accuracy"])
-    ['accuracy', 'accuracy_sd', 'accuracy_ci_low', 'accuracy_ci_high']
+    ['accuracy', 'accuracy_sd', 'accuracy_ci_low', 'accuracy_ci_high', 'accuracy_interval']
     """
     return [f"{name}{ending}" for name in names for ending in ENDINGS]
 
@@ -145,6 +147,7 @@ def _numbers(collection: Collection) -> Numbers:
         found[row["config_id"]][row["protocol"]] |= {
             name: row["mean"], f"{name}_sd": row["sd"],
             f"{name}_ci_low": row["ci_low"], f"{name}_ci_high": row["ci_high"],
+            f"{name}_interval": row["interval"],
         }  # fmt: skip
     return found
 
@@ -154,9 +157,14 @@ def _over_seeds(rows: pd.DataFrame) -> pd.DataFrame:
     grouped = rows.groupby(["config_id", "protocol", "metric"], sort=False)
     result = grouped.agg(
         mean=("value", "mean"), sd=("value", "std"), ci_low=("ci_low", "mean"),
-        ci_high=("ci_high", "mean"), defined=("value", "count"), seeds=("value", "size"),
+        ci_high=("ci_high", "mean"), interval=("interval", "first"), kinds=("interval", "nunique"),
+        defined=("value", "count"), seeds=("value", "size"),
     )  # fmt: skip
+    # Few metrics have intervals of several kinds; joining those of all would take most of the time.
+    for key in result.index[result["kinds"] > 1]:
+        result.loc[key, "interval"] = joined(grouped.get_group(key)["interval"])
     # The mean of the seeds that happen to have a value is not what a table says it is.
     partly = result["defined"] < result["seeds"]
     result.loc[partly, ["mean", "sd", "ci_low", "ci_high"]] = np.nan
+    result.loc[partly, "interval"] = ""
     return result.reset_index()

@@ -115,7 +115,7 @@ def _plain(cell: Cell) -> str:
     if not cell.is_number:
         return f"{cell.text} "
     spread = f"±{cell.sd}" if cell.sd else ""
-    spread += f" [{cell.interval[0]} {cell.interval[1]}]" if cell.interval else ""
+    spread += f" [{cell.interval[0]} {cell.interval[1]}]{cell.kind}" if cell.interval else ""
     return f"{cell.text}{spread}{'*' if cell.marked else ' '}"
 
 

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from shiftbench.metric import METRICS
+from shiftbench.report.interval_kinds import kinds_of, legend, mark
 from shiftbench.results import Row
 
 # Consistency alone says little (an untrained network scores 1): these four stand together.
@@ -40,8 +41,9 @@ def _table(rows: Sequence[Row], title: str) -> Table:
     for protocol in protocols:
         table.add_column(protocol, justify="right", no_wrap=True)
     values = {(row["protocol"], row["metric"]): row for row in rows}
+    kinds = kinds_of(row["interval"] for row in rows)
     for name in _ordered(rows):
-        cells = [_cell(values.get((protocol, name))) for protocol in protocols]
+        cells = [_cell(values.get((protocol, name)), kinds) for protocol in protocols]
         arrow = METRICS[name].arrow if name in METRICS else ""
         table.add_row(name, arrow, *cells, style="bold" if name in FIRST else None,
                       end_section=name == FIRST[-1])  # fmt: skip
@@ -55,7 +57,8 @@ def _caption(rows: Sequence[Row]) -> str:
         for row in rows
         if row["metric"] == "shift_accuracy"
     ]
-    return "\n".join([*parts, "[95 % interval over images] · fractions, ↑ higher is better"])
+    intervals = legend(kinds_of(row["interval"] for row in rows))
+    return "\n".join([*parts, f"[{intervals}] · fractions, ↑ higher is better"])
 
 
 def _distinct(rows: Sequence[Row], column: str) -> list[str]:
@@ -67,11 +70,13 @@ def _ordered(rows: Sequence[Row]) -> list[str]:
     return [name for name in FIRST if name in present] + [n for n in present if n not in FIRST]
 
 
-def _cell(row: Row | None) -> str:
+def _cell(row: Row | None, kinds: tuple[str, ...]) -> str:
     if row is None:
         return ""
     value, low, high = (_number(row[name]) for name in ("value", "ci_low", "ci_high"))
-    return f"{value:.3f} \\[{low:.3f} {high:.3f}]"
+    # The mark, or a space: so that numbers stand below each other.
+    space = " " if len(kinds) > 1 else ""
+    return f"{value:.3f} \\[{low:.3f} {high:.3f}]{mark(row['interval'], kinds) or space}"
 
 
 def _number(text: str) -> float:

@@ -1,0 +1,56 @@
+"""How tables say which kind of interval a number has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# In this order: the first that there is goes without a mark.
+NAMES = {"bca": "BCa", "percentile": "percentile", "wilson": "Wilson", "exact": "exact"}
+JOINED = "+"
+
+
+def joined(kinds: Iterable[str]) -> str:
+    """Return the kinds of several intervals as one.
+
+    >>> joined(["exact", "bca", "", "bca"])
+    'bca+exact'
+    """
+    found = set(kinds)
+    return JOINED.join(name for name in NAMES if name in found)
+
+
+def kinds_of(joined_kinds: Iterable[str]) -> tuple[str, ...]:
+    """Return the kinds that there are, in the order of the legend."""
+    found = {kind for one in joined_kinds for kind in one.split(JOINED)}
+    return tuple(name for name in NAMES if name in found)
+
+
+def kinds_in(summary: pd.DataFrame, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the kinds of the intervals of these metrics in a summary."""
+    columns = [f"{name}_interval" for name in names if f"{name}_interval" in summary]
+    return kinds_of(str(kind) for column in columns for kind in summary[column].dropna().unique())
+
+
+def mark(kind: str, kinds: tuple[str, ...]) -> str:
+    """Return the letters that an interval of this kind is marked with, among ``kinds``.
+
+    >>> mark("wilson", ("bca", "wilson")), mark("bca+exact", ("bca", "exact")), mark("bca", ())
+    ('w', 'e', '')
+    """
+    return "".join(one[0] for one in kind.split(JOINED) if one in kinds[1:])
+
+
+def legend(kinds: tuple[str, ...]) -> str:
+    """Return what the intervals are.
+
+    >>> legend(("bca", "wilson", "exact"))
+    '95 % interval over images: BCa; w Wilson, e exact'
+    """
+    if not kinds:
+        return "95 % interval over images"
+    marked = ", ".join(f"{name[0]} {NAMES[name]}" for name in kinds[1:])
+    return "; ".join(filter(None, [f"95 % interval over images: {NAMES[kinds[0]]}", marked]))
