@@ -98,7 +98,7 @@ def _metrics(values, common):
         for name, value in metrics.items():
             value, low, high = value if isinstance(value, tuple) else (value, value, value)
             rows.append({**common, "protocol": protocol, "metric": name, "value": value,
-                         "ci_low": low, "ci_high": high, "n_images": 10,
+                         "ci_low": low, "ci_high": high, "interval": "bca", "n_images": 10,
                          "n_shifts": 1 if name == "accuracy" else 4})  # fmt: skip
     return pd.DataFrame(rows)
 

@@ -1,5 +1,6 @@
 """Which metrics a table gets, and the registry."""
 
+import math
 import subprocess
 import sys
 
@@ -84,7 +85,11 @@ def test_a_new_metric_needs_only_the_decorator(monkeypatch):
     assert metric("always_half", higher_is_better=True)(always_half) is always_half
     try:
         [row] = evaluate(example(), names=["always_half"])
-        assert (row.value, row.ci_low, row.ci_high) == (0.5, 0.5, 0.5)
+        # All four images agree: up to 1 - 0.025^(1/4) of all images may be at 0, or at 1.
+        unseen = 1 - 0.025**0.25
+        assert (row.value, row.interval) == (0.5, "exact")
+        assert row.ci_low == pytest.approx(0.5 * (1 - unseen))
+        assert row.ci_high == pytest.approx(0.5 * (1 + unseen))
     finally:
         del METRICS["always_half"]
 
@@ -97,3 +102,32 @@ def test_a_name_can_be_taken_only_once():
 def test_metrics_never_import_torch():
     code = "import sys, shiftbench.metric; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_metric_without_bounds_has_no_interval_where_all_images_agree():
+    metric("lengths", higher_is_better=None, bounds=(0.0, math.inf))(
+        lambda table: Terms.mean(table.p_true[:, 0] * 10, n_shifts=1)
+    )
+    try:
+        same = table_of(np.zeros((6, 2)), np.zeros(6), p_true=np.ones((6, 2)))
+        [row] = evaluate(same, names=["lengths"])
+        assert (row.value, row.interval) == (10, "")
+        assert math.isnan(row.ci_low)
+        spread = table_of(np.zeros((6, 2)), np.zeros(6), p_true=np.arange(12).reshape(6, 2))
+        [row] = evaluate(spread, names=["lengths"])
+        assert row.interval == "bca"
+        assert 0 < row.ci_low < row.value < row.ci_high
+    finally:
+        del METRICS["lengths"]
+
+
+def test_bounds_other_than_0_and_1_are_those_of_the_interval():
+    metric("gain", higher_is_better=True, bounds=(-1.0, 1.0))(
+        lambda table: Terms.mean(np.zeros(table.n_images), n_shifts=1)
+    )
+    try:
+        [row] = evaluate(example(), names=["gain"])
+        unseen = 1 - 0.025**0.25
+        assert (row.ci_low, row.ci_high) == pytest.approx((-unseen, unseen))
+    finally:
+        del METRICS["gain"]

@@ -19,7 +19,11 @@ def test_a_nan_answer_agrees_with_nothing_not_even_another():
     assert value("pair_consistency", table) == 4 / 16
     assert value("base_consistency", table) == pytest.approx(1 / 3)
     assert value("top1_change", table) == 1
-    assert value("chance_consistency", table) == 4 / 16
+
+
+def test_nan_answers_of_different_images_agree_with_nothing_either():
+    table = table_of([[0, -1], [-1, 0]], [0, 0])
+    assert value("chance_consistency", table) == 1 / 4
 
 
 def test_a_nan_answer_is_never_right():

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from shiftbench.metric import METRICS, answers, evaluate
+from shiftbench.metric import METRICS, answers, chance, evaluate
 from shiftbench.metric.example import table_of
 
 S_ARRAYS = ("top1", "p_top1", "p_base", "p_previous", "p_true", "rank_true", "logit_change")
@@ -17,8 +17,8 @@ PROTOCOL = {"protocol": {"path": "horizontal"}}
 
 
 @st.composite
-def tables(draw, nan_answers=True, min_shifts=2):
-    images, shifts = draw(st.integers(1, 6)), draw(st.integers(min_shifts, 7))
+def tables(draw, nan_answers=True, min_shifts=2, min_images=1):
+    images, shifts = draw(st.integers(min_images, 6)), draw(st.integers(min_shifts, 7))
     classes = draw(st.integers(1, 8))
     lowest = -1 if nan_answers else 0
     top1 = draw(hnp.arrays(np.int32, (images, shifts), elements=st.integers(lowest, classes - 1)))
@@ -84,18 +84,21 @@ def test_kway_consistency_is_brute_force_over_k_tuples(table):
 def test_correct_consistency_is_brute_force_over_pairs_with_a_right_answer(table):
     both = either = 0
     for row, label in zip(table.top1, table.labels, strict=True):
-        for a, b in itertools.product(row, repeat=2):
+        for a, b in itertools.combinations(row, 2):
             either += bool(a == label or b == label)
             both += bool(a == label and b == label)
     expected = both / either if either else np.nan
     assert values(table)["correct_consistency"] == pytest.approx(expected, nan_ok=True)
 
 
-@given(tables())
-def test_chance_consistency_is_the_chance_that_two_random_answers_agree(table):
-    flat = table.top1.ravel()
-    expected = np.mean([agree(a, b) for a in flat for b in flat])
-    assert values(table)["chance_consistency"] == pytest.approx(expected, abs=1e-6)
+@given(tables(min_images=2))
+def test_chance_consistency_is_brute_force_over_views_of_different_images(table):
+    pairs = itertools.permutations(table.top1.tolist(), 2)
+    expected = np.mean([agree(a, b) for one, other in pairs for a in one for b in other])
+    assert values(table)["chance_consistency"] == pytest.approx(expected, abs=1e-9)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chance, "MOST_CLASSES", 2)  # the others are resampled together
+        assert values(table)["chance_consistency"] == pytest.approx(expected, abs=1e-9)
 
 
 @given(tables())
@@ -142,7 +145,7 @@ def test_a_constant_network_is_perfectly_consistent_whatever_its_accuracy(images
     got = values(table)
     for name in ("consistency", "pair_consistency", "kway_consistency", "base_consistency"):
         assert got[name] == 1
-    assert got["chance_consistency"] == 1
+    assert got.get("chance_consistency", 1) == 1  # one image alone has none
     assert got["worst_accuracy"] == got["stable_accuracy"] == got["accuracy"]
     assert got["shift_accuracy"] == got["accuracy"]
     assert got["top1_change"] == got["flip_probability"] == got["wobble"] == 0
@@ -193,3 +196,23 @@ def test_consistency_of_drawn_shifts_is_unbiased_and_pair_consistency_is_not():
     whole, part = values(table_of(top1, labels)), values(table_of(drawn, labels))
     assert part["consistency"] == pytest.approx(whole["consistency"], abs=0.01)
     assert part["pair_consistency"] > whole["pair_consistency"] + 0.05
+
+
+def test_correct_consistency_does_not_depend_on_the_number_of_shifts():
+    rng = np.random.default_rng(7)
+    q = rng.beta(1, 1, (4000, 1))  # how often each image is right
+    expected = np.mean(q**2) / np.mean(1 - (1 - q) ** 2)
+    top1 = np.where(rng.random((4000, 256)) < q, 0, 1 + rng.integers(0, 9, (4000, 256)))
+    for shifts in (2, 9, 256):
+        table = table_of(top1[:, :shifts], np.zeros(4000))
+        assert values(table)["correct_consistency"] == pytest.approx(expected, abs=0.02)
+
+
+def test_chance_consistency_does_not_depend_on_the_number_of_images():
+    rng = np.random.default_rng(8)
+    found = []
+    for _ in range(2000):
+        top1 = np.repeat(rng.integers(0, 100, (10, 1)), 3, axis=1)
+        found.append(METRICS["chance_consistency"](table_of(top1, top1[:, 0])).value)
+    # 1/100 if unbiased, 0.1 more if pairs of an image with itself counted
+    assert np.mean(found) == pytest.approx(0.01, abs=4 * np.std(found) / np.sqrt(2000))

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from shiftbench.config import flatten, short_hash
-from shiftbench.results import METRIC_COLUMNS, SHIFT_COLUMNS, write_csv
+from shiftbench.results import METRIC_COLUMNS, SCHEMA_VERSION, SHIFT_COLUMNS, write_csv
 
 LABELS = {
     "experiment": "", "data": "shapes", "model": "vgg", "pool": "max", "head": "flatten",
@@ -83,11 +83,12 @@ def _write_results(folder, labels, metrics):
     rows = []
     for protocol, values in metrics.items():
         for name, value in values.items():
-            value, low, high = value if isinstance(value, tuple) else (value, value, value)
+            value, low, high, *kinds = value if isinstance(value, tuple) else (value, value, value)
+            kind = kinds[0] if kinds else "bca"
             rows.append({
                 **labels, "params": 7, "macs": 9, "protocol": protocol, "metric": name,
-                "value": value, "ci_low": low, "ci_high": high, "n_images": 10, "n_shifts": 4,
-                "engine": "direct", "schema_version": 1,
+                "value": value, "ci_low": low, "ci_high": high, "interval": kind, "n_images": 10,
+                "n_shifts": 4, "engine": "direct", "schema_version": SCHEMA_VERSION,
             })  # fmt: skip
     write_csv(pd.DataFrame(rows), folder / "metrics.csv", METRIC_COLUMNS)
     shifts = [
