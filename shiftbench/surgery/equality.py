@@ -44,8 +44,11 @@ class _Digest:
         return gap <= of_spread * self.spread + of_largest * self.largest
 
 
+_Outputs = dict[tuple[str, int], _Digest]
+
+
 def before_difference(model: nn.Module, rewritten: nn.Module, shape: ImageShape) -> list[str]:
-    """Return the modules that run until one returns something else in ``rewritten``.
+    """Return the modules that run until one returns something else, or fails, in ``rewritten``.
 
     Two noise images are shown to both, and the outputs of modules of the same name compared where
     they have the same shape (between a convolution and the pool behind it, they do not). Each is
@@ -65,7 +68,10 @@ def before_difference(model: nn.Module, rewritten: nn.Module, shape: ImageShape)
 
 
 def _before(model: nn.Module, rewritten: nn.Module, shape: ImageShape) -> list[str]:
-    expected, got = _outputs(model, shape), _outputs(rewritten, shape)
+    expected, got = _Outputs(), _Outputs()
+    _run(model, shape, expected)
+    with suppress(Exception):  # maps that do not fit: what did not return is named below
+        _run(rewritten, shape, got)
     names: list[str] = []
     for key, output in expected.items():
         names.append(key[0])
@@ -73,13 +79,14 @@ def _before(model: nn.Module, rewritten: nn.Module, shape: ImageShape) -> list[s
         if other is not None and other.shape == output.shape and not output.equals(other):
             return names
     own, other = expected.get(("", 1)), got.get(("", 1))
-    same = own is not None and other is not None and other.shape == own.shape
-    return [] if same else names
+    if own is not None and other is not None and other.shape == own.shape:
+        return []
+    last = max((i for i, key in enumerate(expected) if key in got), default=-1)
+    return names[: last + 2]
 
 
-def _outputs(network: nn.Module, shape: ImageShape) -> dict[tuple[str, int], _Digest]:
-    """Return what modules return, by name and number of the call, in the order of execution."""
-    digests: dict[tuple[str, int], _Digest] = {}
+def _run(network: nn.Module, shape: ImageShape, digests: _Outputs) -> None:
+    """Note what modules return, by name and number of the call, in the order of execution."""
     calls: Counter[str] = Counter()
     handles = []
 
@@ -100,7 +107,6 @@ def _outputs(network: nn.Module, shape: ImageShape) -> dict[tuple[str, int], _Di
     finally:
         for handle in handles:
             handle.remove()
-    return digests
 
 
 def _digest(output: Tensor, whole: bool) -> _Digest:
