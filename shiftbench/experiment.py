@@ -51,6 +51,8 @@ def run(config: DictConfig, this: Run, team: Team) -> None:
     model = build.model(config, this.names, data)
     for protocol in protocols.values():  # refuse what cannot apply before any work
         refuse(protocol, data, model)
+    if team.is_first:
+        this.note(preprocessing=data.preprocessing)
     price = cost(model, data.image_shape)
     _announce(config, this, device, data, price)
 

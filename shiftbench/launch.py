@@ -15,6 +15,7 @@ from shiftbench.callbacks import begun, fresh, refused
 from shiftbench.composing import mode_is_plain
 from shiftbench.config import CONFIG_DIR, register, sweep_id
 from shiftbench.errors import FAILED, LONGEST, OK, USAGE, ShiftbenchError, UsageError, shown
+from shiftbench.placement import keep_given_threads
 from shiftbench.sweep import FAILED as FAILED_JOB
 from shiftbench.sweep import LEFT_OUT
 
@@ -31,6 +32,7 @@ def compose_and_run(arguments: list[str]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     os.environ["SHIFTBENCH_SWEEP"] = sweep_id(arguments)  # read by configs/config.yaml
     sys.argv = [sys.argv[0], *arguments]
+    keep_given_threads()
     failures.clear()
     fresh.clear()
     try:

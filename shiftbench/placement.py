@@ -10,10 +10,21 @@ from typing import Any
 _held: list[Any] = []
 
 
+# What the user's OMP_NUM_THREADS was: joblib gives its processes one of its own.
+_GIVEN_THREADS = "SHIFTBENCH_THREADS"
+
+
+def keep_given_threads() -> None:
+    """Note the user's number of threads, so that jobs in other processes use it too."""
+    if given := os.environ.get("OMP_NUM_THREADS"):
+        os.environ[_GIVEN_THREADS] = given
+
+
 def take_place(launcher: Any, folder: Path) -> None:
     """Give this process its share of the machine, once: threads, and a device of its own.
 
-    Must come before torch is imported, which reads the number of threads then.
+    A number of threads that the user gave as ``OMP_NUM_THREADS`` counts for every job. Must come
+    before torch is imported, which reads the number of threads then.
 
     Args:
         launcher: Hydra's launcher settings.
@@ -23,7 +34,9 @@ def take_place(launcher: Any, folder: Path) -> None:
         return
     at_once = jobs_at_once(launcher)
     cores = launcher.get("cpus_per_task") or max(1, _cores() // at_once)
-    os.environ["OMP_NUM_THREADS"] = str(cores)
+    threads = os.environ.get(_GIVEN_THREADS) or str(cores)
+    # torch asks MKL last, and joblib gives its processes one MKL thread.
+    os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = threads
     os.environ["SHIFTBENCH_PLACE"] = str(_free_place(folder, at_once))
 
 

@@ -95,6 +95,12 @@ class Run:
         written = status.get("files", {})
         return all(_digest(self.folder / name) == written.get(name) for name in RESULTS)
 
+    def note(self, **facts: Any) -> None:
+        """Add to ``run.json`` what is known only once data and network are there."""
+        content = {**json.loads(self.identity.as_json()), **facts}
+        text = json.dumps(content, indent=2, sort_keys=True, default=str) + "\n"
+        write_text(self.folder / "run.json", text)
+
     def outdated(self) -> dict[str, tuple[int, int]]:
         """Return the parts that computed other numbers when the run was made: then and now."""
         made = self._content("run.json").get("versions", {})

@@ -13,10 +13,28 @@ from typing import Any
 
 FIRST = 1
 
-# Parts: ``answers`` (from logits to the prediction table), ``training``, ``surgery``, and
-# ``data.``, ``model.``, ``shift.`` and ``metric.`` with the name of an option. What is not listed
-# has the number FIRST.
-CURRENT: dict[str, int] = {}
+CURRENT: dict[str, int] = {
+    # From logits to the prediction table. 2: the answer is the largest logit, not the largest
+    # float32 probability; infinite logits and masked classes are no ordinary numbers.
+    "answers": 2,
+    # 2: relative to the spread of the logits, with every engine.
+    "metric.exact_fraction": 2,
+    # 2: windows begin at 0, as in the released script.
+    "shift.azulay2019_crop": 2,
+    "shift.azulay2019_black": 2,
+    "shift.azulay2019_inpaint": 2,
+    # 2: half-pixel offsets up to 30½, as in the released code.
+    "shift.michaeli2023_half": 2,
+    # fill=mean. 2: exactly the mean, 0 after normalisation, not the nearest of 256 levels.
+    "fill": 2,
+    # embed and rescale of photographs. 2: reduced from their files, not from the network's view.
+    "reduction": 2,
+    # 2: at the size and the crop that timm tests the weights at.
+    "model.timm_network": 2,
+    # 2: shared layers, norms and borders that were left out; strides of 4 as two halvings.
+    "surgery": 2,
+}
+"""The number of every part that is not FIRST; which runs a part makes, :func:`makes` says."""
 
 
 def current(settings: Mapping[str, Any]) -> dict[str, int]:
@@ -25,10 +43,14 @@ def current(settings: Mapping[str, Any]) -> dict[str, int]:
     Args:
         settings: The run's settings, flat, ``{"train.epochs": 12}``.
 
-    >>> current({"train.epochs": 0})
-    {}
+    >>> sorted(current({"train.epochs": 0}))
+    ['answers', 'metric.exact_fraction']
     """
     return {part: number for part, number in CURRENT.items() if makes(part, settings)}
+
+
+def _is_of_shift(key: str, name: str) -> bool:
+    return key.startswith("shift.") and key.endswith(f".{name}")
 
 
 def makes(part: str, settings: Mapping[str, Any]) -> bool:
@@ -41,6 +63,16 @@ def makes(part: str, settings: Mapping[str, Any]) -> bool:
         return _option(settings, "model") in _EXTERNAL and changed
     if group == "shift":
         return any(key.startswith(f"shift.{name}.") for key in settings)
+    if group == "fill":
+        return any(_is_of_shift(key, "fill") and settings[key] == "mean" for key in settings)
+    if group == "reduction":
+        return _option(settings, "data") == "imagenet" and any(
+            str(settings[key]).split(".")[-2:-1] in (["embed"], ["rescale"])
+            for key in settings
+            if _is_of_shift(key, "_target_")
+        )
+    if part == "model.timm_network" and not settings.get("model.weights"):
+        return False
     if group in ("data", "model"):
         return _option(settings, group) == name
     return True

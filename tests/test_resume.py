@@ -56,7 +56,7 @@ def weights_of(folder):
 
 
 # What is on disk when the process is killed, at most a fifth of a second later.
-MOMENTS = ("status.json", "checkpoint.pt", "circular.npz", "views_circular.png", "train.csv")
+MOMENTS = ("status.json", "checkpoint.pt", "circular.npz", "train.csv", "views_circular.png")
 
 
 @pytest.mark.parametrize("seed", range(3))
