@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from shiftbench.errors import ShiftbenchError
 from shiftbench.head.flatten import FlattenHead
 from shiftbench.head.pyramid import PyramidHead
 from shiftbench.pool import AdaptivePolyphase2d, BlurPool2d, IdealPool2d
@@ -392,7 +393,7 @@ def draw(number, attempt=0):
     """Return network ``number`` and its images."""
     try:
         return _drawn(number, Maker(f"{number} {attempt}"))
-    except (RuntimeError, ValueError):  # a map became too small for a step
+    except (RuntimeError, ValueError, ShiftbenchError):  # a map became too small for a step
         return draw(number, attempt + 1)
 
 
