@@ -163,9 +163,9 @@ class Conv2d(nn.Conv2d):
 
     def _amounts(self, x: Tensor) -> tuple[int, int, int, int]:
         """Return the border of a map: (left, right, top, bottom) pixels."""
-        rows, columns = self.padding
         if self.padding_mode != "circular":
-            return columns, columns, rows, rows  # type: ignore[return-value]
+            rows, columns = (int(self.padding[axis]) for axis in (0, 1))
+            return columns, columns, rows, rows
         (top, bottom), (left, right) = (self._wraps(x.shape[2 + axis], axis) for axis in (0, 1))
         return left, right, top, bottom
 

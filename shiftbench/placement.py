@@ -23,7 +23,8 @@ def keep_given_threads() -> None:
 def take_place(launcher: Any, folder: Path) -> None:
     """Give this process its share of the machine, once: threads, and a device of its own.
 
-    A number of threads that the user gave as ``OMP_NUM_THREADS`` counts for every job. Must come before torch is imported, which reads the number of threads then.
+    A number of threads that the user gave as ``OMP_NUM_THREADS`` counts for every job. Must come
+    before torch is imported, which reads the number of threads then.
 
     Args:
         launcher: Hydra's launcher settings.

@@ -31,7 +31,8 @@ class PredictionTable:
     """What a network answered for N images under K shifts; column 0 is the base view.
 
     Attributes:
-        top1: ``(N, K)`` int32, the predicted class; -1 where the network answered NaN.
+        top1: ``(N, K)`` int32, the predicted class; -1 where there is none, since a logit is NaN or
+            all are −inf.
         p_top1: ``(N, K)`` float32, probability of that class.
         p_base: ``(N, K)`` float32, probability of the class predicted in column 0.
         p_previous: ``(N, K)`` float32, probability of the class predicted one step earlier on
@@ -39,7 +40,8 @@ class PredictionTable:
         p_true: ``(N, K)`` float32, probability of the true class.
         rank_true: ``(N, K)`` int32, 0 where the true class is the top one.
         logit_change: ``(N, K)`` float32, largest absolute logit difference from column 0.
-        logit_scale: ``(N,)`` float32, largest absolute logit in column 0.
+        logit_scale: ``(N,)`` float32, by how much the logits of column 0 differ: their spread, see
+            :func:`shiftbench.predict.logits.scale`.
         labels: ``(N,)`` int32, the true class.
         shifts: ``(K, A)`` or, when every image has its own, ``(N, K, A)`` float32; the A columns
             are named by ``axes``.

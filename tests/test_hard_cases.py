@@ -82,7 +82,7 @@ def test_nan_answers_count_as_wrong_and_are_said(protocol, caplog):
     views = result.predictions.top1.shape[1]
     assert result.predictions.meta["nan_views"] == views
     assert (result.predictions.top1[1] == -1).all()
-    assert f"NaN for {views} views" in caplog.text
+    assert f"no answer (NaN, or −inf for every class) for {views} views" in caplog.text
     rows = result.metrics.set_index("metric")
     assert rows.loc["accuracy", "value"] <= 0.75
     assert rows.loc["mean_absolute_change", "n_images"] == 3

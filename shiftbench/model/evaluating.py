@@ -162,8 +162,17 @@ def _identities(container: Any) -> Any:
     return container if isinstance(container, set) else [id(value) for value in container]
 
 
+@contextmanager
+def keeping_global_state(model: nn.Module) -> Iterator[None]:
+    """Put back, after the block, every random state, the grad mode and the default dtype."""
+    restore = _global_state(model)
+    try:
+        yield
+    finally:
+        restore()
+
+
 def _global_state(model: nn.Module) -> Callable[[], None]:
-    """Return what puts the random states, the grad mode and the default dtype back."""
     devices = {p.device for p in model.parameters() if p.device.type == "cuda"}
     on_devices = [(device, torch.cuda.get_rng_state(device)) for device in devices]
     own, pythons = torch.get_rng_state(), random.getstate()

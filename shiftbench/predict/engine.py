@@ -102,7 +102,10 @@ def predict(
             **steady.meta, **engine.plan.meta, **getattr(engine, "meta", {})}  # fmt: skip
     if failed := int((merged["top1"] < 0).sum()):
         meta["nan_views"] = failed
-        log.warning("the network answered NaN for %d views; they count as wrong", failed)
+        log.warning(
+            "the network gave no answer (NaN, or −inf for every class) for %d views; they count as "
+            "wrong", failed,
+        )  # fmt: skip
     return _table(merged, split, part, engine.plan, protocol.axes, meta)
 
 

@@ -10,6 +10,7 @@ from shiftbench.surgery.circularity import require_circular
 from shiftbench.surgery.copying import ImageShape, copied, image_shape_of, noise, trial_run
 from shiftbench.surgery.overrides import (
     PADDING,
+    EveryPosition,
     WrapsAround,
     subclass,
     wrapped_avg_pool2d,
@@ -81,6 +82,8 @@ def circular(
 
 def _wrap(module: nn.Module) -> bool:
     """Let the border of a layer wrap around; return whether it was another one."""
+    if isinstance(module, EveryPosition):
+        return _wrap_own(module)
     if isinstance(module, nn.Conv2d):
         return _runs_as(module, nn.Conv2d) and _wrap_conv(module)
     if isinstance(module, nn.MaxPool2d | nn.AvgPool2d):
@@ -182,5 +185,9 @@ def _pads(call: Call) -> bool:
         return False
     padding, ceil_mode = _ARGUMENTS[call.function]
     border = call.argument(padding, "padding") or 0
-    pads = border == "same" or (border != "valid" and any(pair(border)))
-    return pads or (ceil_mode is not None and bool(call.argument(ceil_mode, "ceil_mode")))
+    if border == "same" or (border != "valid" and any(pair(border))):
+        return True
+    # Windows that overlap reach over the edge by ``ceil_mode``; cells are cut off there.
+    reaches_over = ceil_mode is not None and call.argument(ceil_mode, "ceil_mode")
+    kernel, stride = call.argument(1, "kernel_size"), call.argument(2, "stride")
+    return bool(reaches_over) and pair(stride or kernel) != pair(kernel)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
 
 from shiftbench.errors import ShiftbenchError, shown
+from shiftbench.model.evaluating import keeping_global_state
 
 ImageShape = tuple[int, int, int]
 
@@ -65,7 +66,7 @@ def trial_run(model: nn.Module) -> Iterator[None]:
     model.eval()
     # Not inference mode: what a network keeps from a pass would be of no use in training.
     try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        with keeping_global_state(model), torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they are about the network, not about this copy
             yield
     finally:

@@ -90,16 +90,16 @@ def replace_downsampling(
     todo = [plan for plan in planned if not plan.reason]
     rewriting = Rewriting(changed, found, todo)
     now = rewriting.insert()
-    if todo:
-        _require_own_answers(original, changed, now, shape)
-    rewriting.fill(padding)
     sites = tuple(Site(plan.step.name, plan.was, now[plan.step.name]) for plan in todo)
+    if sites:
+        _require_own_answers(original, changed, sites, shape)
+    rewriting.fill(padding)
     kept = [Site(plan.step.name, plan.was, plan.reason) for plan in planned if plan.reason]
     return changed, Replaced(sites, (*kept, *_reductions(changed, found)))
 
 
 def _require_own_answers(
-    original: nn.Module, rewritten: nn.Module, now: dict[str, str], shape: ImageShape
+    original: nn.Module, rewritten: nn.Module, sites: tuple[Site, ...], shape: ImageShape
 ) -> None:
     """Refuse a rewritten network that computes something else where nothing is filtered.
 
@@ -109,11 +109,12 @@ def _require_own_answers(
     run = before_difference(original, rewritten, shape)
     if not run:
         return
-    step = next((name for name in reversed(run) if name in now), next(iter(now)))
+    by_name = {site.name: site for site in sites}
+    site = next((by_name[name] for name in reversed(run) if name in by_name), sites[0])
     raise ShiftbenchError(
-        f"the downsampling of {titled(original, step)} cannot be replaced: with plain subsampling "
-        f"in the pool's place ({now[step]}), {titled(original, run[-1])} returns something else; "
-        "measure the network with its own downsampling (pool=native)"
+        f"the downsampling of {site.name} ({site.was}) cannot be replaced: with plain subsampling "
+        f"in the pool's place ({site.now}), {titled(original, run[-1])} does not return what it "
+        "did; measure the network with its own downsampling (pool=native)"
     )
 
 
@@ -122,10 +123,11 @@ def _reductions(model: nn.Module, found: Survey) -> list[Site]:
     functions: dict[str, list[str]] = {}
     for reduction in found.reductions:
         functions.setdefault(reduction.module, []).append(reduction.function)
-    return [
-        Site(name, f"{_in_code(names)} of {type(model.get_submodule(name)).__name__}", SUBSAMPLES)
-        for name, names in functions.items()
-    ]
+    sites = []
+    for name, names in functions.items():
+        was = f"{_in_code(names)} of {type(model.get_submodule(name)).__name__}"
+        sites.append(Site(name or "the network", was, SUBSAMPLES))
+    return sites
 
 
 def _in_code(functions: list[str]) -> str:

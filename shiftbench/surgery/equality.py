@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from shiftbench.surgery.copying import ImageShape, for_trial, noise, trial_run
 from shiftbench.surgery.watching import tensors
 
-# By number type, of the spread of an output and of its largest value: strided and unstrided convolutions add the
-# same numbers in another order, which float32 rounds to 1e-7 of them in each layer.
+# By number type, of the spread of an output and of its largest value: strided and unstrided
+# convolutions add the same numbers in another order, which float32 rounds to 1e-7 of them in each
+# layer.
 TOLERANCE = {torch.float32: (1e-4, 1e-5), torch.float64: (1e-7, 1e-10)}
 BINS = 4096  # an output is compared by the means of so many parts
 
@@ -43,8 +44,11 @@ class _Digest:
         return gap <= of_spread * self.spread + of_largest * self.largest
 
 
+_Outputs = dict[tuple[str, int], _Digest]
+
+
 def before_difference(model: nn.Module, rewritten: nn.Module, shape: ImageShape) -> list[str]:
-    """Return the modules that run until one returns something else in ``rewritten``.
+    """Return the modules that run until one returns something else, or fails, in ``rewritten``.
 
     Two noise images are shown to both, and the outputs of modules of the same name compared where
     they have the same shape (between a convolution and the pool behind it, they do not). Each is
@@ -64,7 +68,10 @@ def before_difference(model: nn.Module, rewritten: nn.Module, shape: ImageShape)
 
 
 def _before(model: nn.Module, rewritten: nn.Module, shape: ImageShape) -> list[str]:
-    expected, got = _outputs(model, shape), _outputs(rewritten, shape)
+    expected, got = _Outputs(), _Outputs()
+    _run(model, shape, expected)
+    with suppress(Exception):  # maps that do not fit: what did not return is named below
+        _run(rewritten, shape, got)
     names: list[str] = []
     for key, output in expected.items():
         names.append(key[0])
@@ -72,13 +79,14 @@ def _before(model: nn.Module, rewritten: nn.Module, shape: ImageShape) -> list[s
         if other is not None and other.shape == output.shape and not output.equals(other):
             return names
     own, other = expected.get(("", 1)), got.get(("", 1))
-    same = own is not None and other is not None and other.shape == own.shape
-    return [] if same else names
+    if own is not None and other is not None and other.shape == own.shape:
+        return []
+    last = max((i for i, key in enumerate(expected) if key in got), default=-1)
+    return names[: last + 2]
 
 
-def _outputs(network: nn.Module, shape: ImageShape) -> dict[tuple[str, int], _Digest]:
-    """Return what modules return, by name and number of the call, in the order of execution."""
-    digests: dict[tuple[str, int], _Digest] = {}
+def _run(network: nn.Module, shape: ImageShape, digests: _Outputs) -> None:
+    """Note what modules return, by name and number of the call, in the order of execution."""
     calls: Counter[str] = Counter()
     handles = []
 
@@ -99,7 +107,6 @@ def _outputs(network: nn.Module, shape: ImageShape) -> dict[tuple[str, int], _Di
     finally:
         for handle in handles:
             handle.remove()
-    return digests
 
 
 def _digest(output: Tensor, whole: bool) -> _Digest:

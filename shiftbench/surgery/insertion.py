@@ -95,7 +95,8 @@ def pool_together(parts: Traceable, places: list[Place]) -> None:
     enter = _between(model, scope_name, [place.name for place in places])
     part = parts.trace(scope_name, enter)
     # The last strided convolution picks: the main branch, where the others are shortcuts.
-    ordered = sorted(places[::-1], key=lambda place: place.kind != "conv")
+    latest = list(reversed(places))
+    ordered = sorted(latest, key=lambda place: place.kind != "conv")
     calls = [_calls(part, _relative(p.name, scope_name)) if part else [] for p in ordered]
     once = all(len(own) == 1 for own in calls)
     if part is None or not once or not parts.same_in_training(scope_name, enter):

@@ -129,7 +129,7 @@ class StepsByContent2d(nn.Module):
     def __init__(self, pools: Iterable[nn.Module]) -> None:
         super().__init__()
         self.pools = nn.ModuleList(pools)
-        self.strides = [int(pool.stride) for pool in self.pools]  # type: ignore[call-overload]
+        self.strides = [pair(pool.stride)[0] for pool in self.pools]
         self.stride = 1
         for stride in self.strides:
             self.stride *= stride

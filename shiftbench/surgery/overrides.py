@@ -8,6 +8,7 @@ those that wrap around, or those at every position.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -47,7 +48,7 @@ class WrapsAround(nn.Module):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Return what the module returns, on a torus."""
         with _Overriding(_WRAPPED):
-            return super().forward(*args, **kwargs)  # type: ignore[misc]
+            return super().forward(*args, **kwargs)
 
 
 class EveryPosition(nn.Module):
@@ -66,28 +67,22 @@ class EveryPosition(nn.Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the output at every position."""
-        size, wraps = pair(input.shape[2:]), self.pad == "circular"
+        everywhere = partial(dense_conv, size=pair(input.shape[2:]), wraps=self.pad == "circular")
 
-        def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: object = 1,
-                   *args: Any, **kwargs: Any) -> Tensor:  # fmt: skip
-            if pair(stride) != self.step:
-                return F.conv2d(x, weight, bias, stride, *args, **kwargs)  # type: ignore[arg-type]
-            return dense_conv(x, weight, bias, stride, *args, **kwargs, size=size, wraps=wraps)
+        def conv2d(
+            x: Tensor, weight: Tensor, bias: Any = None, stride: Any = 1, *args: Any, **kwargs: Any
+        ) -> Any:
+            run = everywhere if pair(stride) == self.step else F.conv2d
+            return run(x, weight, bias, stride, *args, **kwargs)
 
         with _Overriding({torch.conv2d: conv2d}):
-            output: Tensor = super().forward(input)  # type: ignore[misc]
+            output: Tensor = super().forward(input)
         return output
 
 
 def pooled_everywhere(pool: nn.Module, x: Tensor, wraps: bool) -> Tensor:
     """Return what the forward pass of a pooling layer makes of ``x`` at every position."""
-
-    def largest(*args: Any, **kwargs: Any) -> Tensor:
-        return dense_max(*args, **kwargs, wraps=wraps)
-
-    def mean(*args: Any, **kwargs: Any) -> Tensor:
-        return dense_avg(*args, **kwargs, wraps=wraps)
-
+    largest, mean = partial(dense_max, wraps=wraps), partial(dense_avg, wraps=wraps)
     with _Overriding({F.max_pool2d: largest, torch.max_pool2d: largest, F.avg_pool2d: mean}):
         output: Tensor = pool(x)
     return output
@@ -138,9 +133,10 @@ def wrapped_max_pool2d(
     """Return ``F.max_pool2d`` with a border that wraps around."""
     kernel, step, steps = pair(kernel_size), pair(stride or kernel_size), pair(dilation)
     if return_indices:  # they count the pixels of the map with its border
-        return F.max_pool2d(  # type: ignore[no-any-return]
-            input, kernel, step, padding, steps, ceil_mode, return_indices=True
+        both: Any = F.max_pool2d(
+            input, kernel, step, pair(padding), steps, ceil_mode, return_indices=True
         )
+        return both  # type: ignore[no-any-return]
     if kernel == step and not any(pair(padding)):  # cells: none reaches into another
         return F.max_pool2d(input, kernel, step, 0, steps, ceil_mode)
     x = _wrapped(input, kernel, step, pair(padding), steps, ceil_mode)

@@ -125,7 +125,8 @@ def _untouched(module: nn.Module, step: Step, found: Survey, stem: bool) -> str:
         return f"its strides are {rows} and {columns}; a pool has one"
     patches = pair(getattr(module, "kernel_size", 0)) == step.stride and step.kind == "conv"
     if patches and (rows > 4 or (rows == 4 and found.attends)):
-        return "it cuts the image into patches; a transformer has no feature map before them"
+        cost = f"at every position it would cost {rows**2} times as much"
+        return f"it cuts patches of {shape_of(step.stride)} that do not overlap; {cost}"
     if step.stem and not stem:
         return "the first convolution; stem=True replaces it"
     if getattr(module, "return_indices", False):

@@ -4,8 +4,33 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from shiftbench.surgery.watching import Call
+
 MOST_PREFIX_TOKENS = 5  # class and distillation tokens, registers
 FINEST_DIVISION = 4
+# Fewer positions than this share of those before: not a border that was cut off.
+SUBSAMPLED = 0.9
+
+# Calls that put numbers in another order or mix positions: shapes say nothing of these.
+_REORDER = frozenset((
+    "reshape", "view", "permute", "transpose", "swapaxes", "movedim", "flatten", "unflatten",
+    "contiguous", "unbind", "split", "chunk", "expand", "squeeze", "unsqueeze", "type_as", "to",
+))  # fmt: skip
+_MIX = frozenset((
+    "linear", "matmul", "__matmul__", "bmm", "mm", "baddbmm", "addmm", "einsum", "softmax",
+    "scaled_dot_product_attention", "multi_head_attention_forward",
+    "_native_multi_head_attention", "_transformer_encoder_layer_fwd",
+))  # fmt: skip
+# Calls from feature maps to feature maps, whatever the sizes.
+_RESIZE = frozenset((
+    "lp_pool2d", "fractional_max_pool2d", "fractional_max_pool2d_with_indices", "interpolate",
+    "adaptive_avg_pool2d", "adaptive_max_pool2d", "adaptive_max_pool2d_with_indices",
+    "upsample", "grid_sample", "pixel_unshuffle", "conv_transpose2d",
+))  # fmt: skip
+# Windows along tokens: the position of the argument ``stride``.
+_ALONG_TOKENS = {"conv1d": 3, "avg_pool1d": 2, "max_pool1d": 2, "lp_pool1d": 3}
+
+Size = tuple[int, int]
 
 
 class Positions:
@@ -16,42 +41,79 @@ class Positions:
     """
 
     def __init__(self, images: Tensor) -> None:
-        self.batch = len(images)
-        self.sizes = {(int(images.shape[2]), int(images.shape[3]))}
+        self.batch, self.image = len(images), (int(images.shape[2]), int(images.shape[3]))
+        self.sizes = {self.image}
 
     def add(self, maps: Tensor) -> None:
         """Note the size of feature maps ``(N, C, h, w)``."""
         self.sizes.add((int(maps.shape[2]), int(maps.shape[3])))
 
-    def of(self, tensor: Tensor) -> int | None:
-        """Return the positions of each image, None where the shape does not say.
+    def fall(self, call: Call) -> bool:
+        """Return whether a call leaves fewer positions than it was given, but not only one.
 
-        Known are ``(N, C, h, w)``, ``(N, h, w, C)``, tokens ``(N, L, C)`` or ``(N, C, L)`` with a
-        few more in front, and the same cut into windows ``(N·m, ...)``, where the sizes are those
-        of a map met before, or a half, a third or a quarter of it.
+        Windows that know of their stride are not asked about here.
         """
-        if tensor.ndim not in (3, 4) or tensor.shape[0] % self.batch or not tensor.shape[0]:
-            return None
-        windows = tensor.shape[0] // self.batch
-        known = self._known()
-        if tensor.ndim == 4:
-            rows, columns = tensor.shape[2:]
-            for size in ((rows, columns), tuple(tensor.shape[1:3])):
-                count = windows * size[0] * size[1]
-                if (windows == 1 and size in known) or (windows > 1 and count in known.values()):
-                    return count
-            return None
-        counts = set(known.values())
-        for length in (int(tensor.shape[1]), int(tensor.shape[2])):
-            for prefix in range(MOST_PREFIX_TOKENS + 1 if windows == 1 else 1):
-                if windows * length - prefix in counts and length - prefix > 1:
-                    return windows * length - prefix
-        return None
+        inputs, outputs = call.inputs(), call.outputs()
+        if call.function in _ALONG_TOKENS:
+            stride = call.argument(_ALONG_TOKENS[call.function], "stride")
+            return _fewer([t.shape[-1] for t in inputs[:1]], [outputs[0].shape[-1]], stride)
+        if call.function in _RESIZE and inputs[0].ndim == 4 == outputs[0].ndim:
+            return _fewer([inputs[0][0, 0].numel()], [outputs[0][0, 0].numel()])
+        if call.function == "unfold" and outputs[0].ndim == 3 and inputs[0].ndim == 4:
+            return _fewer([inputs[0][0, 0].numel()], [outputs[0].shape[2]])
+        for tensor in outputs:
+            self._note_patches(tensor)
+        if call.function in _REORDER or call.function in _MIX:
+            return False
+        before = [size for size in map(self.of, inputs) if size is not None]
+        after = [size for size in map(self.of, outputs) if size is not None]
+        falls = _fewer([h * w for h, w in before], [h * w for h, w in after])
+        if falls:
+            self.sizes.update(after)
+        return falls
 
-    def _known(self) -> dict[tuple[int, int], int]:
-        sizes = {(1, 1): 1}
-        for height, width in self.sizes:
-            for by in range(1, FINEST_DIVISION + 1):
-                size = -(-height // by), -(-width // by)
-                sizes[size] = size[0] * size[1]
-        return sizes
+    def of(self, tensor: Tensor) -> Size | None:
+        """Return the rows and columns of the positions, None where the shape does not say.
+
+        Known are ``(N, C, h, w)``, ``(N, h, w, C)`` and tokens ``(N, L, C)`` or ``(N, C, L)`` with
+        a few more in front, where the sizes are those of a map met before, or a half, a third or a
+        quarter of it; of maps, also every whole part of the image.
+        """
+        if tensor.ndim not in (3, 4) or tensor.shape[0] != self.batch:
+            return None
+        if tensor.ndim == 4:
+            first, second, third = (int(side) for side in tensor.shape[1:])
+            return next(filter(self._is_map, ((second, third), (first, second))), None)
+        sizes = {height * width: (height, width) for height, width in self._known()}
+        found = [
+            int(length) - prefix
+            for length in tensor.shape[1:]
+            for prefix in range(MOST_PREFIX_TOKENS + 1)
+            if length - prefix in sizes and length - prefix > 1
+        ]
+        return sizes[max(found)] if found else None
+
+    def _is_map(self, size: Size) -> bool:
+        by = self.image[0] // max(1, size[0])
+        whole = by > 1 and (size[0] * by, size[1] * by) == self.image
+        return whole or size in self._known()
+
+    def _known(self) -> set[Size]:
+        return {(1, 1)} | {
+            (-(-height // by), -(-width // by))
+            for height, width in self.sizes
+            for by in range(1, FINEST_DIVISION + 1)
+        }
+
+    def _note_patches(self, tensor: Tensor) -> None:
+        """Note how many patches the image is cut into: ``(N, C, h, p, w, q)``."""
+        if tensor.ndim == 6 and tensor.shape[0] == self.batch:
+            _, _, rows, high, columns, wide = tensor.shape
+            if (rows * high, columns * wide) == self.image:
+                self.sizes.add((int(rows), int(columns)))
+
+
+def _fewer(before: list[int], after: list[int], stride: object = 2) -> bool:
+    if not before or not after or stride in (1, (1,)):
+        return False
+    return 1 < max(after) < SUBSAMPLED * max(before)

@@ -24,9 +24,7 @@ ATTENTION = (
     "scaled_dot_product_attention", "multi_head_attention_forward",
     "_native_multi_head_attention", "_transformer_encoder_layer_fwd",
 )  # fmt: skip
-# Fewer positions than this share of those before: not a border that was cut off.
-SUBSAMPLED = 0.9
-SUBSAMPLES = "it subsamples by itself, not by a layer that a pool could take the place of"
+SUBSAMPLES = "it is no Conv2d, MaxPool2d or AvgPool2d that a pool could take the place of"
 
 
 @dataclass(frozen=True)
@@ -123,14 +121,26 @@ class _Surveyor:
         """Note what a call does to the number of positions."""
         step = self._step(call)
         if not call.function:
-            _, _, before = self.inside.pop()
-            if self.subsampled == before and self._reduces(call):
+            if self.subsampled == self._leave(call.module) and self._falls_inside(call):
                 step = self._reduction(call, "")
         elif not step and self._subsamples(call):
             step = self._reduction(call, call.function)
         self.found.grids.see(call, step)
         if call.function in ATTENTION or _is_softmax_over_tokens(call):
             self.found.attends = True
+
+    def _falls_inside(self, call: Call) -> bool:
+        is_linear = isinstance(self.model.get_submodule(call.module), nn.Linear)
+        return not is_linear and self.positions.fall(call)
+
+    def _leave(self, name: str) -> int:
+        """Return how many steps there were when the module was entered."""
+        before = self.subsampled
+        while self.inside:  # modules that work on constants alone are entered, but not reported
+            entered, _, before = self.inside.pop()
+            if entered == name:
+                break
+        return before
 
     def _step(self, call: Call) -> str:
         """Return the name of the layer whose window a call is, "" where it is none with stride."""
@@ -157,21 +167,20 @@ class _Surveyor:
         return given is self.seen_by_first
 
     def _subsamples(self, call: Call) -> bool:
-        if call.function in WINDOWS or call.function == "pad":
-            return call.function != "pad" and max(_stride(call)) > 1 and self._is_on_maps(call)
+        if call.function == "pad":
+            return False
+        if call.function in WINDOWS:
+            strides = max(_stride(call)) > 1
+            if not strides and self.positions.fall(call):
+                self.subsampled += 1  # no border: fewer positions, but not every s-th
+            return strides and self._is_on_maps(call)
         if call.function == "__getitem__" and not _skips(call.argument(1, "index")):
             return False
-        return self._reduces(call)
+        return self.positions.fall(call)
 
     def _is_on_maps(self, call: Call) -> bool:
         output = call.outputs()[0]
         return output.ndim == 4 and tuple(output.shape[2:]) != (1, 1)
-
-    def _reduces(self, call: Call) -> bool:
-        """Return whether there are fewer positions after a call than before, but not only one."""
-        before = [n for n in map(self.positions.of, call.inputs()) if n is not None]
-        after = [n for n in map(self.positions.of, call.outputs()) if n is not None]
-        return bool(before and after) and 1 < max(after) < SUBSAMPLED * max(before)
 
     def _reduction(self, call: Call, function: str) -> str:
         self.subsampled += 1

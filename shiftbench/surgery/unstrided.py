@@ -52,7 +52,7 @@ def _same_samples(conv: nn.Module, dense: nn.Module, stride: Pair) -> bool:
     rows, columns = stride
     height, width = probe_size(conv, 0), probe_size(conv, 1)
     for size in ((height, width + 1), (height + 1, width)):
-        x = _ramp(int(conv.in_channels), size)  # type: ignore[call-overload]
+        x = _ramp(pair(conv.in_channels)[0], size)
         expected, got = conv(x), dense(x)[:, :, ::rows, ::columns]
         scale = expected.abs().max()
         if got.shape != expected.shape or bool((got - expected).abs().max() > 1e-4 * scale):

@@ -149,7 +149,8 @@ def dense_conv(
         before, have = border[axis], x.shape[2 + axis] + 2 * border[axis]
         positions = have - steps[axis] * (weight.shape[2 + axis] - 1)
         kept = (positions - 1) // step[axis] + 1
-        missing = step[axis] * kept - positions
+        # A window of one pixel needs nothing beyond the map: behind a pool, it keeps its size.
+        missing = step[axis] * kept - positions if weight.shape[2 + axis] > 1 else 0
         x = _extended(x, 2 + axis, (before, before + missing), size[axis], wraps)
     return F.conv2d(x, weight, bias, 1, 0, steps, groups)
 

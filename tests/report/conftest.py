@@ -6,6 +6,7 @@ import json
 import pandas as pd
 import pytest
 
+from shiftbench import versions
 from shiftbench.config import flatten, short_hash
 from shiftbench.results import METRIC_COLUMNS, SCHEMA_VERSION, SHIFT_COLUMNS, write_csv
 
@@ -52,7 +53,8 @@ def make_run(tmp_path):
         folder = out / "runs" / run_id
         folder.mkdir(parents=True)
         identity = {"run_id": run_id, "config_id": config_id, "labels": {**labels, "seed": seed},
-                    "settings": {**found, "seed": seed}}  # fmt: skip
+                    "settings": {**found, "seed": seed},
+                    "versions": versions.current(found)}  # fmt: skip
         (folder / "run.json").write_text(json.dumps(identity))
         made_with = {"command": ["shiftbench", f"seed={seed}"], "shiftbench": "0",
                      "python": "3.11.0", "packages": {"torch": "2"}}  # fmt: skip

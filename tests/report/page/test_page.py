@@ -151,7 +151,7 @@ def test_what_failed_or_is_missing_is_there_with_its_reason_and_command(troubled
     rows = [row for row in page.rows if row.startswith("aps")]
     assert all("1 failed" in row and "0/1" in row for row in rows) and rows
     assert any(row.startswith("stride 1 missing") for row in page.rows)
-    assert any(row.startswith("max · none 1 failed") for row in page.rows)
+    assert any(row.startswith("max · none 1 stopped") for row in page.rows)
 
 
 def test_hostile_labels_are_text(troubled, tmp_path):

@@ -1,0 +1,107 @@
+"""Random networks: the dense engine never takes one that it does not hold for, and takes others."""
+
+import dataclasses
+import functools
+from collections import Counter
+
+import pytest
+import torch
+from every_view import WrongTableError, attempt, check_table
+from random_networks import (
+    BLOCKS,
+    CLASSES,
+    HEADS,
+    IMAGES,
+    LAST,
+    POSITIONS,
+    SUBSAMPLING,
+    TRAPS,
+    draw,
+)
+
+from shiftbench.api import measure
+from shiftbench.shift.circular import Circular
+
+NETWORKS = 200
+AT_ONCE = 25
+CHANGES = {
+    "ceil_mode", "divisor_override", "even kernel", "dilation", "groups", "GroupNorm",
+    "InstanceNorm", "in-place ReLU", "dead units", "huge weights", "float64",
+}  # fmt: skip
+
+HARMLESS = {  # in some networks: where maps are averaged later, or never loud
+    "transposed convolution", "the corner of loud maps",
+}  # fmt: skip
+
+
+@functools.cache
+def outcome(number):
+    """Draw and measure network ``number``, once, against every view."""
+    drawn = draw(number)
+    return drawn.holds, drawn.names, attempt(drawn)
+
+
+def outcomes():
+    return [outcome(number) for number in range(NETWORKS)]
+
+
+@pytest.mark.parametrize("first", range(0, NETWORKS, AT_ONCE))
+def test_no_answer_is_wrong(first):
+    """Whichever engine it was; ``attempt`` raises where a table is not that of every view."""
+    for number in range(first, first + AT_ONCE):
+        outcome(number)
+
+
+def test_nine_in_ten_of_those_that_hold_are_accepted():
+    engines = Counter(found.engine for holds, _, found in outcomes() if holds)
+    assert engines["dense"] >= 0.9 * engines.total()
+
+
+def test_every_kind_of_layer_read_out_and_logits_is_accepted_somewhere():
+    accepted = [names for _, names, found in outcomes() if found.engine == "dense"]
+    missing = {*BLOCKS, *SUBSAMPLING, *HEADS, *LAST, *CHANGES} - set().union(*accepted)
+    assert not missing
+
+
+def test_every_attack_is_drawn():
+    drawn = set().union(*(names for _, names, _ in outcomes()))
+    weak = {"weak branch", "weaker branch"}
+    attacks = {*TRAPS, *POSITIONS, *IMAGES, *LAST, *CHANGES, *weak}
+    assert len(attacks) > 70
+    assert not attacks - drawn
+
+
+def test_traps_are_refused_but_for_harmless_ones():
+    """And what is accepted has no wrong answer: that was tested above."""
+    taken = [names & {*TRAPS, *POSITIONS} for holds, names, found in outcomes()
+             if not holds and found.engine == "dense"]  # fmt: skip
+    assert set().union(*taken) <= HARMLESS
+    assert len(taken) <= 0.05 * NETWORKS
+
+
+def tampered(table, name, change):
+    values = getattr(table, name).copy()
+    values[2, 5] = change(values[2, 5])
+    return dataclasses.replace(table, **{name: values})
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("top1", lambda answer: (answer + 1) % CLASSES),
+        ("top1", lambda answer: -1),
+        ("p_top1", lambda p: p + 1e-3),
+        ("p_true", lambda p: p + 1e-3),
+        ("logit_change", lambda moved: 1.01 * moved),
+    ],
+)
+def test_a_wrong_table_is_found(name, change):
+    """The comparison on which all of this rests sees one wrong number."""
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, CLASSES)).eval()
+    images = torch.rand(3, 3, 8, 8)
+    shift = Circular(sampling="all")
+    table = measure(network, images, [0, 1, 2], shift, resamples=0).predictions
+    check_table(network, images, table)
+    with pytest.raises(WrongTableError):
+        check_table(network, images, tampered(table, name, change))
