@@ -18,7 +18,7 @@ TORCH_FREE = (
     "interrupts.py", "job.py", "launch.py", "listing.py", "locks.py", "metric", "naming.py",
     "placement.py", "processes.py", "provenance.py", "reasons.py", "reducing.py",
     "remeasuring.py", "report", "reporting.py",
-    "results.py", "run.py", "seeds.py", "setting_names.py", "streams.py", "student.py",
+    "results.py", "run.py", "seeds.py", "setting_names.py", "streams.py", "inference",
     "sweep.py", "sweeping.py", "table.py", "usage.py", "usage_text.py", "versions.py",
 )  # fmt: skip
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from shiftbench.claims.blocks import Block
 from shiftbench.claims.evidence import Run
-from shiftbench.student import t_quantile
+from shiftbench.inference.student import t_quantile
 
 CONFIDENCE = 0.95
 NAN = math.nan

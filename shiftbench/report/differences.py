@@ -16,7 +16,7 @@ from shiftbench.metric import compare
 from shiftbench.report.records import LABELS, Collection, RunRecord
 from shiftbench.report.settings import untold
 from shiftbench.report.summary import metric_names
-from shiftbench.student import t_quantile
+from shiftbench.inference.student import t_quantile
 from shiftbench.table import PredictionTable
 
 log = logging.getLogger(__name__)

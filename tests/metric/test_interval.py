@@ -79,7 +79,9 @@ def test_bca_levels_by_hand():
 def test_bca_survives_a_value_outside_its_replicates_and_ends_beyond_the_pole():
     low, high = bca_levels((-1.96, 1.96), 9.0, np.arange(8.0), 0.0)
     assert 0 < low < high <= 1
-    assert list(bca_levels((-18, 18), 3.5, np.arange(8.0), 1 / 6)) == pytest.approx([0, 1], abs=1e-3)
+    assert list(bca_levels((-18, 18), 3.5, np.arange(8.0), 1 / 6)) == pytest.approx(
+        [0, 1], abs=1e-3
+    )
 
 
 def test_the_acceleration_is_that_of_leaving_images_out(monkeypatch):
@@ -185,9 +187,7 @@ def test_a_quadratic_metric_is_uncertain_where_no_image_moves_it():
 def test_pairs_of_an_image_with_itself_are_in_no_resample():
     """One image of each class never agrees with another; drawn twice, it must not either."""
     labels = np.arange(20)
-    term = METRICS["chance_consistency"](
-        table_of(np.repeat(labels[:, None], 3, axis=1), labels)
-    )
+    term = METRICS["chance_consistency"](table_of(np.repeat(labels[:, None], 3, axis=1), labels))
     [sums] = Bootstrap(resamples=50).sums([term])
     assert term.value == 0
     assert term.combine(sums) == pytest.approx(np.zeros(50), abs=1e-12)

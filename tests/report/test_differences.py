@@ -11,7 +11,7 @@ from shiftbench.metric import compare, evaluate
 from shiftbench.metric.example import table_of
 from shiftbench.report.collect import collect
 from shiftbench.report.differences import DIFFERENCE_COLUMNS, differences
-from shiftbench.student import t_between, t_quantile
+from shiftbench.inference.student import t_between, t_quantile
 
 
 @settings(deadline=None)

@@ -1,0 +1,114 @@
+"""Intervals over seeds and images: by hand, against the analysis of variance, by simulation."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from shiftbench.errors import ShiftbenchError
+from shiftbench.inference.crossed import crossed_interval, deviation, seeds_interval
+from shiftbench.inference.sample import Sample, mean_of
+from shiftbench.inference.student import t_quantile
+
+
+def sample_of(rows, key="test"):
+    rows = np.asarray(rows, float)
+    centred = rows - rows.mean(axis=1, keepdims=True)
+    return Sample(rows.mean(axis=1), {key: centred}, tuple(range(len(rows))))
+
+
+def drawn(rng, seeds, images, seed_sd, image_sd, both_sd):
+    return (
+        seed_sd * rng.normal(size=(seeds, 1))
+        + image_sd * rng.normal(size=images)
+        + both_sd * rng.normal(size=(seeds, images))
+    )
+
+
+def test_by_the_mean_squares_of_two_crossed_factors():
+    rows = drawn(np.random.default_rng(0), 3, 50, 0.2, 1.0, 0.5)
+    seeds, images = rows.shape
+    grand = rows.mean()
+    a = images * np.sum((rows.mean(1) - grand) ** 2) / (seeds - 1)
+    b = seeds * np.sum((rows.mean(0) - grand) ** 2) / (images - 1)
+    rest = rows - rows.mean(1, keepdims=True) - rows.mean(0) + grand
+    e = np.sum(rest**2) / ((seeds - 1) * (images - 1))
+    top = a + b - e
+    degrees = top**2 / (
+        a**2 / (seeds - 1) + b**2 / (images - 1) + e**2 / ((seeds - 1) * (images - 1))
+    )
+    found = deviation(sample_of(rows))
+    assert found.variance == pytest.approx(top / (seeds * images))
+    assert found.degrees == pytest.approx(max(degrees, seeds - 1))
+    half = t_quantile(0.95, found.degrees) * math.sqrt(found.variance)
+    assert crossed_interval(sample_of(rows)) == pytest.approx((grand - half, grand + half))
+
+
+def test_without_images_it_is_students():
+    values = np.array([0.1, 0.2, 0.35])
+    expected = stats.t.interval(0.95, 2, values.mean(), stats.sem(values))
+    assert seeds_interval(Sample(values)) == pytest.approx(expected)
+
+
+def test_it_is_never_narrower_than_the_error_over_seeds_asks_for():
+    # Images that differ by the interaction alone: their part is negative as often as positive.
+    rng = np.random.default_rng(1)
+    for _ in range(50):
+        one = sample_of(drawn(rng, 3, 40, 0.2, 0.0, 1.0))
+        assert deviation(one).variance >= deviation(one).seeds
+
+
+def test_two_sets_of_images_add_up():
+    rng = np.random.default_rng(2)
+    one, other = drawn(rng, 4, 60, 0, 1.0, 0.1), drawn(rng, 4, 80, 0, 2.0, 0.1)
+    first, second = sample_of(one, "a"), sample_of(other, "b")
+    both = Sample(first.values + second.values, {**first.images, **second.images}, first.seeds)
+    found, parts = deviation(both), [deviation(first), deviation(second)]
+    assert found.images == {"a": parts[0].images["a"], "b": parts[1].images["b"]}
+    assert found.seeds == pytest.approx(np.var(both.values, ddof=1) / 4)
+
+
+def test_nothing_that_varies_has_no_interval():
+    assert all(map(math.isnan, crossed_interval(sample_of(np.ones((3, 5))))))
+    assert all(map(math.isnan, seeds_interval(Sample(np.array([0.5, 0.5])))))
+
+
+@pytest.mark.parametrize("ratio", [0.0, 1.0, 3.0])
+def test_it_holds_the_truth_about_95_times_in_100_and_students_does_not(ratio):
+    """``ratio``: deviation of the mean that the images share, over that of the seeds."""
+    rng = np.random.default_rng(3)
+    held = np.zeros(2)
+    for _ in range(600):
+        one = sample_of(drawn(rng, 3, 100, 1.0, ratio * 10, 10.0))
+        for which, interval in enumerate((crossed_interval, seeds_interval)):
+            low, high = interval(one)
+            held[which] += low <= 0 <= high
+    crossed, seeds = held / 600
+    assert 0.92 <= crossed <= 0.985
+    if ratio == 3:
+        assert seeds < 0.75
+
+
+def test_the_mean_of_networks_is_that_of_the_seeds_which_all_have():
+    rng = np.random.default_rng(4)
+    one, other = sample_of(rng.normal(size=(3, 10))), sample_of(rng.normal(size=(3, 10)))
+    other = Sample(other.values, other.images, (1, 2, 5))
+    found = mean_of([one, other])
+    assert found.seeds == (1, 2)
+    assert found.values == pytest.approx((one.values[1:] + other.values[:2]) / 2)
+    rows = (one.images["test"][1:] + other.images["test"][:2]) / 2
+    assert found.images["test"] == pytest.approx(rows)
+
+
+def test_images_known_for_some_networks_alone_are_not_used():
+    rng = np.random.default_rng(5)
+    one = sample_of(rng.normal(size=(2, 10)))
+    assert mean_of([one, Sample(one.values, {}, one.seeds)]).images == {}
+
+
+def test_wrong_samples_are_refused():
+    with pytest.raises(ShiftbenchError, match="another number of seeds"):
+        Sample(np.zeros(3), {"test": np.zeros((2, 5))})
+    with pytest.raises(ShiftbenchError, match="got none"):
+        mean_of([])
