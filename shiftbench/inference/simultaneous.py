@@ -46,7 +46,7 @@ def simultaneous(
     """
     found = [deviation(one) for one in samples]
     errors = np.array([one.error for one in found])
-    known = np.flatnonzero(errors > 0)
+    known = [int(j) for j in np.flatnonzero(errors > 0)]
     ends = np.full((2, len(samples)), np.nan)
     each = confidence
     if len(known) > 1:

@@ -60,7 +60,7 @@ def _beta_share(x: float, a: float, b: float) -> float:
     """Return the regularised incomplete beta function I_x(a, b)."""
     if x <= 0 or x >= 1:
         return min(max(x, 0.0), 1.0)
-    # The continued fraction (DLMF 8.17.22) converges fast on this side; I_x(a, b) = 1 - I_1-x(b, a).
+    # The continued fraction converges fast on one side; I_x(a, b) = 1 - I_1-x(b, a).
     if x > (a + 1) / (a + b + 2):
         return 1.0 - _beta_share(1 - x, b, a)
     front = a * math.log(x) + b * math.log1p(-x) - math.log(a)
@@ -69,7 +69,7 @@ def _beta_share(x: float, a: float, b: float) -> float:
 
 
 def _fraction(x: float, a: float, b: float) -> float:
-    """Return 1 + d1/(1 + d2/(1 + ...)) by the method of Lentz."""
+    """Return 1 + d1/(1 + d2/(1 + ...)) of DLMF 8.17.22, by the method of Lentz."""
     value, c, d = 1.0, 1.0, 0.0
     for index in range(1, MOST_TERMS):
         term = _coefficient(index, x, a, b)

@@ -13,11 +13,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from shiftbench.inference.student import t_quantile
 from shiftbench.metric.base import Floats, Terms
 from shiftbench.metric.bootstrap import BCA, Bootstrap
 from shiftbench.metric.proportion import unseen_share, wilson
 from shiftbench.seeds import derive_seed
-from shiftbench.inference.student import t_quantile
 
 WILSON, EXACT = "wilson", "exact"
 AGREE = 1e-6  # of the range of the metric: below, images differ by float32 rounding alone

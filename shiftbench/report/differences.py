@@ -12,11 +12,11 @@ from typing import Any
 import pandas as pd
 
 from shiftbench.errors import ShiftbenchError, UsageError, did_you_mean
+from shiftbench.inference.student import t_quantile
 from shiftbench.metric import compare
 from shiftbench.report.records import LABELS, Collection, RunRecord
 from shiftbench.report.settings import untold
 from shiftbench.report.summary import metric_names
-from shiftbench.inference.student import t_quantile
 from shiftbench.table import PredictionTable
 
 log = logging.getLogger(__name__)
