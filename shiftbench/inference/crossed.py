@@ -8,11 +8,12 @@ about these images alone; the crossed interval is about other networks and other
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from shiftbench.inference.sample import Sample
+from shiftbench.inference.sample import Floats, Sample
 from shiftbench.inference.student import t_quantile
 
 CONFIDENCE = 0.95
@@ -20,62 +21,79 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Deviation:
-    """The standard error of a mean over seeds, in its parts.
+    """The standard error of a number, in its parts.
 
     Attributes:
-        seeds: Variance of the mean over seeds as Student's t has it, V(values) / S.
-        images: By set of images, variance of the mean of the images' contributions, averaged over
-            seeds, V / N.
-        both: By set of images, what of either is their interaction, V(residuals) / (S N).
+        seeds: Variance of the mean over seeds as Student's t has it, V(values) / S; 0 for one seed.
+        images: By set of test images, ``(N,)``: what each image contributes, averaged over seeds.
+        both: Part of ``seeds`` and of the images' variance that is the interaction of the two,
+            V(residuals) / (S N).
         degrees: Of freedom by Satterthwaite (Biometrics Bulletin 2, 1946).
     """
 
     seeds: float
-    images: dict[str, float]
-    both: dict[str, float]
-    degrees: float
+    images: Mapping[str, Floats] = field(default_factory=dict)
+    both: float = 0.0
+    degrees: float = math.inf
+
+    @property
+    def over_images(self) -> float:
+        """Variance that the images bring, V / N, summed over the sets."""
+        return sum(_variance_of_mean(means) for means in self.images.values())
 
     @property
     def variance(self) -> float:
         """Of the mean; the interaction is in both of the others, so it is subtracted once."""
-        shared = sum(self.images.values()) - sum(self.both.values())
-        return max(self.seeds + shared, self.seeds)
+        return max(self.seeds + self.over_images - self.both, self.seeds)
 
     @property
     def error(self) -> float:
         """The standard error."""
         return math.sqrt(self.variance)
 
+    def half(self, confidence: float = CONFIDENCE) -> float:
+        """Half of the interval's width; NaN where nothing varies."""
+        if self.variance == 0:
+            return math.nan
+        return t_quantile(confidence, self.degrees) * self.error
+
+
+def _variance_of_mean(numbers: Floats) -> float:
+    return float(np.var(numbers, ddof=1)) / len(numbers) if len(numbers) > 1 else 0.0
+
 
 def deviation(sample: Sample) -> Deviation:
-    """Return the standard error of the mean of a sample of two seeds or more.
+    """Return the standard error of the mean of a sample.
 
     The analysis of variance of two crossed random factors (Searle, Casella & McCulloch, Variance
-    components, 1992, ch. 4); with several sets of images, one for each.
+    components, 1992, ch. 4), with one factor of images for each set of them. One seed has the
+    error of the images alone.
     """
     count = len(sample.values)
+    means = {key: np.asarray(rows.mean(axis=0)) for key, rows in sample.images.items()}
+    if count == 1:
+        below = sum(_variance_of_mean(one) ** 2 / (len(one) - 1) for one in means.values())
+        found = Deviation(0.0, means)
+        return Deviation(0.0, means, 0.0, found.variance**2 / below if below > 0 else math.inf)
     seeds = float(np.var(sample.values, ddof=1)) / count
-    images: dict[str, float] = {}
-    both: dict[str, float] = {}
-    below = seeds**2 / (count - 1)
+    both, below = 0.0, seeds**2 / (count - 1)
     for key, rows in sample.images.items():
         number = rows.shape[1]
-        means = rows.mean(axis=0)
-        images[key] = float(np.var(means, ddof=1)) / number
-        residuals = rows - means - rows.mean(axis=1, keepdims=True) + rows.mean()
+        residuals = rows - means[key] - rows.mean(axis=1, keepdims=True) + rows.mean()
         degrees = (count - 1) * (number - 1)
-        both[key] = float(np.sum(residuals**2)) / degrees / (count * number)
-        below += images[key] ** 2 / (number - 1) + both[key] ** 2 / degrees
-    found = Deviation(seeds, images, both, 0.0)
-    degrees = found.variance**2 / below if below > 0 else count - 1.0
-    return Deviation(seeds, images, both, max(degrees, count - 1.0))
+        part = float(np.sum(residuals**2)) / degrees / (count * number)
+        below += _variance_of_mean(means[key]) ** 2 / (number - 1) + part**2 / degrees
+        both += part
+    top = Deviation(seeds, means, both).variance
+    degrees_found = top**2 / below if below > 0 else count - 1.0
+    return Deviation(seeds, means, both, max(degrees_found, count - 1.0))
 
 
 def crossed_interval(sample: Sample, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """Return the interval of the mean over networks and images; NaN where nothing varies.
 
     Args:
-        sample: Of two seeds or more.
+        sample: Of one seed or more.
         confidence: Chance that the interval holds the truth.
 
     >>> rng = np.random.default_rng(0)
@@ -85,10 +103,7 @@ def crossed_interval(sample: Sample, confidence: float = CONFIDENCE) -> tuple[fl
     >>> low < 0 < high
     True
     """
-    found = deviation(sample)
-    if found.variance == 0:
-        return math.nan, math.nan
-    half = t_quantile(confidence, found.degrees) * found.error
+    half = deviation(sample).half(confidence)
     return sample.mean - half, sample.mean + half
 
 

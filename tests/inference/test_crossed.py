@@ -65,8 +65,15 @@ def test_two_sets_of_images_add_up():
     first, second = sample_of(one, "a"), sample_of(other, "b")
     both = Sample(first.values + second.values, {**first.images, **second.images}, first.seeds)
     found, parts = deviation(both), [deviation(first), deviation(second)]
-    assert found.images == {"a": parts[0].images["a"], "b": parts[1].images["b"]}
+    assert found.over_images == pytest.approx(sum(part.over_images for part in parts))
+    assert found.both == pytest.approx(sum(part.both for part in parts))
     assert found.seeds == pytest.approx(np.var(both.values, ddof=1) / 4)
+
+
+def test_one_seed_has_the_error_of_the_images():
+    numbers = np.random.default_rng(6).normal(size=40)
+    expected = stats.t.interval(0.95, 39, numbers.mean(), stats.sem(numbers))
+    assert crossed_interval(sample_of(numbers[None])) == pytest.approx(expected)
 
 
 def test_nothing_that_varies_has_no_interval():

@@ -1,0 +1,130 @@
+"""``images.npz``: by how much each test image moves each metric of a run; numpy only.
+
+Prediction tables are large; this file has one number per image and metric. It is enough for
+intervals over images of anything that is computed from metrics, and for pairing runs by image, so a
+run can be judged again without its tables.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftbench.errors import ShiftbenchError
+from shiftbench.files import atomic_file
+from shiftbench.metric import METRICS, Terms
+from shiftbench.table import PredictionTable
+
+NAME = "images.npz"
+FORMAT = 1
+LEVELS = 32_767  # of a number, to either side of 0
+AGREE = 1e-6  # a metric and the value that the file was written for differ by less
+
+Floats = NDArray[np.float64]
+
+
+def influence(terms: Terms) -> Floats | None:
+    """Return by how much the value would rise if each image stood for all, ``(N,)``.
+
+    The jackknife's (N − 1)(mean of θ₋ₙ − θ₋ₙ), where θ₋ₙ is the value without image n (Efron, The
+    jackknife, the bootstrap and other resampling plans, 1982, ch. 3). Its mean is 0, and its
+    variance over N estimates that of the value. None where the value is not defined, or not
+    without some image.
+
+    >>> influence(Terms.mean(np.array([0.0, 1.0, 0.5]), n_shifts=1))
+    array([-0.5,  0.5,  0. ])
+    """
+    left_out = terms.leave_one_out
+    if not np.isfinite(left_out).all() or not np.isfinite(terms.value):
+        return None
+    found: Floats = (len(left_out) - 1) * (left_out.mean() - left_out)
+    return found
+
+
+@dataclass(frozen=True)
+class Influences:
+    """The content of an ``images.npz``.
+
+    Attributes:
+        images: By protocol, a digest of the test images in their order, '' where it is not known.
+        values: Values of the metrics by (protocol, metric).
+        numbers: Influences ``(N,)`` by (protocol, metric), each with mean 0.
+    """
+
+    images: Mapping[str, str]
+    values: Mapping[tuple[str, str], float]
+    numbers: Mapping[tuple[str, str], Floats]
+
+    def of(self, protocol: str, metric: str, value: float) -> Floats | None:
+        """Return the influences on a metric, None where they are not of this value."""
+        known = self.values.get((protocol, metric))
+        if known is None or not abs(known - value) <= AGREE:
+            return None
+        return self.numbers[protocol, metric]
+
+    @classmethod
+    def from_tables(cls, tables: Mapping[str, PredictionTable]) -> Influences:
+        """Return the influences on every metric that applies, by the name of the protocol."""
+        images: dict[str, str] = {}
+        values: dict[tuple[str, str], float] = {}
+        numbers: dict[tuple[str, str], Floats] = {}
+        for protocol, table in tables.items():
+            images[protocol] = _digest(table)
+            for name, metric in METRICS.items():
+                if not metric.applies(table):
+                    continue
+                terms = metric(table)
+                found = influence(terms)
+                if found is not None:
+                    values[protocol, name], numbers[protocol, name] = terms.value, found
+        return cls(images, values, numbers)
+
+    def save(self, path: Path) -> None:
+        """Write the file, whole or not at all: 16 bits for each number."""
+        header = {"format": FORMAT, "images": dict(self.images), "numbers": []}
+        arrays: dict[str, Any] = {}
+        for (protocol, metric), found in self.numbers.items():
+            step = float(np.abs(found).max(initial=0.0)) / LEVELS
+            rounded = np.round(found / step) if step else np.zeros(len(found))
+            arrays[f"{protocol}/{metric}"] = rounded.astype(np.int16)
+            value = self.values[protocol, metric]
+            header["numbers"].append([protocol, metric, value, step])
+        with atomic_file(path, "wb") as file:
+            np.savez_compressed(file, header=np.array(json.dumps(header)), **arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> Influences:
+        """Read the file; nothing in it is ever unpickled.
+
+        Raises:
+            ShiftbenchError: If it is not readable.
+        """
+        try:
+            with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
+                header = json.loads(str(file["header"]))
+                if header["format"] != FORMAT:
+                    raise ValueError(f"format {header['format']}, this version reads {FORMAT}")
+                values, numbers = {}, {}
+                for protocol, metric, value, step in header["numbers"]:
+                    found = file[f"{protocol}/{metric}"].astype(np.float64) * step
+                    values[protocol, metric] = float(value)
+                    numbers[protocol, metric] = found - found.mean()
+        except Exception as error:
+            raise ShiftbenchError(
+                f"{path} is not readable ({error}); shiftbench report --remeasure writes it again "
+                "from the run's prediction tables"
+            ) from error
+        return cls(dict(header["images"]), values, numbers)
+
+
+def _digest(table: PredictionTable) -> str:
+    if table.images is None:
+        return ""
+    return hashlib.sha256(table.images.astype("<u8").tobytes()).hexdigest()[:16]
