@@ -88,14 +88,14 @@ class Influences:
 
     def save(self, path: Path) -> None:
         """Write the file, whole or not at all: 16 bits for each number."""
-        header = {"format": FORMAT, "images": dict(self.images), "numbers": []}
+        listed: list[tuple[str, str, float, float]] = []
         arrays: dict[str, Any] = {}
         for (protocol, metric), found in self.numbers.items():
             step = float(np.abs(found).max(initial=0.0)) / LEVELS
             rounded = np.round(found / step) if step else np.zeros(len(found))
             arrays[f"{protocol}/{metric}"] = rounded.astype(np.int16)
-            value = self.values[protocol, metric]
-            header["numbers"].append([protocol, metric, value, step])
+            listed.append((protocol, metric, self.values[protocol, metric], step))
+        header = {"format": FORMAT, "images": dict(self.images), "numbers": listed}
         with atomic_file(path, "wb") as file:
             np.savez_compressed(file, header=np.array(json.dumps(header)), **arrays)
 

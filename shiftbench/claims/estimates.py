@@ -1,54 +1,39 @@
-"""The number that decides a claim and its 95 % interval: over seeds, or over images for one seed.
+"""The number that decides a claim and its 95 % interval over seeds and test images.
 
-Over seeds: the number is computed for every seed by itself, from runs equal in all else, and its
-mean has Student's t-interval. Over images (one seed): the ends of the intervals of
-``metrics.csv`` are carried through the formula one by one and added in squares, which is Zou &
-Donner's interval for a difference (Statistics in Medicine 27, 2008) where the formula is one. Runs
-see the same images, so their errors rarely have opposite signs, and the interval is rather wide.
+For every seed the number is computed by itself, from runs equal in all else. All seeds see the same
+test images, so its interval takes both for random: what each image adds to each metric
+(``images.npz``) is carried through the formula, and seeds and images are crossed random effects
+(:mod:`shiftbench.inference.crossed`). One seed: the images are resampled, the same ones for all
+runs. Where a run has no ``images.npz``, the intervals over images of ``metrics.csv`` are carried
+through the formula and added in squares (Zou & Donner, Statistics in Medicine 27, 2008), and to
+them the deviation over seeds: too wide, as pairs are not paired by image.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from shiftbench.claims.blocks import Block
 from shiftbench.claims.evidence import Run
+from shiftbench.claims.reader import Linear, Reader, Statistic, linear, resampled
+from shiftbench.inference.crossed import CONFIDENCE, Deviation, deviation
+from shiftbench.inference.sample import Sample, mean_of
 from shiftbench.inference.student import t_quantile
+from shiftbench.metric.bootstrap import resampling_weights
+from shiftbench.metric.interval import bca_levels
 
-CONFIDENCE = 0.95
+__all__ = ["Estimate", "Reader", "Statistic", "estimate", "over_seeds", "together"]
+
 NAN = math.nan
-
-
-class Reader:
-    """The numbers of one seed's runs, and which of them a formula asked for.
-
-    Args:
-        arms: The run of every arm.
-        moved: A number (arm, protocol, metric) and the end of its interval, ``low`` or ``high``,
-            that is read in its place.
-    """
-
-    def __init__(
-        self, arms: Mapping[str, Run], moved: tuple[str, str, str, str] | None = None
-    ) -> None:
-        self.arms = arms
-        self.asked: dict[tuple[str, str, str], None] = {}
-        self._moved = moved
-
-    def __call__(self, arm: str, protocol: str, metric: str) -> float:
-        """Return the value of a metric, NaN where the run has none."""
-        key = (arm, protocol, metric)
-        self.asked[key] = None
-        number = self.arms[arm].numbers.get((protocol, metric))
-        if number is None:
-            return NAN
-        end = self._moved[3] if self._moved and self._moved[:3] == key else "value"
-        return float(getattr(number, end))
-
-
-Statistic = Callable[[Reader], float]
+RESAMPLES, SEED = 1000, 0
+NORMAL = t_quantile(CONFIDENCE, math.inf)
+# What an interval is over. The images are those of the runs' tables, or intervals of metrics.csv.
+IMAGES, OWN_IMAGES = "images, one seed", "images, one seed, not paired"
+CROSSED, ADDED, ONLY_SEEDS = "{} seeds × images", "{} seeds + images, not paired", "{} seeds"
 
 
 @dataclass(frozen=True)
@@ -59,9 +44,13 @@ class Estimate:
         value: The number, NaN where it could not be computed.
         low: Lower end, NaN where there is no interval.
         high: Upper end.
-        over: What the interval is over: ``3 seeds``, ``images, one seed``, or '' for none.
+        over: What the interval is over: ``3 seeds × images``, ``images, one seed``, ... or ''.
         name: Of the block it is from.
         runs: The runs it is made from.
+        deviation: The standard error behind the interval, None where there is none.
+        sample: The number of every seed, and what each image adds to it.
+        half_widths: Below and above, of the interval over images alone that was carried from
+            ``metrics.csv``; NaN where images are known one by one.
     """
 
     value: float
@@ -70,83 +59,182 @@ class Estimate:
     over: str = ""
     name: str = ""
     runs: tuple[str, ...] = ()
+    deviation: Deviation | None = field(default=None, repr=False)
+    sample: Sample | None = field(default=None, repr=False)
+    half_widths: tuple[float, float] = field(default=(NAN, NAN), repr=False)
 
     def through(self, function: Callable[[float], float]) -> Estimate:
         """Return the estimate with an increasing function applied to value and ends."""
         value, low, high = (function(one) for one in (self.value, self.low, self.high))
         return replace(self, value=value, low=low, high=high)
 
+    def at(self, confidence: float) -> tuple[float, float]:
+        """Return the ends of the interval of another confidence."""
+        if self.deviation is None:
+            return self.low, self.high
+        degrees = self.deviation.degrees
+        wider = t_quantile(confidence, degrees) / t_quantile(CONFIDENCE, degrees)
+        low, high = (self.value + wider * (end - self.value) for end in (self.low, self.high))
+        return low, high
+
 
 def estimate(block: Block, statistic: Statistic) -> Estimate:
-    """Return the statistic of a block, its interval over seeds, over images if there is one."""
-    values = {
-        seed: value
-        for seed, arms in block.seeds.items()
-        if not math.isnan(value := statistic(Reader(arms)))
-    }
-    names = tuple(run.run_id for seed in values for run in block.seeds[seed].values())
-    if len(values) == 1:
-        [(seed, value)] = values.items()
-        low, high = _over_images(block.seeds[seed], statistic, value)
-        return Estimate(value, low, high, "images, one seed" if low == low else "", block.name,
-                        names)  # fmt: skip
-    return replace(over_seeds(list(values.values())), name=block.name, runs=names)
+    """Return the statistic of a block with its interval, over the seeds that have it."""
+    found = {seed: linear(arms, statistic) for seed, arms in block.seeds.items()}
+    found = {seed: one for seed, one in found.items() if not math.isnan(one.value)}
+    names = tuple(run.run_id for seed in found for run in block.seeds[seed].values())
+    if not found:
+        return Estimate(NAN, name=block.name, runs=names)
+    sample = _sample(found)
+    if len(found) == 1:
+        [(seed, one)] = found.items()
+        made = _of_one_seed(block.seeds[seed], statistic, one, sample)
+    elif sample.images:
+        made = crossed(sample)
+    else:
+        made = _added(sample, [_carried(block.seeds[seed], statistic, one)
+                               for seed, one in found.items()])  # fmt: skip
+    return replace(made, name=block.name, runs=names)
 
 
 def together(found: Sequence[Block], statistic: Statistic) -> Estimate:
-    """Return the mean of a statistic over blocks, seed by seed; seeds that all blocks have."""
+    """Return the mean of a statistic over blocks, for the seeds that all of them have."""
     common = set.intersection(*(set(block.seeds) for block in found)) if found else set()
     parts = [
         estimate(Block(block.name, {seed: block.seeds[seed] for seed in sorted(common)}), statistic)
         for block in found
     ]
+    return mean_estimate(parts)
+
+
+def mean_estimate(parts: Sequence[Estimate]) -> Estimate:
+    """Return the mean over networks: these networks, other seeds and images."""
     names = tuple(dict.fromkeys(name for part in parts for name in part.runs))
-    if len(common) != 1:
-        means = [
-            math.fsum(statistic(Reader(block.seeds[seed])) for block in found) / len(found)
-            for seed in sorted(common)
-        ]
-        return replace(over_seeds([one for one in means if not math.isnan(one)]), runs=names)
-    value = math.fsum(part.value for part in parts) / len(parts)
-    down, up = (
-        math.sqrt(math.fsum((getattr(part, end) - part.value) ** 2 for part in parts)) / len(parts)
-        for end in ("low", "high")
-    )
-    return Estimate(value, value - down, value + up, "images, one seed", "", names)
+    samples = [part.sample for part in parts if part.sample is not None]
+    if not parts or len(samples) < len(parts):
+        return Estimate(NAN, runs=names)
+    mean = mean_of(samples)
+    if not len(mean.values):
+        return Estimate(NAN, runs=names)
+    own = [part.half_widths for part in parts]
+    made = crossed(mean) if mean.images else _added(mean, own)
+    return replace(made, runs=names)
+
+
+def crossed(sample: Sample) -> Estimate:
+    """Return the mean over seeds with its interval over seeds and images."""
+    count = len(sample.values)
+    found = deviation(sample)
+    half = found.half()
+    if math.isnan(half):
+        return Estimate(sample.mean, sample=sample)
+    over = CROSSED.format(count) if count > 1 else IMAGES
+    if not sample.images:
+        over = ONLY_SEEDS.format(count)
+    return Estimate(sample.mean, sample.mean - half, sample.mean + half, over, "", (), found,
+                    sample)  # fmt: skip
 
 
 def over_seeds(values: Sequence[float]) -> Estimate:
     """Return the mean of a number that was computed seed by seed, with Student's t-interval.
 
-    One seed has none. Seeds that agree to the last digit say nothing about how far others would
-    be off, so they have none either.
+    It is about these test images alone. One seed has none. Seeds that agree to the last digit say
+    nothing about how far others would be off, so they have none either.
 
     >>> over_seeds([0.1, 0.2, 0.3]).over
     '3 seeds'
     >>> over_seeds([0.5, 0.5]).low
     nan
     """
-    count = len(values)
-    if not count:
+    if not values:
         return Estimate(NAN)
-    mean = math.fsum(values) / count
-    if len(set(values)) == 1:
-        return Estimate(mean)
-    sd = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
-    half = t_quantile(CONFIDENCE, count - 1) * sd / math.sqrt(count)
-    return Estimate(mean, mean - half, mean + half, f"{count} seeds")
+    sample = Sample(np.array(values), {}, tuple(range(len(values))))
+    if len(values) == 1 or len(set(values)) == 1:
+        return Estimate(math.fsum(values) / len(values), sample=sample)
+    return crossed(sample)
 
 
-def _over_images(
-    arms: Mapping[str, Run], statistic: Statistic, value: float
-) -> tuple[float, float]:
-    reader = Reader(arms)
-    statistic(reader)
+def _sample(found: Mapping[int, Linear]) -> Sample:
+    """Return the values by seed, and what images add to them if it is known for every seed."""
+    values = np.array([one.value for one in found.values()])
+    parts = [one.images for one in found.values()]
+    keys = set(parts[0])
+    same = bool(keys) and all(set(part) == keys for part in parts)
+    images = {key: np.array([part[key] for part in parts]) for key in sorted(keys)} if same else {}
+    return Sample(values, images, tuple(found))
+
+
+def _of_one_seed(
+    arms: Mapping[str, Run], statistic: Statistic, found: Linear, sample: Sample
+) -> Estimate:
+    """Return the estimate of one seed: its interval is over images."""
+    if len(found.numbers) > 1 and found.influences:
+        low, high = _paired(arms, statistic, found)
+        if not math.isnan(low):
+            return Estimate(found.value, low, high, IMAGES, "", (), deviation(sample), sample)
+    down, up = _carried(arms, statistic, found)
+    if len(found.numbers) > 1 or math.isnan(down):
+        return _added(sample, [(down, up)])
+    own = deviation(sample) if sample.images else Deviation(((down + up) / 2 / NORMAL) ** 2)
+    return Estimate(found.value, found.value - down, found.value + up, IMAGES, "", (), own, sample,
+                    (down, up))  # fmt: skip
+
+
+def _paired(arms: Mapping[str, Run], statistic: Statistic, found: Linear) -> tuple[float, float]:
+    """Return the BCa interval of resampled images; NaN where they hardly move the formula."""
+    influences = found.influences or {}
+    numbers = sorted({len(one.numbers) for one in influences.values()})
+    weights = {
+        number: np.concatenate(list(resampling_weights(number, RESAMPLES, SEED)))
+        for number in numbers
+    }
+    drawn = resampled(arms, statistic, found, weights)
+    drawn = drawn[np.isfinite(drawn)]
+    spread = np.concatenate([part / len(part) for part in found.images.values()])
+    if drawn.size < RESAMPLES / 2 or not np.any(spread):
+        return NAN, NAN
+    acceleration = float(np.sum(spread**3) / (6 * np.sum(spread**2) ** 1.5))
+    degrees = min(numbers) - 1
+    z = t_quantile(CONFIDENCE, degrees) * math.sqrt((degrees + 1) / degrees)
+    levels = bca_levels((-z, z), found.value, drawn, acceleration)
+    low, high = np.quantile(drawn, levels).tolist()
+    return low, high
+
+
+def _carried(arms: Mapping[str, Run], statistic: Statistic, found: Linear) -> tuple[float, float]:
+    """Return half-widths, below and above, from the intervals over images of ``metrics.csv``."""
     down = up = 0.0
-    for key in reader.asked:
-        moved = [statistic(Reader(arms, (*key, end))) - value for end in ("low", "high")]
+    for key, number in found.numbers.items():
+        moved = [
+            statistic(Reader(arms, {key: end})) - found.value for end in (number.low, number.high)
+        ]
         down += min(*moved, 0.0) ** 2 if not any(map(math.isnan, moved)) else NAN
         up += max(*moved, 0.0) ** 2
-    if math.isnan(down):
-        return NAN, NAN
-    return value - math.sqrt(down), value + math.sqrt(up)
+    return (NAN, NAN) if math.isnan(down) else (math.sqrt(down), math.sqrt(up))
+
+
+def _added(sample: Sample, own: Sequence[tuple[float, float]]) -> Estimate:
+    """Return the mean over seeds whose images are known by ``metrics.csv`` alone.
+
+    Args:
+        sample: The number of every seed.
+        own: Half-widths of intervals over images, of every seed or of every network. All see the
+            same images, so they are averaged, not divided by the root of their number.
+    """
+    down, up = (math.fsum(one[side] for one in own) / len(own) for side in (0, 1))
+    seeds = over_seeds(sample.values.tolist())
+    made = replace(seeds, sample=sample, half_widths=(down, up))
+    if math.isnan(down + up):
+        return made
+    of_seeds = seeds.deviation.variance if seeds.deviation else 0.0
+    variance = of_seeds + ((down + up) / 2 / NORMAL) ** 2
+    if variance == 0:
+        return made
+    count = len(sample.values)
+    half = t_quantile(CONFIDENCE, count - 1) * math.sqrt(of_seeds) if count > 1 else 0.0
+    degrees = (count - 1) * (variance / of_seeds) ** 2 if of_seeds else math.inf
+    return replace(
+        made, low=made.value - math.hypot(half, down), high=made.value + math.hypot(half, up),
+        over=ADDED.format(count) if count > 1 else OWN_IMAGES,
+        deviation=Deviation(variance, degrees=degrees),
+    )  # fmt: skip

@@ -6,7 +6,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
+
+from shiftbench.inference.sample import Floats
 
 Rows = Callable[[Collection[str]], pd.DataFrame]
 OWN_MODELS = "shiftbench.model."
@@ -16,12 +19,38 @@ WEIGHTS = ("model.weights", "model.target")
 
 @dataclass(frozen=True)
 class Number:
-    """A row of ``metrics.csv``: value, interval over images, shifts per image."""
+    """A row of ``metrics.csv``: value, interval over images, shifts per image, images."""
 
     value: float
     low: float
     high: float
     n_shifts: int = 0
+    n_images: int = 0
+
+
+@dataclass(frozen=True)
+class Influence:
+    """What each test image adds to a metric, see :mod:`shiftbench.influence`.
+
+    Attributes:
+        images: A digest of the test images.
+        numbers: ``(N,)`` with mean 0.
+    """
+
+    images: str
+    numbers: Floats = field(repr=False)
+
+    @property
+    def error(self) -> float:
+        """The standard error of the metric over images."""
+        return float(np.std(self.numbers, ddof=1) / np.sqrt(len(self.numbers)))
+
+
+Influences = Callable[[str, str], "Influence | None"]
+
+
+def _unknown(protocol: str, metric: str) -> Influence | None:
+    return None
 
 
 @dataclass(frozen=True)
@@ -33,12 +62,15 @@ class Run:
         labels: What it is called in tables, ``{"pool": "blur[filter_size=5]", "seed": 0}``.
         settings: Every setting that can change a result, flattened: ``{"pool.filter_size": 5}``.
         numbers: Its metrics by (protocol, metric).
+        influence: Returns what each image adds to a metric under a protocol, None where the run
+            does not have it.
     """
 
     run_id: str
     labels: Mapping[str, Any]
     settings: Mapping[str, Any]
     numbers: Mapping[tuple[str, str], Number] = field(repr=False)
+    influence: Influences = field(default=_unknown, repr=False)
 
     @property
     def seed(self) -> int:

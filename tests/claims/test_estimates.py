@@ -1,6 +1,7 @@
 """The deciding number and its interval, by hand and against scipy."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,9 @@ from scipy import stats
 from shiftbench.claims import Number
 from shiftbench.claims.blocks import blocks, single
 from shiftbench.claims.estimates import Estimate, estimate, over_seeds, together
+from shiftbench.claims.evidence import Influence
+from shiftbench.inference.crossed import crossed_interval
+from shiftbench.inference.sample import Sample
 
 fractions = st.integers(0, 1000).map(lambda one: one / 1000)
 
@@ -38,7 +42,8 @@ def test_pairs_share_what_seeds_have_in_common(run):
     [block] = blocks(runs, lambda one: one.pool, free=("pool",), protocols=("circular",))
     found = estimate(block, lambda read: read("blur", "circular", "accuracy")
                      - read("max", "circular", "accuracy"))  # fmt: skip
-    half = 4.302653 * 0.01 / 3**0.5  # of 0.20, 0.21, 0.22
+    # 0.20, 0.21, 0.22; and over images, two intervals of 0.01, not paired
+    half = math.hypot(4.302653 * 0.01 / 3**0.5, math.hypot(0.01, 0.01))
     assert found.value == pytest.approx(0.21)
     assert found.high - found.value == pytest.approx(half, rel=1e-5)
     assert len(found.runs) == 6
@@ -53,7 +58,7 @@ def test_one_seed_has_the_interval_over_images(run):
     assert found.value == pytest.approx(0.2)
     assert found.low == pytest.approx(0.2 - math.hypot(0.03, 0.03))  # 0.67 - 0.53, in squares
     assert found.high == pytest.approx(0.2 + math.hypot(0.04, 0.04))
-    assert found.over == "images, one seed"
+    assert found.over == "images, one seed, not paired"
 
 
 def test_without_an_interval_over_images_there_is_none(run):
@@ -70,7 +75,8 @@ def test_the_mean_over_blocks_is_taken_seed_by_seed(seeds):
     found = together(single(runs), lambda read: read("", "circular", "accuracy"))
     # 0.600, 0.605, 0.610
     assert found.value == pytest.approx(0.605)
-    assert found.high - found.value == pytest.approx(4.302653 * 0.005 / 3**0.5, rel=1e-5)
+    half = math.hypot(4.302653 * 0.005 / 3**0.5, 0.01)  # networks share their images
+    assert found.high - found.value == pytest.approx(half, rel=1e-5)
 
 
 def test_the_mean_over_blocks_of_one_seed_is_over_images(run):
@@ -79,10 +85,92 @@ def test_the_mean_over_blocks_of_one_seed_is_over_images(run):
         run({"circular": {"accuracy": 0.7}}, head="flatten"),
     ]
     found = together(single(runs), lambda read: read("", "circular", "accuracy"))
-    assert (found.value, found.over) == (pytest.approx(0.6), "images, one seed")
-    assert found.low == pytest.approx(0.6 - math.hypot(0.01, 0.01) / 2)
+    assert (found.value, found.over) == (pytest.approx(0.6), "images, one seed, not paired")
+    assert found.low == pytest.approx(0.6 - 0.01)
 
 
 def test_a_function_moves_value_and_ends():
     found = Estimate(0.0, -1.0, 1.0).through(math.exp)
     assert (found.value, found.low, found.high) == (1.0, math.exp(-1), math.e)
+
+
+def difference(read):
+    return read("blur", "circular", "consistency") - read("max", "circular", "consistency")
+
+
+@pytest.fixture
+def paired(run):
+    """Return a maker of blocks of two arms: consistency of ``(S, N)`` images for either."""
+
+    def make(numbers):
+        runs = []
+        for pool, rows in numbers.items():
+            for seed, row in enumerate(np.asarray(rows, float)):
+                found = Influence("test", row - row.mean())
+                number = Number(row.mean(), row.mean() - 0.1, row.mean() + 0.1, 9, len(row))
+                made = run({"circular": {"consistency": number}}, pool=pool, seed=seed)
+                runs.append(replace(made, influence=lambda protocol, metric, own=found: own))
+        [block] = blocks(runs, lambda one: one.pool, free=("pool",))
+        return block
+
+    return make
+
+
+def test_seeds_and_images_are_crossed_and_pairs_share_their_images(paired):
+    rng = np.random.default_rng(0)
+    hard = rng.random(50)  # drops out of the difference
+    rows = {pool: hard + rng.normal(0, 0.01, (3, 50)) for pool in ("max", "blur")}
+    found = estimate(paired(rows), difference)
+    apart = rows["blur"] - rows["max"]
+    expected = crossed_interval(
+        Sample(apart.mean(1), {"test": apart - apart.mean(1, keepdims=True)}, (0, 1, 2))
+    )
+    assert found.over == "3 seeds × images"
+    assert (found.low, found.high) == pytest.approx(expected)
+    assert found.high - found.low < 0.02
+
+
+def test_one_seed_resamples_the_same_images_for_both(paired):
+    rng = np.random.default_rng(1)
+    hard, gain = rng.random(200), rng.normal(0.1, 0.05, 200)
+    found = estimate(paired({"max": [hard], "blur": [hard + gain]}), difference)
+    expected = stats.bootstrap((gain,), np.mean, n_resamples=5000, rng=np.random.default_rng(2))
+    assert found.over == "images, one seed"
+    assert (found.low, found.high) == pytest.approx(expected.confidence_interval, abs=0.002)
+
+
+def test_a_ratio_is_resampled_as_a_ratio(paired):
+    rng = np.random.default_rng(3)
+    first = rng.random(200)
+    block = paired({"max": [first], "blur": [first * rng.normal(2, 0.2, 200)]})
+    found = estimate(block, lambda read: math.log(read("blur", "circular", "consistency")
+                                                  / read("max", "circular", "consistency")))  # fmt: skip
+    assert found.value == pytest.approx(math.log(2), abs=0.03)
+    assert 0.01 < found.high - found.low < 0.06
+
+
+def test_a_run_without_images_makes_all_of_a_difference_unpaired(paired):
+    rng = np.random.default_rng(4)
+    block = paired({"max": rng.random((2, 30)), "blur": rng.random((2, 30))})
+    block.seeds[1]["max"] = replace(block.seeds[1]["max"], influence=lambda *_: None)
+    assert estimate(block, difference).over == "2 seeds + images, not paired"
+
+
+def test_the_mean_over_networks_shares_images(paired):
+    rng = np.random.default_rng(5)
+    hard = rng.normal(0, 0.2, 60)
+    found = [
+        paired({"max": rng.random((3, 60)) * 0.01, "blur": hard + rng.random((3, 60)) * 0.01})
+        for _ in range(4)
+    ]
+    one, mean = estimate(found[0], difference), together(found, difference)
+    # The images' deviation is the same in all networks: it does not average out.
+    assert mean.high - mean.low == pytest.approx(one.high - one.low, rel=0.05)
+
+
+def test_the_ends_of_another_confidence(paired):
+    rng = np.random.default_rng(6)
+    found = estimate(paired({"max": rng.random((3, 30)), "blur": rng.random((3, 30))}), difference)
+    low, high = found.at(0.99)
+    assert low < found.low < found.value < found.high < high
+    assert found.at(0.95) == pytest.approx((found.low, found.high))
