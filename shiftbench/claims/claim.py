@@ -53,17 +53,30 @@ class Plot:
 
 
 @dataclass(frozen=True)
+class Network:
+    """The deciding number of one network, with an interval that holds for all networks at once."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Finding:
     """What the runs say about a claim.
 
     Attributes:
         verdict: ``reproduced``, ``not reproduced`` or ``inconclusive``.
-        measured: The deciding number.
+        measured: A number: of one network, or the mean over networks of a claim on every one.
         low: Lower end of its 95 % interval, NaN where there is none (exact claims).
         high: Upper end.
         reason: What it was decided by, and what else there is to know.
         runs: The names of the runs behind it.
-        plot: The picture that decides it.
+        plot: The figure that decides it.
+        measured_of: What ``measured`` is of: ``mean over 7 networks``, ``vgg · gap``, ...
+        networks: Every network of a claim on every one, with simultaneous intervals.
+        mean_verdict: The verdict on the mean over networks such as these, '' where there is none.
     """
 
     verdict: str
@@ -73,6 +86,9 @@ class Finding:
     reason: str
     runs: tuple[str, ...]
     plot: Plot | None = None
+    measured_of: str = ""
+    networks: tuple[Network, ...] = ()
+    mean_verdict: str = ""
 
 
 @dataclass(frozen=True)

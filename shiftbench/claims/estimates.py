@@ -121,6 +121,45 @@ def mean_estimate(parts: Sequence[Estimate]) -> Estimate:
     return replace(made, runs=names)
 
 
+def population_estimate(parts: Sequence[Estimate]) -> Estimate:
+    """Return the mean over networks, of which these are a sample, as are seeds and images.
+
+    The networks' spread V / J has in it the deviation of the seeds and how much networks differ;
+    what the images do to all networks alike does not average out and is added.
+    """
+    mean = mean_estimate(parts)
+    values = np.array([part.value for part in parts])
+    if math.isnan(mean.value) or len(values) < 2:
+        return mean
+    spread = float(np.var(values, ddof=1)) / len(values)
+    shared, degrees = _shared(parts)
+    variance = spread + shared
+    if variance == 0:
+        return replace(mean, value=float(np.mean(values)))
+    below = spread**2 / (len(values) - 1) + shared**2 / degrees
+    found = Deviation(variance, degrees=variance**2 / below if below else math.inf)
+    value, half = float(np.mean(values)), found.half()
+    return replace(mean, value=value, low=value - half, high=value + half, deviation=found,
+                   over=f"{len(values)} networks × images")  # fmt: skip
+
+
+def _shared(parts: Sequence[Estimate]) -> tuple[float, float]:
+    """Return the mean covariance of two networks through their images, and its degrees."""
+    found = [part.deviation for part in parts if part.deviation and part.deviation.images]
+    if len(found) < len(parts):  # unknown: as if the images did the same to all
+        widths = [sum(part.half_widths) / 2 / NORMAL for part in parts]
+        known = [one**2 for one in widths if not math.isnan(one)]
+        return (math.fsum(known) / len(known) if known else 0.0), math.inf
+    total, smallest = 0.0, math.inf
+    for key in dict.fromkeys(key for one in found for key in one.images):
+        rows = np.array([one.images[key] for one in found if key in one.images])
+        number = rows.shape[1]
+        smallest = min(smallest, number - 1)
+        all_pairs = float(np.sum(rows.sum(axis=0) ** 2) - np.sum(rows**2))
+        total += all_pairs / (number * (number - 1))
+    return max(total / (len(found) * (len(found) - 1)), 0.0), smallest
+
+
 def crossed(sample: Sample) -> Estimate:
     """Return the mean over seeds with its interval over seeds and images."""
     count = len(sample.values)

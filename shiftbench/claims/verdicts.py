@@ -1,17 +1,28 @@
 """From numbers with intervals to a verdict, by rules that were written before the runs.
 
 A direction (the number is above a threshold) is reproduced if the whole interval is above it, not
-reproduced if none of it is, inconclusive otherwise. An equality is reproduced if every number is
-within a stated tolerance.
+reproduced if none of it is, inconclusive otherwise. "In every network" is reproduced if that holds
+of every network's own interval, and not reproduced if one of the simultaneous intervals is not
+above at all. An equality is reproduced if every number is within a stated tolerance.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from shiftbench.claims.claim import INCONCLUSIVE, NOT_REPRODUCED, REPRODUCED, Finding, Plot
-from shiftbench.claims.estimates import Estimate
+from shiftbench.claims.claim import (
+    INCONCLUSIVE,
+    NOT_REPRODUCED,
+    REPRODUCED,
+    Finding,
+    Network,
+    Plot,
+)
+from shiftbench.claims.estimates import Estimate, population_estimate
+from shiftbench.inference.crossed import CONFIDENCE
+from shiftbench.inference.simultaneous import simultaneous_confidence
+from shiftbench.metric.proportion import unseen_share
 
 
 def verdict_of(found: Estimate, threshold: float = 0.0) -> str:
@@ -28,36 +39,91 @@ def verdict_of(found: Estimate, threshold: float = 0.0) -> str:
 
 
 def decide(
-    found: Estimate, threshold: float = 0.0, more: str = "", plot: Plot | None = None
+    found: Estimate,
+    threshold: float = 0.0,
+    more: str = "",
+    plot: Plot | None = None,
+    measured_of: str = "",
 ) -> Finding | None:
     """Return the finding of one number, None where it could not be computed."""
     if math.isnan(found.value):
         return None
     over = f"interval over {found.over}" if found.over else "no interval, so undecided"
     return Finding(verdict_of(found, threshold), found.value, found.low, found.high,
-                   sentences(over, more), found.runs, plot)  # fmt: skip
+                   sentences(over, more), found.runs, plot, measured_of)  # fmt: skip
 
 
 def decide_every(
-    found: Sequence[Estimate], threshold: float = 0.0, more: str = "", plot: Plot | None = None
+    found: Sequence[Estimate],
+    threshold: float = 0.0,
+    more: str = "",
+    plot: Plot | None = None,
+    shown: Callable[[float], float] = float,
 ) -> Finding | None:
-    """Return the finding on "in every network": that of the one which speaks most against it."""
+    """Return the finding on "in every network".
+
+    Args:
+        found: The number of every network.
+        threshold: That it has to be above.
+        more: What else there is to know.
+        plot: The figure that decides it.
+        shown: An increasing function from the numbers to those that are shown (``math.exp`` for
+            logarithms); ``threshold`` is one of the numbers.
+    """
     known = [one for one in found if not math.isnan(one.value)]
     if not known:
         return None
-    weakest = min(known, key=lambda one: _strength(one, threshold))
-    above = sum(one.value > threshold for one in known)
-    count = f"{above} of {len(known)} {_above(threshold)}" if len(known) > 1 else ""
-    name = f"the weakest: {weakest.name}" if len(known) > 1 and weakest.name else ""
-    finding = decide(weakest, threshold, sentences(count, name, more), plot)
-    assert finding is not None
+    if len(known) == 1:
+        name = known[0].name
+        return decide(known[0].through(shown), shown(threshold), more, plot, name or "one network")
+    each = simultaneous_confidence([one.deviation for one in known if one.deviation])
+    networks = tuple(_network(one, each, shown) for one in known)
+    mean = population_estimate(known).through(shown)
+    least = min(known, key=lambda one: _strength(one, threshold))
+    over = ", ".join(dict.fromkeys(one.over or "no interval" for one in known))
+    reason = sentences(
+        f"intervals over {over}",
+        f"{sum(one.value > threshold for one in known)} of {len(known)} above {shown(threshold):g}",
+        f"networks differ by ±{_spread([one.value for one in networks]):.3f}",
+        _least_certain(least, networks[known.index(least)]), more,
+    )  # fmt: skip
     runs = tuple(dict.fromkeys(run for one in known for run in one.runs))
-    return Finding(finding.verdict, finding.measured, finding.low, finding.high, finding.reason,
-                   runs, plot)  # fmt: skip
+    return Finding(
+        _of_every(known, networks, threshold, shown(threshold)), mean.value, mean.low, mean.high,
+        reason, runs, plot, f"mean over {len(known)} networks", networks,
+        verdict_of(mean, shown(threshold)),
+    )  # fmt: skip
+
+
+def _network(one: Estimate, each: float, shown: Callable[[float], float]) -> Network:
+    low, high = (shown(end) for end in one.at(each))
+    return Network(one.name, shown(one.value), low, high)
+
+
+def _of_every(
+    known: Sequence[Estimate], networks: Sequence[Network], threshold: float, shown: float
+) -> str:
+    """Return the verdict: all own intervals are above, or one simultaneous interval is not."""
+    if all(verdict_of(one, threshold) == REPRODUCED for one in known):
+        return REPRODUCED
+    return NOT_REPRODUCED if any(one.high <= shown for one in networks) else INCONCLUSIVE
+
+
+def _least_certain(least: Estimate, shown: Network) -> str:
+    if not least.name:
+        return ""
+    ends = "" if math.isnan(shown.low) else f" [{shown.low:.3f} {shown.high:.3f}]"
+    return f"the least certain: {least.name} with {shown.value:.3f}{ends}, all networks at once"
+
+
+def _spread(values: Sequence[float]) -> float:
+    """Return the sample standard deviation."""
+    mean = math.fsum(values) / len(values)
+    return math.sqrt(math.fsum((one - mean) ** 2 for one in values) / (len(values) - 1))
 
 
 def _strength(one: Estimate, threshold: float) -> tuple[int, float]:
-    """Return what the weakest is the smallest of: its verdict, then how low its interval reaches.
+    """Return what the least certain is the smallest of: its verdict, then its lower end.
 
     One without an interval stands by its value.
     """
@@ -66,18 +132,18 @@ def _strength(one: Estimate, threshold: float) -> tuple[int, float]:
     return order.index(verdict_of(one, threshold)), end
 
 
-def _above(threshold: float) -> str:
-    return f"above {threshold:g}"
-
-
 def decide_exact(
     values: Sequence[Estimate],
     wanted: float,
     tolerance: float,
     more: str = "",
     plot: Plot | None = None,
+    n_images: int = 0,
 ) -> Finding | None:
-    """Return the finding on "every number is ``wanted``": that of the one farthest from it."""
+    """Return the finding on "every number is ``wanted``": that of the one farthest from it.
+
+    ``n_images`` is the number of test images: where all agree, so many of others may still not.
+    """
     known = [one for one in values if not math.isnan(one.value)]
     if not known:
         return None
@@ -86,9 +152,13 @@ def decide_exact(
     verdict = REPRODUCED if good == len(known) else NOT_REPRODUCED
     within = f"{good} of {len(known)} runs within {tolerance:g} of {wanted:g}"
     name = f"the farthest: {farthest.name}" if farthest.name and good < len(known) else ""
+    bound = ""
+    if n_images and all(one.value == wanted for one in known):
+        share = unseen_share(n_images, CONFIDENCE)
+        bound = f"exact on all {n_images:,} images, so at most {share:.3g} of others are not"
     runs = tuple(dict.fromkeys(run for one in known for run in one.runs))
-    return Finding(verdict, farthest.value, math.nan, math.nan, sentences(within, name, more), runs,
-                   plot)  # fmt: skip
+    return Finding(verdict, farthest.value, math.nan, math.nan,
+                   sentences(within, bound, name, more), runs, plot, "farthest run")  # fmt: skip
 
 
 def sentences(*parts: str) -> str:

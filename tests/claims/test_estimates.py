@@ -139,12 +139,16 @@ def test_one_seed_resamples_the_same_images_for_both(paired):
     assert (found.low, found.high) == pytest.approx(expected.confidence_interval, abs=0.002)
 
 
+def log_ratio(read):
+    blur, plain = (read(pool, "circular", "consistency") for pool in ("blur", "max"))
+    return math.log(blur / plain)
+
+
 def test_a_ratio_is_resampled_as_a_ratio(paired):
     rng = np.random.default_rng(3)
     first = rng.random(200)
     block = paired({"max": [first], "blur": [first * rng.normal(2, 0.2, 200)]})
-    found = estimate(block, lambda read: math.log(read("blur", "circular", "consistency")
-                                                  / read("max", "circular", "consistency")))  # fmt: skip
+    found = estimate(block, log_ratio)
     assert found.value == pytest.approx(math.log(2), abs=0.03)
     assert 0.01 < found.high - found.low < 0.06
 
