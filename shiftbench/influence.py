@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +87,17 @@ class Influences:
                     values[protocol, name], numbers[protocol, name] = terms.value, found
         return cls(images, values, numbers)
 
-    def save(self, path: Path) -> None:
-        """Write the file, whole or not at all: 16 bits for each number."""
+    def save(self, path: Path) -> bool:
+        """Write the file, whole or not at all; return whether it had another content before."""
+        content = self._content()
+        if path.is_file() and path.read_bytes() == content:
+            return False
+        with atomic_file(path, "wb") as file:
+            file.write(content)
+        return True
+
+    def _content(self) -> bytes:
+        """Return the bytes of the file: 16 bits for each number, compressed."""
         listed: list[tuple[str, str, float, float]] = []
         arrays: dict[str, Any] = {}
         for (protocol, metric), found in self.numbers.items():
@@ -96,8 +106,9 @@ class Influences:
             arrays[f"{protocol}/{metric}"] = rounded.astype(np.int16)
             listed.append((protocol, metric, self.values[protocol, metric], step))
         header = {"format": FORMAT, "images": dict(self.images), "numbers": listed}
-        with atomic_file(path, "wb") as file:
-            np.savez_compressed(file, header=np.array(json.dumps(header)), **arrays)
+        file = BytesIO()
+        np.savez_compressed(file, header=np.array(json.dumps(header)), **arrays)
+        return file.getvalue()
 
     @classmethod
     def load(cls, path: Path) -> Influences:

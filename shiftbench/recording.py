@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from shiftbench import results
 from shiftbench.cost import Cost
 from shiftbench.data.images import Dataset
+from shiftbench.influence import NAME, Influences
 from shiftbench.layers import probe
 from shiftbench.predict.network import PixelModel
 from shiftbench.predict.protocol import ShiftProtocol
@@ -47,6 +48,7 @@ def record(
     results.write_csv(frame, this.folder / "train.csv", results.TRAIN_COLUMNS)
     rows = shift_rows(shifts, this.id)
     results.write_csv(rows, this.folder / "shifts.csv", results.SHIFT_COLUMNS)
+    Influences.from_tables(tables).save(this.folder / NAME)
     rows = metric_rows(tables, _identity(config, this, price), config.measure.resamples)
     results.write_csv(rows, this.folder / "metrics.csv", results.METRIC_COLUMNS)
     return shifts

@@ -15,6 +15,7 @@ from typing import Any
 from shiftbench import results, versions
 from shiftbench.errors import ShiftbenchError
 from shiftbench.files import write_text
+from shiftbench.influence import NAME, Influences
 from shiftbench.interrupts import held_off
 from shiftbench.locks import exclusive
 from shiftbench.provenance import now
@@ -74,7 +75,8 @@ def _remeasure(folder: Path) -> bool:
         METRICS: results.csv_text(metric_rows(tables, identity, resamples), results.METRIC_COLUMNS),
     }
     made = {**run.get("versions", {}), **versions.from_tables(settings)}
-    return _replace(folder, {**run, "versions": made}, status, texts)
+    images = Influences.from_tables(tables).save(folder / NAME)
+    return _replace(folder, {**run, "versions": made}, status, texts) or images
 
 
 def _rows(folder: Path, status: Mapping[str, Any]) -> list[results.Row]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Collection as Names
-from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +14,9 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from shiftbench.claims import CLAIMS, Evidence, Judged, Number, Run, judge
+from shiftbench.claims.evidence import Influence
+from shiftbench.errors import ShiftbenchError
+from shiftbench.influence import NAME, Influences
 from shiftbench.report.reading import read_layers, read_shifts
 from shiftbench.report.records import Collection, RunRecord
 
@@ -69,7 +73,7 @@ def evidence_of(collection: Collection) -> Evidence:
     done = collection.done()
     numbers = _numbers(collection.metrics)
     runs = [
-        Run(name, run.labels, run.settings, numbers[name])
+        Run(name, run.labels, run.settings, numbers[name], _influence(run.folder, numbers[name]))
         for name, run in done.items()
         if name in numbers
     ]
@@ -84,9 +88,35 @@ def evidence_of(collection: Collection) -> Evidence:
     )
 
 
+def _influence(
+    folder: Path, numbers: Mapping[tuple[str, str], Number]
+) -> Callable[[str, str], Influence | None]:
+    """Return what reads a run's ``images.npz``, once, when it is asked for the first time."""
+
+    @cache
+    def content() -> Influences | None:
+        if not (folder / NAME).is_file():
+            return None
+        try:
+            return Influences.load(folder / NAME)
+        except ShiftbenchError as reason:
+            log.warning("%s", reason)
+            return None
+
+    def influence(protocol: str, metric: str) -> Influence | None:
+        number, found = numbers.get((protocol, metric)), content()
+        if number is None or found is None:
+            return None
+        rows = found.of(protocol, metric, number.value)
+        return None if rows is None else Influence(found.images[protocol], rows)
+
+    return influence
+
+
 def _numbers(metrics: pd.DataFrame) -> dict[str, dict[tuple[str, str], Number]]:
     rows = metrics[metrics["metric"].isin(METRICS)]
-    names = ("run_id", "protocol", "metric", "value", "ci_low", "ci_high", "n_shifts")
+    names = ("run_id", "protocol", "metric", "value", "ci_low", "ci_high", "n_shifts",
+             "n_images")  # fmt: skip
     found: dict[str, dict[tuple[str, str], Number]] = {}
     for run_id, protocol, metric, *values in zip(*(rows[name].tolist() for name in names),
                                                  strict=True):  # fmt: skip
