@@ -39,7 +39,9 @@ def _is_exact(evidence: Evidence) -> Finding | None:
     ]
     untrained = sum(not run.is_trained for block in found for run in block.runs)
     more = f"{untrained} of them untrained" if untrained else "all of them trained"
-    return decide_exact(values, 1.0, TOLERANCE, more, _plot(evidence))
+    numbers = [run.numbers[CIRCULAR, CONSISTENCY] for block in found for run in block.runs]
+    fewest = min((one.n_images for one in numbers), default=0)
+    return decide_exact(values, 1.0, TOLERANCE, more, _plot(evidence), fewest)
 
 
 def _fails_under(evidence: Evidence, protocol: str) -> Finding | None:
