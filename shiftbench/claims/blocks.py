@@ -58,7 +58,7 @@ def blocks(
     for run in runs:
         name = arm(run)
         if name is not None and (arms is None or name in arms):
-            seeds = found.setdefault(_key(run, free, protocols), {})
+            seeds = found.setdefault(settings_key(run, free, protocols), {})
             # Of two that differ in how they were measured alone, either will do.
             seeds.setdefault(run.seed, {}).setdefault(name, run)
     kept = [whole for seeds in found.values() if (whole := _whole(seeds, arms))]
@@ -79,8 +79,8 @@ def _whole(
     return {seed: seeds[seed] for seed in sorted(seeds) if needed <= set(seeds[seed])}
 
 
-def _key(run: Run, free: Sequence[str], protocols: Sequence[str]) -> str:
-    """Return what the runs of a block share."""
+def settings_key(run: Run, free: Sequence[str], protocols: Sequence[str]) -> str:
+    """Return what runs share that differ in these groups, and in the seed, alone."""
     shared = {
         key: value
         for key, value in run.settings.items()

@@ -1,4 +1,4 @@
-"""Zhang 2019: low-pass filters before subsampling (A11, Z1 to Z4, X1)."""
+"""Zhang 2019: low-pass filters before subsampling (A11, Z1 to Z4)."""
 
 from __future__ import annotations
 
@@ -11,29 +11,30 @@ from shiftbench.claims.blocks import Block, blocks
 from shiftbench.claims.claim import UNCHECKED, Claim, Finding, Plot, Series, listed
 from shiftbench.claims.estimates import Estimate, Reader, estimate, together
 from shiftbench.claims.evidence import Evidence, Run
-from shiftbench.claims.plots import arm_means, arms_of_blocks, bars, reading, series, values
+from shiftbench.claims.plots import arm_means, arms_of_blocks, bars, series, values
 from shiftbench.claims.verdicts import decide, decide_every, sentences
 
 PAPER = "Zhang 2019 (arXiv 1904.11486)"
 CIRCULAR, CONSISTENCY, ACCURACY = "circular", "consistency", "accuracy"
-CORRECT = "correct_consistency"
 BLUR, PLAIN = "blur", "plain"
 # What blur-pooling takes the place of; in a network from elsewhere, what it came with.
 REFERENCE = {"vgg": "max", "resnet": "stride"}
 PUBLISHED = {"1": 0.8920, "2": 0.8996, "3": 0.9091, "4": 0.9129, "5": 0.9131}  # ResNet50
 
 
-def _measured(evidence: Evidence, *metrics: str) -> list[Run]:
+def measured(evidence: Evidence, *metrics: str) -> list[Run]:
+    """Return the trained networks that have these metrics under circular shifts."""
     return [run for run in evidence.runs if run.is_trained and run.has(CIRCULAR, *metrics)]
 
 
 def pairs(evidence: Evidence) -> list[Block]:
     """Return networks with a 3-tap blur, and with what it takes the place of."""
-    return blocks(_measured(evidence, CONSISTENCY), _side, free=("pool",), protocols=(CIRCULAR,),
+    return blocks(measured(evidence, CONSISTENCY), side_of, free=("pool",), protocols=(CIRCULAR,),
                   arms=(PLAIN, BLUR))  # fmt: skip
 
 
-def _side(run: Run) -> str | None:
+def side_of(run: Run) -> str | None:
+    """Return which side of a comparison a network is on, None where it is on neither."""
     if run.pool == "blur":
         return BLUR
     return PLAIN if run.pool == REFERENCE.get(run.option("model"), "native") else None
@@ -74,7 +75,7 @@ def _range(every: Sequence[Estimate]) -> str:
 
 def filters(evidence: Evidence) -> list[Block]:
     """Return blur networks that differ in the number of taps, three numbers at least."""
-    runs = [run for run in _measured(evidence, CONSISTENCY) if run.option("pool") == "blur"]
+    runs = [run for run in measured(evidence, CONSISTENCY) if run.option("pool") == "blur"]
     found = blocks(runs, _taps, free=("pool.filter_size",), protocols=(CIRCULAR,))
     return [block for block in found if len(block.arms) > 2]
 
@@ -134,7 +135,7 @@ def _width_costs_accuracy(evidence: Evidence) -> Finding | None:
 
 
 def _two_by_two(evidence: Evidence) -> list[Block]:
-    runs = [run for run in _measured(evidence, CONSISTENCY) if run.option("head") == "gap"]
+    runs = [run for run in measured(evidence, CONSISTENCY) if run.option("head") == "gap"]
     return blocks(runs, _corner, free=("pool", "augment"), protocols=(CIRCULAR,),
                   arms=("max none", "max shift", "blur none", "blur shift"))  # fmt: skip
 
@@ -164,33 +165,8 @@ def _blur_beats_augmentation(evidence: Evidence) -> Finding | None:
     return decide_every(every, 0.0, listed(values(means)), bars(rows, "pool", "consistency"))
 
 
-def _beyond_accuracy(evidence: Evidence) -> Finding | None:
-    found = pairs(evidence)
-    more = _predicted(found)
-    return decide_every(gains(found, CORRECT), 0.0, more, _gain_plot(found))
-
-
-def _predicted(found: Sequence[Block]) -> str:
-    """Say how much of the gain a line through the plain networks gives to accuracy alone."""
-    both = (ACCURACY, CONSISTENCY)
-    plain = [
-        [estimate(block, reading(PLAIN, CIRCULAR, metric)).value for metric in both]
-        for block in found
-    ]
-    gained = [[gains([block], metric)[0].value for metric in both] for block in found]
-    points = np.hstack([np.array(rows).reshape(-1, 2) for rows in (plain, gained)])
-    x, y, more_accurate, more_consistent = points[~np.isnan(points).any(axis=1)].T
-    if len(x) < 3 or np.ptp(x) == 0:
-        return "too few networks for a line of consistency on accuracy"
-    slope = float(np.polyfit(x, y, 1)[0])
-    left = more_consistent.mean() - slope * more_accurate.mean()
-    return (
-        f"mean gain in consistency {more_consistent.mean():+.3f}; {left:+.3f} beyond what a line "
-        f"through the {len(x)} plain networks (slope {slope:.2f}) gives to accuracy"
-    )
-
-
-def _gain_plot(found: Sequence[Block]) -> Plot:
+def gain_plot(found: Sequence[Block]) -> Plot:
+    """Return gains in consistency over gains in accuracy, a dot for every network."""
     x, y = gains(found, ACCURACY), gains(found, CONSISTENCY)
     dots = tuple(
         Series(across.name, (across.value,), (up.value,)) for across, up in zip(x, y, strict=True)
@@ -227,11 +203,5 @@ CLAIMS = (
         f"blur none=0.981; max shift=0.966 ({UNCHECKED})",
         "consistency, blur without - max with augmentation, above 0", RUNS,
         _blur_beats_augmentation,
-    ),
-    Claim(
-        "X1", f"not published; computed from the 23 networks of {PAPER}",
-        "Blur still helps once accuracy is accounted for",
-        "share of the gain beyond accuracy=0.73 (computed)",
-        "correct_consistency, blur - plain, above 0", RUNS, _beyond_accuracy,
     ),
 )  # fmt: skip

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from shiftbench.claims import (
+    beyond_accuracy,
     blur,
     borders,
     object_size,
@@ -18,6 +19,7 @@ from shiftbench.claims import (
     pooling,
     sampling,
 )
+from shiftbench.claims.able import able
 from shiftbench.claims.claim import NOT_RUN, Claim, Finding
 from shiftbench.claims.evidence import Evidence
 from shiftbench.errors import UsageError, did_you_mean, shown
@@ -27,7 +29,17 @@ _ORDER = (
     "A1", "A2", "A3", "A4", "A5", "A6", "A7", "A8", "A9", "A10", "A11", "Z1", "Z2", "Z3", "Z4",
     "C1", "C2", "C3", "S1", "S2", "S3", "K1", "T1", "X1",
 )  # fmt: skip
-_PARTS = (blur, borders, object_size, one_pixel, photographer, polyphase, pooling, sampling)
+_PARTS = (
+    beyond_accuracy,
+    blur,
+    borders,
+    object_size,
+    one_pixel,
+    photographer,
+    polyphase,
+    pooling,
+    sampling,
+)
 _KNOWN = {claim.key: claim for part in _PARTS for claim in part.CLAIMS}
 
 CLAIMS: dict[str, Claim] = {key: _KNOWN[key] for key in _ORDER}
@@ -36,10 +48,14 @@ CLAIMS: dict[str, Claim] = {key: _KNOWN[key] for key in _ORDER}
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim and what was found, None where its runs are not there."""
+    """A claim and what was found, None where its runs are not there.
+
+    ``near_chance``: how many runs were left out since their networks are near chance.
+    """
 
     claim: Claim
     finding: Finding | None
+    near_chance: int = 0
 
     @property
     def verdict(self) -> str:
@@ -51,12 +67,17 @@ class Judged:
         """Why; what to run where there is no finding."""
         if self.finding:
             return self.finding.reason
+        if self.near_chance:
+            return (
+                f"no runs for it that are not near chance ({self.near_chance} are); train longer, "
+                "or on more images"
+            )
         commands = (f"shiftbench experiment={name}" for name in self.claim.experiments)
         return f"no runs for it here; run {' or '.join(commands)}"
 
 
 def judge(evidence: Evidence, keys: Sequence[str] | None = None) -> list[Judged]:
-    """Judge claims by the evidence.
+    """Judge claims by the evidence, without networks near chance.
 
     Args:
         evidence: The runs.
@@ -72,7 +93,15 @@ def judge(evidence: Evidence, keys: Sequence[str] | None = None) -> list[Judged]
                 f"known: {', '.join(CLAIMS)}"
             )
     wanted = [claim for key, claim in CLAIMS.items() if keys is None or key in keys]
-    return [Judged(claim, claim.check(evidence)) for claim in wanted]
+    chosen, weak = able(evidence)
+    judged = [Judged(claim, claim.check(chosen)) for claim in wanted]
+    # Where networks near chance would have decided, they are what is wrong.
+    return [
+        replace(one, near_chance=len(weak))
+        if weak and not one.finding and one.claim.check(evidence)
+        else one
+        for one in judged
+    ]
 
 
 def claim_rows(judged: Sequence[Judged]) -> pd.DataFrame:

@@ -174,6 +174,7 @@ CLAIMS = (
         "Deeper networks are less stable",
         "Keras crop VGG16=0.05; ResNet50=0.14; disputed by PyTorch crop VGG16=0.062; "
         "ResNet50=0.061; DenseNet121=0.068",
-        f"slope of top1_change of crops over depth, per {LAYERS} layers, above 0", (ON_CIFAR,), _deeper_is_worse,
+        f"slope of top1_change of crops over depth, per {LAYERS} layers, above 0",
+        (ON_CIFAR,), _deeper_is_worse,
     ),
 )  # fmt: skip

@@ -20,7 +20,7 @@ from shiftbench.influence import NAME, Influences
 from shiftbench.report.reading import read_layers, read_shifts
 from shiftbench.report.records import Collection, RunRecord
 
-METRICS = ("accuracy", "consistency", "correct_consistency", "top1_change",
+METRICS = ("accuracy", "chance_consistency", "consistency", "correct_consistency", "top1_change",
            "mean_absolute_change", "exact_fraction")  # fmt: skip
 
 log = logging.getLogger(__name__)

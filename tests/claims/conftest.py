@@ -6,10 +6,10 @@ import pytest
 from shiftbench.claims import CLAIMS, Evidence, Number, Run
 
 
-def _number(value, half=0.01, n_shifts=1024):
-    return (
-        value if isinstance(value, Number) else Number(value, value - half, value + half, n_shifts)
-    )
+def _number(value, half=0.001, n_shifts=1024, n_images=1000):
+    if isinstance(value, Number):
+        return value
+    return Number(value, value - half, value + half, n_shifts, n_images)
 
 
 def make_run(numbers, *, seed=0, pool="max", head="gap", augment="none", padding="circular",

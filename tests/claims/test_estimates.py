@@ -42,8 +42,8 @@ def test_pairs_share_what_seeds_have_in_common(run):
     [block] = blocks(runs, lambda one: one.pool, free=("pool",), protocols=("circular",))
     found = estimate(block, lambda read: read("blur", "circular", "accuracy")
                      - read("max", "circular", "accuracy"))  # fmt: skip
-    # 0.20, 0.21, 0.22; and over images, two intervals of 0.01, not paired
-    half = math.hypot(4.302653 * 0.01 / 3**0.5, math.hypot(0.01, 0.01))
+    # 0.20, 0.21, 0.22; and over images, two intervals of 0.001, not paired
+    half = math.hypot(4.302653 * 0.01 / 3**0.5, math.hypot(0.001, 0.001))
     assert found.value == pytest.approx(0.21)
     assert found.high - found.value == pytest.approx(half, rel=1e-5)
     assert len(found.runs) == 6
@@ -75,7 +75,7 @@ def test_the_mean_over_blocks_is_taken_seed_by_seed(seeds):
     found = together(single(runs), lambda read: read("", "circular", "accuracy"))
     # 0.600, 0.605, 0.610
     assert found.value == pytest.approx(0.605)
-    half = math.hypot(4.302653 * 0.005 / 3**0.5, 0.01)  # networks share their images
+    half = math.hypot(4.302653 * 0.005 / 3**0.5, 0.001)  # networks share their images
     assert found.high - found.value == pytest.approx(half, rel=1e-5)
 
 
@@ -86,7 +86,7 @@ def test_the_mean_over_blocks_of_one_seed_is_over_images(run):
     ]
     found = together(single(runs), lambda read: read("", "circular", "accuracy"))
     assert (found.value, found.over) == (pytest.approx(0.6), "images, one seed, not paired")
-    assert found.low == pytest.approx(0.6 - 0.01)
+    assert found.low == pytest.approx(0.6 - 0.001)
 
 
 def test_a_function_moves_value_and_ends():

@@ -1,0 +1,45 @@
+"""Networks that are near chance judge nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from shiftbench.claims.blocks import settings_key
+from shiftbench.claims.evidence import Evidence, Run
+
+ABOVE_CHANCE = 0.25  # of the way from chance to 1
+ACCURACY, CHANCE = "accuracy", "chance_consistency"
+
+
+def able(evidence: Evidence) -> tuple[Evidence, list[Run]]:
+    """Return the evidence without the trained networks that are near chance, and those.
+
+    A network, all of its seeds, is near chance if (accuracy - chance) / (1 - chance), the mean over
+    seeds of the lower end of its interval over images, is at most a quarter. Chance is
+    ``chance_consistency``: how often two of the network's answers to different images agree, which
+    is at least 1 / num_classes. Untrained networks, and runs that lack either metric, stay.
+    """
+    networks: dict[str, list[Run]] = {}
+    for run in evidence.runs:
+        networks.setdefault(settings_key(run, (), run.protocols), []).append(run)
+    weak = [run for runs in networks.values() if _is_near_chance(runs) for run in runs]
+    kept = [run for run in evidence.runs if run not in weak]
+    return replace(evidence, runs=kept), weak
+
+
+def _is_near_chance(runs: Sequence[Run]) -> bool:
+    found = [share for run in runs if run.is_trained and (share := _above_chance(run)) is not None]
+    return bool(found) and math.fsum(found) / len(found) <= ABOVE_CHANCE
+
+
+def _above_chance(run: Run) -> float | None:
+    """Return how far from chance to 1 a network is, None where it is not known."""
+    for protocol in run.protocols:
+        accuracy, chance = (run.numbers.get((protocol, name)) for name in (ACCURACY, CHANCE))
+        if accuracy is None or chance is None or not chance.value < 1:
+            continue
+        low = accuracy.value if math.isnan(accuracy.low) else accuracy.low
+        return (low - chance.value) / (1 - chance.value)
+    return None
