@@ -73,7 +73,10 @@ def log_changes(read: Reader, arm: str, protocol: str) -> float:
     run does not have the metric.
     """
     number = read.n_images(arm, protocol, CHANGE)
-    return math.log(read(arm, protocol, CHANGE) + 0.5 / number) if number else math.nan
+    share = read(arm, protocol, CHANGE)
+    if not number or math.isnan(share):
+        return math.nan
+    return math.log(max(share, 0.0) + 0.5 / number)
 
 
 def _log_ratio(read: Reader) -> float:

@@ -71,7 +71,7 @@ def test_augmentation_against_architecture(judged, run):
         assert named[f"{protocol}, augment - pool max → blur"] == pytest.approx(0.25, abs=0.02)
         assert named[f"{protocol}, augment - head flatten → gap"] == pytest.approx(0.3, abs=0.02)
     assert found.measured == pytest.approx(0.275, abs=0.02)
-    assert "augment: none → shift=0.3" in found.reason
+    assert "gains under circular: augment: none → shift=0.298" in found.reason
     assert len(found.runs) == 24
     assert judged("T1", grid(run, pool=0.2, head=0.2, augment=0.1)).verdict == "not reproduced"
 
