@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
-from shiftbench.claims import Judged, claim_rows
+from shiftbench.claims import Judged, claim_rows, network_rows
 from shiftbench.comparing import VerbParser
 from shiftbench.errors import ShiftbenchError, UsageError
 from shiftbench.files import cannot_write
@@ -30,7 +30,7 @@ from shiftbench.report.published import published_findings
 from shiftbench.report.records import word_of
 from shiftbench.report.summary import summarise
 from shiftbench.report.tables import print_grids
-from shiftbench.results import CLAIM_COLUMNS, METRIC_COLUMNS, write_csv
+from shiftbench.results import CLAIM_COLUMNS, METRIC_COLUMNS, NETWORK_COLUMNS, write_csv
 
 log = logging.getLogger(__name__)
 
@@ -185,9 +185,11 @@ def _write(
         written.append("differences.csv")
     if judged:
         write_csv(claim_rows(judged), folder / "claims.csv", CLAIM_COLUMNS)
-        written.append("claims.csv")
+        write_csv(network_rows(judged), folder / "networks.csv", NETWORK_COLUMNS)
+        written += ["claims.csv", "networks.csv"]
     else:
-        (folder / "claims.csv").unlink(missing_ok=True)  # of earlier runs: it would be out of date
+        for name in ("claims.csv", "networks.csv"):  # of earlier runs: they would be out of date
+            (folder / name).unlink(missing_ok=True)
     if figures:
         with attempt(str(folder / "report.html"), passing=(OSError,)):
             from shiftbench.report.page import write_page

@@ -38,9 +38,10 @@ TRAIN_COLUMNS = (
     "images_per_second",
 )  # fmt: skip
 CLAIM_COLUMNS = (
-    "claim", "source", "statement", "published", "measured", "ci_low", "ci_high", "verdict",
-    "reason", "runs",
+    "claim", "source", "statement", "published", "measured", "measured_of", "ci_low", "ci_high",
+    "verdict", "mean_verdict", "reason", "runs",
 )  # fmt: skip
+NETWORK_COLUMNS = ("claim", "network", "value", "ci_low", "ci_high")
 LAYER_COLUMNS = (
     "run_id", "layer", "index", "kind", "stride", "dy", "dx", "equivariance_error",
     "cosine_distance", "invariance_error", "aliasing",

@@ -9,7 +9,7 @@ No torch, nothing of the report: it hands in what is on disk.
 
 from shiftbench.claims.claim import Claim, Finding, Plot, Series
 from shiftbench.claims.evidence import Evidence, Number, Run
-from shiftbench.claims.judging import CLAIMS, Judged, claim_rows, judge
+from shiftbench.claims.judging import CLAIMS, Judged, claim_rows, judge, network_rows
 
 __all__ = [
     "CLAIMS",
@@ -23,4 +23,5 @@ __all__ = [
     "Series",
     "claim_rows",
     "judge",
+    "network_rows",
 ]

@@ -23,7 +23,7 @@ from shiftbench.claims.able import able
 from shiftbench.claims.claim import NOT_RUN, Claim, Finding
 from shiftbench.claims.evidence import Evidence
 from shiftbench.errors import UsageError, did_you_mean, shown
-from shiftbench.results import CLAIM_COLUMNS
+from shiftbench.results import CLAIM_COLUMNS, NETWORK_COLUMNS
 
 _ORDER = (
     "A1", "A2", "A3", "A4", "A5", "A6", "A7", "A8", "A9", "A10", "A11", "Z1", "Z2", "Z3", "Z4",
@@ -109,11 +109,23 @@ def claim_rows(judged: Sequence[Judged]) -> pd.DataFrame:
     return pd.DataFrame([_row(one) for one in judged], columns=list(CLAIM_COLUMNS))
 
 
+def network_rows(judged: Sequence[Judged]) -> pd.DataFrame:
+    """Return ``networks.csv``: a row per network of claims on every one, simultaneous intervals."""
+    rows = [
+        (one.claim.key, network.name, network.value, network.low, network.high)
+        for one in judged
+        for network in (one.finding.networks if one.finding else ())
+    ]
+    return pd.DataFrame(rows, columns=list(NETWORK_COLUMNS))
+
+
 def _row(one: Judged) -> dict[str, object]:
     claim, found = one.claim, one.finding
     return {
         "claim": claim.key, "source": claim.source, "statement": claim.statement,
         "published": claim.published, "measured": found.measured if found else math.nan,
+        "measured_of": found.measured_of if found else "",
+        "mean_verdict": found.mean_verdict if found else "",
         "ci_low": found.low if found else math.nan, "ci_high": found.high if found else math.nan,
         "verdict": one.verdict, "reason": f"{claim.measured}; {one.reason}",
         "runs": ";".join(found.runs) if found else "",

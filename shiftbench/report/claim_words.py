@@ -18,7 +18,7 @@ def verdict_counts(judged: Sequence[Judged]) -> str:
 
 def measured_text(one: Judged) -> tuple[str, str]:
     """Return the deciding number and its interval, '' where there is none."""
-    if one.finding is None:
+    if one.finding is None or math.isnan(one.finding.measured):
         return "", ""
     value, low, high = one.finding.measured, one.finding.low, one.finding.high
     interval = "" if math.isnan(low) or math.isnan(high) else f"[{_number(low)} {_number(high)}]"
