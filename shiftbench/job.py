@@ -156,8 +156,7 @@ def _report_what_may_differ(this: Run) -> None:
             else "force=true measures it again, or keep it"
         )
         log.warning(
-            "%s was measured by shiftbench %s, since when these parts changed: %s; "
-            "%s",
+            "%s was measured by shiftbench %s, since when these parts changed: %s; %s",
             this.id, this.made_by(), versions.described(changed), remedy,
         )  # fmt: skip
     for reason in this.identity.origin.get("unknown", ()):

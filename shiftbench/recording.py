@@ -14,8 +14,8 @@ from shiftbench.data.images import Dataset
 from shiftbench.layers import probe
 from shiftbench.predict.network import PixelModel
 from shiftbench.predict.protocol import ShiftProtocol
-from shiftbench.report.attempts import attempt
 from shiftbench.reducing import metric_rows, shift_rows, shifts_of
+from shiftbench.report.attempts import attempt
 from shiftbench.run import Run
 from shiftbench.table import PredictionTable
 from shiftbench.tally import EpochRow

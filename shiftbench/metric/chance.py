@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from shiftbench.metric.answers import CHUNK, SHIFTS, Ints, class_counts
-from shiftbench.metric.base import Floats, Need, Terms, metric, ratio, summable
+from shiftbench.metric.base import Need, Terms, metric, ratio, summable
 from shiftbench.metric.pairs import PairSpread
 from shiftbench.table import PredictionTable
 

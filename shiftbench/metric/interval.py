@@ -22,6 +22,7 @@ from shiftbench.student import t_quantile
 
 WILSON, EXACT, SCORE = "wilson", "exact", "score"
 AGREE = 1e-6  # of the range of the metric: below, images differ by float32 rounding alone
+ROUNDING = 1e-9  # of the range of the replicates: below, two of them are the same number
 _NORMAL = NormalDist()
 
 
@@ -109,54 +110,60 @@ def _resampled(
     bca = options.method == BCA
     chosen = bca_levels((-z, z), term.value, replicates, _acceleration(moved)) if bca else levels
     low, high = np.quantile(replicates, chosen).tolist()
-    ends = np.array([low, high])
-    for side, wider in enumerate((min, max)):
-        mixed = _with_unseen_image(term, side, sums, moved, options)
-        if mixed is not None:
-            ends[side] = wider(ends[side], np.quantile(mixed, levels[side]))
-    return Interval(float(ends[0]), float(ends[1]), options.method)
+    far = [side for side in (0, 1) if _is_far(term, side, moved)]
+    weight = min(1.0, len(far) * float(np.sum(moved**4) / np.sum(moved**2) ** 2))
+    # BCa's correction is for many images; where one decides, the plain level is that of the bound.
+    levels = chosen + weight * (levels - chosen)
+    for side in far:
+        mixed = _with_unseen_image(term, side, sums, weight, options)
+        end = float(np.quantile(mixed, levels[side]))
+        low, high = (min(low, end), high) if side == 0 else (low, max(high, end))
+    return Interval(low, high, options.method)
+
+
+def _is_far(term: Terms, side: int, moved: Floats) -> bool:
+    """Whether a bound is further from the value than the deviation of an image.
+
+    Where it is not, most images are at the bound, so that one more is nothing unseen.
+    """
+    if term.ends is None:
+        return False
+    bound = float(term.combine(term.ends[side] * term.n_images))
+    deviation = (term.n_images - 1) * math.sqrt(np.sum(moved**2) / term.n_images)
+    return abs(bound - term.value) > deviation
 
 
 def _with_unseen_image(
-    term: Terms, side: int, sums: Floats, moved: Floats, options: Bootstrap
-) -> Floats | None:
+    term: Terms, side: int, sums: Floats, weight: float, options: Bootstrap
+) -> Floats:
     """The replicates, with an image that was not seen entering them: one at a bound.
 
     With a weight of one, their quantile is a bound that is known to hold for binary metrics (there
     it is that of Clopper & Pearson) and not known to fail for any that is bounded (Gaffke 2005;
-    Learned-Miller & Thomas 2019, arXiv 1905.06208). The weight here is 1/k where k images decide:
-    k = (Σ m²)² / Σ m⁴, with m how far each image moves the value. So it vanishes where resampling
-    is enough.
+    Learned-Miller & Thomas 2019, arXiv 1905.06208). The weight here is 1/k where k images decide,
+    k = (Σ m²)² / Σ m⁴ with m how far each image moves the value, and 2/k where such an image may be
+    at either bound. So it vanishes where resampling is enough.
 
     Args:
         term: The metric.
         side: 0 for the lower bound, 1 for the upper.
         sums: ``(resamples, T)``.
-        moved: ``(N,)``, how far each image moves the value.
+        weight: Of the unseen image, that of each seen one being 1.
         options: Their seed is that of the unseen image's draws.
-
-    Returns:
-        ``(resamples,)``; None where there is no bound, or where it is less than the deviation of an
-        image from the value: most images are at it then, so that one more is nothing unseen.
     """
-    if term.ends is None:
-        return None
-    end = term.ends[side] * term.n_images
-    squares = np.sum(moved**2)
-    deviation = (term.n_images - 1) * math.sqrt(squares / term.n_images)
-    if abs(float(term.combine(end)) - term.value) <= deviation:
-        return None
-    weight = float(np.sum(moved**4) / squares**2)
+    assert term.ends is not None
     seed = derive_seed(options.seed, "unseen image", term.n_images)
     share = np.random.default_rng(seed).beta(weight, term.n_images, size=len(sums))
-    return term.combine(_mixed(sums, end, share))
+    return term.combine(_mixed(sums, term.ends[side] * term.n_images, share))
 
 
 def bca_levels(
     ends: tuple[float, float], value: float, replicates: Floats, acceleration: float
 ) -> Floats:
     """The levels at which replicates are read, for ends given as normal quantiles."""
-    below = np.mean(replicates < value) + np.mean(replicates == value) / 2
+    apart = replicates - value
+    ties = np.abs(apart) <= ROUNDING * np.ptp(replicates)
+    below = np.mean((apart < 0) & ~ties) + np.mean(ties) / 2
     # A value outside all its replicates would need an infinite correction; stop at half a resample.
     margin = 0.5 / replicates.size
     bias = _NORMAL.inv_cdf(float(np.clip(below, margin, 1 - margin)))

@@ -118,4 +118,5 @@ class PairSpread:
         low = (1 - unseen) ** 2 * self.value
         if self.value == 0:
             return low, unseen_share(self.number, confidence, seen=1) ** 2
-        return low, low + 2 * unseen * (1 - unseen) * self.largest + unseen**2
+        high = low + 2 * unseen * (1 - unseen) * self.largest + unseen**2
+        return low, max(high, self.value)
