@@ -77,6 +77,7 @@ def _check_numbers(logits, near, table):
             raise WrongTableError(f"{int((finite & far).sum())} of {name}")
     usual = _usual(logits)
     moved = torch.where(usual & usual[:, :1], logits - logits[:, :1], 0).abs().amax(-1)
+    moved = moved.float()  # as the table keeps it: inf where it is more than float32 holds
     far = (torch.from_numpy(table.logit_change) - moved).abs() > 2 * near + 1e-6 * moved
     if bool((finite & finite[:, :1] & far).any()):
         raise WrongTableError("changes of the logits")
