@@ -172,5 +172,6 @@ def given_names(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, A
 
 def titled(model: nn.Module, name: str) -> str:
     """Return a module's name and class for a sentence: ``layer1.0.conv1 (Conv2d)``."""
-    kind = type(model.get_submodule(name)).__name__
+    # TorchScript has no get_submodule().
+    kind = type(dict(model.named_modules(remove_duplicate=False))[name]).__name__
     return f"{name} ({kind})" if name else f"the network ({kind})"
