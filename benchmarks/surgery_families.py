@@ -30,7 +30,7 @@ from shiftbench.surgery.copying import for_trial
 # The smallest member of each family; a number is the side of its images, 64 pixels otherwise.
 TORCHVISION = (
     "alexnet:96 convnext_tiny densenet121 efficientnet_b0 efficientnet_v2_s googlenet "
-    "inception_v3:96 maxvit_t:224 mnasnet0_5 mobilenet_v2 mobilenet_v3_small regnet_x_400mf "
+    "inception_v3:128 maxvit_t:224 mnasnet0_5 mobilenet_v2 mobilenet_v3_small regnet_x_400mf "
     "regnet_y_400mf resnet18 resnet50 resnext50_32x4d wide_resnet50_2 shufflenet_v2_x0_5 "
     "squeezenet1_0 squeezenet1_1 swin_t:224 swin_v2_t:256 vgg11:64 vgg11_bn:64 vit_b_16:224"
 )
@@ -43,7 +43,7 @@ TIMM = (
     "tf_efficientnetv2_b0 mixnet_s efficientvim_m1:224 efficientvit_b0 efficientvit_m0:224 "
     "eva02_tiny_patch14_224:224 fasternet_t0 fastvit_t8 focalnet_tiny_srf gcvit_xxtiny:224 "
     "ghostnet_050 hardcorenas_b hgnetv2_b0 hiera_tiny_224:224 hrnet_w18_small iformer_t "
-    "inception_next_atto inception_resnet_v2:128 inception_v3:96 inception_v4:128 lcnetv2_small "
+    "inception_next_atto inception_resnet_v2:128 inception_v3:128 inception_v4:128 lcnetv2_small "
     "levit_128s:224 levit_conv_128s:224 lowformer_b0 mambaout_femto coatnet_nano_cc_224:224 "
     "maxvit_rmlp_pico_rw_256:256 poolformer_s12 gmlp_ti16_224:224 lcnet_035 mobilenetv3_small_050 "
     "mobilenetv5_base:256 mobilevit_xxs:256 mobilevitv2_050:256 mvitv2_tiny:224 "
