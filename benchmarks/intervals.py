@@ -27,19 +27,8 @@ from shiftbench.metric import evaluate
 from shiftbench.metric.example import table_of
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "metric"))
-from simulated import (
-    NAMES,
-    PAIRS,
-    POPULATIONS,
-    SHARES,
-    Tally,
-    of_chances,
-    of_pairs,
-    of_shares,
-    tally,
-    tally_pairs,
-    truths,
-)
+import simulated
+from simulated import NAMES, PAIRS, POPULATIONS, SHARES, Tally
 
 IMAGES, SHIFTS, RESAMPLES, REPEATS = 10_000, 1_024, 1_000, 5
 NUMBERS = (30, 100, 1000)
@@ -61,24 +50,24 @@ def main() -> None:
 def metrics(chosen: argparse.Namespace) -> None:
     """Print the coverage of every metric in every population."""
     for name in [chosen.only] if chosen.only else POPULATIONS:
-        draw = of_chances(POPULATIONS[name], chosen.shifts)
-        truth = truths(draw, NAMES)
-        rows(name, chosen.trials, partial(tally, draw, truth))
+        draw = simulated.of_chances(POPULATIONS[name], chosen.shifts)
+        truth = simulated.truths(draw, NAMES)
+        rows(name, chosen.trials, partial(simulated.tally, draw, truth))
 
 
 def pairs(chosen: argparse.Namespace) -> None:
     """Print the coverage of differences."""
     for name in [chosen.only] if chosen.only else PAIRS:
-        draw = of_pairs(name, chosen.shifts)
-        rows(name, chosen.trials, partial(tally_pairs, draw, NAMES))
+        draw = simulated.of_pairs(name, chosen.shifts)
+        rows(name, chosen.trials, partial(simulated.tally_pairs, draw, NAMES))
 
 
 def chance(chosen: argparse.Namespace) -> None:
     """Print the coverage of chance_consistency where images get one class each."""
     for name, shares in SHARES.items():
         truth = {"chance_consistency": float(np.sum(shares**2))}
-        draw = of_shares(shares)
-        rows(name, chosen.trials, partial(tally, draw, truth))
+        draw = simulated.of_shares(shares)
+        rows(name, chosen.trials, partial(simulated.tally, draw, truth))
 
 
 def rows(name: str, trials: int, count: Callable[[int, int], Mapping[str, Tally]]) -> None:

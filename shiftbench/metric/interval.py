@@ -110,31 +110,29 @@ def _resampled(
     bca = options.method == BCA
     chosen = bca_levels((-z, z), term.value, replicates, _acceleration(moved)) if bca else levels
     low, high = np.quantile(replicates, chosen).tolist()
-    far = [side for side in (0, 1) if _is_far(term, side, moved)]
+    bounds = () if term.ends is None else enumerate(term.ends * term.n_images)
+    far = {side: end for side, end in bounds if _is_far(term, end, moved)}
     weight = min(1.0, len(far) * float(np.sum(moved**4) / np.sum(moved**2) ** 2))
     # BCa's correction is for many images; where one decides, the plain level is that of the bound.
     levels = chosen + weight * (levels - chosen)
-    for side in far:
-        mixed = _with_unseen_image(term, side, sums, weight, options)
-        end = float(np.quantile(mixed, levels[side]))
-        low, high = (min(low, end), high) if side == 0 else (low, max(high, end))
+    for side, end in far.items():
+        mixed = _with_unseen_image(term, end, sums, weight, options)
+        found = float(np.quantile(mixed, levels[side]))
+        low, high = (min(low, found), high) if side == 0 else (low, max(high, found))
     return Interval(low, high, options.method)
 
 
-def _is_far(term: Terms, side: int, moved: Floats) -> bool:
+def _is_far(term: Terms, end: Floats, moved: Floats) -> bool:
     """Whether a bound is further from the value than the deviation of an image.
 
     Where it is not, most images are at the bound, so that one more is nothing unseen.
     """
-    if term.ends is None:
-        return False
-    bound = float(term.combine(term.ends[side] * term.n_images))
     deviation = (term.n_images - 1) * math.sqrt(np.sum(moved**2) / term.n_images)
-    return abs(bound - term.value) > deviation
+    return abs(float(term.combine(end)) - term.value) > deviation
 
 
 def _with_unseen_image(
-    term: Terms, side: int, sums: Floats, weight: float, options: Bootstrap
+    term: Terms, end: Floats, sums: Floats, weight: float, options: Bootstrap
 ) -> Floats:
     """The replicates, with an image that was not seen entering them: one at a bound.
 
@@ -146,15 +144,14 @@ def _with_unseen_image(
 
     Args:
         term: The metric.
-        side: 0 for the lower bound, 1 for the upper.
+        end: ``(T,)``, its terms if all images were at the bound.
         sums: ``(resamples, T)``.
         weight: Of the unseen image, that of each seen one being 1.
         options: Their seed is that of the unseen image's draws.
     """
-    assert term.ends is not None
     seed = derive_seed(options.seed, "unseen image", term.n_images)
     share = np.random.default_rng(seed).beta(weight, term.n_images, size=len(sums))
-    return term.combine(_mixed(sums, term.ends[side] * term.n_images, share))
+    return term.combine(_mixed(sums, end, share))
 
 
 def bca_levels(
