@@ -15,10 +15,8 @@ from numpy.typing import ArrayLike
 
 from shiftbench.metric.base import Floats, Terms
 from shiftbench.metric.bootstrap import BCA, Bootstrap
-from shiftbench.metric.pairs import MOST_DEGREES
 from shiftbench.metric.proportion import unseen_share, wilson
 from shiftbench.seeds import derive_seed
-from shiftbench.student import t_quantile
 
 WILSON, EXACT, SCORE = "wilson", "exact", "score"
 AGREE = 1e-6  # of the range of the metric: below, images differ by float32 rounding alone
@@ -100,11 +98,8 @@ def _exact(term: Terms, options: Bootstrap) -> Interval:
 def _resampled(
     term: Terms, sums: Floats, replicates: Floats, left_out: Floats, options: Bootstrap
 ) -> Interval:
-    degrees = term.n_images - 1
-    # Resamples spread less than samples do, and their spread is itself an estimate: the levels of
-    # Hesterberg's expanded percentile interval (The American Statistician 69, 2015).
-    z = t_quantile(options.confidence, min(degrees, MOST_DEGREES))
-    z *= math.sqrt(term.n_images / degrees)
+    # Resamples spread less than samples do (Hesterberg, The American Statistician 69, 2015).
+    z = _NORMAL.inv_cdf(1 - options.tail) * math.sqrt(term.n_images / (term.n_images - 1))
     moved = left_out.mean() - left_out  # the value, by each image
     levels = np.array([_NORMAL.cdf(-z), _NORMAL.cdf(z)])
     bca = options.method == BCA

@@ -27,7 +27,7 @@ def row_of(table, name, **options):
 
 def expanded(confidence, number):
     """The confidence at which resamples of so many images are read."""
-    z = stats.t.ppf((1 + confidence) / 2, number - 1) * math.sqrt(number / (number - 1))
+    z = stats.norm.ppf((1 + confidence) / 2) * math.sqrt(number / (number - 1))
     return 2 * stats.norm.cdf(z) - 1
 
 
