@@ -95,7 +95,7 @@ class Positions:
         return inherited or (size[0] * size[1] if size is not None else 0)
 
     def _alike(self, tensor: Tensor, inputs: list[Tensor]) -> int:
-        """Return the positions of an input of the same shape as an output, 0 where there is none."""
+        """Return the positions of an input of the same shape as an output, 0 if there is none."""
         count = next((self._count(t) for t in inputs if t.shape == tensor.shape), 0)
         if count:
             self._inherited[tensor] = count
