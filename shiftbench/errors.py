@@ -20,6 +20,10 @@ class UsageError(ShiftbenchError):
     """A value that can be refused before any work starts (exit 2)."""
 
 
+class UnforeseenError(ShiftbenchError):
+    """An error that no check foresaw; its traceback is in the log of the run."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ``" (did you mean 'blur'?)"`` where a known word is close to ``word``, else ``""``.
 

@@ -138,6 +138,8 @@ def _finish(this: Run, config: DictConfig, started: float) -> bool:
         if config.force:
             this.forget(started)
         with this.recording(config, given_overrides()):
+            for reason in this.identity.origin.get("unknown", ()):
+                log.info("%s: not a part of what this run is known by", reason)
             _announce_torch()
             from shiftbench import distributed, experiment
 
