@@ -111,7 +111,7 @@ class Observer:
     first: Miss | None = None
     _index: int = 0
     _last_map: int = 0  # index of the last call that leaves several pixels
-    _head: tuple[int, int] = (0, 0)  # index of the linear layer behind the first miss, numbers in
+    _head: tuple[int, int] = (0, 0)  # index and inputs of what reads whole maps behind the first
 
     def __post_init__(self) -> None:
         # Of maps whose size is no part of the image's: what made them; None where a border wraps.
@@ -125,20 +125,22 @@ class Observer:
             return
         if output.ndim == 4 and tuple(output.shape[2:]) != (1, 1):
             self._last_map = self._index
-        if (window := window_of(call)) is not None:
+        window = window_of(call)
+        if self.first is not None and not any(self._head):
+            given = _rows(call) or _whole(call, window)
+            self._head = (self._index, given) if given else (0, 0)
+        if window is not None:
             self.windows += 1
             if len(output) == 4:
                 self._see_window(call, window, output)
         elif self.first is None and self._concerns(call) and self._misses(call, output):
             self.first = self._miss(call, MOVES, _reads_positions(call, output))
-        elif self.first is not None and not any(self._head) and _rows(call):
-            self._head = self._index, _rows(call)
 
     def is_head(self, miss: Miss) -> bool:
         """Return whether a miss is where a head begins that reads positions.
 
         Behind it are no feature maps. Adaptive pooling that leaves several pixels is one if a
-        linear layer is given all of them.
+        linear layer, or a convolution that leaves one pixel, is given all of them.
         """
         begins, given = miss.index, miss.features
         if miss.function.startswith("adaptive_"):
@@ -180,8 +182,7 @@ class Observer:
             self.rolling.maps.add(window.after)
         if not reason:
             return
-        is_read = window.is_global and call.function == "conv2d"
-        miss = self._miss(call, reason, is_read)
+        miss = self._miss(call, reason, _whole(call, window) > 0)
         if not window.is_global:
             self.misses.append(miss)
         self.first = self.first or miss
@@ -209,6 +210,12 @@ def _reads_positions(call: Call, output: Tensor) -> bool:
     """Return whether a head that reads positions may begin with a call that does not shift."""
     several = output.ndim == 4 and tuple(output.shape[2:]) != (1, 1)
     return _rows(call) > 0 or (call.function.startswith("adaptive_") and several)
+
+
+def _whole(call: Call, window: Window | None) -> int:
+    """Return how many numbers for each image a convolution to one pixel is given, else 0."""
+    one = window is not None and window.is_global and call.function == "conv2d"
+    return int(call.inputs()[0][0].numel()) if one else 0
 
 
 def _rows(call: Call) -> int:

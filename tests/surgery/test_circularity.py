@@ -203,7 +203,9 @@ HEADS = {
     "flattened maps": lambda: [nn.MaxPool2d(8), nn.Flatten(), nn.Linear(128, 5)],
     "cells, flattened": lambda: [nn.AdaptiveAvgPool2d(3), nn.Flatten(), nn.Linear(72, 5)],
     "a convolution of the whole map": lambda: [nn.MaxPool2d(8), nn.Conv2d(8, 5, 4), nn.Flatten()],
-}
+    "a convolution of all cells": lambda: [
+        nn.AdaptiveAvgPool2d(3), nn.Conv2d(8, 5, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()],
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", HEADS)
