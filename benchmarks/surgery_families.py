@@ -13,21 +13,24 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import functools
 import logging
 import re
 import sys
 import time
 import warnings
+from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torchvision import models
 
 from shiftbench import pool as pools
 from shiftbench.errors import ShiftbenchError
 from shiftbench.surgery import Replaced, circular, replace_downsampling
 from shiftbench.surgery.copying import for_trial
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "surgery"))
+from altered import ONE_TAP, EverySth2d, difference, images
 
 # The smallest member of each family; a number is the side of its images, 64 pixels otherwise.
 TORCHVISION = (
@@ -65,35 +68,6 @@ NAMED = 3  # of the layers that are kept, in a cell
 SAME, EXACT = 1e-4, 1e-6  # in float32, and of a shift in float64
 
 
-class EverySth(nn.Module):
-    """Plain subsampling, as a pool that picks its grid: averages are taken in front of it, too.
-
-    ``x: (N, C, H, W) -> (N, C, ceil(H/s), ceil(W/s))``.
-    """
-
-    max_first = True
-
-    def __init__(self, channels: int, stride: int = 2, padding: str = "zeros") -> None:
-        super().__init__()
-        self.stride = stride
-
-    def phase(self, x: Tensor) -> Tensor:
-        """Return the first grid for every image."""
-        return torch.zeros(len(x), dtype=torch.long, device=x.device)
-
-    def forward(self, x: Tensor, phase: Tensor | None = None) -> Tensor:
-        """Return the samples."""
-        return x[:, :, :: self.stride, :: self.stride]
-
-
-PLAIN = functools.partial(pools.BlurPool2d, filter_size=1)
-
-
-def images(shape: tuple[int, int, int], count: int = 2) -> Tensor:
-    """Return noise images."""
-    return torch.randn(count, *shape, generator=torch.Generator().manual_seed(1))
-
-
 def network(source: str, name: str, side: int) -> nn.Module:
     """Return a network with random weights whose logits depend on its images."""
     torch.manual_seed(0)
@@ -116,12 +90,6 @@ def network(source: str, name: str, side: int) -> nn.Module:
     return for_trial(made).eval()  # scales of 1e-6 would hide their blocks
 
 
-def difference(one: Tensor, other: Tensor) -> float:
-    """Return how far two batches' logits differ, relative to those of two images."""
-    spread = (other[0] - other[1]).abs().max()
-    return float((one - other).abs().max() / spread.clamp(min=1e-30))
-
-
 @torch.no_grad()
 def rewritten(net: nn.Module, side: int) -> list[str]:
     """Return three cells: steps replaced, what is kept, and how far the logits are."""
@@ -131,7 +99,7 @@ def rewritten(net: nn.Module, side: int) -> list[str]:
         changed(x)
         expected, gap = net(x), 0.0
         # Where a blur-pool takes the place of an average, other logits are right.
-        for pool in (PLAIN, EverySth) if _averages(done) else (PLAIN,):
+        for pool in (ONE_TAP, EverySth2d) if _averages(done) else (ONE_TAP,):
             plain, _ = replace_downsampling(net, pool, "zeros", True, shape)
             gap = difference(plain(x), expected)
             if gap < SAME:

@@ -180,7 +180,7 @@ def fits(model: nn.Module, path: Path) -> bool:
     """Return whether the weights in a checkpoint are those of ``model``, by name and shape.
 
     Raises:
-        UsageError: If the file is no checkpoint.
+        UsageError: If the file is not a checkpoint.
     """
     own = model.state_dict()
     return not any(_differences(own, _found(path, own).weights))
@@ -198,7 +198,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
     """Put the weights of a checkpoint, or of a bare state dict, into ``model``.
 
     Raises:
-        UsageError: If the file is no checkpoint, if they do not fit, naming the first parameters
+        UsageError: If the file is not a checkpoint, if they do not fit, naming the first parameters
             that differ, or if the file holds them more than once, with different values.
     """
     own = model.state_dict()

@@ -1,4 +1,4 @@
-"""Errors that are the user's to mend: one sentence each, shown without a traceback."""
+"""Errors that are for the user to correct: one sentence each, shown without a traceback."""
 
 from __future__ import annotations
 

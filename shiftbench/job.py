@@ -33,7 +33,7 @@ def run_job(config: DictConfig) -> None:
     """Run the composed configuration, or say that it is done.
 
     Raises:
-        ShiftbenchError: In one sentence, for what the user can mend. A job of a sweep raises
+        ShiftbenchError: In one sentence, for what the user can correct. A job of a sweep raises
             nothing: it says so in the sweep's folder, and the others go on.
     """
     hydra = HydraConfig.get()

@@ -29,7 +29,8 @@ def adapt_streams() -> None:
     that cannot be shown are no reason to end a run.
     """
     codecs.register_error(HANDLER, _spell)
-    sys.stdout, sys.stderr = sys.stdout or _nowhere(), _lenient(sys.stderr or _nowhere())
+    sys.stdout = sys.stdout or _nowhere()
+    sys.stderr = _lenient(sys.stderr) if sys.stderr else _nowhere()
     for stream in (sys.stdout, sys.stderr):
         reconfigure: Any = getattr(stream, "reconfigure", None)  # a stand-in may have none
         if reconfigure is not None:

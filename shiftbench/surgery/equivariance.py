@@ -10,6 +10,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from shiftbench.surgery.rolling import Rolling, Size, divides, wrapped
 from shiftbench.surgery.watching import Call
+from shiftbench.surgery.windows import pair, pooled_size
 
 # What may reach over an edge; ``adaptive_*`` pooling has cells, which do not.
 WINDOWED = frozenset((
@@ -51,10 +52,21 @@ def window_of(call: Call) -> Window | None:
     if call.function == "__getitem__" and not _takes_every_sth(call.args[1]):
         return None
     before = int(inputs[0].shape[2]), int(inputs[0].shape[3])
-    after = before if outputs[0].ndim == 3 else (outputs[0].shape[2], outputs[0].shape[3])
+    unfolds = outputs[0].ndim == 3
+    after = _grid(call, before) if unfolds else (outputs[0].shape[2], outputs[0].shape[3])
     if call.function == "pad" and (before == after or any(call.argument(1, "pad")[4:])):
         return None  # of channels, or of maps whose channels are last
     return Window(call.module, call.function, before, after)
+
+
+def _grid(call: Call, size: Size) -> Size:
+    """Return how many patches ``F.unfold`` cuts a map into: (rows, columns)."""
+    kernel, dilation = pair(call.argument(1, "kernel_size")), pair(call.argument(2, "dilation", 1))
+    border, stride = pair(call.argument(3, "padding", 0)), pair(call.argument(4, "stride", 1))
+    rows, columns = (
+        pooled_size(size[i], kernel[i], stride[i], border[i], dilation[i], False) for i in (0, 1)
+    )
+    return rows, columns
 
 
 def _has_no_window(call: Call) -> bool:
@@ -195,6 +207,7 @@ class Observer:
         if call.function == "pad":
             return "" if wrapped(call.inputs()[0], output, call.argument(1, "pad")) else MOVES
         if call.function == "unfold":
+            rolling.maps.add(window.after)
             return MOVES if rolling.follows(output) is False else ""
         if not divides(rolling.size, window.after):
             rows, columns = window.after

@@ -192,7 +192,7 @@ def _treats_positions_alike(module: nn.Module, channels: int) -> bool:
 
 def _passes(module: nn.Module, channels: int) -> bool:
     """Return whether a module returns what it is given, in eval mode."""
-    x, trial = _probe(channels), copied(module)
+    x, trial = _probe(channels), copied(module).float().cpu()
     with trial_run(trial):
         return bool(torch.equal(trial(x.clone()), x))
 

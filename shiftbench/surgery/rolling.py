@@ -8,12 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from shiftbench.surgery.positions import MOST_PREFIX_TOKENS
+
 # By number type: of the spread (standard deviation) of a feature map, and of its largest value.
 # float32 rounds to 1e-7 of the latter, and layers enlarge that; a border that does not wrap changes
-# the map next to it by about its spread.
+# the map next to it by about its spread. Strided and unstrided convolutions add the same numbers in
+# another order, which is such rounding, too.
 TOLERANCE = {torch.float32: (1e-4, 1e-5), torch.float64: (1e-7, 1e-10)}
-
-MOST_PREFIX_TOKENS = 5  # class and distillation tokens, registers
 
 Size = tuple[int, int]
 

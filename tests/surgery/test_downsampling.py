@@ -266,6 +266,21 @@ def test_it_can_be_trained_and_copied(x):
     changed.load_state_dict(net.state_dict())
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_networks_of_any_precision(dtype, x):
+    block = resnet.BasicBlock(4, 8, 2, nn.Sequential(nn.Conv2d(4, 8, 1, 2), nn.BatchNorm2d(8)))
+    net = sequence(nn.Conv2d(3, 4, 3, 2, 1), nn.BatchNorm2d(4), nn.ReLU(), block, channels=8)
+    make = functools.partial(pools.BlurPool2d, filter_size=1)
+    changed, replaced = replace_downsampling(net.to(dtype), make, stem=True)
+    assert [site.name for site in replaced.sites] == ["0", "3.conv1", "3.downsample.0"]
+    assert replaced.sites[0].now.endswith("behind the activation")
+    logits = changed(x.to(dtype))
+    assert logits.dtype is dtype
+    tolerance = 1e-9 if dtype is torch.float64 else 0.05
+    torch.testing.assert_close(logits, net(x.to(dtype)), rtol=tolerance, atol=tolerance)
+    assert circular(changed)[0](x.to(dtype)).dtype is dtype
+
+
 def test_no_draw_is_taken_from_the_random_stream():
     torch.manual_seed(3)
     expected = torch.rand(1)

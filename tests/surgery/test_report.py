@@ -223,7 +223,7 @@ REASONS = {
         lambda: network(conv(3), _Scaled(2)), "1", "a _Scaled does more than pool"),
     "a convolution in the code": (
         lambda: Chain(lambda self, x: F.conv2d(x, self.a.weight, stride=2), a=conv(3)),
-        "the network", "it is no Conv2d"),
+        "the network", "it is not a Conv2d"),
 }  # fmt: skip
 
 
