@@ -15,7 +15,7 @@ from shiftbench import build
 from shiftbench.config import CONFIG_DIR
 from shiftbench.data.images import TensorSplit
 from shiftbench.errors import UsageError, did_you_mean, require_one_of, require_within
-from shiftbench.inputs import Numbers, as_images, as_labels, per_channel
+from shiftbench.inputs import Numbers, as_images, as_labels, per_channel, whole
 from shiftbench.metric import evaluate, per_shift
 from shiftbench.model.evaluating import evaluating, refuse_lazy, training_modules
 from shiftbench.model.layout import home
@@ -97,6 +97,7 @@ def measure(
     deviation = per_channel("std", std, shape[0])
     protocol = _protocol(shift) if isinstance(shift, str) else shift
     _check(protocol, pixels, average is not None)
+    batch_size, resamples = whole("batch_size", batch_size), whole("resamples", resamples)
     require_within("batch_size", batch_size, 1, 2**31)
     network, changed = _network(model, padding, shape)
     with evaluating(network):

@@ -58,7 +58,7 @@ def _check_own_values(key: str, node: Any) -> None:
     except Exception as error:  # whatever importing somebody's module raises
         raise UsageError(
             f"{key} names {shown(target)} in its yaml, which cannot be imported "
-            f"({shown(error.__cause__ or error, 300)}); mend "
+            f"({shown(error.__cause__ or error, 300)}); correct "
             "_target_, or put the module's folder on PYTHONPATH"
         ) from error
     own = {name: value for name, value in content.items() if not str(name).startswith("_")}

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from shiftbench.errors import ShiftbenchError, shown
+from shiftbench.errors import ShiftbenchError, UsageError, shown
 from shiftbench.files import atomic_file
 
 log = logging.getLogger(__name__)
@@ -177,30 +177,42 @@ def _same(one: Mapping[str, Any], other: Mapping[str, Any], own: Mapping[str, An
 
 
 def fits(model: nn.Module, path: Path) -> bool:
-    """Return whether the weights in a checkpoint are those of ``model``, by name and shape."""
+    """Return whether the weights in a checkpoint are those of ``model``, by name and shape.
+
+    Raises:
+        UsageError: If the file is not a checkpoint.
+    """
     own = model.state_dict()
-    return not any(_differences(own, find(load(path), own).weights))
+    return not any(_differences(own, _found(path, own).weights))
+
+
+def _found(path: Path, own: Mapping[str, Any]) -> Found:
+    """Return the network's weights in a file that a setting names."""
+    try:
+        return find(load(path), own)
+    except ShiftbenchError as error:
+        raise UsageError(str(error)) from error
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
     """Put the weights of a checkpoint, or of a bare state dict, into ``model``.
 
     Raises:
-        ShiftbenchError: If they do not fit, naming the first parameters that differ, or if the file
-            holds them more than once, with different values.
+        UsageError: If the file is not a checkpoint, if they do not fit, naming the first parameters
+            that differ, or if the file holds them more than once, with different values.
     """
     own = model.state_dict()
-    found = find(load(path), own)
+    found = _found(path, own)
     wrong, extra = _differences(own, found.weights)
     if wrong or extra:
         names = ", ".join([*wrong, *(found.prefix + name for name in extra)][:3])
-        raise ShiftbenchError(
+        raise UsageError(
             f"{path} does not fit this network: {len(wrong)} parameters missing or of another "
             f"shape, {len(extra)} unknown (first: {names}); use the model, pool and head it was "
             "trained with"
         )
     if found.rivals:
-        raise ShiftbenchError(
+        raise UsageError(
             f"{path} holds weights of this network under {' and under '.join(_all(found))}, with "
             "different values; save the state dict of the one that is meant"
         )

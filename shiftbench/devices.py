@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from shiftbench import processes
@@ -74,6 +76,18 @@ def use_precision(name: str, device: torch.device) -> None:
     rounded = name != "fp32"
     torch.backends.cudnn.allow_tf32 = rounded
     torch.backends.cuda.matmul.allow_tf32 = rounded
+
+
+def rounds_to_tf32() -> bool:
+    """Return whether matrix products or convolutions of float32 are rounded to TF32 on CUDA."""
+    cudnn = torch.backends.cudnn
+    return any(map(_is_tf32, (torch.backends.cuda.matmul, getattr(cudnn, "conv", cudnn))))
+
+
+def _is_tf32(backend: Any) -> bool:
+    # torch 2.9 and later; there, allow_tf32 raises an error once a program has set this.
+    precision = getattr(backend, "fp32_precision", None)
+    return bool(backend.allow_tf32) if precision is None else precision == "tf32"
 
 
 def describe_device(device: torch.device) -> str:

@@ -1,4 +1,4 @@
-"""Errors that are the user's to mend: one sentence each, shown without a traceback."""
+"""Errors that are for the user to correct: one sentence each, shown without a traceback."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ class ShiftbenchError(Exception):
 
 class UsageError(ShiftbenchError):
     """A value that can be refused before any work starts (exit 2)."""
+
+
+class UnforeseenError(ShiftbenchError):
+    """An error that no check foresaw; its traceback is in the log of the run."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

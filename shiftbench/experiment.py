@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from shiftbench import build
 from shiftbench.allocator import keep_freed_memory
+from shiftbench.content.sources import require_unedited
 from shiftbench.cost import Cost, cost
 from shiftbench.data.images import Dataset
 from shiftbench.devices import describe_device, pick_device, use_precision
@@ -49,6 +50,7 @@ def run(config: DictConfig, this: Run, team: Team) -> None:
     with _phase("loading the data", config, "data.limit_train", "data.train_images"):
         data = build.dataset(config)
     model = build.model(config, this.names, data)
+    require_unedited()
     for protocol in protocols.values():  # refuse what cannot apply before any work
         refuse(protocol, data, model)
     if team.is_first:

@@ -149,6 +149,17 @@ def per_channel(name: str, value: Numbers | None, channels: int) -> tuple[float,
     return tuple(given)
 
 
+def whole(name: str, value: object) -> int:
+    """Return a whole number of Python's or of numpy's.
+
+    Raises:
+        UsageError: If it is none.
+    """
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        return int(value)
+    raise UsageError(f"{name}={shown(value)} is not a whole number; give one, e.g. 256")
+
+
 def _tensor(name: str, values: Any) -> Tensor:
     """Return a tensor with gradients, strides and byte order out of the way.
 

@@ -33,7 +33,7 @@ def run_job(config: DictConfig) -> None:
     """Run the composed configuration, or say that it is done.
 
     Raises:
-        ShiftbenchError: In one sentence, for what the user can mend. A job of a sweep raises
+        ShiftbenchError: In one sentence, for what the user can correct. A job of a sweep raises
             nothing: it says so in the sweep's folder, and the others go on.
     """
     hydra = HydraConfig.get()
@@ -138,6 +138,8 @@ def _finish(this: Run, config: DictConfig, started: float) -> bool:
         if config.force:
             this.forget(started)
         with this.recording(config, given_overrides()):
+            for reason in this.identity.origin.get("unknown", ()):
+                log.info("%s: not a part of what this run is known by", reason)
             _announce_torch()
             from shiftbench import distributed, experiment
 
@@ -156,8 +158,7 @@ def _report_what_may_differ(this: Run) -> None:
             else "force=true measures it again, or keep it"
         )
         log.warning(
-            "%s was measured by shiftbench %s, since when these parts changed: %s; "
-            "%s",
+            "%s was measured by shiftbench %s, since when these parts changed: %s; %s",
             this.id, this.made_by(), versions.described(changed), remedy,
         )  # fmt: skip
     for reason in this.identity.origin.get("unknown", ()):

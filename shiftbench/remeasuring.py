@@ -17,7 +17,7 @@ from shiftbench.errors import ShiftbenchError
 from shiftbench.files import write_text
 from shiftbench.influence import NAME, Influences
 from shiftbench.interrupts import held_off
-from shiftbench.locks import exclusive
+from shiftbench.locks import exclusive, is_locked
 from shiftbench.provenance import now
 from shiftbench.reducing import metric_rows, shift_rows, shifts_of
 from shiftbench.table import PredictionTable
@@ -47,12 +47,14 @@ class Remeasured:
 def remeasure(folders: Iterable[Path]) -> Remeasured:
     """Bring ``metrics.csv`` and ``shifts.csv`` of finished runs up to date, each whole or not.
 
-    Runs that are not finished, that lack a prediction table or whose files were changed are left
-    alone. One that was stopped in between is finished by the next call.
+    Runs that are not finished or worked on, that lack a prediction table or whose files were
+    changed are left alone. One that was stopped in between is finished by the next call.
     """
     done = Remeasured([], [], {})
     for folder in folders:
         try:
+            if is_locked(folder / ".lock"):  # it may take hours
+                raise ShiftbenchError("another process works on it")
             with exclusive(folder / ".lock"):
                 (done.changed if _remeasure(folder) else done.same).append(folder)
         except (ShiftbenchError, OSError) as reason:

@@ -15,7 +15,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from shiftbench import versions
-from shiftbench.errors import ShiftbenchError
+from shiftbench.errors import ShiftbenchError, UnforeseenError
 from shiftbench.files import cannot_write, remove_leftovers, set_aside, write_text
 from shiftbench.identity import Identity
 from shiftbench.interrupts import how_stopped
@@ -94,6 +94,10 @@ class Run:
             return False
         written = status.get("files", {})
         return all(_digest(self.folder / name) == written.get(name) for name in RESULTS)
+
+    def has_begun(self) -> bool:
+        """Whether data and network were there, so that training or measuring could begin."""
+        return "preprocessing" in self._content("run.json")
 
     def note(self, **facts: Any) -> None:
         """Add to ``run.json`` what is known only once data and network are there."""
@@ -188,7 +192,7 @@ class Run:
                 reason = reason_of(error)
                 self._record_failure("failed", reason, error)
                 place = self.folder / "run.log"
-                raise ShiftbenchError(f"{reason}; the traceback is in {place}") from error
+                raise UnforeseenError(f"{reason}; the traceback is in {place}") from error
 
     def _prepare(self, config: DictConfig, overrides: list[str]) -> None:
         try:

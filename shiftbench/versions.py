@@ -37,7 +37,7 @@ CURRENT: dict[str, int] = {
     "metric.correct_consistency": 2,
     # 2: pairs of different images, so that the number of images does not matter.
     "metric.chance_consistency": 2,
-    # Over images. 2: BCa, Wilson or exact, by what the images call for, not percentiles.
+    # Over images. 2: BCa, Wilson, score or exact, by what the images call for, not percentiles.
     "intervals": 2,
 }
 """The number of every part that is not FIRST; which runs a part makes, :func:`makes` says."""

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from shiftbench.errors import UsageError
+from shiftbench.errors import ShiftbenchError, UnforeseenError, UsageError
 from shiftbench.run import Run
 
 
@@ -45,16 +45,19 @@ class Fresh:
 def withdrawn(this: Run) -> Iterator[None]:
     """Leave nothing of a run that is refused before anything of it was computed.
 
-    Folders that were there before stay, with all that is in them.
+    A wrong setting, an image that cannot be read, a network that cannot be changed: the sentence
+    says all there is to know. A run that had begun, or whose log has a traceback, stays. Folders
+    that were there before stay, with all that is in them.
 
     Raises:
-        UsageError: What the block raises.
+        ShiftbenchError: What the block raises.
     """
     fresh = Fresh.of(this.folder, this.trained)
     try:
         yield
-    except UsageError:
-        if not _has_computed(this):
+    except ShiftbenchError as error:
+        is_refused = isinstance(error, UsageError) or not this.has_begun()
+        if is_refused and not isinstance(error, UnforeseenError) and not _has_computed(this):
             fresh.remove()
         raise
 

@@ -15,6 +15,8 @@ from shiftbench.results import METRIC_COLUMNS, SCHEMA_VERSION, SHIFT_COLUMNS, wr
 from shiftbench.run import Run
 
 os.environ["HYDRA_FULL_ERROR"] = "0"
+if "PYTEST_XDIST_WORKER" in os.environ:  # several processes share the cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")

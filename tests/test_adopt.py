@@ -234,3 +234,10 @@ def test_what_is_done_to_images_is_kept_and_said(recipe, normalisation, mean, li
         with caplog.at_level(logging.INFO, "shiftbench"):
             adopt.announce(recipe, data)
         assert caplog.messages == [f"preprocessing of the network: {line}"]
+
+
+def test_layers_of_a_scripted_network_cannot_be_replaced():
+    with pytest.warns(FutureWarning, match="deprecated"):
+        scripted = torch.jit.script(Net())
+    with pytest.raises(ShiftbenchError, match=r"^the network \(.*\) is TorchScript"):
+        adopt.replace_downsampling(scripted, functools.partial(BlurPool2d), image_shape=SHAPE)

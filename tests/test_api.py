@@ -1,6 +1,7 @@
 """``measure`` with networks and arguments as programs have them: the same numbers, or an error."""
 
 import logging
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -180,6 +181,9 @@ def test_black_that_is_not_black_is_said(caplog):
         ({"shift": Translate}, "give a name, e.g. 'circular', or an object"),
         ({"shift": 3}, "is not a protocol"),
         ({"batch_size": 0}, "batch_size=0 is out of range"),
+        ({"batch_size": 2.5}, "batch_size=2.5 is not a whole number"),
+        ({"batch_size": True}, "batch_size=True is not a whole number"),
+        ({"resamples": "9"}, "resamples=9 is not a whole number"),
         ({"images": PIXELS[:, :1]}, r"does not take images of 1×12×12.*give images as it takes"),
         ({"images": PIXELS[:, :1], "mean": MEAN}, "3 numbers and the images have 1 channels"),
         ({"images": PIXELS.permute(0, 2, 3, 1)}, r"give images\.transpose"),
@@ -211,3 +215,35 @@ def test_networks_and_images_on_a_gpu(where):
     images = PIXELS.cuda() if where != "network" else PIXELS
     one, other = answers(model, images, mean=MEAN, std=STD), answers(body(), mean=MEAN, std=STD)
     np.testing.assert_allclose(one.p_true, other.p_true, atol=1e-2)
+
+
+class AtMost(nn.Module):
+    """A network that takes so many images at once."""
+
+    def __init__(self, images):
+        super().__init__()
+        self.net, self.images = body(), images
+
+    def forward(self, x):
+        if len(x) > self.images:
+            raise AssertionError(f"more than {self.images}")
+        return self.net(x)
+
+
+@pytest.mark.parametrize("batch_size", [8, np.int64(8)])
+def test_a_network_for_small_batches_is_measured_in_small_batches(batch_size):
+    assert_same(answers(AtMost(8), batch_size=batch_size), answers(body()))
+
+
+@pytest.mark.parametrize(("most", "count"), [(3, 8), (8, 54)])
+def test_a_network_that_fails_on_more_images_is_said_to(most, count):
+    sentence = rf"fails on {count} images at once \(more than {most}\); give a smaller batch size"
+    with pytest.raises(ShiftbenchError, match=sentence):
+        answers(AtMost(most))
+
+
+def test_a_frozen_program_of_torchscript_is_measured():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch calls TorchScript deprecated
+        frozen = torch.jit.freeze(torch.jit.script(body()))
+    assert_same(answers(frozen), answers(body()))

@@ -7,6 +7,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from shiftbench import build
 from shiftbench.config import CONFIG_DIR, GROUPS, check, register
 from shiftbench.errors import UsageError
 from shiftbench.listing import first_comment
@@ -88,3 +89,10 @@ def test_values_out_of_range_are_refused_in_a_sentence(composed, given, sentence
 def test_no_protocol_leaves_nothing_to_measure(composed):
     with pytest.raises(UsageError, match="nothing to measure"):
         check(composed("shift=[]"))
+
+
+def test_jobs_that_share_their_data_load_it_once(composed):
+    small = ("data.size=16", "data.train_images=40", "data.test_images=10")
+    first = build.dataset(composed(*small, "pool=max"))
+    assert build.dataset(composed(*small, "pool=blur")) is first
+    assert build.dataset(composed(*small, "data.clutter=0.5")) is not first

@@ -61,6 +61,7 @@ REFUSED = {
     "a network that cannot be imported": ("model=import", "model.target=no.module"),
     "a protocol that does not fit": ("shift=crop", "shift.crop.margin=1000"),
     "a checkpoint that is not there": ("checkpoint=none.pt",),
+    "a checkpoint that is none": (f"checkpoint={__file__}", "train=none"),
 }
 
 
@@ -75,6 +76,16 @@ def test_what_is_refused_leaves_no_run_behind(tmp_path, shiftbench_command, tiny
         assert list(tmp_path.iterdir()) == []
     assert not list(tmp_path.rglob("run.json"))
     assert not list(tmp_path.rglob("trained/*"))
+
+
+def test_images_that_cannot_be_read_leave_no_run_behind(tmp_path, shiftbench_command):
+    for part in ("train/a", "train/b", "test/a", "test/b"):
+        (tmp_path / "ds" / part).mkdir(parents=True)
+        (tmp_path / "ds" / part / "0.png").write_text("no image")
+    done = shiftbench_command("data=folder", "data.root=ds", "data.workers=0", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "cannot be read" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["ds"]
 
 
 def test_a_run_that_was_there_before_stays_when_it_is_refused(tmp_path, shiftbench_command, tiny):

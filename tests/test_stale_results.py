@@ -1,7 +1,9 @@
 """The same command after something outside of it changed: never the old numbers."""
 
 import json
+import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,7 +28,7 @@ class Mine(nn.AvgPool2d):
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     monkeypatch.setenv("SHIFTBENCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     return tmp_path
 
 
@@ -152,3 +154,21 @@ def test_a_part_counts_where_it_makes_a_run(monkeypatch):
     assert versions.current({**whole, "pool._target_": "native.Native"}).keys() == (
         current.keys() - {"surgery"}
     )
+
+
+def test_a_run_that_its_tables_bring_up_to_date_says_how(place, shiftbench_command):
+    command = (*SHAPES, *SMALL, "train=none", "seed=0")
+    assert shiftbench_command(*command, cwd=place).returncode == 0
+    [folder] = (place / "outputs" / "runs").iterdir()
+    first = (folder / "metrics.csv").read_bytes()
+    content = json.loads((folder / "run.json").read_text())
+    del content["versions"]["metric.correct_consistency"]
+    (folder / "run.json").write_text(json.dumps(content))
+    again = shiftbench_command(*command, cwd=place)
+    text = " ".join((again.stdout + again.stderr).split())
+    assert "metric.correct_consistency 1 (now 2)" in text
+    assert f"shiftbench report --remeasure {Path('outputs') / 'runs' / folder.name}" in text
+    remeasured = shiftbench_command("report", str(folder), "--remeasure", "--no-figures", cwd=place)
+    assert "remeasured   1 runs" in remeasured.stderr
+    assert (folder / "metrics.csv").read_bytes() == first
+    assert "remeasure" not in shiftbench_command(*command, cwd=place).stderr

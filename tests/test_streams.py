@@ -82,3 +82,32 @@ def test_every_character_has_a_spelling_in_ascii():
     for character in "↑↓→×·…−±≤²½é┏━┓╇│⠋漢\ud8ff🙂":
         assert plain(character).isascii()
         assert plain(character)
+
+
+MESSAGES = (
+    "import sys\nfrom shiftbench.streams import adapt_streams\nadapt_streams()\nadapt_streams()\n"
+    "for _ in range(3):\n    print('a message', file=sys.stderr, flush=True)\n"
+    "from shiftbench.report.progress import console\nconsole.print('another')\n"
+    "print('numbers')\n"
+)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")  # noqa: PTH110
+def test_messages_that_find_no_room_do_not_end_a_run():
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = subprocess.run([sys.executable, "-c", MESSAGES], stdout=subprocess.PIPE, stderr=full)
+    assert (done.returncode, done.stdout.split()) == (0, [b"numbers"])
+
+
+def test_messages_that_nobody_reads_do_not_end_a_run():
+    """As of ``shiftbench 2>&1 | head -1``."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([sys.executable, "-c", MESSAGES], stdout=subprocess.PIPE, stderr=writer)
+    os.close(writer)
+    assert (done.returncode, done.stdout.split()) == (0, [b"numbers"])
+
+
+def test_messages_arrive():
+    done = subprocess.run([sys.executable, "-c", MESSAGES], capture_output=True)
+    assert done.stderr.split() == [*[b"a", b"message"] * 3, b"another"]

@@ -79,12 +79,10 @@ def test_a_second_time_everything_is_skipped_without_torch(swept, shiftbench_com
     assert (sweep_of(folder) / "results.csv").read_bytes() == before
 
 
-def test_one_process_loads_torch_and_the_images_once(swept):
+def test_one_process_loads_torch_once(swept):
     _, done = swept
     assert done.stderr.count("loading torch") == 1
     assert done.stderr.count("loading the data took") == 4
-    took = [float(t) for t in re.findall(r"loading the data took ([\d.]+) s", done.stderr)]
-    assert took[1:] == [0.0, 0.0, 0.0]
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from shiftbench.content.data import data_content, is_official, test_content
-from shiftbench.content.paths import named_path, path_content
+from shiftbench.content.paths import existing, named_path, path_content
 from shiftbench.content.sources import sources_of
 
 
@@ -22,12 +22,14 @@ class Origin:
         files: Path and SHA-256 of what each setting names, by the setting's key.
         sources: SHA-256 of every third-party source file, by its module's name.
         unknown: What no digest covers, a sentence each.
+        others: Beginnings of the keys whose values third-party code is given, ``pool.``.
     """
 
     settings: dict[str, Any] = field(default_factory=dict)
     files: dict[str, dict[str, str]] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
+    others: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Origin:
@@ -38,6 +40,7 @@ class Origin:
         """
         origin = cls()
         data = str(given.get("data._target_"))
+        origin.others = tuple(_of_third_parties(given))
         for key, value in given.items():
             if key == "data.root":
                 origin.settings[key] = origin._images(data, value)
@@ -63,19 +66,34 @@ class Origin:
             return {name: self._plain(f"{key}.{name}", part) for name, part in value.items()}
         if isinstance(value, Sequence) and not isinstance(value, str):
             return [self._plain(f"{key}.{place}", part) for place, part in enumerate(value)]
-        if not isinstance(value, str):
+        if not isinstance(value, str) or (key.endswith(".name") and "/" not in value):
             return value
         if (path := named_path(key, value)) is not None:
             return self._noted(key, value, path_content(path))
+        if self._is_theirs(key) and (path := existing(key, value)) is not None:
+            # A plain word may be a name as well as a path: both count.
+            self.settings[f"{key}.content"] = self._noted(key, value, path_content(path))
+            return value
         if (found := sources_of(value)) is not None:
             self.settings[f"{key}.source"] = f"sha256:{found.digest}"
             self.sources |= found.digests
             self.unknown += [reason for reason in found.unknown if reason not in self.unknown]
         return public_name(value) if key.endswith("_target_") else value
 
+    def _is_theirs(self, key: str) -> bool:
+        """Whether a setting is an argument of third-party code, whose meaning is not known here."""
+        return key.startswith(("model.kwargs.", *self.others)) and not key.endswith("_target_")
+
     def _noted(self, key: str, path: str, digest: str) -> str:
         self.files[key] = {"path": path, "sha256": digest}
         return f"sha256:{digest}"
+
+
+def _of_third_parties(given: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in given.items():
+        node, _, last = key.rpartition(".")
+        if last == "_target_" and not str(value).startswith("shiftbench."):
+            yield f"{node}."
 
 
 def public_name(target: str) -> str:

@@ -10,7 +10,9 @@ from shiftbench.content.digests import FileEntry, file_digest, list_digest, stam
 from shiftbench.data.walk import composed
 
 # Keys whose value is a path even if it looks like a name.
-PATH_KEYS = frozenset(("root", "path", "file", "folder", "dir", "directory", "checkpoint"))
+PATH_KEYS = frozenset(
+    ("root", "path", "file", "folder", "dir", "directory", "checkpoint", "classes", "annotations")
+)
 
 # Folders that are written to: what is in them is made by runs, not the other way round.
 _SCRATCH = ("cache", "tmp", "temp", "log", "out")
@@ -25,13 +27,17 @@ def named_path(key: str, value: object) -> Path | None:
     >>> named_path("model.name", "resnet50") is None
     True
     """
+    last = key.rpartition(".")[2]
+    is_path = last in PATH_KEYS or last.endswith(("_path", "_file", "_dir", "_root", "_folder"))
+    looks_so = isinstance(value, str) and ("/" in value or os.sep in value or Path(value).suffix)
+    return existing(key, value) if is_path or looks_so else None
+
+
+def existing(key: str, value: object) -> Path | None:
+    """Return the file or folder that has the name ``value``, None where there is none."""
     if not isinstance(value, str) or not value.strip() or "\0" in value:
         return None
-    last = key.rpartition(".")[2]
-    if any(word in last for word in _SCRATCH):
-        return None
-    is_path = last in PATH_KEYS or last.endswith(("_path", "_file", "_dir", "_root", "_folder"))
-    if not (is_path or "/" in value or os.sep in value or Path(value).suffix):
+    if any(word in key.rpartition(".")[2] for word in _SCRATCH):
         return None
     try:
         path = Path(value).expanduser()

@@ -181,13 +181,13 @@ class _Reader:
         found = f"{len(unreadable)} of {total} images in {self.root} cannot be read: {named}"
         if not self.skip_unreadable:
             raise ShiftbenchError(
-                f"{found}; mend or delete them, or leave them out with data.skip_unreadable=true"
+                f"{found}; repair or delete them, or leave them out with data.skip_unreadable=true"
             )
         for name, split in splits.items():
             if empty := labels_without_images(split.labels, len(classes)):
                 names = first_few([classes[label] for label in empty])
                 raise ShiftbenchError(
-                    f"{found}, which leaves no {name} image of {names}; mend them"
+                    f"{found}, which leaves no {name} image of {names}; repair them"
                 )
         log.warning("%s; they are left out", found)
 

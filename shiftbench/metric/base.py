@@ -13,6 +13,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from shiftbench.metric.pairs import PairSpread
 from shiftbench.table import PredictionTable
 
 Floats = NDArray[np.float64]
@@ -56,9 +57,8 @@ class Terms:
         n_shifts: Shifts (or one-pixel steps) per image that the metric looked at.
         ends: ``(2, T)``, the terms of an image at the metric's lower and at its upper bound, which
             no sample of images rules out; None where there are no bounds.
-        curvature: Scale of the sampling error that is left where no image moves the value; 0 for
-            metrics that are not quadratic.
-        squared: Columns of ``terms`` that an image which is drawn w times enters w² times.
+        pairs: How a mean over pairs of images varies, of which ``terms`` are the part that is
+            linear in the images; None for metrics that have no other part.
     """
 
     terms: Floats
@@ -66,8 +66,7 @@ class Terms:
     n_images: int
     n_shifts: int
     ends: Floats | None = None
-    curvature: float = 0.0
-    squared: tuple[int, ...] = ()
+    pairs: PairSpread | None = None
 
     @property
     def value(self) -> float:

@@ -52,18 +52,11 @@ class Bootstrap:
         """The terms of each metric summed over each resample: one ``(resamples, T)`` per metric."""
         widths = np.cumsum([term.terms.shape[1] for term in terms])
         columns = np.hstack([term.terms for term in terms])
-        squared = [
-            start + column
-            for start, term in zip([0, *widths], terms, strict=False)
-            for column in term.squared
-        ]
         # All metrics at once: one product of matrices instead of many narrow ones.
-        blocks = []
-        for weights in resampling_weights(len(columns), self.resamples, self.seed):
-            block = weights @ columns
-            if squared:
-                block[:, squared] = weights**2 @ columns[:, squared]
-            blocks.append(block)
+        blocks = [
+            weights @ columns
+            for weights in resampling_weights(len(columns), self.resamples, self.seed)
+        ]
         sums = np.concatenate(blocks) if blocks else np.empty((0, columns.shape[1]))
         return np.split(sums, widths[:-1], axis=1)
 

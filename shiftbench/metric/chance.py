@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from shiftbench.metric.answers import SHIFTS, class_counts
-from shiftbench.metric.base import Combine, Floats, Need, Terms, metric, summable
+from shiftbench.metric.answers import CHUNK, SHIFTS, Ints, class_counts
+from shiftbench.metric.base import Need, Terms, metric, ratio, summable
+from shiftbench.metric.pairs import PairSpread
 from shiftbench.table import PredictionTable
 
-# Classes whose frequencies are resampled one by one; the rarer ones are resampled together.
-MOST_CLASSES = 200
+# Classes whose answers are counted image against image; the rarer ones are bounded.
+MOST_CLASSES = 1000
 TWO_IMAGES = Need("at least two images", lambda table: table.n_images >= 2)
 
 
@@ -20,10 +21,12 @@ def chance_consistency(table: PredictionTable) -> Terms:
     Σ_{n≠m} Σ_c n_c m_c / (N(N − 1)K²), n_c and m_c being how often images n and m get class c: what
     guessing each class as often as the network answers it would score. Neither direction is better:
     a floor to read ``consistency`` against. An untrained network that always answers one class has
-    1 on both. A pair is never one image twice, so the value is unbiased for any number of images.
+    1 on both. A pair is never one image twice, so the value is unbiased for any number of images: a
+    U-statistic of degree two (Hoeffding 1948).
 
-    A U-statistic of degree two (Hoeffding 1948). It is quadratic in the sums over images; what its
-    resamples leave out as well are pairs of an image with itself, drawn twice or not.
+    Its terms are the projection on single images: with h(n) how often image n agrees with the
+    others, its mean is the value, and 2 h(n) is what the image moves it by. What pairs add is in
+    :class:`~shiftbench.metric.pairs.PairSpread`.
 
     >>> from shiftbench.metric.example import example
     >>> round(chance_consistency(example()).value, 4)  # (7² + 7² + 2² - 50) / (4 x 3 x 16)
@@ -32,53 +35,41 @@ def chance_consistency(table: PredictionTable) -> Terms:
     image, label, count = class_counts(table)
     number, whole = table.n_images, table.n_shifts
     answered = np.bincount(label, weights=count, minlength=1)
+    agree = np.bincount(image, count * (answered[label] - count), minlength=number) / whole**2
+    value = float(agree.sum() / (number * (number - 1)))
+    squares = _squared_agreement(image, label, count, number) / whole**4
+    first = int(answered.argmax())
+    spread = PairSpread.of(
+        agree, squares, alone=float(np.sum(count**2)) / (number * whole**2),
+        largest=float(answered[first]) / (number * whole),
+        others=number - int(np.sum((label == first) & (count == whole))),
+    )  # fmt: skip
+    terms = summable(np.stack([2 * agree / (number - 1) - value, np.ones(number)], axis=1))
+    ends = np.array([[-value, 1.0], [2 * spread.largest - value, 1.0]])
+    return Terms(terms, ratio, number, whole, ends, spread)
+
+
+def _squared_agreement(image: Ints, label: Ints, count: Ints, number: int) -> float:
+    """Σ_{n≠m} (Σ_c n_c m_c)², never too small.
+
+    Over the frequent classes it is the sum of the squares of Σ_n n_c n_d, over pairs of classes. A
+    rare class raises the agreement a of a pair by r and its square by r (2a + r), at most 2 r times
+    the largest agreement there can be.
+    """
+    answered = np.bincount(label, weights=count, minlength=1)
     frequent = np.argsort(-answered, kind="stable")[:MOST_CLASSES]
     column = np.full(len(answered), -1)
     column[frequent] = np.arange(len(frequent))
     place = column[label]
     few = place >= 0
-    counts = np.zeros((number, len(frequent)))
-    counts[image[few], place[few]] = count[few]
-    agree = np.bincount(image[~few], (count * (answered[label] - count))[~few], minlength=number)
-    rare = summable(agree[:, None] / ((number - 1) * whole**2))
-    one = np.ones((number, 1))
-    terms = np.hstack([counts, rare, one, np.square(counts).sum(axis=1, keepdims=True), one])
-    width = len(frequent)
-    ends = np.zeros((2, width + 4))
-    ends[:, [width + 1, width + 3]] = 1
-    ends[1, [0, width + 2]] = whole, whole**2  # always the class that is answered most
-    return Terms(
-        terms, _pairs(width, whole, float(rare.mean())), number, whole, ends,
-        curvature=_curvature(answered / (number * whole), number), squared=(width + 2, width + 3),
-    )  # fmt: skip
-
-
-def _pairs(width: int, whole: int, rare_value: float) -> Combine:
-    """From the sums to the share of pairs of images that agree.
-
-    The sums: counts of the ``width`` frequent classes; how often answers of rare classes agree with
-    those of other images; the number of images; the squares of the counts and the number of images
-    once more, to be subtracted, as an image is no pair. Divided by all answers, NaN included, so
-    that a NaN answer agrees with nothing.
-    """
-
-    def combine(sums: Floats) -> Floats:
-        rare, images, same, alone = (sums[..., width + at] for at in range(4))
-        alike = np.square(sums[..., :width]).sum(axis=-1) - same
-        value: Floats = np.full(images.shape, np.nan)
-        pairs = images**2 - alone
-        np.divide(alike, pairs * whole**2, out=value, where=pairs > 0)
-        # What is linear in the shares moves twice as far: both images of a pair are drawn.
-        return value + 2 * rare / images - rare_value
-
-    return combine
-
-
-def _curvature(share: Floats, number: int) -> float:
-    """The deviation that the value has where no class is more frequent than another.
-
-    √tr(Σ²)/N with Σ the covariance of an image's shares of the classes: those of images that get
-    one answer each, which no other images exceed.
-    """
-    squares = np.sum(share**2)
-    return float(np.sqrt(max(squares - 2 * np.sum(share**3) + squares**2, 0.0)) / number)
+    together = np.zeros((len(frequent), len(frequent)))
+    rows = max(1, CHUNK // len(frequent))
+    for start in range(0, number, rows):
+        here = few & (image >= start) & (image < start + rows)
+        counts = np.zeros((min(rows, number - start), len(frequent)))
+        counts[image[here] - start, place[here]] = count[here]
+        together += counts.T @ counts
+    alone = np.bincount(image[few], count[few] ** 2.0, minlength=number)
+    rare = np.sum((count * (answered[label] - count))[~few])
+    most = float(np.bincount(image, count, minlength=number).max(initial=0.0)) ** 2
+    return float(np.sum(together**2) - np.sum(alone**2) + 2 * most * rare)

@@ -23,7 +23,8 @@ class MetricValue:
         value: Its value over the table, a fraction; NaN where nothing could enter it.
         ci_low: Lower end of the interval over images; NaN with fewer than two images.
         ci_high: Upper end of the interval.
-        interval: Its kind, ``bca``, ``percentile``, ``wilson`` or ``exact``; '' for none. See
+        interval: Its kind, ``bca``, ``percentile``, ``wilson``, ``score`` or ``exact``; '' for
+            none. See
             :func:`~shiftbench.metric.interval.interval_of`.
         n_images: Images that entered the value.
         n_shifts: Shifts (or one-pixel steps) per image that the metric looked at.
@@ -59,8 +60,10 @@ def evaluate(
 
     >>> from shiftbench.metric.example import example
     >>> [row] = evaluate(example(), names=["shift_accuracy"], seed=1)
-    >>> row.value, row.ci_low, row.ci_high, row.interval, row.n_images, row.n_shifts
-    (0.5625, 0.0, 1.0, 'bca', 4, 4)
+    >>> row.value, round(row.ci_low, 2), round(row.ci_high, 2), row.interval
+    (0.5625, 0.1, 0.95, 'bca')
+    >>> row.n_images, row.n_shifts
+    (4, 4)
     """
     chosen = applicable(names, table)
     options = Bootstrap(resamples, seed, confidence, method)

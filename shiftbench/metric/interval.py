@@ -13,15 +13,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from shiftbench.inference.student import t_quantile
 from shiftbench.metric.base import Floats, Terms
 from shiftbench.metric.bootstrap import BCA, Bootstrap
 from shiftbench.metric.proportion import unseen_share, wilson
 from shiftbench.seeds import derive_seed
 
-WILSON, EXACT = "wilson", "exact"
+WILSON, EXACT, SCORE = "wilson", "exact", "score"
 AGREE = 1e-6  # of the range of the metric: below, images differ by float32 rounding alone
-MOST_DEGREES = 1000  # of freedom: beyond, Student's t is the normal distribution to 0.1 %
+ROUNDING = 1e-9  # of the range of the replicates: below, two of them are the same number
 _NORMAL = NormalDist()
 
 
@@ -40,8 +39,9 @@ def interval_of(term: Terms, sums: Floats, options: Bootstrap) -> Interval:
     """The interval of a metric over images.
 
     Its kind is ``exact`` where all images agree: from the share of images that may be missing among
-    so many. It is ``wilson`` where every image is at one of the metric's bounds. Elsewhere it is
-    that of the resamples, by the method of ``options``; those without a value are left out.
+    so many. It is ``wilson`` where every image is at one of the metric's bounds, and ``score`` for
+    a mean over pairs of images. Elsewhere it is that of the resamples, by the method of
+    ``options``; those without a value are left out.
 
     Args:
         term: The metric.
@@ -53,18 +53,19 @@ def interval_of(term: Terms, sums: Floats, options: Bootstrap) -> Interval:
     # One image alone says nothing about the spread.
     if term.n_images < 2 or math.isnan(term.value) or not defined.any():
         return NONE
+    if term.pairs:
+        exact, kind = term.pairs.all_agree, EXACT if term.pairs.all_agree else SCORE
+        ends = term.pairs.exact if exact else term.pairs.interval
+        return Interval(*ends(options.confidence), kind)
     left_out = term.leave_one_out
     left_out = left_out[np.isfinite(left_out)]
     if _all_agree(term, left_out):
-        found = _exact(term, options)
-    elif term.binary and term.ends is not None:
-        shares = wilson(*term.binary, options.confidence)
-        lowest, highest = term.ends * term.n_images
-        low, high = term.combine(_mixed(lowest, highest, shares)).tolist()
-        found = Interval(low, high, WILSON)
-    else:
-        found = _resampled(term, sums[defined], replicates[defined], left_out, options)
-    return _with_curvature(term, found, options)
+        return _exact(term, options)
+    if term.binary and term.ends is not None:
+        least, most = term.combine(term.ends).tolist()
+        low, high = wilson(*term.binary, options.confidence)
+        return Interval(least + (most - least) * low, least + (most - least) * high, WILSON)
+    return _resampled(term, sums[defined], replicates[defined], left_out, options)
 
 
 def _all_agree(term: Terms, left_out: Floats) -> bool:
@@ -97,48 +98,64 @@ def _exact(term: Terms, options: Bootstrap) -> Interval:
 def _resampled(
     term: Terms, sums: Floats, replicates: Floats, left_out: Floats, options: Bootstrap
 ) -> Interval:
-    degrees = term.n_images - 1
-    # Resamples spread less than samples do, and their spread is itself an estimate: the levels of
-    # Hesterberg's expanded percentile interval (The American Statistician 69, 2015).
-    z = t_quantile(options.confidence, min(degrees, MOST_DEGREES))
-    z *= math.sqrt(term.n_images / degrees)
-    acceleration = _acceleration(left_out)
+    # Resamples spread less than samples do (Hesterberg, The American Statistician 69, 2015).
+    z = _NORMAL.inv_cdf(1 - options.tail) * math.sqrt(term.n_images / (term.n_images - 1))
+    moved = left_out.mean() - left_out  # the value, by each image
     levels = np.array([_NORMAL.cdf(-z), _NORMAL.cdf(z)])
     bca = options.method == BCA
-    chosen = bca_levels((-z, z), term.value, replicates, acceleration) if bca else levels
+    chosen = bca_levels((-z, z), term.value, replicates, _acceleration(moved)) if bca else levels
     low, high = np.quantile(replicates, chosen).tolist()
-    if term.ends is not None:
-        side = int(acceleration > 0)
-        end = _with_unseen_image(term, sums, side, abs(acceleration), levels[side], options)
-        low, high = (min(low, end), high) if side == 0 else (low, max(high, end))
+    bounds = () if term.ends is None else enumerate(term.ends * term.n_images)
+    far = {side: end for side, end in bounds if _is_far(term, end, moved)}
+    weight = min(1.0, len(far) * float(np.sum(moved**4) / np.sum(moved**2) ** 2))
+    # BCa's correction is for many images; where one decides, the plain level is that of the bound.
+    levels = chosen + weight * (levels - chosen)
+    for side, end in far.items():
+        mixed = _with_unseen_image(term, end, sums, weight, options)
+        found = float(np.quantile(mixed, levels[side]))
+        low, high = (min(low, found), high) if side == 0 else (low, max(high, found))
     return Interval(low, high, options.method)
 
 
-def _with_unseen_image(
-    term: Terms, sums: Floats, side: int, acceleration: float, level: float, options: Bootstrap
-) -> float:
-    """The end of the interval of resamples that an unseen image enters, one at the bound.
+def _is_far(term: Terms, end: Floats, moved: Floats) -> bool:
+    """Whether a bound is further from the value than the deviation of an image.
 
-    With a weight of one this is a bound that is known to hold for binary metrics (there it is that
-    of Clopper & Pearson) and not known to fail for any that is bounded (Gaffke 2005; Learned-Miller
-    & Thomas 2019, arXiv 1905.06208). The weight here is 6 |acceleration|, the skewness of the mean,
-    at most one. It is about 1/√k where k images decide, so it vanishes where resampling is
-    enough.
+    Where it is not, most images are at the bound, so that one more is nothing unseen.
     """
-    weight = min(1.0, 6 * acceleration)
-    if weight == 0 or term.ends is None:
-        return term.value
+    deviation = (term.n_images - 1) * math.sqrt(np.sum(moved**2) / term.n_images)
+    return abs(float(term.combine(end)) - term.value) > deviation
+
+
+def _with_unseen_image(
+    term: Terms, end: Floats, sums: Floats, weight: float, options: Bootstrap
+) -> Floats:
+    """The replicates, with an image that was not seen entering them: one at a bound.
+
+    With a weight of one, their quantile is a bound that is known to hold for binary metrics (there
+    it is that of Clopper & Pearson) and not known to fail for any that is bounded (Gaffke 2005;
+    Learned-Miller & Thomas 2019, arXiv 1905.06208). The weight here is 1/k where k images decide,
+    k = (Σ m²)² / Σ m⁴ with m how far each image moves the value, and 2/k where such an image may be
+    at either bound. So it vanishes where resampling is enough.
+
+    Args:
+        term: The metric.
+        end: ``(T,)``, its terms if all images were at the bound.
+        sums: ``(resamples, T)``.
+        weight: Of the unseen image, that of each seen one being 1.
+        options: Their seed is that of the unseen image's draws.
+    """
     seed = derive_seed(options.seed, "unseen image", term.n_images)
     share = np.random.default_rng(seed).beta(weight, term.n_images, size=len(sums))
-    mixed = term.combine(_mixed(sums, term.ends[side] * term.n_images, share))
-    return float(np.quantile(mixed, level))
+    return term.combine(_mixed(sums, end, share))
 
 
 def bca_levels(
     ends: tuple[float, float], value: float, replicates: Floats, acceleration: float
 ) -> Floats:
     """The levels at which replicates are read, for ends given as normal quantiles."""
-    below = np.mean(replicates < value) + np.mean(replicates == value) / 2
+    apart = replicates - value
+    ties = np.abs(apart) <= ROUNDING * np.ptp(replicates)
+    below = np.mean((apart < 0) & ~ties) + np.mean(ties) / 2
     # A value outside all its replicates would need an infinite correction; stop at half a resample.
     margin = 0.5 / replicates.size
     bias = _NORMAL.inv_cdf(float(np.clip(below, margin, 1 - margin)))
@@ -151,22 +168,6 @@ def _corrected(bias: float, z: float, acceleration: float) -> float:
     return _NORMAL.cdf(bias + z / slope) if slope > 0 else float(z > 0)
 
 
-def _acceleration(left_out: Floats) -> float:
-    spread = left_out.mean() - left_out
-    scale = np.sum(spread**2) ** 1.5
-    return float(np.sum(spread**3) / (6 * scale)) if scale > 0 else 0.0
-
-
-def _with_curvature(term: Terms, found: Interval, options: Bootstrap) -> Interval:
-    """The interval, at least as wide as it is where no image moves a quadratic metric.
-
-    The value is off by a weighted sum of centred chi-squares then. Relative to its deviation, it is
-    too high by most with one degree of freedom, and too low by most with many.
-    """
-    if not term.curvature or not found.kind:
-        return found
-    one_degree = _NORMAL.inv_cdf(1 - options.tail / 2) ** 2 - 1
-    many_degrees = math.sqrt(2) * _NORMAL.inv_cdf(1 - options.tail)
-    low = min(found.low, term.value - one_degree * term.curvature)
-    high = max(found.high, term.value + many_degrees * term.curvature)
-    return Interval(low, high, found.kind)
+def _acceleration(moved: Floats) -> float:
+    scale = np.sum(moved**2) ** 1.5
+    return float(np.sum(moved**3) / (6 * scale)) if scale > 0 else 0.0

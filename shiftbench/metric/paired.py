@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
@@ -11,7 +13,7 @@ from shiftbench.errors import ShiftbenchError
 from shiftbench.metric.base import Floats, Terms
 from shiftbench.metric.bootstrap import BCA, Bootstrap
 from shiftbench.metric.evaluation import applicable
-from shiftbench.metric.interval import interval_of
+from shiftbench.metric.interval import Interval, interval_of
 from shiftbench.table import PredictionTable
 
 
@@ -70,7 +72,7 @@ def compare(
     sums = options.sums(terms) if terms else []
     rows = []
     for metric, (a, b), term, resampled in zip(chosen, values, terms, sums, strict=True):
-        ends = interval_of(term, resampled, options)
+        ends = _with_curvature(interval_of(term, resampled, options), term.value, a, b, options)
         rows.append(Difference(metric.name, a.value, b.value, b.value - a.value, *ends))
     return rows
 
@@ -87,9 +89,23 @@ def _difference(a: Terms, b: Terms) -> Terms:
         ends = np.concatenate([a.ends[::-1], b.ends], axis=1)
     return Terms(
         np.concatenate([a.terms, b.terms], axis=1), combine, min(a.n_images, b.n_images),
-        b.n_shifts, ends, a.curvature + b.curvature,
-        (*a.squared, *(width + column for column in b.squared)),
+        b.n_shifts, ends,
     )  # fmt: skip
+
+
+def _with_curvature(
+    found: Interval, value: float, a: Terms, b: Terms, options: Bootstrap
+) -> Interval:
+    """The interval, at least as wide as it is where no single image moves a mean over pairs.
+
+    Such a mean then is off by a weighted sum of centred chi-squares, and furthest with one degree
+    of freedom.
+    """
+    if not (found.kind and a.pairs and b.pairs):
+        return found
+    furthest = (NormalDist().inv_cdf(1 - options.tail / 2) ** 2 - 1) / math.sqrt(2)
+    half = furthest * math.hypot(a.pairs.curvature, b.pairs.curvature)
+    return Interval(min(found.low, value - half), max(found.high, value + half), found.kind)
 
 
 def _require_same(a: PredictionTable, b: PredictionTable) -> None:

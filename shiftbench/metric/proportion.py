@@ -8,17 +8,26 @@ from statistics import NormalDist
 _NORMAL = NormalDist()
 
 
-def unseen_share(number: int, confidence: float = 0.95) -> float:
+def unseen_share(number: int, confidence: float = 0.95, seen: int = 0) -> float:
     """The largest share of images that may well be missing among ``number`` images drawn.
 
     A share p is missing with chance (1 − p)^number; the p for which that is half of what the
     confidence leaves: the end of the exact interval of Clopper & Pearson (1934) for none among
-    ``number``, about 3.7 / number (the rule of three, one-sided, is 3 / number).
+    ``number``, about 3.7 / number (the rule of three, one-sided, is 3 / number). With ``seen=1``
+    the end for one image among ``number``, about 5.6 / number.
 
-    >>> round(unseen_share(30), 4)
-    0.1157
+    >>> round(unseen_share(30), 4), round(unseen_share(30, seen=1), 4)
+    (0.1157, 0.1722)
     """
-    return float(1 - ((1 - confidence) / 2) ** (1 / number))
+    tail = (1 - confidence) / 2
+    if seen == 0:
+        return float(1 - tail ** (1 / number))
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        share = (low + high) / 2
+        at_most_one = (1 - share) ** number + number * share * (1 - share) ** (number - 1)
+        low, high = (share, high) if at_most_one > tail else (low, share)
+    return low
 
 
 def wilson(count: int, number: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -38,11 +47,21 @@ def wilson(count: int, number: int, confidence: float = 0.95) -> tuple[float, fl
     centre = (share + squared / (2 * number)) / (1 + squared / number)
     spread = share * (1 - share) / number + squared / (4 * number**2)
     half = math.sqrt(squared * spread) / (1 + squared / number)
-    few = 2 if number <= 50 else 3
-    low = _rate(count, 1 - confidence) / number if 0 < count <= few else centre - half
-    missing = number - count
-    high = 1 - _rate(missing, 1 - confidence) / number if 0 < missing <= few else centre + half
+    low = least_share(count, number, confidence) or centre - half
+    high = 1 - (least_share(number - count, number, confidence) or 1 - centre - half)
     return max(low, 0.0), min(high, 1.0)
+
+
+def least_share(count: int, number: int, confidence: float = 0.95) -> float | None:
+    """The lower end of a share of which few among ``number`` images were seen; None for more.
+
+    Few are 1, 2 and, from 51 images on, 3.
+
+    >>> least_share(3, 30), round(least_share(2, 30) or 0, 4)
+    (None, 0.0118)
+    """
+    few = 2 if number <= 50 else 3
+    return _rate(count, 1 - confidence) / number if 0 < count <= few else None
 
 
 def _rate(count: int, chance: float) -> float:

@@ -7,6 +7,7 @@ import warnings
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,23 @@ from torch.nn.modules.lazy import LazyModuleMixin
 
 from shiftbench.errors import UsageError
 
+
+def _matmul_precision() -> str | None:
+    """Return torch's setting; None where a program has one for each backend, which it refuses."""
+    with suppress(RuntimeError):
+        return torch.get_float32_matmul_precision()
+    return None
+
+
+_SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
+    (torch.is_grad_enabled, torch.set_grad_enabled),
+    (torch.get_default_dtype, torch.set_default_dtype),
+    (torch.get_num_threads, torch.set_num_threads),
+    (torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode),
+    (_matmul_precision, torch.set_float32_matmul_precision),
+    *((partial(getattr, torch.backends.cudnn, flag), partial(setattr, torch.backends.cudnn, flag))
+      for flag in ("benchmark", "deterministic")),
+)  # fmt: skip
 _CONTAINERS = (dict, OrderedDict, defaultdict, list, set)
 
 
@@ -25,17 +43,17 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
     Restored, also after an error, are each module's own train or eval flag (a frozen BatchNorm
     stays in eval mode, a dropout layer kept in train mode stays in it), its attributes, hooks,
-    buffers and caches, the random states of torch, numpy and Python, the grad mode, the default
-    dtype and the filters of warnings. Parameters are restored where a module has its own
-    ``train()``, which may change them (LoRA merges its weights there).
+    buffers and caches, its parameters (LoRA merges its weights in ``train()``) with their types,
+    memory formats and ``requires_grad`` (a ``train()`` that freezes a backbone may also thaw it),
+    the random states of torch, numpy and Python, the grad mode, torch's global settings and the
+    filters of warnings.
 
     Raises:
         UsageError: If layers still wait for their first batch to learn their sizes.
     """
     refuse_lazy(model)
-    modules = list(model.modules())
-    kept = [_Kept(module) for module in modules]
-    weights = _Values(list(model.parameters()) if any(map(_has_own_mode, modules)) else [])
+    kept = [_Kept(module) for module in model.modules()]
+    weights = _Values(list(model.parameters()))
     restore_globals = _global_state(model)
     try:
         # Libraries that are loaded on the way add filters of warnings.
@@ -51,7 +69,12 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 def training_modules(model: nn.Module) -> int:
     """Return how many modules are in train mode."""
-    return sum(module.training for module in model.modules())
+    return sum(map(_is_training, model.modules()))
+
+
+def _is_training(module: nn.Module) -> bool:
+    # A frozen program of TorchScript has no flag.
+    return bool(getattr(module, "training", False))
 
 
 def refuse_lazy(model: nn.Module) -> None:
@@ -73,7 +96,7 @@ def initialise(model: nn.Module, images: Tensor) -> None:
     """Let lazy layers see their first batch, in eval mode and with parameters that train."""
     if not _lazy(model):
         return
-    flags = [(module, module.training) for module in model.modules()]
+    flags = [(module, _is_training(module)) for module in model.modules()]
     _switch(model)
     try:
         with torch.no_grad():
@@ -95,36 +118,37 @@ def _switch(model: nn.Module) -> None:
     with suppress(NotImplementedError):  # a program of torch.export: its mode is built in
         model.eval()
     for module in model.modules():
-        if module.training:  # its own train() keeps it there
+        if _is_training(module):  # its own train() keeps it there
             module.training = False
 
 
-def _has_own_mode(module: nn.Module) -> bool:
-    """Return whether the module does more than set flags in ``train()`` or ``eval()``."""
-    own = {"train", "eval"} & vars(module).keys()
-    kind = type(module)
-    return bool(own) or kind.train is not nn.Module.train or kind.eval is not nn.Module.eval
-
-
 class _Values:
-    """Tensors and what is in them."""
+    """Tensors: where they lie, what is in them, whether they have gradients."""
 
     def __init__(self, tensors: list[Tensor]) -> None:
         plain = [t for t in tensors if t.layout == torch.strided and not t.is_meta]
-        self.pairs = [(tensor, tensor.detach().clone()) for tensor in plain]
+        self.kept = [(t, t.detach(), t.detach().clone(), t.requires_grad) for t in plain]
 
-    @torch.no_grad()
     def restore(self) -> None:
-        for tensor, before in self.pairs:
-            if not torch.equal(tensor, before):
-                tensor.copy_(before)
+        for tensor, own, before, has_gradient in self.kept:
+            with torch.inference_mode(tensor.is_inference()), torch.no_grad():
+                if _place(tensor) != _place(own):
+                    tensor.data = own
+                if not torch.equal(tensor, before):
+                    tensor.copy_(before)
+            if tensor.is_leaf and tensor.requires_grad != has_gradient:
+                tensor.requires_grad_(has_gradient)
+
+
+def _place(tensor: Tensor) -> tuple[object, ...]:
+    return tensor.data_ptr(), tensor.dtype, tensor.device, tensor.shape, tensor.stride()
 
 
 class _Kept:
     """A module's attributes: which objects they are, what containers and tensors hold."""
 
     def __init__(self, module: nn.Module) -> None:
-        self.module, self.training = module, module.training
+        self.module, self.training = module, _is_training(module)
         self.attributes = dict(vars(module))
         self.contents = {
             name: value.copy()
@@ -141,7 +165,7 @@ class _Kept:
         state.update(self.attributes)
         for name, before in self.contents.items():
             _refill(self.attributes[name], before)
-        if self.module.training != self.training:  # not an attribute in compiled modules
+        if _is_training(self.module) != self.training:  # not an attribute in compiled modules
             self.module.training = self.training
         self.values.restore()
 
@@ -164,7 +188,7 @@ def _identities(container: Any) -> Any:
 
 @contextmanager
 def keeping_global_state(model: nn.Module) -> Iterator[None]:
-    """Put back, after the block, every random state, the grad mode and the default dtype."""
+    """Put back, after the block, every random state and torch's global settings."""
     restore = _global_state(model)
     try:
         yield
@@ -177,7 +201,7 @@ def _global_state(model: nn.Module) -> Callable[[], None]:
     on_devices = [(device, torch.cuda.get_rng_state(device)) for device in devices]
     own, pythons = torch.get_rng_state(), random.getstate()
     numpys = np.random.get_state()  # noqa: NPY002  (the one that a network may draw from)
-    grad, dtype = torch.is_grad_enabled(), torch.get_default_dtype()
+    settings = [(get, set_value, get()) for get, set_value in _SETTINGS]
 
     def restore() -> None:
         torch.set_rng_state(own)
@@ -185,7 +209,8 @@ def _global_state(model: nn.Module) -> Callable[[], None]:
             torch.cuda.set_rng_state(state, device)
         np.random.set_state(numpys)  # noqa: NPY002
         random.setstate(pythons)
-        torch.set_grad_enabled(grad)
-        torch.set_default_dtype(dtype)
+        for get, set_value, value in settings:
+            if get() != value:
+                set_value(value)
 
     return restore

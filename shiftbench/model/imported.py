@@ -106,7 +106,7 @@ def _imported(target: str, parts: list[str]) -> tuple[Any, list[str]]:
 
 def _broken(target: str, error: Exception) -> UsageError:
     return UsageError(
-        f"model.target={target} cannot be imported ({shown(error, 300)}); mend or install what "
+        f"model.target={target} cannot be imported ({shown(error, 300)}); correct or install what "
         "its module needs"
     )
 

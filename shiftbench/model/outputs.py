@@ -67,6 +67,8 @@ def _candidates(answer: object, images: int) -> list[Tensor]:
 
 def _as_logits(tensor: Tensor, images: int) -> Tensor | None:
     """Return ``(N, classes)`` where the tensor is that but for axes of length 1."""
+    if tensor.is_complex() or not tensor.numel():
+        return None
     if images == 1 and tensor.ndim == 1:  # a network that squeezes its answer
         return tensor[None]
     if tensor.ndim < 2 or any(side != 1 for side in tensor.shape[2:]):
@@ -77,7 +79,8 @@ def _as_logits(tensor: Tensor, images: int) -> Tensor | None:
 def _described(answer: object) -> str:
     """Return what a network returned, in a few words."""
     if isinstance(answer, Tensor):
-        return f"shape {tuple(answer.shape)}"
+        kind = "complex numbers of " if answer.is_complex() else ""
+        return f"{kind}shape {tuple(answer.shape)}"
     kind = type(answer).__name__
     if isinstance(answer, Mapping):
         return shown(f"{kind} of {', '.join(f'{k} {_inner(v)}' for k, v in answer.items())}", 200)

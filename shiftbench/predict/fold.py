@@ -38,14 +38,14 @@ def folded(model: nn.Module, images: Tensor) -> nn.Module:
         return model
     layers |= {name: m for name, m in model.named_modules() if _is_convolution(m)}
     inputs = torch.cat([images, noise_like(images, NOISE, torch.Generator().manual_seed(0))])
-    before, pairs = _watched(model, layers, inputs)
-    if not pairs or not isinstance(before, Tensor):
-        return model
     try:
+        before, pairs = _watched(model, layers, inputs)
+        if not pairs or not isinstance(before, Tensor):
+            return model
         fused = _fused(model, pairs)
         with torch.inference_mode():
             after = fused(inputs)
-    except Exception as error:  # it cannot be copied, or looks at its BatchNorm layers
+    except Exception as error:  # it takes fewer images, cannot be copied, looks at its layers
         log.debug("BatchNorm is not folded: %s", error)
         return model
     if not _same(before, after):

@@ -54,7 +54,9 @@ def cutoff(logits: Tensor) -> Tensor:
 
     The finite logits are sorted. Masked classes lie behind a gap that is more than 1,000 times as
     wide as the spread of the classes above it. A gap behind two classes, which may nearly tie, or
-    behind equal ones also has to be so wide that the softmax cannot tell it from infinity.
+    behind equal ones also has to be so wide that the softmax cannot tell it from infinity. So does
+    one behind classes that are equal to a thousandth of their size: answers of a sigmoid or a tanh
+    that saturate lie that close together, and the others are not masked.
     """
     none = torch.full(logits.shape[:-1], torch.inf, dtype=logits.dtype, device=logits.device)
     if logits.shape[-1] < 3:
@@ -64,7 +66,7 @@ def cutoff(logits: Tensor) -> Tensor:
     behind = ordered[..., :1] - ordered
     above, below = behind[..., 1:-1], behind[..., 2:]
     certain = below > NEVER
-    certain[..., 1:] |= above[..., 1:] > 0
+    certain[..., 1:] |= JUMP * above[..., 1:] > ordered[..., :1].abs()
     gap = certain & (below > JUMP * above) & below.isfinite()
     ratio = torch.where(gap, below / above, -torch.inf)
     widest = ratio.argmax(-1, keepdim=True)

@@ -9,8 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from shiftbench.autocast import at_least_single
+from shiftbench.devices import rounds_to_tf32
+from shiftbench.errors import ShiftbenchError, shown
 from shiftbench.predict.fold import folded
 from shiftbench.predict.logits import Rounding
+from shiftbench.reasons import is_out_of_memory
 
 
 class PixelModel:
@@ -61,9 +64,23 @@ class PixelModel:
         return scaled.to(self.dtype).contiguous(memory_format=self.memory_format)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Return the logits of pixels ``(N, C, H, W)``, in float32 or more."""
-        with self.autocasting():
-            logits: Tensor = self.model(self.normalise(images))
+        """Return the logits of pixels ``(N, C, H, W)``, in float32 or more.
+
+        Raises:
+            ShiftbenchError: If the network, which was tried with two images, fails on more.
+        """
+        try:
+            with self.autocasting():
+                logits: Tensor = self.model(self.normalise(images))
+        except Exception as error:  # whatever a network raises
+            known = isinstance(error, ShiftbenchError) or is_out_of_memory(error)
+            if known or len(images) == 1:
+                raise
+            reason = shown(" ".join(str(error).split()) or type(error).__name__, 300)
+            raise ShiftbenchError(
+                f"the network fails on {len(images)} images at once ({reason}); give a smaller "
+                "batch size, from 8, or a network that takes any number of images"
+            ) from error
         return at_least_single(logits)
 
     @property
@@ -71,8 +88,7 @@ class PixelModel:
         """What the arithmetic of this network can resolve."""
         if self.autocast:
             return Rounding.of(torch.bfloat16)
-        tf32 = self.device.type == "cuda" and torch.backends.cuda.matmul.allow_tf32
-        return Rounding.of(self.dtype, tf32)
+        return Rounding.of(self.dtype, self.device.type == "cuda" and rounds_to_tf32())
 
     def autocasting(self) -> torch.autocast:
         """Return the context in which the network runs at its precision."""

@@ -9,7 +9,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # In this order: the first that there is goes without a mark.
-NAMES = {"bca": "BCa", "percentile": "percentile", "wilson": "Wilson", "exact": "exact"}
+NAMES = {
+    "bca": "BCa", "percentile": "percentile", "wilson": "Wilson", "score": "score",
+    "exact": "exact",
+}  # fmt: skip
 JOINED = "+"
 
 

@@ -154,7 +154,7 @@ def _wrap_functions(model: nn.Module, shape: ImageShape) -> set[str]:
         if call.function in PADDING and _pads(call):
             found.add(call.module)
 
-    watch(model, noise(model, 1, shape), see)
+    watch(model, noise(model, 2, shape), see)
     for name in found:
         subclass(model.get_submodule(name), WrapsAround)
     return found

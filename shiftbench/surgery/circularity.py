@@ -12,15 +12,8 @@ from torch import Tensor, nn
 
 from shiftbench.errors import ShiftbenchError
 from shiftbench.surgery.copying import ImageShape, for_trial, noise
-from shiftbench.surgery.equivariance import (
-    TOLERANCE,
-    Miss,
-    Observer,
-    Size,
-    Window,
-    divides,
-    window_of,
-)
+from shiftbench.surgery.equivariance import Miss, Observer, Window, window_of
+from shiftbench.surgery.rolling import TOLERANCE, Rolling, Size, divides
 from shiftbench.surgery.watching import Call, titled, watch
 
 # Images are enlarged to a multiple of this: the total stride of most networks, or twice it.
@@ -58,7 +51,7 @@ def _measured(model: nn.Module, shape: ImageShape) -> tuple[Miss | None, Size]:
     sized, sizes = _choose_shape(model, shape)
     shift = _total_stride(sized, sizes)
     layers = (name for name, module in model.named_modules() if not [*module.children()])
-    observer = Observer(sized[1:], shift, frozenset(layers) - {""})
+    observer = Observer(Rolling(sized[1:], shift), frozenset(layers) - {""})
     first, other = noise(model, 2, sized).split(1)
     down, right = first.roll(shift[0], 2), first.roll(shift[1], 3)
     try:

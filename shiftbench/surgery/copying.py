@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
+from torch.nn.parameter import UninitializedBuffer
 
 from shiftbench.errors import ShiftbenchError, shown
 from shiftbench.model.evaluating import keeping_global_state
@@ -28,10 +29,16 @@ def copied(model: nn.Module) -> nn.Module:
 
     ``copy.deepcopy`` refuses tensors that were computed from parameters, which is what
     ``torch.nn.utils.weight_norm`` keeps in place of a weight; they are copied as plain numbers and
-    computed again by the next forward pass.
+    computed again by the next forward pass. It also refuses buffers of lazy layers that have not
+    seen a map yet; these get new ones.
     """
     memo: dict[int, object] = {}
     for module in model.modules():
+        for buffer in module._buffers.values():
+            if isinstance(buffer, UninitializedBuffer):
+                memo[id(buffer)] = UninitializedBuffer(  # type: ignore[call-arg]
+                    device=buffer.device, dtype=buffer.dtype
+                )
         for value in vars(module).values():
             if isinstance(value, Tensor) and not value.is_leaf:
                 memo[id(value)] = value.detach().clone()
@@ -49,7 +56,9 @@ def for_trial(model: nn.Module, dtype: torch.dtype = torch.float32) -> nn.Module
         model: It is not changed.
         dtype: In float64, a difference is not one of rounding.
     """
-    trial = copied(model).to(dtype)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # copies of TorchScript hold what are no leaves
+        trial = copied(model).to(dtype)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for _, parameter in sorted(trial.named_parameters()):

@@ -10,12 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from shiftbench.surgery.copying import ImageShape, for_trial, noise, trial_run
+from shiftbench.surgery.rolling import TOLERANCE
 from shiftbench.surgery.watching import tensors
 
-# By number type, of the spread of an output and of its largest value: strided and unstrided
-# convolutions add the same numbers in another order, which float32 rounds to 1e-7 of them in each
-# layer.
-TOLERANCE = {torch.float32: (1e-4, 1e-5), torch.float64: (1e-7, 1e-10)}
 BINS = 4096  # an output is compared by the means of so many parts
 
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
+from shiftbench.surgery.rolling import Rolling, Size, divides, wrapped
 from shiftbench.surgery.watching import Call
-
-# By number type: of the spread (standard deviation) of a feature map, and of its largest value.
-# float32 rounds to 1e-7 of the latter, and layers enlarge that; a border that does not wrap changes
-# the map next to it by about its spread.
-TOLERANCE = {torch.float32: (1e-4, 1e-5), torch.float64: (1e-7, 1e-10)}
+from shiftbench.surgery.windows import pair, pooled_size
 
 # What may reach over an edge; ``adaptive_*`` pooling has cells, which do not.
 WINDOWED = frozenset((
@@ -26,10 +22,7 @@ WINDOWED = frozenset((
 WRITES = ("copy_", "__setitem__")
 # What a head that reads positions begins with.
 READS_POSITIONS = ("linear", "addmm", "matmul", "mm")
-MOST_PREFIX_TOKENS = 5  # class and distillation tokens, registers
 MOVES = "what it returns does not shift with the images"
-
-Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -59,10 +52,21 @@ def window_of(call: Call) -> Window | None:
     if call.function == "__getitem__" and not _takes_every_sth(call.args[1]):
         return None
     before = int(inputs[0].shape[2]), int(inputs[0].shape[3])
-    after = before if outputs[0].ndim == 3 else (outputs[0].shape[2], outputs[0].shape[3])
+    unfolds = outputs[0].ndim == 3
+    after = _grid(call, before) if unfolds else (outputs[0].shape[2], outputs[0].shape[3])
     if call.function == "pad" and (before == after or any(call.argument(1, "pad")[4:])):
         return None  # of channels, or of maps whose channels are last
     return Window(call.module, call.function, before, after)
+
+
+def _grid(call: Call, size: Size) -> Size:
+    """Return how many patches ``F.unfold`` cuts a map into: (rows, columns)."""
+    kernel, dilation = pair(call.argument(1, "kernel_size")), pair(call.argument(2, "dilation", 1))
+    border, stride = pair(call.argument(3, "padding", 0)), pair(call.argument(4, "stride", 1))
+    rows, columns = (
+        pooled_size(size[i], kernel[i], stride[i], border[i], dilation[i], False) for i in (0, 1)
+    )
+    return rows, columns
 
 
 def _has_no_window(call: Call) -> bool:
@@ -88,6 +92,7 @@ class Miss:
         function: Name of the torch function, "" for the module itself.
         reason: How that shows, after "it does not wrap around, ".
         reads_positions: Whether a head may begin with it.
+        features: Numbers that it returns for each image.
     """
 
     index: int
@@ -95,17 +100,15 @@ class Miss:
     function: str
     reason: str
     reads_positions: bool
+    features: int
 
 
 @dataclass
 class Observer:
-    """Compares what every call returns for an image and for that image shifted.
-
-    A batch is the image, the same shifted down, the same shifted to the right, and another image.
+    """Looks at every call of a pass for what does not shift with the images.
 
     Attributes:
-        size: (H, W) of the images.
-        shift: Pixels down and to the right.
+        rolling: The images and their shift.
         layers: Names of the modules without children; what they compute on the way to their
             output is their own affair, but for windows.
         windows: How many windowed calls there were.
@@ -113,17 +116,18 @@ class Observer:
         first: The first call of any kind that does not.
     """
 
-    size: Size
-    shift: Size
+    rolling: Rolling
     layers: frozenset[str]
     windows: int = 0
     misses: list[Miss] = field(default_factory=list)
     first: Miss | None = None
     _index: int = 0
-    _last_window: int = 0
+    _last_map: int = 0  # index of the last call that leaves several pixels
+    _head: tuple[int, int] = (0, 0)  # index and inputs of what reads whole maps behind the first
 
     def __post_init__(self) -> None:
-        self._maps = {self.size}  # sizes of feature maps
+        # Of maps whose size is no part of the image's: what made them; None where a border wraps.
+        self._origins: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 
     def see(self, call: Call) -> None:
         """Note whether what the call returns shifts."""
@@ -131,7 +135,13 @@ class Observer:
         output = next(iter(call.outputs()), None)
         if output is None:
             return
-        if (window := window_of(call)) is not None:
+        if output.ndim == 4 and tuple(output.shape[2:]) != (1, 1):
+            self._last_map = self._index
+        window = window_of(call)
+        if self.first is not None and not any(self._head):
+            given = _rows(call) or _whole(call, window)
+            self._head = (self._index, given) if given else (0, 0)
+        if window is not None:
             self.windows += 1
             if len(output) == 4:
                 self._see_window(call, window, output)
@@ -139,11 +149,25 @@ class Observer:
             self.first = self._miss(call, MOVES, _reads_positions(call, output))
 
     def is_head(self, miss: Miss) -> bool:
-        """Return whether a miss is where a head begins that reads positions."""
-        return miss.reads_positions and miss.index >= self._last_window
+        """Return whether a miss is where a head begins that reads positions.
+
+        Behind it are no feature maps. Adaptive pooling that leaves several pixels is one if a
+        linear layer, or a convolution that leaves one pixel, is given all of them.
+        """
+        begins, given = miss.index, miss.features
+        if miss.function.startswith("adaptive_"):
+            begins, given = self._head
+        return miss.reads_positions and given >= miss.features and begins > self._last_map
 
     def _miss(self, call: Call, reason: str, reads_positions: bool) -> Miss:
-        return Miss(self._index, call.module, call.function, reason, reads_positions)
+        """Return a miss, of what made the map that the call is given where nothing fits that."""
+        origin: Miss | None = next(filter(None, self._origins_of(call)), None)
+        features = int(call.outputs()[0][0].numel())
+        own = Miss(self._index, call.module, call.function, reason, reads_positions, features)
+        return origin or own
+
+    def _origins_of(self, call: Call) -> list[Miss | None]:
+        return [self._origins[tensor] for tensor in call.inputs() if tensor in self._origins]
 
     def _concerns(self, call: Call) -> bool:
         if call.function in WINDOWED or call.function in WRITES:
@@ -152,77 +176,43 @@ class Observer:
         return not inner or _may_read_positions(call)
 
     def _misses(self, call: Call, output: Tensor) -> bool:
-        follows = self._follows(output)
-        if call.function.startswith("adaptive_"):
-            return not follows
+        if call.function.startswith("adaptive_") and output.ndim == 4:
+            shifts = self.rolling.same(output) or bool(self.rolling.rolls(output))
+            self.rolling.maps |= {(output.shape[2], output.shape[3])} if shifts else set()
+            return not shifts
+        follows = self.rolling.follows(output)
+        if follows is None and output.ndim == 4 and output not in self._origins:
+            bordered = self._origins_of(call) and not any(self._origins_of(call))
+            self._origins[output] = None if bordered else self._miss(call, MOVES, False)
         return follows is False
 
     def _see_window(self, call: Call, window: Window, output: Tensor) -> None:
-        if not window.is_global and window.before != (1, 1):
-            self._last_window = self._index
         reason = self._problem(call, window, output)
+        if not reason and call.function == "pad":
+            self._origins[output] = next(filter(None, self._origins_of(call)), None)
+        elif not reason:
+            self.rolling.maps.add(window.after)
         if not reason:
-            if call.function != "pad":
-                self._maps.add(window.after)
             return
-        miss = self._miss(call, reason, window.is_global)
+        miss = self._miss(call, reason, _whole(call, window) > 0)
         if not window.is_global:
             self.misses.append(miss)
         self.first = self.first or miss
 
     def _problem(self, call: Call, window: Window, output: Tensor) -> str:
         """Return why a window does not shift with the images, "" where it does."""
+        rolling = self.rolling
         if window.is_global:
-            return "" if self._same(output) else MOVES
+            return "" if rolling.same(output) else MOVES
         if call.function == "pad":
-            return "" if _wrapped(call.inputs()[0], output, call.argument(1, "pad")) else MOVES
+            return "" if wrapped(call.inputs()[0], output, call.argument(1, "pad")) else MOVES
         if call.function == "unfold":
-            return MOVES if self._follows(output) is False else ""
-        if not divides(self.size, window.after):
+            rolling.maps.add(window.after)
+            return MOVES if rolling.follows(output) is False else ""
+        if not divides(rolling.size, window.after):
             rows, columns = window.after
             return f"the {rows}×{columns} pixels that it leaves do not divide the image"
-        return MOVES if self._rolls(output) is False else ""
-
-    def _follows(self, output: Tensor) -> bool | None:
-        """Return whether an output shifts or stays, None where that is not known."""
-        if output.ndim not in (2, 3, 4) or len(output) != 4 or not output.is_floating_point():
-            return None
-        if self._same(output):
-            return True
-        found = [self._rolls(as_map) for as_map in self._as_maps(output)]
-        known = [one for one in found if one is not None]
-        if not known:
-            return False if output.ndim == 2 else None
-        return any(known)
-
-    def _as_maps(self, output: Tensor) -> Iterator[Tensor]:
-        """Yield the maps ``(4, C, h, w)`` that an output may be."""
-        for height, width in self._maps:
-            count = height * width
-            if output.ndim == 4 and output.shape[2:] == (height, width):
-                yield output
-            if output.ndim == 4 and output.shape[1:3] == (height, width):
-                yield output.permute(0, 3, 1, 2)
-            if output.ndim == 4 and output.shape[2] == output.shape[3] == count:  # attention
-                yield output.unflatten(3, (height, width)).flatten(1, 2)
-            if output.ndim == 2 and count > 1 and output.shape[1] % count == 0:
-                yield output.unflatten(1, (-1, height, width))
-                yield output.unflatten(1, (height, width, -1)).permute(0, 3, 1, 2)
-            if output.ndim == 3:
-                yield from _tokens(output, height, width)
-                yield from _tokens(output.transpose(1, 2), height, width)
-
-    def _rolls(self, maps: Tensor) -> bool | None:
-        """Return whether maps ``(4, C, h, w)`` roll as the images do, None if it is not whole."""
-        parts = int(maps.shape[2]), int(maps.shape[3])
-        amounts = [d * p / s for d, p, s in zip(self.shift, parts, self.size, strict=True)]
-        if not divides(self.size, parts) or any(amount % 1 for amount in amounts):
-            return None
-        rows, columns = (int(amount) for amount in amounts)
-        return close(maps[0].roll(rows, 1), maps[1]) and close(maps[0].roll(columns, 2), maps[2])
-
-    def _same(self, output: Tensor) -> bool:
-        return close(output[0], output[1]) and close(output[0], output[2])
+        return MOVES if rolling.rolls(output) is False else ""
 
 
 def _may_read_positions(call: Call) -> bool:
@@ -231,35 +221,17 @@ def _may_read_positions(call: Call) -> bool:
 
 def _reads_positions(call: Call, output: Tensor) -> bool:
     """Return whether a head that reads positions may begin with a call that does not shift."""
-    return _may_read_positions(call) and (output.ndim == 2 or call.function[:4] == "adap")
+    several = output.ndim == 4 and tuple(output.shape[2:]) != (1, 1)
+    return _rows(call) > 0 or (call.function.startswith("adaptive_") and several)
 
 
-def divides(size: Size, part: Size) -> bool:
-    """Return whether one map's sides are whole multiples of the other's, or the reverse."""
-    return all(p and (s % p == 0 or p % s == 0) for s, p in zip(size, part, strict=True))
+def _whole(call: Call, window: Window | None) -> int:
+    """Return how many numbers for each image a convolution to one pixel is given, else 0."""
+    one = window is not None and window.is_global and call.function == "conv2d"
+    return int(call.inputs()[0][0].numel()) if one else 0
 
 
-def close(one: Tensor, other: Tensor) -> bool:
-    """Return whether two maps are the same up to rounding."""
-    if not one.is_floating_point():
-        return bool(torch.equal(one, other))
-    gap = (one - other).abs().max()
-    spread = one.std() if one.numel() > 1 else one.new_zeros(())
-    of_spread, of_largest = TOLERANCE.get(one.dtype, TOLERANCE[torch.float32])
-    return bool(gap <= of_spread * spread + of_largest * one.abs().max())
-
-
-def _tokens(output: Tensor, height: int, width: int) -> Iterator[Tensor]:
-    """Yield the map of tokens ``(4, L, C)``, those in front that have no place left out."""
-    prefix = output.shape[1] - height * width
-    if 0 <= prefix <= MOST_PREFIX_TOKENS:
-        yield output[:, prefix:].unflatten(1, (height, width)).permute(0, 3, 1, 2)
-
-
-def _wrapped(x: Tensor, padded: Tensor, amounts: Any) -> bool:
-    """Return whether the border of ``padded`` is the other side of the map ``x``."""
-    rows = torch.arange(padded.shape[2], device=x.device)
-    columns = torch.arange(padded.shape[3], device=x.device)
-    left, top = int(amounts[0]), int(amounts[2]) if len(amounts) > 2 else 0
-    inside = x[:, :, (rows - top) % x.shape[2]][:, :, :, (columns - left) % x.shape[3]]
-    return inside.shape == padded.shape and close(inside, padded)
+def _rows(call: Call) -> int:
+    """Return how many numbers for each image a linear layer of flattened maps is given, else 0."""
+    rows = (t for t in call.inputs() if t.ndim == 2 and len(t) == len(call.outputs()[0]))
+    return next((t.shape[1] for t in rows if call.function in READS_POSITIONS), 0)

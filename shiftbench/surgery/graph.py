@@ -154,8 +154,10 @@ def is_activation(node: fx.Node, scope: nn.Module, channels: int) -> bool:
     """Return whether the node is an activation, as a module or as a function."""
     if node.op == "call_module":
         module = scope.get_submodule(str(node.target))
-        activates = _is_pointwise(node, scope, channels) and not _passes(module, channels)
-        return activates and not any(True for _ in (*module.buffers(), *_weights(module)))
+        if not _is_pointwise(node, scope, channels) or _passes(module, channels):
+            return False
+        holds = any(True for _ in (*module.buffers(), *_weights(module)))
+        return not holds and not _mixes_channels(module, channels)
     name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
     return node.op in ("call_function", "call_method") and name in ACTIVATIONS
 
@@ -190,9 +192,17 @@ def _treats_positions_alike(module: nn.Module, channels: int) -> bool:
 
 def _passes(module: nn.Module, channels: int) -> bool:
     """Return whether a module returns what it is given, in eval mode."""
-    x, trial = _probe(channels), copied(module)
+    x, trial = _probe(channels), copied(module).float().cpu()
     with trial_run(trial):
         return bool(torch.equal(trial(x.clone()), x))
+
+
+def _mixes_channels(module: nn.Module, channels: int) -> bool:
+    """Return whether a channel depends on the others: a norm without weights, say."""
+    x, trial = _probe(channels), copied(module).float().cpu()
+    others = torch.cat([x[:, :1], 2 * x[:, 1:] + 1], 1)
+    with trial_run(trial):
+        return not torch.equal(trial(x.clone())[:, :1], trial(others)[:, :1])
 
 
 def _weights(module: nn.Module) -> list[torch.Tensor]:

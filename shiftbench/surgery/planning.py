@@ -16,7 +16,7 @@ from shiftbench.surgery.layers import (
     shape_of,
 )
 from shiftbench.surgery.survey import Step, Survey
-from shiftbench.surgery.unstrided import unstride
+from shiftbench.surgery.unstrided import runs_unstrided, unstride
 from shiftbench.surgery.windows import pair
 
 MakePool = Callable[..., nn.Module]
@@ -71,11 +71,9 @@ def plans(model: nn.Module, found: Survey, order: Order) -> list[Plan]:
                 reason = f"it meets {stays.step.name}, which stays ({stays.reason})"
                 own[plan.step.name] = replace(plan, reason=reason)
     for name, plan in own.items():
-        if not plan.reason and _is_conv(plan):
-            conv = model.get_submodule(name)
-            assert isinstance(conv, nn.Conv2d)
-            if not unstride(conv):
-                own[name] = replace(plan, reason=_UNKNOWN_BORDER)
+        conv = model.get_submodule(name)
+        if not plan.reason and isinstance(conv, nn.Conv2d):
+            unstride(conv)
     return list(own.values())
 
 
@@ -93,7 +91,8 @@ def _plan(model: nn.Module, found: Survey, step: Step, order: Order) -> Plan:
         if conv_strides(pool):
             return replace(plan, reason="a strided convolution is what the pool asks for",
                            asked=True)  # fmt: skip
-        return replace(plan, pool=pool)
+        assert isinstance(module, nn.Conv2d)
+        return replace(plan, pool=pool, reason="" if runs_unstrided(module) else _UNKNOWN_BORDER)
     assert isinstance(module, nn.MaxPool2d | nn.AvgPool2d)
     return _plan_pooling(plan, module, pool)
 

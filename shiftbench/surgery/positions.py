@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from shiftbench.surgery.watching import Call
 
@@ -20,6 +23,10 @@ _MIX = frozenset((
     "linear", "matmul", "__matmul__", "bmm", "mm", "baddbmm", "addmm", "einsum", "softmax",
     "scaled_dot_product_attention", "multi_head_attention_forward",
     "_native_multi_head_attention", "_transformer_encoder_layer_fwd",
+))  # fmt: skip
+# Calls that keep one of several numbers, or their mean.
+_REDUCE = frozenset((
+    "mean", "sum", "max", "min", "amax", "amin", "median", "index_select", "gather", "logsumexp",
 ))  # fmt: skip
 # Calls from feature maps to feature maps, whatever the sizes.
 _RESIZE = frozenset((
@@ -43,6 +50,8 @@ class Positions:
     def __init__(self, images: Tensor) -> None:
         self.batch, self.image = len(images), (int(images.shape[2]), int(images.shape[3]))
         self.sizes = {self.image}
+        # Of tensors whose shape may not say: their positions, or of what they were made of.
+        self._inherited: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 
     def add(self, maps: Tensor) -> None:
         """Note the size of feature maps ``(N, C, h, w)``."""
@@ -61,16 +70,53 @@ class Positions:
             return _fewer([inputs[0][0, 0].numel()], [outputs[0][0, 0].numel()])
         if call.function == "unfold" and outputs[0].ndim == 3 and inputs[0].ndim == 4:
             return _fewer([inputs[0][0, 0].numel()], [outputs[0].shape[2]])
-        for tensor in outputs:
-            self._note_patches(tensor)
-        if call.function in _REORDER or call.function in _MIX:
-            return False
-        before = [size for size in map(self.of, inputs) if size is not None]
-        after = [size for size in map(self.of, outputs) if size is not None]
-        falls = _fewer([h * w for h, w in before], [h * w for h, w in after])
+        orders = call.function in _MIX or call.function in _REORDER
+        inherited = max((self._count(tensor) for tensor in inputs), default=0)
+        after = [self._alike(tensor, inputs) or self._left(tensor, inherited, orders)
+                 for tensor in outputs]  # fmt: skip
+        # Inside of modules that attend, heads and their channels may look like a small map; what a
+        # module as a whole does is seen when it returns, but for the network's own code.
+        whole = not call.module and call.function and call.function not in _MIX
+        if call.function in _REDUCE or (whole and outputs[0].ndim == 4):
+            before = [inherited]
+        else:
+            before = [] if orders else [self._count(t) for t in inputs if self.of(t) is not None]
+        falls = _fewer(before, [count for count in after if count])
+        if call.function == "__getitem__":
+            falls = falls or _skips_tokens(inherited, inputs[0], outputs[0])
         if falls:
-            self.sizes.update(after)
+            self.sizes.update(size for size in map(self.of, outputs) if size is not None)
         return falls
+
+    def _count(self, tensor: Tensor) -> int:
+        """Return the positions of a tensor or of what it was made of, 0 where it is not known."""
+        size = self.of(tensor)
+        inherited: int = self._inherited.get(tensor, 0)
+        return inherited or (size[0] * size[1] if size is not None else 0)
+
+    def _alike(self, tensor: Tensor, inputs: list[Tensor]) -> int:
+        """Return the positions of an input of the same shape as an output, 0 if there is none."""
+        count = next((self._count(t) for t in inputs if t.shape == tensor.shape), 0)
+        if count:
+            self._inherited[tensor] = count
+        return count if self.of(tensor) is not None else 0
+
+    def _left(self, tensor: Tensor, before: int, at_most: bool) -> int:
+        """Return the positions of an output, 0 where its shape does not say.
+
+        Args:
+            tensor: The output.
+            before: Positions of the inputs.
+            at_most: Whether the call cannot make more of them.
+        """
+        self._note_patches(tensor)
+        size = self.of(tensor)
+        count = size[0] * size[1] if size is not None else 0
+        if tensor.ndim == 3 and any(map(partial(_is_row, before), tensor.shape[1:])):
+            count = before  # the other axis may be as long as a map has positions, too
+        unlikely = at_most and 0 < before < count
+        self._inherited[tensor] = before if unlikely or not count else count
+        return 0 if unlikely else count
 
     def of(self, tensor: Tensor) -> Size | None:
         """Return the rows and columns of the positions, None where the shape does not say.
@@ -117,3 +163,15 @@ def _fewer(before: list[int], after: list[int], stride: object = 2) -> bool:
     if not before or not after or stride in (1, (1,)):
         return False
     return 1 < max(after) < SUBSAMPLED * max(before)
+
+
+def _is_row(positions: int, length: int) -> bool:
+    """Return whether an axis holds tokens of so many positions, a few in front included."""
+    return 0 <= length - positions <= MOST_PREFIX_TOKENS and positions > 1
+
+
+def _skips_tokens(before: int, tokens: Tensor, kept: Tensor) -> bool:
+    """Return whether fewer are kept along the axis ``(N, L, C)`` or ``(N, C, L)`` of tokens."""
+    axes = zip(tokens.shape[1:], kept.shape[1:], strict=False)
+    lengths = [part for whole, part in axes if part < whole and _is_row(before, whole)]
+    return tokens.ndim == 3 == kept.ndim and _fewer([before], lengths)

@@ -24,7 +24,7 @@ ATTENTION = (
     "scaled_dot_product_attention", "multi_head_attention_forward",
     "_native_multi_head_attention", "_transformer_encoder_layer_fwd",
 )  # fmt: skip
-SUBSAMPLES = "it is no Conv2d, MaxPool2d or AvgPool2d that a pool could take the place of"
+SUBSAMPLES = "it is not a Conv2d, MaxPool2d or AvgPool2d, which a pool could replace"
 
 
 @dataclass(frozen=True)

@@ -12,28 +12,28 @@ from shiftbench.surgery.overrides import EveryPosition, subclass
 from shiftbench.surgery.windows import Pair, pair
 
 
-def unstride(conv: nn.Conv2d) -> bool:
-    """Let ``conv`` run at every position; return whether it does, else it is as it was.
+def runs_unstrided(conv: nn.Conv2d) -> bool:
+    """Return whether every s-th sample of ``conv`` at every position is its own output.
 
-    Every s-th sample of its output is then its own output, checked on maps of even and odd size.
-    The layer stays the same object with the same parameters, and runs its own code: normalised
-    weights and borders that it pads by itself are as they were.
+    Checked on maps of even and odd size. ``conv`` is left as it is.
     """
     trial = copied(conv).float().cpu()
     original = copied(trial)
     assert isinstance(trial, nn.Conv2d)
-    _unstride(trial)
+    unstride(trial)
     with trial_run(original), trial_run(trial):
         try:
-            same = _same_samples(original, trial, pair(conv.stride))
+            return _same_samples(original, trial, pair(conv.stride))
         except Exception:  # a forward that wants more than a map, say
-            same = False
-    if same:
-        _unstride(conv)
-    return same
+            return False
 
 
-def _unstride(conv: nn.Conv2d) -> None:
+def unstride(conv: nn.Conv2d) -> None:
+    """Let ``conv`` run at every position.
+
+    The layer stays the same object with the same parameters, and runs its own code: normalised
+    weights and borders that it pads by itself are as they were.
+    """
     own = type(conv)
     plain = own.forward is nn.Conv2d.forward and own._conv_forward in (
         nn.Conv2d._conv_forward, Conv2d._conv_forward,

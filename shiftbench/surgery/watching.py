@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
@@ -114,7 +113,7 @@ class _Functions(TorchFunctionMode):
 def watch(model: nn.Module, images: Tensor, see: See, entering: Enter | None = None) -> Any:
     """Run ``images`` through ``model`` in eval mode; ``see`` every call when it has returned.
 
-    Calls inside of TorchScript and of custom autograd functions are not seen.
+    Of TorchScript and of custom autograd functions, only what they return is seen.
 
     Args:
         model: It is left as it was.
@@ -138,13 +137,14 @@ def watch(model: nn.Module, images: Tensor, see: See, entering: Enter | None = N
             with functions.quiet():
                 functions.report(Call(name, "", args, kwargs, output))
 
-        handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
-        handles.append(module.register_forward_hook(after, with_kwargs=True))
+        # Not the module's own methods, which TorchScript takes away.
+        own = nn.Module
+        handles.append(own.register_forward_pre_hook(module, before, with_kwargs=True))
+        handles.append(own.register_forward_hook(module, after, with_kwargs=True))
 
     try:
         for name, module in model.named_modules():
-            if not isinstance(module, torch.jit.ScriptModule):
-                hook(name, module)
+            hook(name, module)
         with trial_run(model), functions:
             return model(images)
     finally:
@@ -172,5 +172,6 @@ def given_names(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, A
 
 def titled(model: nn.Module, name: str) -> str:
     """Return a module's name and class for a sentence: ``layer1.0.conv1 (Conv2d)``."""
-    kind = type(model.get_submodule(name)).__name__
+    # TorchScript has no get_submodule().
+    kind = type(dict(model.named_modules(remove_duplicate=False))[name]).__name__
     return f"{name} ({kind})" if name else f"the network ({kind})"

@@ -70,8 +70,8 @@ def checkpoints(run, gain):
     """Plain networks on consistency = accuracy at 1 to 4 epochs, one with blur between them."""
 
     def one(accuracy, consistency, **given):
-        rows = {name: Number(value, value - 0.001, value + 0.001, 9, N)
-                for name, value in (("accuracy", accuracy), ("consistency", consistency))}  # fmt: skip
+        values = {"accuracy": accuracy, "consistency": consistency}
+        rows = {name: Number(v, v - 0.001, v + 0.001, 9, N) for name, v in values.items()}
         return run({"circular": rows}, **given)
 
     plain = [one(0.5 + 0.1 * e, 0.5 + 0.1 * e, **{"train.epochs": e}) for e in (1, 2, 3, 4)]

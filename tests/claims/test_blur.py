@@ -29,8 +29,8 @@ def test_one_network_that_loses_is_enough(judged, seeds):
             *seeds(seen(0.75, 0.6, 0.7), pool="blur", head="flatten", step=0.002)]  # fmt: skip
     found = judged("Z1", runs)
     assert found.verdict == "not reproduced"
-    assert {one.name: round(one.value, 3) for one in found.networks} == {"gap": 0.201,
-                                                                         "flatten": -0.049}  # fmt: skip
+    effects = {one.name: round(one.value, 3) for one in found.networks}
+    assert effects == {"gap": 0.201, "flatten": -0.049}
     assert "1 of 2 above 0" in found.reason
     assert "the least certain: flatten with -0.049" in found.reason
     assert judged("Z2", runs).verdict == "not reproduced"

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shiftbench.content import data, sources
+from shiftbench.content import data
+from shiftbench.content.modules import spec_of
 from shiftbench.content.origin import Origin, public_name
 
 FOLDER = "shiftbench.data.folder.load"
@@ -138,7 +139,7 @@ def test_files_count_in_lists_and_mappings_too(tmp_path):
 
 def test_a_target_in_a_list_has_its_source_beside_it(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
-    sources._spec.cache_clear()
+    spec_of.cache_clear()
     (tmp_path / "moves.py").write_text("class Turn: pass\n")
     settings = Origin.of({"augment.parts": [{"_target_": "moves.Turn"}]}).settings
     assert settings["augment.parts.0._target_.source"].startswith("sha256:")
@@ -148,3 +149,34 @@ def test_where_a_class_of_the_package_lives_does_not_count():
     assert public_name("shiftbench.pool.blur.BlurPool2d") == "blur.BlurPool2d"
     assert public_name("shiftbench.layers.pool.blur.BlurPool2d") == "blur.BlurPool2d"
     assert public_name("mine.blur.BlurPool2d") == "mine.blur.BlurPool2d"
+
+
+def test_class_lists_and_words_for_third_party_code_count_by_content(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def given(order, taps):
+        (tmp_path / "order").write_text(order)
+        (tmp_path / "taps").write_text(taps)
+        return Origin.of(
+            {"data._target_": "shiftbench.data.imagenet.load", "data.classes": "order",
+             "pool._target_": "theirs.Pool", "pool.filter": "taps",
+             "model._target_": "shiftbench.model.imported.ImportedNetwork",
+             "model.kwargs.blocks": ["taps"]}
+        ).settings  # fmt: skip
+
+    first = given("a b", "1 2 1")
+    assert given("a b", "1 2 1") == first
+    assert given("b a", "1 2 1") != first
+    changed = given("a b", "1 3 1")
+    assert changed.keys() == first.keys()
+    assert {key for key in first if first[key] != changed[key]} == {
+        "pool.filter.content", "model.kwargs.blocks.0.content"
+    }  # fmt: skip
+    assert (first["pool.filter"], first["model.kwargs.blocks"]) == ("taps", ["taps"])
+
+
+def test_a_name_is_no_file_even_if_there_is_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("resnet50.a1_in1k", "resnet18.a1_in1k"):
+        (tmp_path / name).touch()
+        assert Origin.of({"model.name": name}).settings == {"model.name": name}

@@ -1,5 +1,6 @@
 """The source behind a dotted name: every file that it imports from around it counts."""
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -9,21 +10,24 @@ from importlib.machinery import EXTENSION_SUFFIXES
 import pytest
 
 from shiftbench.content import sources
+from shiftbench.content.modules import installed_folders, spec_of
 from shiftbench.content.sources import sources_of
+from shiftbench.errors import ShiftbenchError
 
 
 @pytest.fixture(autouse=True)
 def fresh(tmp_path, monkeypatch):
     """A folder on the path, and a process that has not looked at it."""
     monkeypatch.syspath_prepend(str(tmp_path))
-    for function in (sources._closure, sources._spec, sources._installed_folders):
+    for function in (sources._closure, spec_of, installed_folders):
         function.cache_clear()
+    sources._digested.clear()
     return tmp_path
 
 
 def forget():
     sources._closure.cache_clear()
-    sources._spec.cache_clear()
+    spec_of.cache_clear()
 
 
 def write(folder, **files):
@@ -94,11 +98,13 @@ def test_a_name_that_the_package_hands_on_leads_to_its_file(fresh):
 
 
 def test_a_folder_without_init_is_a_package(fresh):
-    (fresh / "plain").mkdir()
-    (fresh / "plain" / "net.py").write_text("class Net: a = 1\n")
-    before = digest("plain.net.Net")
-    (fresh / "plain" / "net.py").write_text("class Net: a = 2\n")
-    assert digest("plain.net.Net") != before
+    """And so is one in it."""
+    for folder, name in (("plain", "plain.net.Net"), ("plain/deep", "plain.deep.net.Net")):
+        (fresh / folder).mkdir()
+        (fresh / folder / "net.py").write_text("class Net: a = 1\n")
+        before = digest(name)
+        (fresh / folder / "net.py").write_text("class Net: a = 2\n")
+        assert digest(name) != before
 
 
 def test_nothing_is_run(fresh):
@@ -126,6 +132,16 @@ UNKNOWN = {
     "import_module": "import importlib\nx = importlib.import_module('a' + 'b')\n",
     "exec": "exec('x = 1')\n",
     "__file__": "from pathlib import Path\nx = (Path(__file__).parent / 'taps.txt').exists()\n",
+    "run_module": "import runpy\nx = runpy.run_module('blocks')\n",
+    "CDLL": "import ctypes\nx = ctypes.CDLL('./kernel.so')\n",
+    "sys.path": "import sys\nsys.path.insert(0, 'lib')\nimport blocks\n",
+    "addsitedir": "import site\nsite.addsitedir('lib')\nimport blocks\n",
+    "__path__": "__path__.append('lib')\n",
+    "load": "import torch\nx = torch.load('weights.pt')\n",
+    "open": "x = open('taps.txt').read()\n",
+    "read_text": "from pathlib import Path\nx = Path('taps.txt').read_text()\n",
+    "importlib.resources": "from importlib import resources\nx = resources.files('data')\n",
+    "environ": "import os\nx = os.environ['TAPS']\n",
 }
 
 
@@ -135,6 +151,62 @@ def test_what_cannot_be_known_is_said(fresh, what):
     [reason] = sources_of("net.make").unknown
     assert "net" in reason
     assert what in reason
+
+
+def test_a_loader_under_another_name_is_one(fresh):
+    write(fresh, net="from importlib import import_module as get\nx = get('blocks')\n")
+    assert "import_module" in sources_of("net.make").unknown[0]
+
+
+def test_star_of_a_package_leads_to_the_modules_that_it_lists(fresh):
+    (fresh / "mypkg").mkdir()
+    (fresh / "mypkg" / "__init__.py").write_text("__all__ = ['blocks']\n")
+    (fresh / "mypkg" / "blocks.py").write_text("taps = 3\n")
+    write(fresh, net="from mypkg import *\nmake = blocks\n")
+    before = digest("net.make")
+    (fresh / "mypkg" / "blocks.py").write_text("taps = 5\n")
+    assert digest("net.make") != before
+
+
+@pytest.mark.parametrize("name", ["test", "übung"], ids=["one of Python's", "not ASCII"])
+def test_a_module_may_have_any_name(fresh, name):
+    (fresh / f"{name}.py").write_text("def make(): return 1\n")
+    before = digest(f"{name}.make")
+    (fresh / f"{name}.py").write_text("def make(): return 2\n")
+    assert digest(f"{name}.make") != before
+
+
+def test_an_edit_of_the_same_size_and_time_is_what_runs(fresh):
+    """Python itself would run the bytecode of the module as it was."""
+    code = "from shiftbench.content.sources import sources_of\n" \
+           "print(sources_of('net.make').digest)\nimport net\nprint(net.make())\n"  # fmt: skip
+    outputs = []
+    for value in (1, 2):
+        path = fresh / "net.py"
+        path.write_text(f"def make(): return {value}\n")
+        os.utime(path, (10**9, 10**9))
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(fresh), *sys.path]),
+                 "PYTHONDONTWRITEBYTECODE": ""},
+        )  # fmt: skip
+        outputs.append(done.stdout.split())
+    assert [result for _, result in outputs] == ["1", "2"]
+    assert outputs[0][0] != outputs[1][0]
+
+
+def test_an_edit_before_the_import_is_refused_and_one_after_it_is_not(fresh, monkeypatch):
+    write(fresh, net="def make(): return 1\n", late="def make(): return 1\n")
+    digest("net.make")
+    monkeypatch.setitem(sys.modules, "net", object())  # imported as it was
+    sources.require_unedited()
+    write(fresh, net="def make(): return 2\n")
+    sources.require_unedited()
+    digest("late.make")
+    write(fresh, late="def make(): return 2\n")
+    monkeypatch.setitem(sys.modules, "late", object())
+    with pytest.raises(ShiftbenchError, match="late changed while the run was starting"):
+        sources.require_unedited()
 
 
 def test_putting_a_network_into_eval_mode_is_not_evaluating_code(fresh):

@@ -53,15 +53,6 @@ def test_sums_of_several_metrics_are_those_of_each():
     assert np.array_equal(second, Bootstrap(resamples=10).sums([wide])[0])
 
 
-def test_squared_columns_count_an_image_with_the_square_of_its_draws():
-    terms = np.arange(12.0).reshape(6, 2)
-    [plain] = Bootstrap(resamples=20).sums([Terms(terms, sum, 6, 1)])
-    [both] = Bootstrap(resamples=20).sums([Terms(terms, sum, 6, 1, squared=(1,))])
-    weights = np.concatenate(list(resampling_weights(6, 20, seed=0)))
-    assert np.array_equal(both[:, 0], plain[:, 0])
-    assert np.array_equal(both[:, 1], (weights**2) @ terms[:, 1])
-
-
 def test_the_same_table_gives_the_same_bytes():
     table = noisy_table(np.random.default_rng(1))
     assert repr(evaluate(table)) == repr(evaluate(table))

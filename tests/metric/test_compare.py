@@ -4,11 +4,13 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from shiftbench.errors import ShiftbenchError
 from shiftbench.metric import Terms, compare, evaluate
 from shiftbench.metric.bootstrap import Bootstrap
 from shiftbench.metric.example import example, table_of
+from shiftbench.metric.interval import interval_of
 
 
 def pair_of_tables(images=200, shifts=10):
@@ -22,11 +24,17 @@ def pair_of_tables(images=200, shifts=10):
 
 
 @pytest.mark.parametrize("method", ["percentile", "bca"])
-def test_a_table_does_not_differ_from_itself(method):
+def test_a_table_differs_from_itself_by_no_more_than_images_that_may_be_missing(method):
     table = pair_of_tables()[0]
     rows = compare(table, table, method=method)
     assert len(rows) == 14
-    assert all((row.difference, row.ci_low, row.ci_high) == (0, 0, 0) for row in rows)
+    assert {(row.difference, row.interval) for row in rows} == {(0, "exact")}
+    for row in rows:
+        entered = evaluate(table, names=[row.metric], resamples=0)[0].n_images
+        unseen = 1 - 0.025 ** (1 / entered)
+        # Of correct_consistency, an unseen image may weigh more than those that are there.
+        assert row.ci_high == pytest.approx(unseen, rel=0.5), row.metric
+        assert row.ci_low == -row.ci_high
 
 
 def test_difference_is_b_minus_a():
@@ -52,8 +60,8 @@ def test_pairing_is_sharper_than_two_intervals():
     assert row.ci_high - row.ci_low < (alone.ci_high - alone.ci_low) / 3
 
 
-def test_the_interval_is_that_of_per_image_differences():
-    a, b = pair_of_tables()
+def test_the_interval_of_many_images_is_that_of_per_image_differences():
+    a, b = pair_of_tables(images=2000)
     [row] = compare(a, b, names=["shift_accuracy"], resamples=4000)
     each = (b.top1 == 0).mean(axis=1) - (a.top1 == 0).mean(axis=1)
     error = each.std() / np.sqrt(len(each))
@@ -64,10 +72,37 @@ def test_bca_of_a_difference_is_that_of_per_image_differences():
     a, b = pair_of_tables(images=40)
     [row] = compare(a, b, names=["shift_accuracy"], method="bca")
     each = Terms.mean((b.top1 == 0).mean(axis=1) - (a.top1 == 0).mean(axis=1), 1)
+    each = each.within((-1.0, 1.0))
     made = Bootstrap(method="bca")
-    [replicates] = made.replicates([each])
-    expected = made.interval(each.value, replicates, made.leave_one_out(each))
-    assert (row.ci_low, row.ci_high) == pytest.approx(expected)
+    expected = interval_of(each, made.sums([each])[0], made)
+    assert (row.ci_low, row.ci_high, row.interval) == pytest.approx(expected)
+
+
+def test_one_image_that_differs_proves_no_direction():
+    """Of 30 images one is better: among others some may be worse."""
+    a, b = np.zeros((30, 3), int), np.zeros((30, 3), int)
+    a[0] = 1
+    [row] = compare(
+        *(table_of(answers, np.zeros(30), num_classes=2) for answers in (a, b)),
+        names=["shift_accuracy"],
+    )
+    assert row.difference == pytest.approx(1 / 30)
+    assert row.ci_low < -1 / 30
+    assert row.ci_high > 3 / 30
+
+
+def test_chance_consistency_of_balanced_answers_is_not_certain_to_be_the_same():
+    """No single image moves either value, yet pairs do."""
+    labels = np.repeat([0, 1], 50)
+    a = np.repeat(labels[:, None], 2, axis=1)
+    b = np.random.default_rng(0).permutation(a)
+    [row] = compare(
+        *(table_of(answers, labels) for answers in (a, b)), names=["chance_consistency"]
+    )
+    assert row.difference == 0
+    # N (value - 1/2) of each is distributed as (z² - 1) / 2
+    furthest = (stats.chi2.ppf(0.975, 1) - 1) / 200
+    assert row.ci_low < -furthest < furthest < row.ci_high
 
 
 def test_one_image_has_no_interval():

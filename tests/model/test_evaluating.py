@@ -157,6 +157,50 @@ def test_everything_is_as_it_was_when_measuring_fails():
     assert [key for key in before if not same(before[key], after[key])] == []
 
 
+class Restless(nn.Module):
+    """A network that does to itself and to torch what it should leave alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.backbone = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 5, 3)
+        self.register_buffer("seen", torch.zeros(()))
+        self.backbone.requires_grad_(False)
+
+    def train(self, mode=True):
+        super().train(mode)
+        self.backbone.requires_grad_(not mode)
+        return self
+
+    def forward(self, x):
+        self.seen += 1
+        with torch.no_grad():
+            self.conv.weight.clamp_(-0.1, 0.1)
+        self.conv.bias.requires_grad_(False)
+        self.backbone.to(torch.float64, memory_format=torch.channels_last)
+        torch.set_num_threads(torch.get_num_threads() + 1)
+        torch.use_deterministic_algorithms(True)
+        torch.set_float32_matmul_precision("medium")
+        return self.backbone(self.conv(x).double()).mean((2, 3))
+
+
+@pytest.mark.parametrize("way", ["measure", "cost"])
+def test_weights_and_settings_that_a_network_changes_are_as_they_were(way):
+    net = Restless()
+    before = snapshot(net)
+    WAYS[way](net)
+    after = snapshot(net)
+    assert [key for key in before if not same(before[key], after[key])] == []
+
+
+def test_a_network_made_in_inference_mode_is_as_it_was():
+    with torch.inference_mode():
+        net = Busy()
+    before = snapshot(net)
+    WAYS["measure"](net)
+    after = snapshot(net)
+    assert [key for key in before if not same(before[key], after[key])] == []
+
+
 def test_it_trains_afterwards():
     net = busy()
     shiftbench.measure(net, IMAGES, LABELS, "translate", resamples=2)

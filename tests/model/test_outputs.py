@@ -50,6 +50,8 @@ def test_a_single_image_that_was_squeezed_is_one_row():
         ((MAPS, None), "tuple of .*NoneType"),
         (None, "returned NoneType"),
         (LOGITS.numpy(), "returned ndarray"),
+        (LOGITS + 1j, r"returned complex numbers of shape \(2, 5\)"),
+        (LOGITS[:, :0], r"returned shape \(2, 0\)"),
         ({"loss": 0.5}, "dict of loss float"),
     ],
 )

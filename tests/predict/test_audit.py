@@ -123,7 +123,7 @@ def test_the_sentence_names_image_shift_and_both_answers():
 
 def test_near_ties_may_be_answered_either_way():
     """Two classes that are equal up to rounding."""
-    net = Linear(lambda z: torch.cat([z[:, :1], z[:, :1] * (1 + 1e-7), z[:, :1] - 5], 1))
+    net = Linear(lambda z: torch.cat([z[:, :1], z[:, :1] * (1 + 1e-7), z[:, :2] - 5], 1))
     columns = table(pixel_model(net))
     columns["top1"] = 1 - columns["top1"]
     assert audited(net, columns) is None

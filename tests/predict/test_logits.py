@@ -30,6 +30,9 @@ def moved(base, view):
         ([INF, 1.0, 0.5, -1e9], 1e8),
         ([0.0, 1e-6, -1.0], INF),  # a near-tie of two, no mask
         ([0.0, 1e-6, 2e-6, -1.0], 0.1),  # three of a kind, and one far behind
+        ([1.0, 1 - 1e-7, 1 - 2e-7, -1.0], INF),  # of a tanh that saturates
+        ([1.0, 1 - 1e-5, 1 - 2e-4, 0.0], INF),  # of a sigmoid
+        ([1.0, 1 - 1e-7, 1 - 2e-7, -1e4], 1000.1),
     ],
 )
 def test_how_far_behind_a_class_is_masked(logits, expected):
@@ -57,6 +60,7 @@ def test_which_classes_are_masked():
         ([100.0, 101.0, 102.0], 5.1),  # 5 % of the largest: a common constant costs digits
         ([-INF] * 3, 0),
         ([7.0, 7.0, 7.0], 0.35),
+        ([1.0, 1 - 1e-7, 1 - 2e-7, -1.0], 2),
         ([0.0, 0.0], 0),
     ],
 )
@@ -75,6 +79,7 @@ def test_scale(logits, expected):
         ([1.0, 2.0, -1e9], [1.5, 2.0, -1e9 + 64], 0.5),  # the rounding of a mask is no change
         ([1.0, 2.0, -1e9], [1.5, 2.0, 0.0], 1e9),  # masked in one view only
         ([0.0] * 3, [0.0] * 3, 0),
+        ([1.0, 1 - 1e-7, 1 - 2e-7, -1.0], [1.0, 1 - 1e-7, 1 - 2e-7, 0.75], 1.75),
     ],
 )
 def test_change(base, view, expected):

@@ -145,7 +145,7 @@ def damage(folder, how):
     ("how", "part"),
     [("one digit", "changed since"), ("half of it", "changed since"), ("gone", "cannot be read"),
      ("status", "status.json is damaged"), ("no such state", "no state"),
-     ("run.json", "run.json is damaged"), ("other columns", "other columns"),
+     ("run.json", "run.json is damaged"), ("other columns", "lacks the columns protocol"),
      ("a torn row", "damaged"), ("a word for a number", "damaged"), ("bytes", "damaged")],
 )  # fmt: skip
 def test_a_damaged_run_is_named_and_not_used(make_run, tmp_path, how, part):

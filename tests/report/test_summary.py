@@ -167,7 +167,7 @@ def test_every_run_is_counted_once_and_the_mean_is_the_mean(study):
             run = RunRecord(f"{number}-{seed}", f"c{number}", None, labels, {}, "done")
             runs.append(run)
             rows.append({**dict.fromkeys(METRIC_COLUMNS, 0), "run_id": run.run_id, "value": value,
-                         "metric": "accuracy", "protocol": "crop"})  # fmt: skip
+                         "metric": "accuracy", "protocol": "crop", "interval": "bca"})  # fmt: skip
     summary = summarise(Collection(runs, pd.DataFrame(rows), []))
     assert summary["done"].sum() == len(runs)
     for values, row in zip(study, summary.to_dict("records"), strict=True):

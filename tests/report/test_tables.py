@@ -93,7 +93,7 @@ def test_one_seed_shows_the_interval_over_images(make_run, of, summary):
     make_run(of(accuracy=(0.5, 0.1, 0.9)))
     [grid] = grids(summary())
     assert cells(grid, "accuracy")["max"] == Cell("0.500", interval=("0.100", "0.900"))
-    assert "[95 % interval over images]" in grid.note
+    assert "[95 % interval over images: BCa]" in grid.note
 
 
 @pytest.fixture

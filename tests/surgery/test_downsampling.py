@@ -111,13 +111,51 @@ def test_every_strided_convolution_is_what_stride_asks_for():
     assert [site.name for site in replaced.sites] == ["maxpool"]
 
 
-def test_a_stride_of_four_is_pooled_by_four(x):
+def test_a_stride_of_four_is_two_halvings(x):
     net = sequence(nn.Conv2d(3, 4, 11, 4, 2), nn.ReLU())
-    changed, _ = replace_downsampling(net, pools.AvgPool2d, stem=True)
+    changed, replaced = replace_downsampling(net, pools.AvgPool2d, stem=True)
+    assert replaced.lines() == [
+        "0: Conv2d 11×11, stride 4 -> stride 1, AvgPool2d twice behind the activation"
+    ]
     y = F.relu(F.conv2d(x, net[0].weight, net[0].bias, padding=2))
-    expected = F.avg_pool2d(y, 4, ceil_mode=True)
+    expected = F.avg_pool2d(F.avg_pool2d(y, 2, ceil_mode=True), 2, ceil_mode=True)
     assert expected.shape[2] == net[:2](x).shape[2]
     torch.testing.assert_close(changed(x), net[2:](expected))
+
+
+def test_each_halving_has_a_filter(x):
+    # Three taps and three taps two apart are seven, (1 2 3 4 3 2 1) / 16 along each axis.
+    net = sequence(nn.Conv2d(3, 4, 4, 4), nn.ReLU())
+    changed, _ = replace_downsampling(net, pools.BlurPool2d, stem=True)
+    y = F.relu(F.conv2d(F.pad(x, (0, 3, 0, 3)), net[0].weight, net[0].bias))
+    taps = torch.tensor([1.0, 2, 3, 4, 3, 2, 1]) / 16
+    kernel = (taps[:, None] * taps).expand(4, 1, 7, 7)
+    expected = F.conv2d(y, kernel, stride=4, padding=3, groups=4)
+    own = changed[:2](x)
+    torch.testing.assert_close(own[:, :, 1:-1, 1:-1], expected[:, :, 1:-1, 1:-1])
+
+
+@pytest.mark.parametrize(("stride", "taps"), [(3, 1), (6, 2), (8, 3)])
+def test_other_strides_are_halved_as_often_as_they_can_be(stride, taps, x):
+    net = sequence(nn.Conv2d(3, 4, 9, stride, 4), nn.ReLU())
+    made = []
+
+    def make(channels, stride, padding):
+        made.append(stride)
+        return pools.BlurPool2d(channels, stride=stride, filter_size=1)
+
+    changed, _ = replace_downsampling(net, make, stem=True)
+    assert made == {3: [3], 6: [2, 3], 8: [2, 2, 2]}[stride]
+    torch.testing.assert_close(changed(x), net(x))
+
+
+@pytest.mark.parametrize("pool", [pools.Stride2d, pools.MaxPool2d])
+def test_a_stride_of_four_in_a_pooling_layer(pool, x):
+    net = sequence(nn.Conv2d(3, 4, 1), nn.AvgPool2d(4))
+    changed, _ = replace_downsampling(net, pool)
+    y = net[0](x)
+    y = y[:, :, ::4, ::4] if pool is pools.Stride2d else F.max_pool2d(y, 4)
+    torch.testing.assert_close(changed(x), net[2:](y))
 
 
 class Functional(nn.Module):
@@ -158,14 +196,14 @@ class Untraceable(nn.Module):
         return self.fc((y + self.side(x)).mean((2, 3)))
 
 
-def test_where_no_graph_can_be_had_the_pool_follows_the_convolution(x):
+def test_where_no_graph_can_be_traced_the_pool_follows_the_convolution(x):
     net = Untraceable().eval()
     changed, replaced = replace_downsampling(net, pools.AvgPool2d, stem=True)
     assert replaced.sites[0].now == "stride 1, AvgPool2d behind the convolution"
     y = F.avg_pool2d(F.conv2d(x, net.conv.weight, net.conv.bias, padding=1), 2).relu()
     side = F.conv2d(F.avg_pool2d(x, 2), net.side.weight, net.side.bias)
     torch.testing.assert_close(changed(x), net.fc((y + side).mean((2, 3))))
-    with pytest.raises(UsageError, match="graph cannot be traced"):
+    with pytest.raises(UsageError, match="hold conv, side cannot be given one grid"):
         replace_downsampling(net, pools.AdaptivePolyphase2d, stem=True)
 
 
@@ -197,10 +235,12 @@ def test_no_subsampling_at_all_is_refused():
         replace_downsampling(small_resnet(), pools.NoPool2d)
 
 
-def test_a_network_that_runs_on_no_picture_is_a_sentence():
+def test_a_network_that_runs_on_no_usual_size_is_a_sentence():
     net = nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.Flatten(), nn.Linear(7, 10))
-    with pytest.raises(ShiftbenchError, match="runs on no square picture"):
+    with pytest.raises(ShiftbenchError, match=r"takes no square images of 64, .*image_shape"):
         replace_downsampling(net, pools.BlurPool2d)
+    with pytest.raises(ShiftbenchError, match=r"does not take images of 3×8×8 .*image_shape"):
+        replace_downsampling(net, pools.BlurPool2d, image_shape=(3, 8, 8))
 
 
 @pytest.mark.parametrize("stem", [False, True])
@@ -226,6 +266,21 @@ def test_it_can_be_trained_and_copied(x):
     changed.load_state_dict(net.state_dict())
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_networks_of_any_precision(dtype, x):
+    block = resnet.BasicBlock(4, 8, 2, nn.Sequential(nn.Conv2d(4, 8, 1, 2), nn.BatchNorm2d(8)))
+    net = sequence(nn.Conv2d(3, 4, 3, 2, 1), nn.BatchNorm2d(4), nn.ReLU(), block, channels=8)
+    make = functools.partial(pools.BlurPool2d, filter_size=1)
+    changed, replaced = replace_downsampling(net.to(dtype), make, stem=True)
+    assert [site.name for site in replaced.sites] == ["0", "3.conv1", "3.downsample.0"]
+    assert replaced.sites[0].now.endswith("behind the activation")
+    logits = changed(x.to(dtype))
+    assert logits.dtype is dtype
+    tolerance = 1e-9 if dtype is torch.float64 else 0.05
+    torch.testing.assert_close(logits, net(x.to(dtype)), rtol=tolerance, atol=tolerance)
+    assert circular(changed)[0](x.to(dtype)).dtype is dtype
+
+
 def test_no_draw_is_taken_from_the_random_stream():
     torch.manual_seed(3)
     expected = torch.rand(1)
@@ -236,12 +291,14 @@ def test_no_draw_is_taken_from_the_random_stream():
 
 
 @pytest.mark.parametrize("pool", WAYS)
-def test_the_dense_engine_takes_a_changed_resnet(pool, x):
-    net, _ = replace_downsampling(small_resnet(), WAYS[pool][0], stem=True)
+def test_the_dense_engine_takes_a_changed_network(pool):
+    block = resnet.BasicBlock(4, 8, 2, nn.Sequential(nn.Conv2d(4, 8, 1, 2), nn.BatchNorm2d(8)))
+    net = sequence(nn.Conv2d(3, 4, 3, 2, 1), nn.ReLU(), nn.MaxPool2d(2), block, channels=8)
+    x = torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    net, _ = replace_downsampling(net, WAYS[pool][0], stem=True)
     result = shiftbench.measure(
-        net, x[:1], torch.zeros(1, dtype=torch.long), padding="circular", engine="dense",
-        resamples=2,
-    )  # fmt: skip
+        net, x, torch.zeros(1, dtype=torch.long), padding="circular", engine="dense", resamples=2
+    )
     exact = result.metrics.set_index("metric").value["exact_fraction"]
     assert (exact == 1) == (pool == "aps")
 

@@ -1,5 +1,7 @@
 """Windows at every position: every s-th of them is the strided layer's own."""
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -7,9 +9,16 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from shiftbench.surgery.borders import CircularAvgPool2d, CircularMaxPool2d
-from shiftbench.surgery.layers import Aligned2d, OneGrid, StrideOnePool2d, UnstridedConv2d
-from shiftbench.surgery.unstrided import cells_fit, unstrided
+from shiftbench.pool import AdaptivePolyphase2d
+from shiftbench.surgery.borders import CircularAvgPool2d, CircularMaxPool2d, circular
+from shiftbench.surgery.layers import (
+    Aligned2d,
+    OneGrid,
+    StepsByContent2d,
+    StrideOnePool2d,
+    cells_fit,
+)
+from shiftbench.surgery.unstrided import runs_unstrided, unstride
 
 KINDS = st.sampled_from([nn.MaxPool2d, nn.AvgPool2d])
 
@@ -18,14 +27,15 @@ KINDS = st.sampled_from([nn.MaxPool2d, nn.AvgPool2d])
 def poolings(draw):
     kernel, stride = draw(st.integers(1, 4)), draw(st.integers(2, 4))
     border, ceil_mode = draw(st.integers(0, kernel // 2)), draw(st.booleans())
-    return draw(KINDS)(kernel, stride, border, ceil_mode=ceil_mode)
+    if draw(KINDS) is nn.MaxPool2d:
+        return nn.MaxPool2d(kernel, stride, border, draw(st.integers(1, 2)), ceil_mode=ceil_mode)
+    included, divisor = draw(st.booleans()), draw(st.sampled_from([None, 5]))
+    return nn.AvgPool2d(kernel, stride, border, ceil_mode, included, divisor)
 
 
 @settings(max_examples=60, deadline=None)
 @given(poolings(), st.integers(5, 12), st.integers(5, 12))
 def test_every_sth_window_is_the_layers_own(pool, height, width):
-    # Means over windows that hang over the edge by ceil_mode are taken over other numbers.
-    assume(isinstance(pool, nn.MaxPool2d) or not pool.ceil_mode)
     x = torch.randn(1, 2, height, width, generator=torch.Generator().manual_seed(height))
     stride = pool.stride
     windows = StrideOnePool2d(pool, "zeros")(x)
@@ -41,11 +51,11 @@ def test_the_aligned_part_has_as_many_cells_as_the_layer_has_windows(pool, heigh
     assert Aligned2d(pool)(x)[:, :, ::stride, ::stride].shape == pool(x).shape
 
 
-@pytest.mark.parametrize("kernel", [2, 3])
-@pytest.mark.parametrize("kind", [CircularMaxPool2d, CircularAvgPool2d])
+@pytest.mark.parametrize("kind", [nn.MaxPool2d, nn.AvgPool2d])
+@pytest.mark.parametrize("kernel", [3, 4])
 def test_on_a_torus_windows_are_as_many_as_pixels(kind, kernel):
-    plain = nn.MaxPool2d if kind is CircularMaxPool2d else nn.AvgPool2d
-    pool = kind(plain(kernel, 2, kernel // 3))
+    [pool] = circular(nn.Sequential(kind(kernel, 2, 1)), (2, 8, 8))[0]
+    assert isinstance(pool, CircularMaxPool2d | CircularAvgPool2d)
     x = torch.randn(1, 2, 8, 8)
     windows = StrideOnePool2d(pool, "zeros")
     assert windows(x).shape == x.shape
@@ -74,34 +84,62 @@ class SameConv2d(nn.Conv2d):
 ])  # fmt: skip
 @pytest.mark.parametrize("size", [(16, 16), (17, 19)])
 def test_every_sth_position_is_the_strided_convolution(conv, size):
-    x, stride = torch.randn(1, 3, *size), conv.stride[0]
-    dense = unstrided(conv, "zeros")
+    x, stride, dense = torch.randn(1, 3, *size), conv.stride[0], copy.deepcopy(conv)
+    assert runs_unstrided(conv)
+    weight = dense.weight
+    unstride(dense)
     torch.testing.assert_close(dense(x)[:, :, ::stride, ::stride], conv(x))
-    assert dense.weight is conv.weight
+    assert dense.weight is weight
+    assert type(dense).__name__ == type(conv).__name__
 
 
-def test_patches_on_a_torus_move_with_the_picture():
-    conv = unstrided(nn.Conv2d(3, 4, 4, 4), "circular")
-    assert isinstance(conv, UnstridedConv2d)
+def test_patches_on_a_torus_move_with_the_image():
+    conv = nn.Conv2d(3, 4, 4, 4)
+    unstride(conv)
+    conv.pad = "circular"
     x = torch.randn(1, 3, 8, 8)
     assert conv(x).shape == (1, 4, 8, 8)
     torch.testing.assert_close(conv(x.roll(3, 2)), conv(x).roll(3, 2))
 
 
-class StrideDependent(nn.Conv2d):
-    """A convolution whose border nobody can guess."""
+class CutsItself(nn.Conv2d):
+    """A convolution that cuts its output by the stride's own count."""
 
     def forward(self, x):
-        border = self.stride[0] // 2
-        return F.conv2d(F.pad(x, (border, 1, border, 1)), self.weight, self.bias, self.stride)
+        return super().forward(x)[:, :, : x.shape[2] // 2]
 
 
-def test_a_border_that_is_not_understood_is_left_alone():
-    assert unstrided(StrideDependent(3, 4, 3, 2), "zeros") is None
+class NeedsMore(nn.Conv2d):
+    """A convolution that takes two maps."""
+
+    def forward(self, x, other):
+        return super().forward(x + other)
+
+
+@pytest.mark.parametrize("conv", [CutsItself(3, 4, 4, 2, 2), NeedsMore(3, 4, 3, 2)])
+def test_a_border_that_is_not_understood_is_seen(conv):
+    assert not runs_unstrided(conv)
+    assert conv.stride == (2, 2)
+
+
+def test_pools_one_after_the_other_pick_among_their_own_grids():
+    x = torch.randn(3, 2, 8, 8)
+    pools = [AdaptivePolyphase2d(2), AdaptivePolyphase2d(2)]
+    both = StepsByContent2d(pools)
+    torch.testing.assert_close(both(x), pools[1](pools[0](x)))
+    assert both.stride == 4
+    phases = both.phase(x)
+    for row in range(4):
+        for column in range(4):
+            shifted = both(x.roll((row, column), (2, 3)))
+            torch.testing.assert_close(shifted.sum((2, 3)), both(x).sum((2, 3)))
+    # The grid that one of 16 phases keeps: its digits in base 4, the first pool's lowest.
+    chosen = both(x, phases)
+    torch.testing.assert_close(chosen, pools[1](pools[0](x, phases % 4), phases // 4))
 
 
 class Picked(nn.Module):
-    """Keeps the sample that it is told, by default the one that the map names."""
+    """Keeps the sample that it is given, by default the one that the map names."""
 
     def phase(self, x):
         return x[:, 0, 0, 0].long()

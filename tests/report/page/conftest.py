@@ -59,8 +59,8 @@ class Study:
         for name, value in values.items():
             row = {**labels, "run_id": run_id, "params": 41_600, "macs": 623_000,
                    "protocol": protocol, "metric": name, "value": value, "ci_low": value - 0.02,
-                   "ci_high": value + 0.02, "interval": "bca", "n_images": 1000, "n_shifts": 64, "engine": "direct",
-                   "schema_version": 2}  # fmt: skip
+                   "ci_high": value + 0.02, "interval": "bca", "n_images": 1000, "n_shifts": 64,
+                   "engine": "direct", "schema_version": 2}  # fmt: skip
             self.metrics.append(row)
         side = np.arange(-4.0, 4.0)
         dy, dx = (axis.ravel() for axis in np.meshgrid(side, side, indexing="ij"))

@@ -1,0 +1,122 @@
+"""The interval of a mean over pairs of images: of a share that is quadratic in the images."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from shiftbench.inference.student import t_quantile
+from shiftbench.metric.proportion import least_share, unseen_share
+
+MOST_DEGREES = 1000  # of freedom: beyond, Student's t is the normal distribution to 0.1 %
+
+
+@dataclass(frozen=True, slots=True)
+class PairSpread:
+    """How a mean over pairs of images varies from sample to sample.
+
+    With a(n, m) how often images n and m agree, the mean over pairs has the variance
+    2 [2 (N − 2) V₁ + V₂] / (N (N − 1)) (Hoeffding 1948): V₁ is that of an image's expected
+    agreement, V₂ that of a pair's. Where every class is as frequent as any other, V₁ is 0.
+
+    Attributes:
+        value: The mean over pairs.
+        number: Images.
+        of_images: V₁, its unbiased estimate, which can be negative.
+        of_pairs: V₂.
+        slope: How V₁ / (1 − value) grows with the value, while the shares of the classes move away
+            from all being equal; exact for two classes.
+        largest: The share of the most frequent class.
+        others: Images that are not given this class under every shift.
+    """
+
+    value: float
+    number: int
+    of_images: float
+    of_pairs: float
+    slope: float
+    largest: float
+    others: int
+
+    @classmethod
+    def of(
+        cls, agree: np.ndarray, squares: float, *, alone: float, largest: float, others: int
+    ) -> PairSpread:
+        """Return the spread of pairs.
+
+        Args:
+            agree: ``(N,)``, Σ_m a(n, m) over the other images.
+            squares: Σ a(n, m)² over pairs, both orders.
+            alone: Mean agreement of an image with itself, both views drawn by themselves.
+            largest: See :class:`PairSpread`.
+            others: Likewise.
+        """
+        number, total = len(agree), float(agree.sum())
+        pairs = number * (number - 1)
+        value = total / pairs
+        of_pairs = max(squares / pairs - value**2, 0.0)
+        sharing = float(np.sum(agree**2)) - squares  # Σ a(n, m) a(n, l), three images
+        of_images = 0.0
+        if number > 3:
+            apart = total**2 - 4 * sharing - 2 * squares  # Σ a(n, m) a(k, l), four images
+            three, four = pairs * (number - 2), pairs * (number - 2) * (number - 3)
+            of_images = sharing / three - apart / four
+        # With Σ the covariance of an image's shares of the classes: tr Σ² / tr Σ.
+        within, around = max(of_pairs - 2 * max(of_images, 0.0), 0.0), alone - value
+        slope = within / (around * (1 - value)) if around > 0 and value < 1 else 0.0
+        return cls(value, number, of_images, of_pairs, slope, largest, others)
+
+    @property
+    def curvature(self) -> float:
+        """The deviation of the mean where no single image moves it."""
+        return math.sqrt(2 * self.of_pairs / (self.number * (self.number - 1)))
+
+    def variance(self, value: float) -> float:
+        """Return the variance of the mean if ``value`` is true."""
+        own = self.of_images / (1 - self.value) + self.slope * (value - self.value)
+        own = max(own, 0.0) * (1 - value)
+        both = self.of_pairs * value * (1 - value) / (self.value * (1 - self.value))
+        return 2 * (2 * (self.number - 2) * own + both) / (self.number * (self.number - 1))
+
+    def interval(self, confidence: float) -> tuple[float, float]:
+        """Return the values that are within t deviations, each with the variance it would have.
+
+        Wilson's interval, of a share of pairs; where few images are unlike all others, its upper
+        end is what the Poisson distribution says of them, as it is for a share of images.
+        """
+        t = t_quantile(confidence, min(self.number - 1, MOST_DEGREES))
+        low, high = self._furthest(t, 0.0), self._furthest(t, 1.0)
+        if least := least_share(self.others, self.number, confidence):
+            other = least * (1 - self.largest) * self.number / self.others
+            high = max(high, (1 - other) ** 2 + other**2)
+        return low, high
+
+    def _furthest(self, t: float, bound: float) -> float:
+        inside, outside = self.value, bound
+        for _ in range(60):
+            middle = (inside + outside) / 2
+            if (middle - self.value) ** 2 <= t**2 * self.variance(middle):
+                inside = middle
+            else:
+                outside = middle
+        return inside
+
+    @property
+    def all_agree(self) -> bool:
+        """Whether every pair is as every other."""
+        return self.of_pairs <= 1e-12
+
+    def exact(self, confidence: float) -> tuple[float, float]:
+        """Return what the value can be if as many images as may well be missing are unlike these.
+
+        Unlike all, or all of the most frequent class. Where no pair agrees, the widest that is left
+        is one class of which at most one image was seen.
+        """
+        unseen = unseen_share(self.number, confidence)
+        low = (1 - unseen) ** 2 * self.value
+        if self.value == 0:
+            return low, unseen_share(self.number, confidence, seen=1) ** 2
+        high = low + 2 * unseen * (1 - unseen) * self.largest + unseen**2
+        return low, max(high, self.value)
