@@ -72,8 +72,7 @@ class Estimate:
         """Return the ends of the interval of another confidence."""
         if self.deviation is None:
             return self.low, self.high
-        degrees = self.deviation.degrees
-        wider = t_quantile(confidence, degrees) / t_quantile(CONFIDENCE, degrees)
+        wider = self.deviation.critical(confidence) / self.deviation.critical(CONFIDENCE)
         low, high = (self.value + wider * (end - self.value) for end in (self.low, self.high))
         return low, high
 
@@ -132,32 +131,28 @@ def population_estimate(parts: Sequence[Estimate]) -> Estimate:
     if math.isnan(mean.value) or len(values) < 2:
         return mean
     spread = float(np.var(values, ddof=1)) / len(values)
-    shared, degrees = _shared(parts)
-    variance = spread + shared
-    if variance == 0:
+    found = Deviation(spread, degrees=len(values) - 1.0, carried=_shared(parts))
+    if found.variance == 0:
         return replace(mean, value=float(np.mean(values)))
-    below = spread**2 / (len(values) - 1) + shared**2 / degrees
-    found = Deviation(variance, degrees=variance**2 / below if below else math.inf)
     value, half = float(np.mean(values)), found.half()
     return replace(mean, value=value, low=value - half, high=value + half, deviation=found,
                    over=f"{len(values)} networks × images")  # fmt: skip
 
 
-def _shared(parts: Sequence[Estimate]) -> tuple[float, float]:
-    """Return the mean covariance of two networks through their images, and its degrees."""
+def _shared(parts: Sequence[Estimate]) -> float:
+    """Return the mean covariance of two networks through their images."""
     found = [part.deviation for part in parts if part.deviation and part.deviation.images]
     if len(found) < len(parts):  # unknown: as if the images did the same to all
         widths = [sum(part.half_widths) / 2 / NORMAL for part in parts]
         known = [one**2 for one in widths if not math.isnan(one)]
-        return (math.fsum(known) / len(known) if known else 0.0), math.inf
-    total, smallest = 0.0, math.inf
+        return math.fsum(known) / len(known) if known else 0.0
+    total = 0.0
     for key in dict.fromkeys(key for one in found for key in one.images):
         rows = np.array([one.images[key] for one in found if key in one.images])
         number = rows.shape[1]
-        smallest = min(smallest, number - 1)
         all_pairs = float(np.sum(rows.sum(axis=0) ** 2) - np.sum(rows**2))
         total += all_pairs / (number * (number - 1))
-    return max(total / (len(found) * (len(found) - 1)), 0.0), smallest
+    return max(total / (len(found) * (len(found) - 1)), 0.0)
 
 
 def crossed(sample: Sample) -> Estimate:
@@ -214,7 +209,9 @@ def _of_one_seed(
     down, up = _carried(arms, statistic, found)
     if len(found.numbers) > 1 or math.isnan(down):
         return _added(sample, [(down, up)])
-    own = deviation(sample) if sample.images else Deviation(((down + up) / 2 / NORMAL) ** 2)
+    own = deviation(sample)
+    if not sample.images:
+        own = Deviation(0.0, carried=((down + up) / 2 / NORMAL) ** 2)
     return Estimate(found.value, found.value - down, found.value + up, IMAGES, "", (), own, sample,
                     (down, up))  # fmt: skip
 
@@ -265,15 +262,12 @@ def _added(sample: Sample, own: Sequence[tuple[float, float]]) -> Estimate:
     made = replace(seeds, sample=sample, half_widths=(down, up))
     if math.isnan(down + up):
         return made
-    of_seeds = seeds.deviation.variance if seeds.deviation else 0.0
-    variance = of_seeds + ((down + up) / 2 / NORMAL) ** 2
-    if variance == 0:
+    count, of_seeds = len(sample.values), seeds.deviation.variance if seeds.deviation else 0.0
+    found = Deviation(of_seeds, degrees=max(count - 1.0, 1.0),
+                      carried=((down + up) / 2 / NORMAL) ** 2)  # fmt: skip
+    if found.variance == 0:
         return made
-    count = len(sample.values)
-    half = t_quantile(CONFIDENCE, count - 1) * math.sqrt(of_seeds) if count > 1 else 0.0
-    degrees = (count - 1) * (variance / of_seeds) ** 2 if of_seeds else math.inf
-    return replace(
-        made, low=made.value - math.hypot(half, down), high=made.value + math.hypot(half, up),
-        over=ADDED.format(count) if count > 1 else OWN_IMAGES,
-        deviation=Deviation(variance, degrees=degrees),
-    )  # fmt: skip
+    low, high = (found.critical() * math.hypot(math.sqrt(of_seeds), side / NORMAL)
+                 for side in (down, up))  # fmt: skip
+    return replace(made, low=made.value - low, high=made.value + high, deviation=found,
+                   over=ADDED.format(count) if count > 1 else OWN_IMAGES)  # fmt: skip

@@ -75,7 +75,7 @@ def _fade_of(block: Block, curves: dict[str, pd.Series[float]]) -> Estimate:
     found = [_fade(curves[run.run_id]) for run in runs]
     one = over_seeds([value for value in found if not math.isnan(value)])
     names = tuple(run.run_id for run in runs)
-    return Estimate(one.value, one.low, one.high, one.over, block.name, names)
+    return replace(one, name=block.name, runs=names)
 
 
 def _distance_plot(runs: Sequence[Run], curves: dict[str, pd.Series[float]]) -> Plot:

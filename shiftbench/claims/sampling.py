@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -159,7 +160,7 @@ def _over_runs(block: Block, trends: dict[str, float]) -> Estimate:
     values = [trends[run.run_id] for run in block.runs]
     found = over_seeds(values)
     names = tuple(run.run_id for run in block.runs)
-    return Estimate(found.value, found.low, found.high, found.over, block.name, names)
+    return replace(found, name=block.name, runs=names)
 
 
 def _depth_lines(runs: Sequence[Run], errors: dict[str, pd.Series[float]]) -> Iterator[Series]:

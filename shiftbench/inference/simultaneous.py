@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,7 +21,7 @@ def simultaneous_confidence(
 
     The least p-value of Westfall & Young (Resampling-based multiple testing, 1993, sec. 2.3), from
     draws of the errors: those of the images are joint, as networks that see the same images err
-    together; those of the seeds are independent; every standard error is itself drawn.
+    together; those of the seeds are independent, and heavy-tailed as their number is small.
 
     Args:
         found: The standard errors of the networks' numbers; one without error does not count.
@@ -35,17 +36,23 @@ def simultaneous_confidence(
         return confidence
     generator = np.random.default_rng(derive_seed(seed, "simultaneous", len(known)))
     drawn = _image_errors(known, generator)
-    own = [max(one.variance - one.over_images, 0.0) for one in known]
-    drawn += np.sqrt(own) * generator.normal(size=drawn.shape)
     for j, one in enumerate(known):
-        if np.isfinite(one.degrees):
-            drawn[:, j] /= np.sqrt(generator.chisquare(one.degrees, size=DRAWS) / one.degrees)
+        drawn[:, j] += math.sqrt(one.carried) * generator.normal(size=DRAWS)
+        own = max(one.variance - one.over_images - one.carried, 0.0)
+        drawn[:, j] += math.sqrt(own) * _students(one.degrees, generator)
     # By the rank among a network's own draws: its p-value, whatever its degrees of freedom.
     ranks = np.argsort(np.argsort(-np.abs(drawn), axis=0), axis=0)
     least = (ranks.min(axis=1) + 1) / DRAWS
     level = float(np.quantile(least, 1 - confidence))
     bonferroni = (1 - confidence) / len(known)
     return 1 - min(max(level, bonferroni), 1 - confidence)
+
+
+def _students(degrees: float, generator: np.random.Generator) -> Floats:
+    """Return draws of an error over its standard error that was itself drawn."""
+    if math.isinf(degrees):
+        return generator.normal(size=DRAWS)
+    return generator.standard_t(degrees, size=DRAWS)
 
 
 def _image_errors(found: Sequence[Deviation], generator: np.random.Generator) -> Floats:

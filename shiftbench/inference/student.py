@@ -48,12 +48,28 @@ def t_quantile(confidence: float, degrees: float) -> float:
     low, high = 0.0, 1.0
     while t_between(high, degrees) < confidence:
         low, high = high, 2 * high
-    for _ in range(100):
-        middle = (low + high) / 2
-        if middle in (low, high) or high - low < 1e-13 * high:
+    t = high
+    # Newton's steps, and halving where one would leave the bracket.
+    for _ in range(200):
+        missing = confidence - t_between(t, degrees)
+        low, high = (t, high) if missing > 0 else (low, t)
+        step = missing / (2 * _density(t, degrees))
+        t, before = t + step, t
+        if not low < t < high:
+            t = (low + high) / 2
+        if abs(t - before) <= 1e-13 * t:
             break
-        low, high = (middle, high) if t_between(middle, degrees) < confidence else (low, middle)
-    return (low + high) / 2
+    return t
+
+
+def _density(t: float, degrees: float) -> float:
+    """Return the density of Student's t at ``t``, never 0."""
+    if math.isinf(degrees):
+        return max(math.exp(-t * t / 2) / math.sqrt(2 * math.pi), SMALLEST)
+    front = math.lgamma((degrees + 1) / 2) - math.lgamma(degrees / 2)
+    front -= math.log(degrees * math.pi) / 2
+    fall = math.log1p(t * t / degrees) * (degrees + 1) / 2
+    return max(math.exp(front - fall), SMALLEST)
 
 
 def _beta_share(x: float, a: float, b: float) -> float:

@@ -31,6 +31,13 @@ def test_the_interval_over_seeds_is_scipys(values):
     assert found.over == f"{len(values)} seeds"
 
 
+def half_of(seeds, images):
+    """Of three seeds with this standard error, and images with this half of an interval."""
+    variances = seeds**2, (images / 1.959964) ** 2
+    quantile = np.average([4.302653, 1.959964], weights=variances)
+    return quantile * math.sqrt(sum(variances))
+
+
 def test_pairs_share_what_seeds_have_in_common(run):
     """Accuracy moves by 0.1 with the seed, the difference by 0.01."""
     runs = [
@@ -43,7 +50,7 @@ def test_pairs_share_what_seeds_have_in_common(run):
     found = estimate(block, lambda read: read("blur", "circular", "accuracy")
                      - read("max", "circular", "accuracy"))  # fmt: skip
     # 0.20, 0.21, 0.22; and over images, two intervals of 0.001, not paired
-    half = math.hypot(4.302653 * 0.01 / 3**0.5, math.hypot(0.001, 0.001))
+    half = half_of(0.01 / 3**0.5, math.hypot(0.001, 0.001))
     assert found.value == pytest.approx(0.21)
     assert found.high - found.value == pytest.approx(half, rel=1e-5)
     assert len(found.runs) == 6
@@ -75,7 +82,7 @@ def test_the_mean_over_blocks_is_taken_seed_by_seed(seeds):
     found = together(single(runs), lambda read: read("", "circular", "accuracy"))
     # 0.600, 0.605, 0.610
     assert found.value == pytest.approx(0.605)
-    half = math.hypot(4.302653 * 0.005 / 3**0.5, 0.001)  # networks share their images
+    half = half_of(0.005 / 3**0.5, 0.001)  # networks share their images
     assert found.high - found.value == pytest.approx(half, rel=1e-5)
 
 

@@ -7,9 +7,8 @@ import pytest
 from scipy import stats
 
 from shiftbench.errors import ShiftbenchError
-from shiftbench.inference.crossed import crossed_interval, deviation, seeds_interval
+from shiftbench.inference.crossed import Deviation, crossed_interval, deviation, seeds_interval
 from shiftbench.inference.sample import Sample, mean_of
-from shiftbench.inference.student import t_quantile
 
 
 def sample_of(rows, key="test"):
@@ -35,14 +34,33 @@ def test_by_the_mean_squares_of_two_crossed_factors():
     rest = rows - rows.mean(1, keepdims=True) - rows.mean(0) + grand
     e = np.sum(rest**2) / ((seeds - 1) * (images - 1))
     top = a + b - e
-    degrees = top**2 / (
-        a**2 / (seeds - 1) + b**2 / (images - 1) + e**2 / ((seeds - 1) * (images - 1))
-    )
     found = deviation(sample_of(rows))
     assert found.variance == pytest.approx(top / (seeds * images))
-    assert found.degrees == pytest.approx(max(degrees, seeds - 1))
-    half = t_quantile(0.95, found.degrees) * math.sqrt(found.variance)
+    share = a / top
+    critical = share * stats.t.ppf(0.975, seeds - 1) + (1 - share) * stats.t.ppf(0.975, images - 1)
+    half = critical * math.sqrt(found.variance)
     assert crossed_interval(sample_of(rows)) == pytest.approx((grand - half, grand + half))
+
+
+@pytest.mark.parametrize(("seeds", "images", "expected"), [
+    (1.0, 0.0, stats.t.ppf(0.975, 2)),
+    (0.0, 1.0, stats.norm.ppf(0.975)),
+    (1.0, 3.0, (stats.t.ppf(0.975, 2) + 3 * stats.norm.ppf(0.975)) / 4),
+])  # fmt: skip
+def test_quantiles_are_weighted_by_the_shares_of_the_variance(seeds, images, expected):
+    assert Deviation(seeds, degrees=2, carried=images).critical() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("ratio", [0.5, 1.0, 5.0])
+@pytest.mark.parametrize("confidence", [0.95, 0.994])
+def test_levels_of_simultaneous_intervals_hold(ratio, confidence):
+    """``ratio``: variance of the mean over three seeds, over that of the images."""
+    rng = np.random.default_rng(8)
+    errors = math.sqrt(ratio + 1) * np.abs(rng.normal(size=4000))
+    seen = ratio * rng.chisquare(2, 4000) / 2
+    held = [error <= Deviation(one, degrees=2, carried=1.0).half(confidence)
+            for error, one in zip(errors, seen, strict=True)]  # fmt: skip
+    assert np.mean(held) >= confidence - 3 * math.sqrt(confidence * (1 - confidence) / 4000)
 
 
 def test_without_images_it_is_students():
