@@ -152,3 +152,11 @@ def test_a_part_counts_where_it_makes_a_run(monkeypatch):
     assert versions.current({**whole, "pool._target_": "native.Native"}).keys() == (
         current.keys() - {"surgery"}
     )
+
+
+@pytest.mark.parametrize(("epochs", "width", "counts"), [
+    (5, 8, True), (5, 16, False), (0, 8, False),
+])  # fmt: skip
+def test_only_trained_narrow_resnets_are_of_another_version(epochs, width, counts):
+    made = {"train.epochs": epochs, "model._target_": "a.resnet.ResNet", "model.width": width}
+    assert ("model.resnet" in versions.current(made)) == counts
