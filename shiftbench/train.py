@@ -20,6 +20,7 @@ from shiftbench.data.images import Dataset, Split
 from shiftbench.distributed import Team
 from shiftbench.errors import UsageError
 from shiftbench.files import set_aside
+from shiftbench.model.pointwise import subsampled_first
 from shiftbench.predict.network import PixelModel
 from shiftbench.seeds import derive_seed
 from shiftbench.tally import EpochRow, Tally, Watcher
@@ -112,7 +113,8 @@ class Trainer:
             ShiftbenchError: If the loss is not finite.
         """
         self._continue()
-        with self.team.training(self.network.model) as model:
+        own = self.network.model
+        with subsampled_first(own), self.team.training(own) as model:
             network = self.network.around(model)
             for epoch in range(len(self.history) + 1, self.settings.epochs + 1):
                 self.history.append(self._epoch(epoch, network))

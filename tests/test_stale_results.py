@@ -172,3 +172,11 @@ def test_a_run_that_its_tables_bring_up_to_date_says_how(place, shiftbench_comma
     assert "remeasured   1 runs" in remeasured.stderr
     assert (folder / "metrics.csv").read_bytes() == first
     assert "remeasure" not in shiftbench_command(*command, cwd=place).stderr
+
+
+@pytest.mark.parametrize(("epochs", "width", "counts"), [
+    (5, 8, True), (5, 16, False), (0, 8, False),
+])  # fmt: skip
+def test_only_trained_narrow_resnets_are_of_another_version(epochs, width, counts):
+    made = {"train.epochs": epochs, "model._target_": "a.resnet.ResNet", "model.width": width}
+    assert ("model.resnet" in versions.current(made)) == counts

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-JUMP = (
-    1000.0  # a gap that is so many times the spread of the classes above it separates masked ones
-)
-NEVER = 104.0  # behind the top by so much, a class has probability 0 in float32
+# A gap that is so many times the spread of the classes above it separates masked ones ...
+JUMP = 1000.0
+NEVER = 104.0  # ... if classes so far behind the top have probability 0 in float32
 SAFELY = 0.1  # of the gap: classes that are further behind than this in another view are masked too
 
 
@@ -53,10 +52,9 @@ def cutoff(logits: Tensor) -> Tensor:
     """Return how far behind the top a class is masked, ``(..., C) -> (...)``; inf where none is.
 
     The finite logits are sorted. Masked classes lie behind a gap that is more than 1,000 times as
-    wide as the spread of the classes above it. A gap behind two classes, which may nearly tie, or
-    behind equal ones also has to be so wide that the softmax cannot tell it from infinity. So does
-    one behind classes that are equal to a thousandth of their size: answers of a sigmoid or a tanh
-    that saturate lie that close together, and the others are not masked.
+    wide as the spread of the classes above it, and so wide that the softmax cannot tell it from
+    infinity. Classes behind a narrower one may be the answer to another view, or saturated answers
+    of a sigmoid or a tanh.
     """
     none = torch.full(logits.shape[:-1], torch.inf, dtype=logits.dtype, device=logits.device)
     if logits.shape[-1] < 3:
@@ -65,9 +63,7 @@ def cutoff(logits: Tensor) -> Tensor:
     ordered = finite.sort(-1, descending=True).values
     behind = ordered[..., :1] - ordered
     above, below = behind[..., 1:-1], behind[..., 2:]
-    certain = below > NEVER
-    certain[..., 1:] |= JUMP * above[..., 1:] > ordered[..., :1].abs()
-    gap = certain & (below > JUMP * above) & below.isfinite()
+    gap = (below > NEVER) & (below > JUMP * above) & below.isfinite()
     ratio = torch.where(gap, below / above, -torch.inf)
     widest = ratio.argmax(-1, keepdim=True)
     return torch.where(gap.any(-1), SAFELY * below.gather(-1, widest).squeeze(-1), none)

@@ -29,7 +29,8 @@ def moved(base, view):
         ([-INF, -INF, -INF], INF),
         ([INF, 1.0, 0.5, -1e9], 1e8),
         ([0.0, 1e-6, -1.0], INF),  # a near-tie of two, no mask
-        ([0.0, 1e-6, 2e-6, -1.0], 0.1),  # three of a kind, and one far behind
+        ([0.0, 1e-6, 2e-6, -1.0], INF),  # three of a kind, and one that another view may be given
+        ([0.0, 0.016, 0.008, -45.0], INF),
         ([1.0, 1 - 1e-7, 1 - 2e-7, -1.0], INF),  # of a tanh that saturates
         ([1.0, 1 - 1e-5, 1 - 2e-4, 0.0], INF),  # of a sigmoid
         ([1.0, 1 - 1e-7, 1 - 2e-7, -1e4], 1000.1),
