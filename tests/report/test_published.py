@@ -104,7 +104,7 @@ def test_a_study_whose_networks_are_near_chance_says_so(make_run, of, tmp_path, 
     judged = published_findings(collect([sweep_of(tmp_path / "out", "[S3, Z1]")]))
     assert {one.claim.key: one.near_chance for one in judged} == {"Z1": 0, "S3": 2}
     print_claims(Console(width=80), judged)
-    [row] = [row for row in capsys.readouterr().out.splitlines() if row.startswith("S3")]
+    [row] = [row for row in capsys.readouterr().out.splitlines() if row.strip().startswith("S3")]
     assert "near chance" in row and "not run" in row
 
 
