@@ -65,7 +65,8 @@ class Study:
 
     Attributes:
         claims: The published findings that it decides, ``[A1, Z3]``.
-        scales: What ``scale=NAME`` stands for: values that the rest of the yaml refers to.
+        scales: What ``scale=NAME`` stands for: values that the rest of the yaml refers to. One
+            with ``smoke: true`` shows that the commands work, not what networks do; reports say so.
         grids: Parts of the sweep, each a full grid as ``{part: {pool: "max,blur"}}``.
     """
 
@@ -140,6 +141,13 @@ def check_scale(config: DictConfig) -> None:
     if "scale" in config and "study" in config:  # what is lacking is said of the whole
         scales = list(config.study.get("scales") or SCALES)
         require_one_of("scale", config.scale, scales)
+
+
+def is_smoke(config: DictConfig) -> bool:
+    """Whether the study's scale is marked ``smoke: true``."""
+    scales = OmegaConf.select(config, "study.scales") or {}
+    chosen = scales.get(config.get("scale"))
+    return isinstance(chosen, Mapping) and bool(chosen.get("smoke"))
 
 
 def _check_whole(config: DictConfig) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from shiftbench import versions
-from shiftbench.config import NOT_IDENTITY, STUDY_KEYS, flatten, short_hash, slug
+from shiftbench.config import NOT_IDENTITY, STUDY_KEYS, flatten, is_smoke, short_hash, slug
 from shiftbench.content.origin import Origin
 from shiftbench.errors import UsageError
 from shiftbench.files import names_a_file
@@ -38,6 +38,7 @@ class Identity:
         versions: Results versions of the parts that make the run.
         origin: Paths and digests of ``files``, digests of third-party ``sources``, and what is
             ``unknown``.
+        smoke: Whether the study says that its numbers mean nothing, see ``Study``; it changes none.
     """
 
     run_id: str
@@ -47,6 +48,7 @@ class Identity:
     settings: dict[str, Any]
     versions: dict[str, int] = field(default_factory=dict)
     origin: dict[str, Any] = field(default_factory=dict, compare=False)
+    smoke: bool = field(default=False, compare=False)
 
     @classmethod
     def of(cls, config: DictConfig, names: Names) -> Identity:
@@ -69,6 +71,7 @@ class Identity:
             settings=settings,
             versions=versions.current(settings),
             origin={"files": origin.files, "sources": origin.sources, "unknown": origin.unknown},
+            smoke=is_smoke(config),
         )  # fmt: skip
 
     def found_in(self, out: Path) -> Identity:

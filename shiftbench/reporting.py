@@ -19,7 +19,8 @@ from shiftbench.files import cannot_write
 from shiftbench.locks import exclusive
 from shiftbench.report.attempts import attempt
 from shiftbench.report.cells import chosen_metrics, grids
-from shiftbench.report.claim_table import print_claims
+from shiftbench.report.claim_table import print_banner, print_claims
+from shiftbench.report.claim_words import smoke_banner
 from shiftbench.report.collect import Collection, collect
 from shiftbench.report.difference_cells import difference_grids
 from shiftbench.report.differences import DIFFERENCE_COLUMNS, differences
@@ -30,7 +31,13 @@ from shiftbench.report.published import published_findings
 from shiftbench.report.records import word_of
 from shiftbench.report.summary import summarise
 from shiftbench.report.tables import print_grids
-from shiftbench.results import CLAIM_COLUMNS, METRIC_COLUMNS, NETWORK_COLUMNS, write_csv
+from shiftbench.results import (
+    CLAIM_COLUMNS,
+    METRIC_COLUMNS,
+    NETWORK_COLUMNS,
+    remove_own,
+    write_csv,
+)
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +46,8 @@ TABLES = ("results.csv", "summary.csv")
 DESCRIPTION = """Tables and figures of many runs: mean and spread over seeds, the best marked, what
 failed or is missing in its place. DIR is a sweep, a run, or any folder with such in it. Written
 are results.csv (every row of every run), summary.csv (a row for every configuration and protocol),
-differences.csv (with --against), claims.csv (published findings, where there are runs that decide
-one), figures/ and report.html."""
+differences.csv (with --against), claims.csv and networks.csv (published findings, where DIR is a
+study, which names them, or with --claims), figures/ and report.html."""
 
 
 def report_runs(arguments: Sequence[str]) -> int:
@@ -61,7 +68,7 @@ def report_runs(arguments: Sequence[str]) -> int:
     apart = differences(collection, options.against, images=True) if options.against else None
     if apart is not None:
         shown += difference_grids(apart, chosen_metrics(summary, wanted), options.protocol)
-    judged = published_findings(collection, asked=True, every=options.claims)
+    judged = published_findings(collection, every=options.claims)
     folder = options.output or _default_folder(options.places)
     try:
         written = _write(collection, summary, apart, judged, folder, figures=not options.no_figures)
@@ -72,8 +79,10 @@ def report_runs(arguments: Sequence[str]) -> int:
     if options.markdown or options.latex:
         print("\n".join((markdown if options.markdown else latex)(grid) for grid in shown), end="")
     else:
+        banner = smoke_banner(collection)
+        print_banner(Console(), "" if judged else banner)
         print_grids(Console(), shown, every=bool(wanted))
-        print_claims(Console(), judged)
+        print_claims(Console(), judged, banner)
         _print_places(folder, written)
     _print_failures(collection)
     for note in version_notes(list(collection.done().values())):
@@ -91,7 +100,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument(
         "--claims", action="store_true",
-        help="all published findings, those without runs too, with what to run for them",
+        help="all published findings, whatever DIR is; for those without runs, what to run",
     )  # fmt: skip
     parser.add_argument(
         "--remeasure", action="store_true",
@@ -150,9 +159,11 @@ def report_sweep(folder: Path) -> None:
         written = _write(collection, summary, None, judged, folder, figures=True)
     except OSError as error:
         raise cannot_write(folder, error) from error
+    banner = smoke_banner(collection)
     if judged:  # a study's answer; its tables, of many protocols, are on the page
-        print_claims(Console(), judged)
+        print_claims(Console(), judged, banner)
     else:
+        print_banner(Console(), banner)
         print_grids(Console(), grids(summary))
     _print_places(folder, written)
 
@@ -160,7 +171,7 @@ def report_sweep(folder: Path) -> None:
 def keep_current(folder: Path) -> None:
     """Bring the tables of a sweep up to date, whatever process asks for it."""
     try:
-        # One at a time, so that nobody's older picture ends up on top of a newer one.
+        # One at a time, so that nobody's older table ends up on top of a newer one.
         with exclusive(folder / ".report.lock"):
             collection = collect([folder])
             _write_tables(collection, summarise(collection), folder)
@@ -187,9 +198,9 @@ def _write(
         write_csv(claim_rows(judged), folder / "claims.csv", CLAIM_COLUMNS)
         write_csv(network_rows(judged), folder / "networks.csv", NETWORK_COLUMNS)
         written += ["claims.csv", "networks.csv"]
-    else:
-        for name in ("claims.csv", "networks.csv"):  # of earlier runs: they would be out of date
-            (folder / name).unlink(missing_ok=True)
+    else:  # of earlier reports: they would be out of date
+        remove_own(folder / "claims.csv", CLAIM_COLUMNS)
+        remove_own(folder / "networks.csv", NETWORK_COLUMNS)
     if figures:
         with attempt(str(folder / "report.html"), passing=(OSError,)):
             from shiftbench.report.page import write_page

@@ -63,6 +63,20 @@ def csv_text(frame: pd.DataFrame, columns: Sequence[str]) -> str:
     return text
 
 
+def remove_own(path: Path, columns: Sequence[str]) -> None:
+    """Remove a result file that has the header of these columns, now or of an earlier release.
+
+    Earlier releases had fewer columns, in this order. A file by this name that is not ours stays.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            found = file.readline().rstrip("\n").split(",")
+    except (OSError, ValueError):
+        return
+    if len(found) > 1 and found == [name for name in columns if name in found]:
+        path.unlink(missing_ok=True)
+
+
 def read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     """Read a result file and make sure that it has the columns.
 

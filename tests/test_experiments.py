@@ -7,7 +7,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from shiftbench.config import CONFIG_DIR, check, flatten, register
+from shiftbench.config import CONFIG_DIR, check, flatten, is_smoke, register
 from shiftbench.identity import Identity
 from shiftbench.naming import names
 
@@ -52,6 +52,24 @@ def test_every_job_of_every_grid_at_every_scale_composes(path, scale, composed):
         for end in (0, -1):  # each axis at its first value, then at its last
             job = [f"{one.get_key_element()}={_values(one)[end]}" for one in swept]
             check(composed(f"experiment={path.stem}", f"scale={scale}", *job))
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_scales_that_show_nothing_but_that_commands_work_are_marked(path, scale, composed):
+    config = composed(f"experiment={path.stem}", f"scale={scale}")
+    assert is_smoke(config) == (scale == "smoke" or path.stem == "smoke")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "smoke"),
+    [((), False), (("experiment=pools", "scale=smoke", "study.scales.smoke.smoke=false"), False),
+     (("experiment=pools", "scale=cpu", "+study.scales.cpu.smoke=true"), True),
+     (("+study.scales.cpu=text",), False), (("+study.scales.gpu={smoke: true}",), False),
+     (("+study.scales.cpu={smoke: true}",), True)],
+)  # fmt: skip
+def test_the_configuration_says_whether_runs_are_smoke_runs(overrides, smoke, composed):
+    assert is_smoke(composed(*overrides)) == smoke
 
 
 def _values(override):
@@ -117,6 +135,37 @@ def test_all_grids_are_one_sweep_of_the_size_that_scale_says(jobs_of):
         "seed=0 pool=max", "seed=0 pool=avg",
         "seed=0 pool=max model.depth=8", "seed=0 pool=max model.depth=10",
     ]  # fmt: skip
+
+
+SMOKE_STUDY = STUDY.replace("study:\n", "study:\n  claims: [S3]\n").replace(
+    'smoke: {', 'smoke: {smoke: true, '
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("scale", "smoke"), [("smoke", True), ("cpu", False)])
+def test_a_smoke_run_says_so_on_the_terminal_and_in_its_files(
+    scale, smoke, tmp_path, shiftbench_command, tiny
+):
+    folder = tmp_path / "mine" / "experiment"
+    folder.mkdir(parents=True)
+    text = SMOKE_STUDY.replace("epochs: 1", "epochs: 0").replace('"0,1"', '"0"')
+    (folder / "parts.yaml").write_text(text)
+    small = [item for item in tiny if "epochs" not in item]
+    done = shiftbench_command(
+        "--config-dir", "mine", "experiment=parts", f"scale={scale}", *small, "out=runs",
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    said = "Smoke runs: they show that the commands work, not what networks do."
+    assert (said in " ".join(done.stdout.split())) == smoke
+    runs = list((tmp_path / "runs" / "runs").iterdir())
+    assert {json.loads((run / "run.json").read_text())["smoke"] for run in runs} == {smoke}
+    [sweep] = (tmp_path / "runs" / "sweeps").iterdir()
+    assert (said in (sweep / "report.html").read_text()) == smoke
+    done = shiftbench_command("report", str(sweep), "--claims", "--no-figures", cwd=tmp_path)
+    printed = " ".join(done.stdout.split())
+    assert (said in printed) == smoke
+    assert not smoke or printed.index(said) < printed.index("Published findings")
 
 
 def test_a_value_that_is_given_narrows_an_axis_and_leaves_out_the_parts_that_have_another(jobs_of):

@@ -6,7 +6,7 @@ from rich.cells import cell_len
 
 from shiftbench.report.differences import DIFFERENCE_COLUMNS
 from shiftbench.report.summary import SUMMARY_COLUMNS
-from shiftbench.results import CLAIM_COLUMNS, METRIC_COLUMNS
+from shiftbench.results import CLAIM_COLUMNS, METRIC_COLUMNS, NETWORK_COLUMNS
 from shiftbench.sweep import Sweep
 
 FILES = {"results.csv", "summary.csv"}
@@ -88,43 +88,64 @@ def test_published_findings_that_the_runs_decide(make_run, of, shiftbench_comman
         for pool, value in (("max", 0.8 + 0.01 * seed), ("stride", 0.6)):
             settings = {"train": {"epochs": 1}}
             make_run(of(consistency=value), pool=pool, seed=seed, settings=settings)
-    done = shiftbench_command("report", "out", "--no-figures", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "Published findings" in done.stdout and "claims.csv" in done.stdout
-    claims = tmp_path / "out" / "report" / "claims.csv"
-    [row] = pd.read_csv(claims).to_dict("records")
-    assert tuple(row) == CLAIM_COLUMNS
-    assert (row["claim"], row["verdict"]) == ("S3", "reproduced")
-    assert row["measured"] == pytest.approx(0.205)
-    assert len(row["runs"].split(";")) == 4
     done = shiftbench_command("report", "out", "--no-figures", "--claims", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    assert "Published findings" in done.stdout and "claims.csv" in done.stdout
     assert max(map(cell_len, done.stdout.splitlines())) <= 80
-    assert pd.read_csv(claims)["verdict"].value_counts()["not run"] == 23
-
-
-def test_findings_that_are_no_longer_decided_are_removed(study, shiftbench_command, tmp_path):
-    left = study / "report" / "claims.csv"
-    left.parent.mkdir()
-    left.write_text("of another time")
+    folder = tmp_path / "out" / "report"
+    rows = pd.read_csv(folder / "claims.csv")
+    assert rows["verdict"].value_counts()["not run"] == 23
+    [row] = rows[rows["claim"] == "S3"].to_dict("records")
+    assert tuple(row) == CLAIM_COLUMNS
+    assert row["verdict"] == "reproduced"
+    assert row["measured"] == pytest.approx(0.205)
+    assert len(row["runs"].split(";")) == 4
+    # These runs are of no study: without being asked for, no claim is judged by them.
     done = shiftbench_command("report", "out", "--no-figures", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "Published findings" not in done.stdout and not left.exists()
+    assert "Published findings" not in done.stdout and "claims" not in done.stdout
+    assert {path.name for path in folder.iterdir()} == FILES
+
+
+HEADER = "claim,source,statement,published,measured,ci_low,ci_high,verdict,reason,runs"  # of 0.1.0
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "stays"),
+    [("claims.csv", HEADER, False), ("claims.csv", ",".join(CLAIM_COLUMNS), False),
+     ("networks.csv", ",".join(NETWORK_COLUMNS), False), ("claims.csv", "my own claims", True),
+     ("claims.csv", "claim,mine", True), ("networks.csv", HEADER, True), ("claims.csv", "", True),
+     ("my_claims.csv", HEADER, True)],
+)  # fmt: skip
+def test_what_an_earlier_report_wrote_is_removed_and_nothing_else(
+    study, shiftbench_command, tmp_path, name, content, stays
+):
+    left = study / "report" / name
+    left.parent.mkdir()
+    left.write_text(f"{content}\n1,2\n")
+    done = shiftbench_command("report", "out", "--no-figures", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert left.exists() == stays
+    assert not stays or left.read_text() == f"{content}\n1,2\n"
 
 
 def test_a_sweep_ends_with_the_claims_of_its_experiment(tmp_path, shiftbench_command, tiny):
-    done = shiftbench_command("-m", *tiny, "pool=max,stride", "seed=0,1", "study.claims=[S3,Z1]",
+    untrained = [item for item in tiny if "epochs" not in item]  # trained, it is near chance
+    done = shiftbench_command("-m", *untrained, "train=none", "pool=aps,max", "seed=0,1",
+                              "head=gap", "padding=circular", "study.claims=[C1,S3]",
                               cwd=tmp_path)  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "Published findings" in done.stdout
     [sweep] = (tmp_path / "outputs" / "sweeps").iterdir()
     rows = pd.read_csv(sweep / "claims.csv").set_index("claim")
-    assert rows.index.tolist() == ["Z1", "S3"]
-    assert rows.loc["Z1", "verdict"] == "not run" != rows.loc["S3", "verdict"]
-    values = pd.read_csv(sweep / "results.csv").query("protocol == 'circular'")
-    mean = values[values["metric"] == "consistency"].groupby("pool")["value"].mean()
-    assert rows.loc["S3", "measured"] == pytest.approx(mean["max"] - mean["stride"])
-    assert 'id="claim-S3"' in (sweep / "report.html").read_text("utf-8")
+    assert rows.index.tolist() == ["C1", "S3"]
+    assert rows["verdict"].tolist() == ["reproduced", "not run"]
+    values = pd.read_csv(sweep / "results.csv").query("protocol == 'circular' and pool == 'aps'")
+    least = values[values["metric"] == "consistency"]["value"].min()
+    assert rows.loc["C1", "measured"] == pytest.approx(least) == pytest.approx(1)
+    assert 'id="claim-C1"' in (sweep / "report.html").read_text("utf-8")
+    done = shiftbench_command("report", str(sweep), "--no-figures", cwd=tmp_path)
+    assert "1 reproduced, 1 not run" in done.stdout
 
 
 def test_mistakes_are_one_sentence(study, shiftbench_command, tmp_path):
@@ -149,6 +170,9 @@ def test_help_fits_and_knows_the_verb(shiftbench_command, tmp_path):
     done = shiftbench_command("report", "--help", cwd=tmp_path)
     assert done.returncode == 0
     assert "--against pool=max" in done.stdout
+    words = " ".join(done.stdout.split())
+    assert "claims.csv and networks.csv (published findings, where DIR is a study" in words
+    assert "all published findings, whatever DIR is" in words
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert "shiftbench report" in shiftbench_command("--help", cwd=tmp_path).stdout
     assert "did you mean 'report'" in shiftbench_command("reprot", cwd=tmp_path).stderr

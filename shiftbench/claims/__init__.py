@@ -7,7 +7,7 @@ A claim (:mod:`~shiftbench.claims.claim`) selects runs from the evidence
 No torch, nothing of the report: it hands in what is on disk.
 """
 
-from shiftbench.claims.claim import Claim, Finding, Plot, Series
+from shiftbench.claims.claim import Claim, Finding, Network, Plot, Series
 from shiftbench.claims.evidence import Evidence, Number, Run
 from shiftbench.claims.judging import CLAIMS, Judged, claim_rows, judge, network_rows
 
@@ -17,6 +17,7 @@ __all__ = [
     "Evidence",
     "Finding",
     "Judged",
+    "Network",
     "Number",
     "Plot",
     "Run",

@@ -65,7 +65,8 @@ def _raises_accuracy(evidence: Evidence) -> Finding | None:
     count = f"{sum(one.value > 0 for one in every)} of {len(every)} networks gain"
     plot = bars(arms_of_blocks(found, CIRCULAR, ACCURACY, (PLAIN, BLUR)), "network", "accuracy")
     mean = together(found, lambda read: _gain(read, ACCURACY))
-    return decide(mean, 0.0, sentences(count, _range(every)), plot)
+    of = f"mean over {len(every)} networks" if len(every) > 1 else every[0].name or "one network"
+    return decide(mean, 0.0, sentences(count, _range(every)), plot, of)
 
 
 def _range(every: Sequence[Estimate]) -> str:

@@ -1,7 +1,8 @@
-"""What a claim is, what was found about it, and the picture that decides it."""
+"""What a claim is, what was found about it, and the figure that decides it."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -10,6 +11,7 @@ from shiftbench.claims.evidence import Evidence
 REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
 INCONCLUSIVE, NOT_RUN = "inconclusive", "not run"
 VERDICTS = (REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE, NOT_RUN)
+SMOKE = "they show that the commands work, not what networks do"
 UNCHECKED = "from memory of the literature, unchecked"
 
 
@@ -31,7 +33,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Plot:
-    """The picture that decides a claim, as numbers.
+    """The figure that decides a claim, as numbers.
 
     Attributes:
         kind: ``lines``, ``bars`` or ``dots``.
@@ -77,6 +79,9 @@ class Finding:
         measured_of: What ``measured`` is of: ``mean over 7 networks``, ``vgg · gap``, ...
         networks: Every network of a claim on every one, with simultaneous intervals.
         mean_verdict: The verdict on the mean over networks such as these, '' where there is none.
+        threshold: What the numbers have to be above, NaN where ``networks`` is empty.
+        least_certain: The one of ``networks`` that is the farthest from being above.
+        ratio: Whether the numbers are ratios, to be drawn on a logarithmic axis.
     """
 
     verdict: str
@@ -89,6 +94,9 @@ class Finding:
     measured_of: str = ""
     networks: tuple[Network, ...] = ()
     mean_verdict: str = ""
+    threshold: float = math.nan
+    least_certain: Network | None = None
+    ratio: bool = False
 
 
 @dataclass(frozen=True)

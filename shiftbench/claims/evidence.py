@@ -64,6 +64,7 @@ class Run:
         numbers: Its metrics by (protocol, metric).
         influence: Returns what each image adds to a metric under a protocol, None where the run
             does not have it.
+        smoke: Whether its experiment says that its numbers mean nothing, see ``Study``.
     """
 
     run_id: str
@@ -71,6 +72,7 @@ class Run:
     settings: Mapping[str, Any]
     numbers: Mapping[tuple[str, str], Number] = field(repr=False)
     influence: Influences = field(default=_unknown, repr=False)
+    smoke: bool = False
 
     @property
     def seed(self) -> int:

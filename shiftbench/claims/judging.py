@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -20,8 +20,8 @@ from shiftbench.claims import (
     sampling,
 )
 from shiftbench.claims.able import able
-from shiftbench.claims.claim import NOT_RUN, Claim, Finding
-from shiftbench.claims.evidence import Evidence
+from shiftbench.claims.claim import NOT_RUN, SMOKE, Claim, Finding
+from shiftbench.claims.evidence import Evidence, Run
 from shiftbench.errors import UsageError, did_you_mean, shown
 from shiftbench.results import CLAIM_COLUMNS, NETWORK_COLUMNS
 
@@ -50,12 +50,14 @@ CLAIMS: dict[str, Claim] = {key: _KNOWN[key] for key in _ORDER}
 class Judged:
     """A claim and what was found, None where its runs are not there.
 
-    ``near_chance``: how many runs were left out since their networks are near chance.
+    ``near_chance``: how many runs were left out since their networks are near chance. ``smoke``:
+    how many of the runs behind it, or of those left out, are smoke runs.
     """
 
     claim: Claim
     finding: Finding | None
     near_chance: int = 0
+    smoke: int = 0
 
     @property
     def verdict(self) -> str:
@@ -64,7 +66,11 @@ class Judged:
 
     @property
     def reason(self) -> str:
-        """Why; what to run where there is no finding."""
+        """Why; what to run where there is no finding; that runs are smoke runs comes first."""
+        return f"smoke runs ({self.smoke}): {SMOKE}; {self._why}" if self.smoke else self._why
+
+    @property
+    def _why(self) -> str:
         if self.finding:
             return self.finding.reason
         if self.near_chance:
@@ -94,14 +100,19 @@ def judge(evidence: Evidence, keys: Sequence[str] | None = None) -> list[Judged]
             )
     wanted = [claim for key, claim in CLAIMS.items() if keys is None or key in keys]
     chosen, weak = able(evidence)
-    judged = [Judged(claim, claim.check(chosen)) for claim in wanted]
-    # Where networks near chance would have decided, they are what is wrong.
-    return [
-        replace(one, near_chance=len(weak))
-        if weak and not one.finding and one.claim.check(evidence)
-        else one
-        for one in judged
-    ]
+    smoke = {run.run_id for run in evidence.runs if run.smoke}
+    return [_judged(claim, evidence, chosen, weak, smoke) for claim in wanted]
+
+
+def _judged(
+    claim: Claim, evidence: Evidence, chosen: Evidence, weak: Sequence[Run], smoke: set[str]
+) -> Judged:
+    found = claim.check(chosen)
+    if found:
+        return Judged(claim, found, smoke=len(smoke.intersection(found.runs)))
+    if weak and claim.check(evidence):  # networks near chance would have decided it
+        return Judged(claim, None, len(weak), len(smoke.intersection(run.run_id for run in weak)))
+    return Judged(claim, None)
 
 
 def claim_rows(judged: Sequence[Judged]) -> pd.DataFrame:

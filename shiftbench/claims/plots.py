@@ -1,4 +1,4 @@
-"""Estimates as the series of a picture."""
+"""Estimates as the series of a figure."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def bars(
     y_label: str,
     published: Mapping[str, float] | None = None,
 ) -> Plot:
-    """Return a picture of groups of bars.
+    """Return a figure of groups of bars.
 
     Args:
         rows: Series name to (group name to value); the first series names the groups.

@@ -106,7 +106,8 @@ def _shiftable_is_invariant(evidence: Evidence) -> Finding | None:
     told = f"linear networks at least {worst:.4f}, ReLU networks at most {best:.4f}"
     told_flat = f"linear with a flatten head at most {max(flat.values()):.4f}" if flat else ""
     return Finding(verdict, worst, float("nan"), float("nan"), sentences(told, told_flat),
-                   (*linear, *relu, *flat), bars(rows, "network", EXACT))  # fmt: skip
+                   (*linear, *relu, *flat), bars(rows, "network", EXACT),
+                   f"lowest of {len(linear)} linear runs")  # fmt: skip
 
 
 def _values(runs: Sequence[Run]) -> dict[str, float]:

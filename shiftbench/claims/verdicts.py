@@ -79,19 +79,20 @@ def decide_every(
     each = simultaneous_confidence([one.deviation for one in known if one.deviation])
     networks = tuple(_network(one, each, shown) for one in known)
     mean = population_estimate(known).through(shown)
-    least = min(known, key=lambda one: _strength(one, threshold))
+    least = networks[known.index(min(known, key=lambda one: _strength(one, threshold)))]
     over = ", ".join(dict.fromkeys(one.over or "no interval" for one in known))
     reason = sentences(
         f"intervals over {over}",
         f"{sum(one.value > threshold for one in known)} of {len(known)} above {shown(threshold):g}",
         f"networks differ by ±{_spread([one.value for one in networks]):.3f}",
-        _least_certain(least, networks[known.index(least)]), more,
+        _least_certain(least), more,
     )  # fmt: skip
     runs = tuple(dict.fromkeys(run for one in known for run in one.runs))
+    verdict = _of_every(known, networks, threshold, shown(threshold))
     return Finding(
-        _of_every(known, networks, threshold, shown(threshold)), mean.value, mean.low, mean.high,
-        reason, runs, plot, f"mean over {len(known)} networks", networks,
-        verdict_of(mean, shown(threshold)),
+        verdict, mean.value, mean.low, mean.high, reason, runs, plot,
+        f"mean over {len(known)} networks", networks, verdict_of(mean, shown(threshold)),
+        shown(threshold), least, ratio=shown is math.exp,
     )  # fmt: skip
 
 
@@ -109,11 +110,11 @@ def _of_every(
     return NOT_REPRODUCED if any(one.high <= shown for one in networks) else INCONCLUSIVE
 
 
-def _least_certain(least: Estimate, shown: Network) -> str:
+def _least_certain(least: Network) -> str:
     if not least.name:
         return ""
-    ends = "" if math.isnan(shown.low) else f" [{shown.low:.3f} {shown.high:.3f}]"
-    return f"the least certain: {least.name} with {shown.value:.3f}{ends}, all networks at once"
+    ends = "" if math.isnan(least.low) else f" [{least.low:.3f} {least.high:.3f}]"
+    return f"the least certain: {least.name} with {least.value:.3f}{ends}, all networks at once"
 
 
 def _spread(values: Sequence[float]) -> float:

@@ -1,4 +1,4 @@
-"""Every picture of a study: drawn, written to its folder, and made ready for a page."""
+"""Every figure of a study: drawn, written to its folder, and made ready for a page."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from shiftbench.report.records import DONE, Collection
 from shiftbench.report.study import panels
 from shiftbench.report.theme import DARK, LIGHT, Picture, png
 
-MOST_PANELS = 6  # pictures of one kind; beyond, a page gets slow to make and heavy to open
+MOST_PANELS = 6  # figures of one kind; beyond, a page gets slow to make and heavy to open
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture as a page shows it: both themes as text, and its size on the page in pixels."""
+    """A figure as a page shows it: both themes as text, and its size on the page in pixels."""
 
     title: str
     alt: str
@@ -38,25 +38,25 @@ class Shown:
 
 @dataclass(frozen=True)
 class Wall:
-    """The pictures of one kind.
+    """The figures of one kind.
 
     Attributes:
         title: What kind.
         how: How to read them.
-        pictures: In order.
+        figures: In order.
         left_out: How many more there would be.
     """
 
     title: str
     how: str
-    pictures: list[Shown]
+    figures: list[Shown]
     left_out: int
 
 
 def hang(collection: Collection, summary: pd.DataFrame, folder: Path) -> list[Wall]:
     """Draw what applies to a study, write it to ``folder`` and return it, kind by kind.
 
-    Pictures of an earlier study in the folder are removed; those for dark pages end in ``-dark``.
+    Figures of an earlier study in the folder are removed; those for dark pages end in ``-dark``.
     """
     for kind in ("pareto", "augmentation", "distance", "heatmaps"):
         for old in folder.glob(f"{kind}-*.png"):  # only our own: it may be a run's folder as well

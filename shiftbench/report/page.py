@@ -13,7 +13,7 @@ from markupsafe import Markup
 from shiftbench import __version__
 from shiftbench.claims import Judged
 from shiftbench.files import write_text
-from shiftbench.report.claim_words import verdict_counts
+from shiftbench.report.claim_words import smoke_banner, verdict_counts
 from shiftbench.report.findings import findings
 from shiftbench.report.gallery import hang
 from shiftbench.report.page_claims import shown_claims
@@ -46,7 +46,7 @@ def write_page(
         claims: Published findings, none for no such section.
 
     Returns:
-        The path of ``report.html``. It holds its pictures, styles and script, and asks for
+        The path of ``report.html``. It holds its figures, styles and script, and asks for
         nothing over the network.
     """
     environment = Environment(
@@ -85,6 +85,7 @@ def _content(
     apart = difference_tables(None if differences is None else short.on(differences))
     return {
         "heading": _heading(summary),
+        "banner": smoke_banner(collection),
         "counts": _counts(collection),
         "compared": list(_compared(summary)),
         "fixed": " · ".join([*_fixed(summary), *short.left_out]),
@@ -158,7 +159,7 @@ def _contents(
         (published, "published", "Published findings"),
         (True, "findings", "What the numbers say"),
         (tables, "results", "Results"),
-        (walls, "pictures", "Pictures"),
+        (walls, "figures", "Figures"),
         (apart, "differences", "Paired differences"),
         (open_ends, "unfinished", "Failed and missing"),
         (True, "origin", "How these numbers were made"),

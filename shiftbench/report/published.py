@@ -26,27 +26,21 @@ METRICS = ("accuracy", "chance_consistency", "consistency", "correct_consistency
 log = logging.getLogger(__name__)
 
 
-def published_findings(
-    collection: Collection, *, asked: bool = False, every: bool = False
-) -> list[Judged]:
-    """Return what the runs say about published findings, empty where they say nothing.
+def published_findings(collection: Collection, *, every: bool = False) -> list[Judged]:
+    """Return what the runs of a study say about published findings, empty where they say nothing.
 
-    Judged are the claims that the sweeps' experiments name, those that lack their runs included.
-    Where no sweep names any, and the report was asked for, they are all that can be judged.
+    Judged are the claims that the sweeps' experiments name, those that lack their runs included;
+    none where no sweep's experiment names any, or no run is of any of them.
 
     Args:
         collection: The runs.
-        asked: Whether a person asked for the report; else it is that of a sweep that ended.
         every: Whether to judge and show all claims whatever sweeps name.
     """
-    named = claims_of(collection.sweeps)
-    if not (named or asked or every):
-        return []
-    judged = judge(evidence_of(collection), None if every or not named else named)
     if every:
-        return judged
-    found = [one for one in judged if one.finding]
-    return judged if found and named else found
+        return judge(evidence_of(collection))
+    named = claims_of(collection.sweeps)
+    judged = judge(evidence_of(collection), named) if named else []
+    return judged if any(one.finding or one.near_chance for one in judged) else []
 
 
 def claims_of(sweeps: Sequence[Path]) -> list[str]:
@@ -73,10 +67,11 @@ def evidence_of(collection: Collection) -> Evidence:
     done = collection.done()
     numbers = _numbers(collection.metrics)
     runs = [
-        Run(name, run.labels, run.settings, numbers[name], _influence(run.folder, numbers[name]))
+        Run(name, run.labels, run.settings, numbers[name], _influence(run.folder, numbers[name]),
+            run.smoke)
         for name, run in done.items()
         if name in numbers
-    ]
+    ]  # fmt: skip
 
     def chosen(names: Names[str]) -> list[RunRecord]:
         return [done[name] for name in names if name in done]

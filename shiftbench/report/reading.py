@@ -47,13 +47,14 @@ def read_run(folder: Path) -> RunRecord:
         who = _json(folder / "run.json")
         labels: dict[str, Any] = {name: str(who["labels"].get(name) or "") for name in LABELS}
         labels["seed"] = int(who["labels"]["seed"])
-        about = {"run_id": str(who["run_id"]), "config_id": str(who["config_id"])}
+        about: dict[str, Any] = {"run_id": str(who["run_id"]), "config_id": str(who["config_id"])}
         settings = dict(who["settings"])
         results = {str(part): int(number) for part, number in who.get("versions", {}).items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         empty = dict.fromkeys(LABELS, "")
         reason = f"run.json is damaged ({type(error).__name__})"
         return RunRecord(folder.name, folder.name, folder, empty, {}, DAMAGED, reason)
+    about["smoke"] = who.get("smoke") is True
     rest = {**about, "results": results, **_made_with(folder), **_state(folder)}
     return RunRecord(folder=folder, labels=labels, settings=settings, **rest)
 

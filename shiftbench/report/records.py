@@ -47,6 +47,7 @@ class RunRecord:
         files: SHA-256 of its result files as they were written, by name.
         results: Results versions of the parts that made it, see :mod:`shiftbench.versions`.
         order: Its place among the runs of the collection.
+        smoke: Whether its experiment says that it shows that commands work, and nothing else.
     """
 
     run_id: str
@@ -63,6 +64,7 @@ class RunRecord:
     files: dict[str, str] = field(default_factory=dict, repr=False)
     results: dict[str, int] = field(default_factory=dict, repr=False)
     order: int = 0
+    smoke: bool = False
 
     @property
     def seed(self) -> int:

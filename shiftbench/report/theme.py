@@ -24,7 +24,10 @@ LONGEST = 34  # characters of a label in a picture
 
 @dataclass(frozen=True)
 class Theme:
-    """The colours of light or of dark pages; ``paper`` is the background in ``page.css`` too."""
+    """The colours of light or of dark pages; ``paper`` is the background in ``page.css`` too.
+
+    ``states`` are those of an interval beside a threshold, as the verdicts of ``page.css``.
+    """
 
     name: str
     paper: str
@@ -33,6 +36,7 @@ class Theme:
     grid: str
     pools: Mapping[str, str]
     spare: tuple[str, ...]
+    states: Mapping[str, str]
 
 
 # Okabe & Ito's colours, told apart with any colour vision; on dark paper lighter ones of the same
@@ -42,12 +46,16 @@ LIGHT = Theme(
     pools={"max": "#c44e00", "stride": "#b07a00", "avg": "#b3497f", "blur": "#0069ad",
            "aps": "#00805c", "global": "#3a3f47"},
     spare=("#2f8fd0", "#6d4fc2", "#8a6d3b", "#c0262d"),
+    states={"above": "#00704f", "covers": "#b07a00", "not above": "#b3261e",
+            "no interval": "#57606a"},
 )  # fmt: skip
 DARK = Theme(
     name="dark", paper="#161b22", ink="#e6edf3", muted="#9aa5b1", grid="#2b323b",
     pools={"max": "#ff8a4c", "stride": "#f0c04a", "avg": "#f08fc0", "blur": "#5cb8f5",
            "aps": "#3ecf9c", "global": "#d5dbe2"},
     spare=("#9fd3ff", "#b8a1f5", "#d3b787", "#ff7b80"),
+    states={"above": "#56d39b", "covers": "#f0c04a", "not above": "#ff9189",
+            "no interval": "#9aa5b1"},
 )  # fmt: skip
 THEMES = (LIGHT, DARK)
 MARKERS = {"max": "o", "stride": "v", "avg": "P", "blur": "s", "aps": "D", "global": "^"}

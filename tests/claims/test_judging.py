@@ -1,5 +1,7 @@
 """All claims together: what comes of nothing, of anything, and as a table."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,50 @@ def test_runs_are_named_in_the_table(seeds):
     assert set(row["runs"].split(";")) == {one.run_id for one in runs}
     assert row["verdict"] == "reproduced"
     assert row["ci_low"] < row["measured"] < row["ci_high"]
+
+
+def test_smoke_runs_are_said_first_of_all_reasons(seeds):
+    runs = [*seeds({"circular": {"consistency": 0.5}}, pool="stride"),
+            *seeds({"circular": {"consistency": 0.7}}, step=0.002)]  # fmt: skip
+    some = [replace(run, smoke=run.pool == "stride") for run in runs]
+    [row] = claim_rows(judge(Evidence(some), ["S3"])).to_dict("records")
+    meaning = "they show that the commands work, not what networks do"
+    assert row["reason"].partition("; ")[2].startswith(f"smoke runs (3): {meaning}; interval over")
+    [row] = claim_rows(judge(Evidence(runs), ["S3"])).to_dict("records")
+    assert "smoke" not in row["reason"]
+    [row] = claim_rows(judge(Evidence([replace(run, smoke=True) for run in runs]), ["Z1"])).to_dict(
+        "records")  # fmt: skip
+    assert "smoke" not in row["reason"]  # none of them is of it
+
+
+def test_smoke_runs_near_chance_are_said_to_be_smoke_runs(seeds):
+    at_chance = {"accuracy": 0.1, "chance_consistency": 0.1}
+    runs = [*seeds({"circular": {"consistency": 0.5, **at_chance}}, pool="stride"),
+            *seeds({"circular": {"consistency": 0.7, **at_chance}}, step=0.002)]  # fmt: skip
+    [one] = judge(Evidence([replace(run, smoke=True) for run in runs]), ["S3"])
+    assert one.verdict == "not run" and (one.near_chance, one.smoke) == (6, 6)
+    assert one.reason.startswith("smoke runs (6): ") and "near chance" in one.reason
+
+
+def test_every_number_says_what_it_is_of(seeds):
+    values = {"consistency": 0.5, "accuracy": 0.6, "chance_consistency": 0.1,
+              "correct_consistency": 0.5, "top1_change": 0.2, "mean_absolute_change": 0.1,
+              "exact_fraction": 0.25}  # fmt: skip
+    protocols = ("circular", "crop", "translate", "subpixel", "azulay2019_crop", "azulay2019_black")
+    numbers = dict.fromkeys(protocols, values)
+    runs = [
+        run
+        for model in ("vgg", "vgg[depth=12]")
+        for pool in ("max", "stride", "blur", "blur5", "blur7", "aps", "ideal")
+        for head in ("gap", "flatten")
+        for augment in ("none", "shift")
+        for run in seeds(numbers, pool=pool, head=head, augment=augment, model=model, **{
+            "model.depth": 12 if "12" in model else 8, "model.downsamplings": 1})
+    ]  # fmt: skip
+    found = [one.finding for one in judge(Evidence(runs)) if one.finding]
+    assert len(found) > 12
+    for one in found:
+        assert one.measured_of or math.isnan(one.measured)
 
 
 def test_the_rules_are_written_down():

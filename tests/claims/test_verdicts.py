@@ -41,6 +41,8 @@ def test_every_network_is_reproduced_if_each_of_them_is():
     assert (found.measured, found.measured_of) == (pytest.approx(0.55), "mean over 2 networks")
     assert "2 of 2 above 0" in found.reason
     assert "the least certain: b with 0.600" in found.reason
+    assert found.least_certain == found.networks[1] and found.least_certain.name == "b"
+    assert found.threshold == 0 and not found.ratio
     assert decide_every([number(0.5, 0.1), number(0.3, 0.4)]).verdict == "inconclusive"
 
 
@@ -79,6 +81,8 @@ def test_logarithms_are_shown_as_factors():
     assert found.measured == pytest.approx(4)
     assert found.networks[0].value == pytest.approx(2)
     assert "2 of 2 above 1.5" in found.reason
+    assert found.ratio and found.threshold == pytest.approx(1.5)
+    assert found.least_certain == found.networks[0]
 
 
 def test_exact_on_all_images_has_the_bound_that_their_number_allows():

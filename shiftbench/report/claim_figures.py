@@ -1,4 +1,4 @@
-"""The pictures that decide published findings."""
+"""The figures that decide published findings."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ LETTER = 0.0118  # of a name, as a share of the width
 LEFT, RIGHT, TOP = 0.13, 0.97, 0.16  # shares of the width; inches
 
 
-def claim_picture(one: Judged) -> Picture | None:
-    """Return the picture of a claim, None where there is none to draw."""
+def claim_figure(one: Judged) -> Picture | None:
+    """Return the figure of a claim, None where there is none to draw."""
     plot = one.finding.plot if one.finding else None
     if plot is None or not any(part.y for part in plot.series):
         return None
