@@ -46,8 +46,12 @@ class Deviation:
 
     @property
     def variance(self) -> float:
-        """Of the mean; the interaction is in both of the others, so it is subtracted once."""
-        return max(self.seeds + self.over_images + self.carried - self.both, self.seeds)
+        """Of the mean; the interaction is in both of the others, so it is subtracted once.
+
+        Neither seeds nor images vary less than the interaction makes them: two seeds that agree by
+        chance do not make the others certain.
+        """
+        return max(self.seeds, self.both) + max(self.over_images - self.both, 0.0) + self.carried
 
     @property
     def error(self) -> float:
