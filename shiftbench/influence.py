@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -111,8 +111,12 @@ class Influences:
         return file.getvalue()
 
     @classmethod
-    def load(cls, path: Path) -> Influences:
+    def load(cls, path: Path, metrics: Collection[str] | None = None) -> Influences:
         """Read the file; nothing in it is ever unpickled.
+
+        Args:
+            path: Of the file.
+            metrics: Those to read; all by default.
 
         Raises:
             ShiftbenchError: If it is not readable.
@@ -122,17 +126,40 @@ class Influences:
                 header = json.loads(str(file["header"]))
                 if header["format"] != FORMAT:
                     raise ValueError(f"format {header['format']}, this version reads {FORMAT}")
-                values, numbers = {}, {}
+                values, rounded, steps = {}, {}, {}
                 for protocol, metric, value, step in header["numbers"]:
-                    found = file[f"{protocol}/{metric}"].astype(np.float64) * step
-                    values[protocol, metric] = float(value)
-                    numbers[protocol, metric] = found - found.mean()
+                    if metrics is None or metric in metrics:
+                        rounded[protocol, metric] = file[f"{protocol}/{metric}"]
+                        steps[protocol, metric] = float(step)
+                        values[protocol, metric] = float(value)
         except Exception as error:
             raise ShiftbenchError(
                 f"{path} is not readable ({error}); shiftbench report --remeasure writes it again "
                 "from the run's prediction tables"
             ) from error
-        return cls(dict(header["images"]), values, numbers)
+        return cls(dict(header["images"]), values, _Rounded(rounded, steps))
+
+
+class _Rounded(Mapping[tuple[str, str], Floats]):
+    """Numbers as they are in the file, a quarter of the memory, until one of them is asked for."""
+
+    def __init__(
+        self,
+        rounded: Mapping[tuple[str, str], NDArray[np.int16]],
+        steps: Mapping[tuple[str, str], float],
+    ) -> None:
+        self._rounded, self._steps = rounded, steps
+
+    def __getitem__(self, key: tuple[str, str]) -> Floats:
+        found: Floats = self._rounded[key].astype(np.float64) * self._steps[key]
+        found -= found.mean()
+        return found
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self._rounded)
+
+    def __len__(self) -> int:
+        return len(self._rounded)
 
 
 def _digest(table: PredictionTable) -> str:
