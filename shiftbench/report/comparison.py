@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
 
 from shiftbench.inference.kinds import IMAGES
-from shiftbench.metric import METRICS
+from shiftbench.metric import METRICS, Difference
 from shiftbench.metric.interval import EXACT
 from shiftbench.report import interval_kinds
 from shiftbench.report.compared import Compared, Row
-from shiftbench.report.paired_interval import STUDENT
+from shiftbench.report.paired_interval import CROSSED, STUDENT
 from shiftbench.report.repetitions import Pairing
 from shiftbench.report.terminal import FIRST
 
@@ -20,12 +21,12 @@ CAPTION = "B − A with its [{intervals}], paired · fractions, ↑ higher is be
 BOLD = "bold, with the better one: the interval leaves 0 out"
 NO_VERDICT = (
     "one pair of runs{why}: another training seed may change the difference by more than this "
-    "interval, so neither is called better. Train both with more seeds, seed=0,1,2 -m at the end "
-    "of their commands, and compare again"
+    "interval, so neither is called better. Train both with seed=0,1,2 -m at the end of their "
+    "commands, and compare again without --runs"
 )
 # What is behind an interval of another kind than the table's.
 LETTERS = {STUDENT: "s", EXACT: "e"}
-NAMES = {"s": "over seeds alone, images not known", "e": "no seed and no image differs: exact"}
+NAMES = {"s": "over seeds alone", "e": "no seed and no image differs: exact"}
 
 
 def print_comparison(
@@ -51,10 +52,8 @@ def print_comparison(
     for protocol in dict.fromkeys(row.protocol for row in found.rows):
         rows = [row for row in found.rows if row.protocol == protocol]
         console.print(comparison_table(rows, protocol, kinds))
-    for line in (
-        *_legend(found.rows, pairing, kinds),
-        *(f"left out  {one}" for one in found.left_out),
-    ):
+    left_out = [f"left out  {reason}" for reason in found.left_out]
+    for line in filter(None, [*_legend(found.rows, pairing, kinds), found.note, *left_out]):
         console.print(line, highlight=False, markup=False)
 
 
@@ -74,19 +73,23 @@ def comparison_table(rows: Sequence[Row], protocol: str, kinds: tuple[str, ...])
         letter = letters.get(one.interval, "") or interval_kinds.mark(one.interval, kinds)
         table.add_row(
             name, METRICS[name].arrow if name in METRICS else "", f"{one.value_a:.3f}",
-            f"{one.value_b:.3f}",
-            f"{one.difference:+.3f} \\[{one.ci_low:+.3f} {one.ci_high:+.3f}]{letter or ' '}",
-            row.verdict, style="bold" if row.verdict else None,
-            end_section=bool(names) and name == names[-1],
+            f"{one.value_b:.3f}", _difference(one, letter), row.verdict,
+            style="bold" if row.verdict else None, end_section=bool(names) and name == names[-1],
         )  # fmt: skip
     return table
+
+
+def _difference(one: Difference, letter: str) -> str:
+    if math.isnan(one.ci_low):
+        return f"{one.difference:+.3f} \\[no interval]   "
+    return f"{one.difference:+.3f} \\[{one.ci_low:+.3f} {one.ci_high:+.3f}]{letter or ' '}"
 
 
 def _letters(rows: Iterable[Row]) -> dict[str, str]:
     """Return the letters of the intervals that are not as the caption says."""
     methods = {row.difference.interval for row in rows if row.seeds > 1}
-    kept = methods - {""}
-    return {} if len(kept) < 2 else {key: LETTERS[key] for key in LETTERS if key in kept}
+    both = {CROSSED, STUDENT} <= methods
+    return {key: LETTERS[key] for key in LETTERS if key in methods and (both or key != STUDENT)}
 
 
 def _legend(rows: Sequence[Row], pairing: Pairing, kinds: tuple[str, ...]) -> Iterator[str]:

@@ -48,7 +48,7 @@ def paired_intervals(samples: Mapping[str, Sample]) -> dict[str, PairedInterval]
     Args:
         samples: Differences by seed, of each metric. They share their images.
     """
-    found = {metric: _over_seeds(sample) for metric, sample in samples.items()}
+    found = {metric: _over_seeds(sample, metric) for metric, sample in samples.items()}
     terms = {
         metric: _terms(sample, metric)
         for metric, sample in samples.items()
@@ -60,22 +60,30 @@ def paired_intervals(samples: Mapping[str, Sample]) -> dict[str, PairedInterval]
     return found
 
 
-def _over_seeds(sample: Sample) -> PairedInterval:
+def _over_seeds(sample: Sample, metric: str) -> PairedInterval:
     half = deviation(sample).half() if len(sample.values) > 1 else math.nan
     if math.isnan(half):
         return NOTHING
     method = CROSSED if sample.images else STUDENT
-    return PairedInterval(sample.mean - half, sample.mean + half, method, over(sample))
+    low, high = np.clip([sample.mean - half, sample.mean + half], *_bounds(metric)).tolist()
+    return PairedInterval(low, high, method, over(sample))
+
+
+def _bounds(metric: str) -> tuple[float, float]:
+    """Return the smallest and the largest possible difference of a metric."""
+    known = METRICS.get(metric)
+    low, high = known.bounds if known else (-math.inf, math.inf)
+    return low - high, high - low
 
 
 def _terms(sample: Sample, metric: str) -> Terms:
     """Return a difference, meant over seeds, as a mean over images."""
     [rows] = sample.images.values()
     known = METRICS.get(metric)
-    low, high = known.bounds if known else (-math.inf, math.inf)
+    bounds = _bounds(metric)
     if not np.ptp(rows.mean(axis=0)) and (known is None or known.higher_is_better is None):
-        low, high = -math.inf, math.inf  # pairs of images may vary where no single one moves it
-    return Terms.mean(sample.mean + rows.mean(axis=0), n_shifts=1).within((low - high, high - low))
+        bounds = (-math.inf, math.inf)  # pairs of images may vary where no single one moves it
+    return Terms.mean(sample.mean + rows.mean(axis=0), n_shifts=1).within(bounds)
 
 
 def _over_images(terms: Mapping[str, Terms]) -> dict[str, Interval]:
