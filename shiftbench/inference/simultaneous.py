@@ -75,5 +75,9 @@ def _image_errors(found: Sequence[Deviation], generator: np.random.Generator, dr
         covariance = means @ means.T / (number * (number - 1))
         values, vectors = np.linalg.eigh(covariance)
         root = vectors * np.sqrt(np.maximum(values, 0.0))
-        drawn[:, at] += generator.normal(size=(draws, len(at))) @ root.T
+        errors = generator.normal(size=(draws, len(at))) @ root.T
+        if len(at) == len(found):
+            drawn += errors
+        else:
+            drawn[:, at] += errors
     return drawn
