@@ -1,4 +1,4 @@
-"""``shiftbench compare RUN_A RUN_B``: what differs between two runs, paired by image; no torch."""
+"""``shiftbench compare RUN_A RUN_B``: what differs, paired by seed and by image; no torch."""
 
 from __future__ import annotations
 
@@ -11,25 +11,27 @@ from typing import NoReturn
 
 import pandas as pd
 
-from shiftbench.errors import ShiftbenchError, UsageError, did_you_mean
-from shiftbench.metric import METRICS, Difference, compare
+from shiftbench.errors import UsageError, did_you_mean
+from shiftbench.report.compared import SEEDS, SEEDS_AND_IMAGES, Compared, compared
 from shiftbench.report.comparison import print_comparison
+from shiftbench.report.repetitions import Pairing, pairing
 from shiftbench.results import METRIC_COLUMNS, read_csv, write_csv
-from shiftbench.table import PredictionTable
 
 COMPARISON_COLUMNS = (
     "run_a", "run_b", "protocol", "metric", "value_a", "value_b", "difference", "ci_low",
-    "ci_high", "interval", "better",
+    "ci_high", "interval", "better", "seeds", "kind",
 )  # fmt: skip
 
-DESCRIPTION = """What differs between two runs, metric by metric: value A, value B, B − A and its
-95 % interval. The runs are paired: both see the same resampled images, so the spread that comes
-from hard and easy images drops out. Where the interval leaves 0 out, the row is bold and says which
-run is better. The spread over training seeds is not in it."""
+DESCRIPTION = """What differs between two configurations, metric by metric: value A, value B, B − A
+and its 95 % interval. RUN_A and RUN_B each name a finished run; all seeds of its configuration are
+taken, and paired seed by seed and image by image. The interval is for other seeds and other test
+images; where it leaves 0 out, the row is bold and says which is better. Where A and B share one
+seed, the interval is over images alone and nothing is called better, as another training seed may
+change the difference by more."""
 
 
 def compare_runs(arguments: Sequence[str]) -> int:
-    """Print what differs between two finished runs.
+    """Print what differs between two configurations.
 
     Raises:
         UsageError: If a run is not there or not finished.
@@ -37,10 +39,11 @@ def compare_runs(arguments: Sequence[str]) -> int:
     """
     options = _parse(arguments)
     a, b = (find_run(name, Path(options.out).expanduser()) for name in options.runs)
-    rows, left_out = _differences(a, b, options.protocol)
+    pairs = pairing(a, b, only_these=options.only_these)
+    found = compared(pairs, options.protocol, options.over)
     if options.csv:
-        write_csv(rows, Path(options.csv).expanduser(), COMPARISON_COLUMNS)
-    print_comparison(rows, label(a), label(b), left_out)
+        write_csv(_frame(found, pairs), Path(options.csv).expanduser(), COMPARISON_COLUMNS)
+    print_comparison(found, pairs, label(a), label(b))
     return 0
 
 
@@ -69,6 +72,15 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         help="a run's folder, or the beginning of its name in PATH/runs; two of them",
     )  # fmt: skip
     parser.add_argument("--protocol", metavar="NAME", help="compare under this protocol alone")
+    parser.add_argument(
+        "--over", choices=(SEEDS_AND_IMAGES, SEEDS), default=SEEDS_AND_IMAGES,
+        help="what the interval is over: crossed random effects of both (default), or Student's t "
+        "over seeds, about these test images alone",
+    )  # fmt: skip
+    parser.add_argument(
+        "--runs", action="store_true", dest="only_these",
+        help="compare these two runs and no other seeds; nothing is called better then",
+    )  # fmt: skip
     parser.add_argument("--csv", metavar="FILE", help="write the rows to FILE as well")
     parser.add_argument(
         "--out", default="outputs", metavar="PATH", help="where the runs are (default: outputs)"
@@ -112,58 +124,18 @@ def _by_prefix(name: str, runs: Path) -> Path:
     )
 
 
-def _differences(a: Path, b: Path, protocol: str | None) -> tuple[pd.DataFrame, list[str]]:
-    """Return the rows of every protocol that can be paired, and why the others cannot."""
-    rows: list[dict[str, object]] = []
-    left_out: list[str] = []
-    for name in _protocols(a, b, protocol):
-        tables = (PredictionTable.load(run / "predictions" / f"{name}.npz") for run in (a, b))
-        try:
-            found = compare(*tables)
-        except ShiftbenchError as reason:
-            left_out.append(f"{name}: {reason}")
-            continue
-        rows += [_row(a, b, name, difference) for difference in found]
-    if not rows:
-        raise ShiftbenchError("; ".join(left_out))
-    return pd.DataFrame(rows, columns=COMPARISON_COLUMNS), left_out
-
-
-def _row(a: Path, b: Path, protocol: str, difference: Difference) -> dict[str, object]:
-    content = {"run_a": a.name, "run_b": b.name, "protocol": protocol, **asdict(difference)}
-    return {**content, "better": better(difference)}
-
-
-def _protocols(a: Path, b: Path, protocol: str | None) -> list[str]:
-    """Return the protocols that both runs were measured under."""
-    ours, theirs = (sorted(path.stem for path in run.glob("predictions/*.npz")) for run in (a, b))
-    common = [name for name in ours if name in theirs]
-    if protocol is None and common:
-        return common
-    if protocol in common:
-        return [str(protocol)]
-    what = f"--protocol {protocol}" if protocol else "a shift protocol"
-    raise UsageError(
-        f"the runs do not share {what}; A has {', '.join(ours) or 'none'}, "
-        f"B has {', '.join(theirs) or 'none'}"
-    )
-
-
-def better(difference: Difference) -> str:
-    """Return which run is better: ``A``, ``B``, or nothing where the interval contains 0.
-
-    >>> better(Difference("consistency", 0.8, 0.9, 0.1, 0.05, 0.15))
-    'B'
-    >>> better(Difference("top1_change", 0.1, 0.2, 0.1, 0.05, 0.15))
-    'A'
-    >>> better(Difference("consistency", 0.8, 0.9, 0.1, -0.05, 0.15))
-    ''
-    """
-    higher = METRICS[difference.metric].higher_is_better
-    apart = difference.ci_low > 0 or difference.ci_high < 0
-    if not apart or higher is None:
-        return ""
-    return "B" if (difference.difference > 0) == higher else "A"
+def _frame(found: Compared, pairing: Pairing) -> pd.DataFrame:
+    """Return the rows as they are written to a file."""
+    runs = {
+        key: " ".join(pair[side].folder.name for pair in pairing.pairs.values())
+        for side, key in enumerate(("run_a", "run_b"))
+    }
+    rows = [
+        {**runs, "protocol": row.protocol, **asdict(row.difference), "better": row.better,
+         "seeds": row.seeds, "kind": row.kind}
+        for row in found.rows
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=COMPARISON_COLUMNS)
 
 
 def label(run: Path) -> dict[str, str]:

@@ -18,6 +18,7 @@ from shiftbench.errors import ShiftbenchError, UsageError
 from shiftbench.files import cannot_write
 from shiftbench.locks import exclusive
 from shiftbench.report.attempts import attempt
+from shiftbench.report.best import Best
 from shiftbench.report.cells import chosen_metrics, grids
 from shiftbench.report.claim_table import print_banner, print_claims
 from shiftbench.report.claim_words import smoke_banner
@@ -43,11 +44,12 @@ log = logging.getLogger(__name__)
 
 TABLES = ("results.csv", "summary.csv")
 
-DESCRIPTION = """Tables and figures of many runs: mean and spread over seeds, the best marked, what
-failed or is missing in its place. DIR is a sweep, a run, or any folder with such in it. Written
-are results.csv (every row of every run), summary.csv (a row for every configuration and protocol),
-differences.csv (with --against), claims.csv and networks.csv (published findings, where DIR is a
-study, which names them, or with --claims), figures/ and report.html."""
+DESCRIPTION = """Tables and figures of many runs: mean and spread over seeds, what failed or is
+missing in its place, and marked the best of a column with all that cannot be distinguished from it.
+DIR is a sweep, a run, or any folder with such in it. Written are results.csv (every row of every
+run), summary.csv (a row for every configuration and protocol), differences.csv (with --against),
+claims.csv and networks.csv (published findings, where DIR is a study, which names them, or with
+--claims), figures/ and report.html."""
 
 
 def report_runs(arguments: Sequence[str]) -> int:
@@ -64,14 +66,17 @@ def report_runs(arguments: Sequence[str]) -> int:
         collection = collect(options.places)
     summary = summarise(collection)
     wanted = [name for name in options.metrics.split(",") if name]
-    shown = grids(summary, wanted, options.protocol)
+    best = Best.of(collection)
+    shown = grids(summary, wanted, options.protocol, best)
     apart = differences(collection, options.against, images=True) if options.against else None
     if apart is not None:
         shown += difference_grids(apart, chosen_metrics(summary, wanted), options.protocol)
     judged = published_findings(collection, every=options.claims)
     folder = options.output or _default_folder(options.places)
     try:
-        written = _write(collection, summary, apart, judged, folder, figures=not options.no_figures)
+        written = _write(
+            collection, summary, apart, judged, folder, best, figures=not options.no_figures
+        )
     except OSError as error:
         raise UsageError(
             f"cannot write to {folder} ({error.strerror or error}); choose another with --output"
@@ -95,8 +100,8 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("places", nargs="*", metavar="DIR", help="where runs are (outputs)")
     parser.add_argument(
         "--against", metavar="pool=max",
-        help="paired differences from the runs with this label, intervals over seeds; over images "
-        "where there is one seed",
+        help="paired differences from the runs with this label, with intervals over seeds and "
+        "images, or over images where there is one seed",
     )  # fmt: skip
     parser.add_argument(
         "--claims", action="store_true",
@@ -155,8 +160,9 @@ def report_sweep(folder: Path) -> None:
         log.warning(warning)
     summary = summarise(collection)
     judged = published_findings(collection)
+    best = Best.of(collection)
     try:
-        written = _write(collection, summary, None, judged, folder, figures=True)
+        written = _write(collection, summary, None, judged, folder, best, figures=True)
     except OSError as error:
         raise cannot_write(folder, error) from error
     banner = smoke_banner(collection)
@@ -164,7 +170,7 @@ def report_sweep(folder: Path) -> None:
         print_claims(Console(), judged, banner)
     else:
         print_banner(Console(), banner)
-        print_grids(Console(), grids(summary))
+        print_grids(Console(), grids(summary, best=best))
     _print_places(folder, written)
 
 
@@ -185,6 +191,7 @@ def _write(
     apart: pd.DataFrame | None,
     judged: Sequence[Judged],
     folder: Path,
+    best: Best,
     *,
     figures: bool,
 ) -> list[str]:
@@ -205,7 +212,7 @@ def _write(
         with attempt(str(folder / "report.html"), passing=(OSError,)):
             from shiftbench.report.page import write_page
 
-            written.append(write_page(collection, summary, folder, apart, judged).name)
+            written.append(write_page(collection, summary, folder, apart, judged, best).name)
         if "report.html" not in written:  # of earlier runs: it would be out of date
             with suppress(OSError):
                 (folder / "report.html").unlink()

@@ -21,6 +21,7 @@ from shiftbench.claims.blocks import Block
 from shiftbench.claims.evidence import Run
 from shiftbench.claims.reader import Linear, Reader, Statistic, linear, resampled
 from shiftbench.inference.crossed import CONFIDENCE, Deviation, deviation
+from shiftbench.inference.kinds import IMAGES, over
 from shiftbench.inference.sample import Sample, mean_of
 from shiftbench.inference.student import t_quantile
 from shiftbench.metric.bootstrap import resampling_weights
@@ -31,9 +32,8 @@ __all__ = ["Estimate", "Reader", "Statistic", "estimate", "over_seeds", "togethe
 NAN = math.nan
 RESAMPLES, SEED = 1000, 0
 NORMAL = t_quantile(CONFIDENCE, math.inf)
-# What an interval is over. The images are those of the runs' tables, or intervals of metrics.csv.
-IMAGES, OWN_IMAGES = "images, one seed", "images, one seed, not paired"
-CROSSED, ADDED, ONLY_SEEDS = "{} seeds × images", "{} seeds + images, not paired", "{} seeds"
+# What an interval is over where the images are known by the intervals of metrics.csv alone.
+OWN_IMAGES, ADDED = "images, one seed, not paired", "{} seeds + images, not paired"
 
 
 @dataclass(frozen=True)
@@ -157,16 +157,12 @@ def _shared(parts: Sequence[Estimate]) -> float:
 
 def crossed(sample: Sample) -> Estimate:
     """Return the mean over seeds with its interval over seeds and images."""
-    count = len(sample.values)
     found = deviation(sample)
     half = found.half()
     if math.isnan(half):
         return Estimate(sample.mean, sample=sample)
-    over = CROSSED.format(count) if count > 1 else IMAGES
-    if not sample.images:
-        over = ONLY_SEEDS.format(count)
-    return Estimate(sample.mean, sample.mean - half, sample.mean + half, over, "", (), found,
-                    sample)  # fmt: skip
+    return Estimate(sample.mean, sample.mean - half, sample.mean + half, over(sample), "", (),
+                    found, sample)  # fmt: skip
 
 
 def over_seeds(values: Sequence[float]) -> Estimate:

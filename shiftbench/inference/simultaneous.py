@@ -15,7 +15,10 @@ DRAWS = 20_000
 
 
 def simultaneous_confidence(
-    found: Sequence[Deviation], confidence: float = CONFIDENCE, seed: int = 0
+    found: Sequence[Deviation],
+    confidence: float = CONFIDENCE,
+    seed: int = 0,
+    draws: int = DRAWS,
 ) -> float:
     """Return the confidence of each network's interval by which all of them hold at once.
 
@@ -27,6 +30,7 @@ def simultaneous_confidence(
         found: The standard errors of the networks' numbers; one without error does not count.
         confidence: Chance that no interval misses its truth.
         seed: Of the draws.
+        draws: How many.
 
     Returns:
         A number between ``confidence`` (one network) and that of Bonferroni.
@@ -35,29 +39,41 @@ def simultaneous_confidence(
     if len(known) < 2:
         return confidence
     generator = np.random.default_rng(derive_seed(seed, "simultaneous", len(known)))
-    drawn = _image_errors(known, generator)
+    drawn = _image_errors(known, generator, draws)
     for j, one in enumerate(known):
-        drawn[:, j] += math.sqrt(one.carried) * generator.normal(size=DRAWS)
+        drawn[:, j] += math.sqrt(one.carried) * generator.normal(size=draws)
         own = max(one.variance - one.over_images - one.carried, 0.0)
-        drawn[:, j] += math.sqrt(own) * _students(one.degrees, generator)
-    # By the rank among a network's own draws: its p-value, whatever its degrees of freedom.
-    ranks = np.argsort(np.argsort(-np.abs(drawn), axis=0), axis=0)
-    least = (ranks.min(axis=1) + 1) / DRAWS
-    level = float(np.quantile(least, 1 - confidence))
+        drawn[:, j] += math.sqrt(own) * _students(one.degrees, generator, draws)
+    level = float(np.quantile(_least_p_values(np.abs(drawn), 1 - confidence), 1 - confidence))
     bonferroni = (1 - confidence) / len(known)
     return 1 - min(max(level, bonferroni), 1 - confidence)
 
 
-def _students(degrees: float, generator: np.random.Generator) -> Floats:
+def _students(degrees: float, generator: np.random.Generator, draws: int) -> Floats:
     """Return draws of an error over its standard error that was itself drawn."""
     if math.isinf(degrees):
-        return generator.normal(size=DRAWS)
-    return generator.standard_t(degrees, size=DRAWS)
+        return generator.normal(size=draws)
+    return generator.standard_t(degrees, size=draws)
 
 
-def _image_errors(found: Sequence[Deviation], generator: np.random.Generator) -> Floats:
-    """Return ``(DRAWS, J)`` errors of the networks' numbers that come from the images."""
-    drawn = np.zeros((DRAWS, len(found)))
+def _least_p_values(drawn: Floats, most: float) -> Floats:
+    """Return the least p-value of each row, 1 where it is above ``most``.
+
+    By the rank among a network's own draws, whatever its degrees of freedom. Only the outermost
+    are ranked: of many networks, sorting all would take most of the time.
+    """
+    number = math.ceil(most * len(drawn)) + 1
+    least = np.ones(len(drawn))
+    for column in drawn.T:
+        outer = np.argpartition(-column, min(number, len(column) - 1))[:number]
+        outer = outer[np.argsort(-column[outer])]
+        least[outer] = np.minimum(least[outer], np.arange(1, number + 1) / len(drawn))
+    return least
+
+
+def _image_errors(found: Sequence[Deviation], generator: np.random.Generator, draws: int) -> Floats:
+    """Return ``(draws, J)`` errors of the networks' numbers that come from the images."""
+    drawn = np.zeros((draws, len(found)))
     for key in dict.fromkeys(key for one in found for key in one.images):
         at = [j for j, one in enumerate(found) if key in one.images]
         means = np.array([found[j].images[key] for j in at])
@@ -65,5 +81,9 @@ def _image_errors(found: Sequence[Deviation], generator: np.random.Generator) ->
         covariance = means @ means.T / (number * (number - 1))
         values, vectors = np.linalg.eigh(covariance)
         root = vectors * np.sqrt(np.maximum(values, 0.0))
-        drawn[:, at] += generator.normal(size=(DRAWS, len(at))) @ root.T
+        errors = generator.normal(size=(draws, len(at))) @ root.T
+        if len(at) == len(found):
+            drawn += errors
+        else:
+            drawn[:, at] += errors
     return drawn

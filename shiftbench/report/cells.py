@@ -11,6 +11,7 @@ import pandas as pd
 
 from shiftbench.errors import UsageError, require_one_of
 from shiftbench.metric import METRICS
+from shiftbench.report.best import NO_MARKS, Best, meaning
 from shiftbench.report.interval_kinds import kinds_in, mark
 from shiftbench.report.interval_kinds import legend as interval_legend
 from shiftbench.report.short_labels import ShortLabels
@@ -86,7 +87,7 @@ class Grid:
     metrics: tuple[str, ...]
     lines: tuple[Line, ...]
     note: str
-    mark: str = "best"
+    mark: str
     file: str = "summary.csv"
 
     @property
@@ -96,7 +97,10 @@ class Grid:
 
 
 def grids(
-    summary: pd.DataFrame, metrics: Sequence[str] = (), protocol: str | None = None
+    summary: pd.DataFrame,
+    metrics: Sequence[str] = (),
+    protocol: str | None = None,
+    best: Best = NO_MARKS,
 ) -> list[Grid]:
     """Return a table for every protocol.
 
@@ -104,6 +108,7 @@ def grids(
         summary: What :func:`~shiftbench.report.summary.summarise` returned.
         metrics: The columns; :data:`SHOWN` by default.
         protocol: The only one to show.
+        best: Says which cells are marked; none by default.
 
     Raises:
         UsageError: If a metric or the protocol is not among the results.
@@ -116,7 +121,7 @@ def grids(
         require_one_of("--protocol", protocol, protocols)
         protocols = [protocol]
     names = _varying(summary)
-    found = [_grid(_part(summary, name), name, names, chosen) for name in protocols or [""]]
+    found = [_grid(_part(summary, name), name, names, chosen, best) for name in protocols or [""]]
     return [
         replace(grid, common=" · ".join(filter(None, [grid.common, *short.left_out])))
         for grid in found
@@ -154,23 +159,36 @@ def _varying(summary: pd.DataFrame) -> list[str]:
 
 
 def _grid(
-    rows: pd.DataFrame, protocol: str, names: Sequence[str], metrics: tuple[str, ...]
+    rows: pd.DataFrame,
+    protocol: str,
+    names: Sequence[str],
+    metrics: tuple[str, ...],
+    best: Best,
 ) -> Grid:
     records: list[Mapping[str, Any]] = rows.to_dict("records")  # type: ignore[assignment]
     intervals = bool((rows["done"] < 2).all())
     kinds = kinds_in(rows, metrics) if intervals else ()
+    marked = best.columns(records, protocol, metrics)
     lines = [
         Line(
             labels=tuple(str(row[name]) for name in names),
             seeds=_seeds(row),
             data=str(row["data"]),
-            cells=tuple(_cell(row, name, intervals, kinds) for name in metrics),
+            cells=tuple(
+                replace(
+                    _cell(row, name, intervals, kinds),
+                    marked=str(row["config_id"]) in marked[str(row["data"]), name].config_ids,
+                )
+                for name in metrics
+            ),
         )
         for row in records
     ]
     common = " · ".join(_common(rows, names))
     note = " · ".join(_note(rows, kinds))
-    return Grid(protocol, common, tuple(names), metrics, tuple(_marked(lines, metrics)), note)
+    return Grid(
+        protocol, common, tuple(names), metrics, tuple(lines), note, meaning(marked.values())
+    )
 
 
 def _common(rows: pd.DataFrame, names: Sequence[str]) -> Iterator[str]:
@@ -213,28 +231,6 @@ def _cell(row: Mapping[str, Any], name: str, intervals: bool, kinds: tuple[str, 
         return Cell(f"{value:.3f}")
     kind = mark(str(row.get(f"{name}_interval") or ""), kinds)
     return Cell(f"{value:.3f}", interval=(f"{low:.3f}", f"{high:.3f}"), kind=kind)
-
-
-def _marked(lines: Sequence[Line], metrics: Sequence[str]) -> Iterator[Line]:
-    """Yield the lines with the best cells marked, all of them where several read the same."""
-    best: dict[tuple[str, int], float] = {}
-    seen: dict[tuple[str, int], int] = {}
-    for line in lines:
-        for place, (name, cell) in enumerate(zip(metrics, line.cells, strict=True)):
-            higher = METRICS[name].higher_is_better if name in METRICS else None
-            if cell.is_number and higher is not None:
-                key, value = (line.data, place), float(cell.text)
-                seen[key] = seen.get(key, 0) + 1
-                best[key] = (max if higher else min)(best.get(key, value), value)
-    for line in lines:
-        cells = tuple(
-            replace(cell, marked=True)
-            if cell.is_number and seen.get((line.data, place), 0) > 1
-            and float(cell.text) == best[line.data, place]
-            else cell
-            for place, cell in enumerate(line.cells)
-        )  # fmt: skip
-        yield replace(line, cells=cells)
 
 
 def arrow(name: str) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 
 from shiftbench.report.cells import NOTHING, Cell, Grid, Line
-from shiftbench.report.differences import SEEDS
 from shiftbench.report.study import LABELS as NAMED_BY
 
 
@@ -34,8 +33,8 @@ def _grid(rows: pd.DataFrame, protocol: str, metrics: Sequence[str]) -> Grid:
     names = [name for name in (*NAMED_BY, "differs") if name == group or rows[name].nunique() > 1]
     lines = [_line(part, names, metrics) for _, part in rows.groupby("config_id", sort=False)]
     reference = f"difference from {group}={first['reference']}"
-    over = "seeds" if (rows["kind"] == SEEDS).any() else "images"
-    note = f"variant - reference, paired [95 % interval over {over}]"
+    kinds = " or ".join(kind for kind in dict.fromkeys(rows["kind"]) if kind)
+    note = f"variant - reference, paired{f' [95 % interval over {kinds}]' if kinds else ''}"
     if "differs" not in names and first["differs"]:
         note += f" · pairs differ in {first['differs']} too"
     return Grid(protocol, reference, tuple(names), tuple(metrics), tuple(lines), note,

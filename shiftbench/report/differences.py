@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from shiftbench.errors import ShiftbenchError, UsageError, did_you_mean
-from shiftbench.inference.student import t_quantile
+from shiftbench.inference.kinds import IMAGES
+from shiftbench.inference.sample import Sample
 from shiftbench.metric import compare
+from shiftbench.report.paired_interval import PairedInterval, paired_intervals
+from shiftbench.report.per_image import Measured, PerImage, values_of
 from shiftbench.report.records import LABELS, Collection, RunRecord
 from shiftbench.report.settings import untold
 from shiftbench.report.summary import metric_names
@@ -25,8 +29,6 @@ DIFFERENCE_COLUMNS = (
     "group", "reference", "variant", *LABELS, "settings", "config_id", "protocol", "metric",
     "seeds", "difference", "sd", "ci_low", "ci_high", "kind", "differs",
 )  # fmt: skip
-CONFIDENCE = 0.95
-SEEDS, IMAGES = "seeds", "images"
 
 # What else a pair may differ in if there is no pair without: the head that a model or a pool
 # brings along (pool=global has gap), and the weights that only fit the one network.
@@ -48,14 +50,14 @@ def differences(collection: Collection, against: str, *, images: bool = False) -
     same. ``differs`` names what had to be allowed to differ as well, '' where nothing had. Rows are
     one for every configuration, protocol and metric, labelled as the variant: ``difference`` is the
     mean over the paired seeds, ``sd`` their sample standard deviation. ``kind`` says what the 95 %
-    interval is over: ``seeds``, from Student's t, where there are two or more; ``images``, from
-    resampling them, where there is one; '' where there is none.
+    interval is over: ``3 seeds × images`` (crossed random effects), ``3 seeds`` (Student's t, where
+    a run lacks ``images.npz``), ``images, one seed`` (from resampling them); '' for none.
 
     Args:
         collection: The runs.
         against: The reference, ``pool=max``: a label and its value.
-        images: Whether to read the prediction tables for the intervals over images; it takes about
-            a second for a pair of large ones.
+        images: Whether to read the prediction tables of single pairs of runs without ``images.npz``
+            for their intervals; it takes about a second for a pair of large ones.
 
     Raises:
         UsageError: If ``against`` is not a label that some finished run has.
@@ -70,14 +72,15 @@ def differences(collection: Collection, against: str, *, images: bool = False) -
             f"run the same command with {against} and with another {group}"
         )
     settings = untold({run.config_id: run for run in reversed(done)})
-    values = _values(collection.metrics)
+    folders = {run.run_id: run.folder for run in done}
+    measured = Measured(values_of(collection.metrics), PerImage(folders))
     names = metric_names(collection.metrics)
     rows = [
         {"group": group, "reference": reference, "variant": variant.pairs[0][0].labels[group],
          **variant.pairs[0][0].labels, "settings": settings[config_id], "config_id": config_id,
          "differs": " ".join(variant.differs), **row}
         for config_id, variant in variants.items()
-        for row in _rows(variant, values, names, images)
+        for row in _rows(variant, measured, names, images)
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=list(DIFFERENCE_COLUMNS))
 
@@ -145,59 +148,41 @@ def _key(run: RunRecord, group: str, tolerated: tuple[str, ...]) -> str:
     return json.dumps(shared, sort_keys=True, default=str)
 
 
-Values = dict[tuple[str, str], dict[str, float]]
-
-
-def _values(metrics: pd.DataFrame) -> Values:
-    """Return the metrics of every run and protocol."""
-    found: Values = {}
-    columns = (metrics[name].tolist() for name in ("run_id", "protocol", "metric", "value"))
-    for run_id, protocol, name, value in zip(*columns, strict=True):
-        found.setdefault((run_id, protocol), {})[name] = float(value)
-    return found
-
-
 def _rows(
-    variant: Variant, values: Values, names: Sequence[str], images: bool
+    variant: Variant, measured: Measured, names: Sequence[str], images: bool
 ) -> Iterator[dict[str, Any]]:
-    measured = {run.run_id for run, _ in variant.pairs}
-    for protocol in dict.fromkeys(protocol for run_id, protocol in values if run_id in measured):
-        pairs = [
-            (run, partner)
-            for run, partner in variant.pairs
-            if (run.run_id, protocol) in values and (partner.run_id, protocol) in values
-        ]
-        over_images = _over_images(pairs[0], protocol) if images and len(pairs) == 1 else {}
-        for name in names:
-            found = [
-                values[run.run_id, protocol][name] - values[partner.run_id, protocol][name]
-                for run, partner in pairs
-                if name in values[run.run_id, protocol] and name in values[partner.run_id, protocol]
-            ]
-            if found:
-                yield {"protocol": protocol, "metric": name, "seeds": len(found),
-                       **_interval(found, over_images.get(name))}  # fmt: skip
+    pairs = {run.seed: (partner.run_id, run.run_id) for run, partner in variant.pairs}
+    protocols = (name for run, _ in variant.pairs for name in measured.protocols(run.run_id))
+    for protocol in dict.fromkeys(protocols):
+        found = {name: measured.difference(pairs, protocol, name) for name in names}
+        samples = {name: sample for name, sample in found.items() if sample is not None}
+        intervals = paired_intervals(samples)
+        if images and any(_lacks_images(sample) for sample in samples.values()):
+            intervals |= _of_tables(variant.pairs, samples, protocol)
+        for name, sample in samples.items():
+            interval = intervals[name]
+            yield {"protocol": protocol, "metric": name, "seeds": len(sample.values),
+                   "difference": sample.mean, "sd": _sd(sample), "ci_low": interval.low,
+                   "ci_high": interval.high, "kind": interval.kind}  # fmt: skip
 
 
-def _interval(found: Sequence[float], images: tuple[float, float] | None) -> dict[str, Any]:
-    """Return the mean of paired differences, their spread and the interval of the mean."""
-    count = len(found)
-    mean = math.fsum(found) / count
-    if count == 1:
-        low, high = images or (math.nan, math.nan)
-        return {"difference": mean, "sd": math.nan, "ci_low": low, "ci_high": high,
-                "kind": IMAGES if images else ""}  # fmt: skip
-    sd = math.sqrt(math.fsum((value - mean) ** 2 for value in found) / (count - 1))
-    half = t_quantile(CONFIDENCE, count - 1) * sd / math.sqrt(count)
-    return {"difference": mean, "sd": sd, "ci_low": mean - half, "ci_high": mean + half,
-            "kind": SEEDS}  # fmt: skip
+def _sd(sample: Sample) -> float:
+    return float(np.std(sample.values, ddof=1)) if len(sample.values) > 1 else math.nan
 
 
-def _over_images(
-    pair: tuple[RunRecord, RunRecord], protocol: str
-) -> dict[str, tuple[float, float]]:
+def _lacks_images(sample: Sample) -> bool:
+    """Whether it needs the prediction tables for an interval."""
+    return len(sample.values) == 1 and not sample.images
+
+
+def _of_tables(
+    pairs: Sequence[tuple[RunRecord, RunRecord]], samples: Mapping[str, Sample], protocol: str
+) -> dict[str, PairedInterval]:
     """Return the paired intervals over images, {} where the two did not see the same ones."""
-    run, partner = pair
+    seeds = {seed for sample in samples.values() if _lacks_images(sample) for seed in sample.seeds}
+    if len(seeds) != 1:
+        return {}
+    [(run, partner)] = [pair for pair in pairs if pair[0].seed in seeds]
     try:
         tables = [
             PredictionTable.load(one.folder / "predictions" / f"{protocol}.npz")
@@ -207,4 +192,9 @@ def _over_images(
     except ShiftbenchError as reason:
         log.warning("no interval over images for %s under %s: %s", run.run_id, protocol, reason)
         return {}
-    return {row.metric: (row.ci_low, row.ci_high) for row in rows if not math.isnan(row.ci_low)}
+    return {
+        row.metric: PairedInterval(row.ci_low, row.ci_high, row.interval, IMAGES)
+        for row in rows
+        if not math.isnan(row.ci_low) and row.metric in samples
+        and _lacks_images(samples[row.metric])
+    }  # fmt: skip

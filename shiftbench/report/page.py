@@ -13,6 +13,7 @@ from markupsafe import Markup
 from shiftbench import __version__
 from shiftbench.claims import Judged
 from shiftbench.files import write_text
+from shiftbench.report.best import NO_MARKS, Best
 from shiftbench.report.claim_words import smoke_banner, verdict_counts
 from shiftbench.report.findings import findings
 from shiftbench.report.gallery import hang
@@ -35,6 +36,7 @@ def write_page(
     folder: Path,
     differences: pd.DataFrame | None = None,
     claims: Sequence[Judged] = (),
+    best: Best = NO_MARKS,
 ) -> Path:
     """Draw a study's figures and write its page.
 
@@ -44,6 +46,7 @@ def write_page(
         folder: Gets ``report.html`` and ``figures/*.png``.
         differences: Paired differences, None for no such section.
         claims: Published findings, none for no such section.
+        best: Says which cells of the tables are marked; none by default.
 
     Returns:
         The path of ``report.html``. It holds its figures, styles and script, and asks for
@@ -53,7 +56,7 @@ def write_page(
         loader=PackageLoader("shiftbench.report", "template"), autoescape=True,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    content = _content(collection, summary, folder, differences, claims)
+    content = _content(collection, summary, folder, differences, claims, best)
     # Both are files of this package: nothing of a user's is in them.
     css, js = (
         Markup(environment.loader.get_source(environment, name)[0])  # type: ignore[union-attr]
@@ -71,6 +74,7 @@ def _content(
     folder: Path,
     differences: pd.DataFrame | None,
     claims: Sequence[Judged],
+    best: Best,
 ) -> Mapping[str, Any]:
     """Return what the template fills in."""
     short = ShortLabels.of(summary)
@@ -80,8 +84,8 @@ def _content(
     open_ends = unfinished(collection)
     walls = hang(collection, summary, folder / "figures")
     published = shown_claims(claims, folder / "figures")
-    tables = list(result_tables(summary, [name for name in MAIN if name in names]))
-    every = list(result_tables(summary, names)) if len(summary) <= MOST_ROWS else []
+    tables = list(result_tables(summary, [name for name in MAIN if name in names], best))
+    every = list(result_tables(summary, names, best)) if len(summary) <= MOST_ROWS else []
     apart = difference_tables(None if differences is None else short.on(differences))
     return {
         "heading": _heading(summary),

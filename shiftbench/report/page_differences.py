@@ -12,8 +12,6 @@ from shiftbench.metric import METRICS
 from shiftbench.report.page_tables import MAIN, Cell, Row, Table, column_of
 from shiftbench.report.study import labels
 
-KINDS = {"seeds": "95 % interval over seeds", "images": "95 % interval over images, one seed"}
-
 
 def difference_tables(differences: pd.DataFrame | None) -> list[Table]:
     """Return a table per protocol, the cells marked whose interval leaves 0 out.
@@ -31,7 +29,7 @@ def _tables(rows: pd.DataFrame) -> Iterator[Table]:
     for (data, protocol), part in rows.groupby(["data", "protocol"], sort=False):
         names = [name for name in MAIN if name in set(part["metric"])]
         first = part.iloc[0]
-        kinds = [KINDS[kind] for kind in dict.fromkeys(part["kind"]) if kind in KINDS]
+        kinds = [f"95 % interval over {kind}" for kind in dict.fromkeys(part["kind"]) if kind]
         yield Table(
             key=f"{data}-{protocol}",
             title=f"{data}, {protocol}" if several else str(protocol),

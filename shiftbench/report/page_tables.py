@@ -9,17 +9,22 @@ from typing import Any
 import pandas as pd
 
 from shiftbench.metric import METRICS
+from shiftbench.report.best import NO_MARKS, Best, Marked, meaning
 from shiftbench.report.interval_kinds import kinds_in, legend, mark
 from shiftbench.report.study import panel_labels, panels
 from shiftbench.report.terminal import FIRST
 
 MAIN = (*FIRST, "worst_accuracy", "top1_change")
+BEST = "best"
 MOST_ROWS = 300  # of the table of every metric; summary.csv has them all
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A value as it is shown and as it is sorted; ``mark``: ``best``, ``better``, ``worse``."""
+    """A value as it is shown and as it is sorted; ``mark``: ``best``, ``better``, ``worse``.
+
+    ``best`` are all that cannot be told from the best.
+    """
 
     text: str
     spread: str = ""
@@ -64,12 +69,15 @@ def metric_names(summary: pd.DataFrame) -> list[str]:
     return [name.removesuffix(ending) for name in map(str, summary) if name.endswith(ending)]
 
 
-def result_tables(summary: pd.DataFrame, names: Sequence[str]) -> Iterator[Table]:
+def result_tables(
+    summary: pd.DataFrame, names: Sequence[str], best: Best = NO_MARKS
+) -> Iterator[Table]:
     """Yield a table per data set and protocol, configurations without a finished run at its end.
 
     Args:
         summary: One row per configuration and protocol.
         names: The metrics to show; those that no row has are left out.
+        best: Says which cells are marked; none by default.
     """
     named = summary.assign(label=panel_labels(summary)) if len(summary) else summary
     unfinished = named[named["protocol"].fillna("") == ""] if len(named) else named
@@ -78,14 +86,15 @@ def result_tables(summary: pd.DataFrame, names: Sequence[str]) -> Iterator[Table
         shown = [name for name in names if name in rows and rows[name].notna().any()]
         of_data = unfinished[unfinished["data"].isin(["", rows["data"].iloc[0]])]
         every = pd.concat([rows, of_data]) if len(of_data) else rows
-        best = {name: _best(rows[name], name) for name in shown}
+        config_ids, protocol = [*map(str, rows["config_id"])], str(rows["protocol"].iloc[0])
+        marked = {name: best.marked(config_ids, protocol, name) for name in shown}
         kinds = kinds_in(rows, shown)
         yield Table(
             panel.key,
             panel.title,
-            " · ".join(filter(None, [_counts(rows), f"[{legend(kinds)}]" if kinds else ""])),
+            " · ".join(_remarks(rows, kinds, meaning(marked.values()))),
             [column_of(name) for name in shown],
-            [_row(row, shown, best, kinds) for row in every.to_dict("records")],
+            [_row(row, shown, marked, kinds) for row in every.to_dict("records")],
         )
 
 
@@ -95,19 +104,10 @@ def column_of(name: str) -> Column:
     return Column(name, metric.arrow, metric.summary) if metric else Column(name)
 
 
-def _best(values: pd.Series[float], name: str) -> str:
-    """Return the best value as it reads, '' where there is none to prefer."""
-    metric = METRICS.get(name)
-    ends = f"{values.min():.3f}", f"{values.max():.3f}"
-    if metric is None or metric.higher_is_better is None or ends[0] == ends[1]:
-        return ""
-    return ends[int(metric.higher_is_better)]
-
-
 def _row(
-    row: dict[Any, Any], names: Sequence[str], best: dict[str, str], kinds: tuple[str, ...]
+    row: dict[Any, Any], names: Sequence[str], marked: dict[str, Marked], kinds: tuple[str, ...]
 ) -> Row:
-    cells = [_metric_cell(row, name, best[name], kinds) for name in names]
+    cells = [_metric_cell(row, name, marked[name], kinds) for name in names]
     runs = Cell(f"{int(row['done'])}/{int(row['runs'])}", value=float(row["done"]))
     counts = [_count_cell(row.get(name)) for name in ("params", "macs")]
     notes = [
@@ -116,7 +116,7 @@ def _row(
     return Row(str(row["label"]), str(row["config_id"]), notes, [*cells, runs, *counts])
 
 
-def _metric_cell(row: dict[Any, Any], name: str, best: str, kinds: tuple[str, ...]) -> Cell:
+def _metric_cell(row: dict[Any, Any], name: str, marked: Marked, kinds: tuple[str, ...]) -> Cell:
     value, spread, low, high = (
         row.get(f"{name}{end}") for end in ("", "_sd", "_ci_low", "_ci_high")
     )
@@ -128,7 +128,7 @@ def _metric_cell(row: dict[Any, Any], name: str, best: str, kinds: tuple[str, ..
         spread="" if pd.isna(spread) else f"±{spread:.3f}",
         interval="" if pd.isna(low) or pd.isna(high) else f"[{low:.3f} {high:.3f}]{kind}",
         value=float(value),
-        mark="best" if f"{value:.3f}" == best else "",
+        mark=BEST if str(row["config_id"]) in marked.config_ids else "",
     )
 
 
@@ -148,6 +148,16 @@ def short_count(value: float) -> str:
         if value >= size:
             return f"{value / size:.3g}{unit}"
     return f"{value:g}"
+
+
+def _remarks(rows: pd.DataFrame, kinds: tuple[str, ...], marks: str) -> Iterator[str]:
+    """Yield what stands beside the title of a table."""
+    if counts := _counts(rows):
+        yield counts
+    if kinds:
+        yield f"[{legend(kinds)}]"
+    if marks:
+        yield f"shaded: {marks}"
 
 
 def _counts(rows: pd.DataFrame) -> str:

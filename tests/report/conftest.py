@@ -3,11 +3,13 @@
 import hashlib
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from shiftbench import versions
 from shiftbench.config import flatten, short_hash
+from shiftbench.influence import Influences
 from shiftbench.results import METRIC_COLUMNS, SCHEMA_VERSION, SHIFT_COLUMNS, write_csv
 
 LABELS = {
@@ -45,7 +47,11 @@ def make_run(tmp_path):
     """Return a maker of run folders, ``<out>/runs/<id>``."""
 
     def make(metrics=None, *, out=tmp_path / "out", seed=0, settings=None, error=None, tables=None,
-             **labels):  # fmt: skip
+             images=None, shown="test", **labels):  # fmt: skip
+        """``images``: a number for each image, by protocol and metric, which is their mean.
+
+        ``shown`` is the digest of these images.
+        """
         labels = {**LABELS, **labels}
         found = _settings(labels, settings or {})
         config_id = short_hash(json.dumps(found, sort_keys=True))
@@ -62,15 +68,32 @@ def make_run(tmp_path):
         if error:
             (folder / "status.json").write_text(json.dumps({"state": "failed", "error": error}))
             return folder
+        if images is not None:
+            metrics = {protocol: {name: float(np.mean(numbers)) for name, numbers in found.items()}
+                       for protocol, found in images.items()}  # fmt: skip
         metrics = (
             {"circular": {"accuracy": 0.5, "consistency": 0.75}} if metrics is None else metrics
         )
         _write_results(folder, {**labels, "run_id": run_id, "seed": seed}, metrics)
+        if images is not None:
+            _influences(images, shown).save(folder / "images.npz")
         for protocol, table in (tables or {}).items():
             table.save(folder / "predictions" / f"{protocol}.npz")
         return folder
 
     return make
+
+
+def _influences(images, shown):
+    numbers = {
+        (protocol, name): np.asarray(found, float)
+        for protocol, metrics in images.items() for name, found in metrics.items()
+    }  # fmt: skip
+    return Influences(
+        dict.fromkeys(images, shown),
+        {key: float(found.mean()) for key, found in numbers.items()},
+        {key: found - found.mean() for key, found in numbers.items()},
+    )
 
 
 def _settings(labels, settings):

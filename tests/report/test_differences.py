@@ -40,7 +40,7 @@ def test_the_interval_over_seeds_by_hand(make_run, of, tmp_path):
     assert row["sd"] == pytest.approx(0.1)
     assert row["ci_low"] == pytest.approx(0.2 - half, abs=1e-6)
     assert row["ci_high"] == pytest.approx(0.2 + half, abs=1e-6)
-    assert (row["kind"], row["differs"]) == ("seeds", "")
+    assert (row["kind"], row["differs"]) == ("3 seeds", "")
 
 
 def test_each_run_has_the_partner_that_is_equal_in_all_else(make_run, of, tmp_path):
@@ -112,7 +112,7 @@ def test_a_single_seed_gets_the_paired_interval_over_images(make_run, tmp_path):
         assert found["difference"] == pytest.approx(row.difference, abs=1e-8)
         if not np.isnan(row.ci_low):
             assert (found["ci_low"], found["ci_high"]) == (row.ci_low, row.ci_high)
-            assert found["kind"] == "images"
+            assert found["kind"] == "images, one seed"
     assert (differences(collect([tmp_path]), "pool=max")["kind"] == "").all()
 
 
@@ -122,6 +122,76 @@ def test_tables_that_cannot_be_paired_leave_the_difference(make_run, tmp_path, c
     frame = differences(collect([tmp_path]), "pool=max", images=True)
     assert set(frame["kind"]) == {""}
     assert "no interval over images" in caplog.text
+
+
+def numbers_of(rng, seeds=3, images=40, gain=0.0):
+    """Whether each image is right, for networks that find the same ones hard."""
+    ease = rng.beta(0.6, 0.6, images)
+    return [(rng.random(images) < np.clip(ease + gain, 0, 1)).astype(float) for _ in range(seeds)]
+
+
+def test_seeds_and_images_are_the_analysis_of_variance_by_hand(make_run, tmp_path):
+    rng = np.random.default_rng(1)
+    of_max, of_blur = numbers_of(rng), numbers_of(rng, gain=0.2)
+    for seed, (one, other) in enumerate(zip(of_max, of_blur, strict=True)):
+        make_run(images={"circular": {"accuracy": one}}, pool="max", seed=seed)
+        make_run(images={"circular": {"accuracy": other}}, pool="blur", seed=seed)
+    [row] = differences(collect([tmp_path]), "pool=max").to_dict("records")
+    each = np.array(of_blur) - np.array(of_max)
+    seeds, images = each.shape
+    of_seeds = images * each.mean(axis=1).var(ddof=1)
+    of_images = seeds * each.mean(axis=0).var(ddof=1)
+    rest = each - each.mean(axis=1, keepdims=True) - each.mean(axis=0) + each.mean()
+    of_both = (rest**2).sum() / ((seeds - 1) * (images - 1))
+    squares = of_seeds + of_images - of_both
+    assert squares > of_seeds > 0
+    degrees = squares**2 / (
+        of_seeds**2 / (seeds - 1) + of_images**2 / (images - 1)
+        + of_both**2 / ((seeds - 1) * (images - 1))
+    )  # fmt: skip
+    half = t.ppf(0.975, max(degrees, 2)) * (squares / (seeds * images)) ** 0.5
+    assert row["kind"] == "3 seeds × images"
+    assert row["difference"] == pytest.approx(each.mean())
+    assert row["ci_low"] == pytest.approx(each.mean() - half, rel=1e-3)
+    assert row["ci_high"] == pytest.approx(each.mean() + half, rel=1e-3)
+
+
+def test_exchanging_reference_and_variant_mirrors_the_interval(make_run, tmp_path):
+    rng = np.random.default_rng(2)
+    for pool in ("max", "blur"):
+        for seed, numbers in enumerate(numbers_of(rng)):
+            make_run(images={"circular": {"accuracy": numbers}}, pool=pool, seed=seed)
+    there, back = (
+        differences(collect([tmp_path]), f"pool={pool}").iloc[0] for pool in ("max", "blur")
+    )
+    assert there["difference"] == -back["difference"]
+    assert (there["ci_low"], there["ci_high"]) == (-back["ci_high"], -back["ci_low"])
+    assert there["ci_low"] < 0 < there["ci_high"]
+
+
+def test_one_seed_with_images_is_what_its_tables_say(make_run, tmp_path):
+    rng = np.random.default_rng(3)
+    labels = np.zeros(40)
+    answers = {pool: rng.integers(0, 2, (40, 6)) for pool in ("max", "blur")}
+    tables = {pool: table_of(found, labels, num_classes=2) for pool, found in answers.items()}
+    for pool, found in answers.items():
+        right = {"shift_accuracy": (found == 0).mean(axis=1)}
+        make_run(images={"circular": right}, pool=pool)
+    [row] = differences(collect([tmp_path]), "pool=max").to_dict("records")
+    [expected] = compare(tables["max"], tables["blur"], names=["shift_accuracy"])
+    assert row["kind"] == "images, one seed"
+    assert (row["ci_low"], row["ci_high"]) == pytest.approx(
+        (expected.ci_low, expected.ci_high), abs=5e-4
+    )
+
+
+def test_other_images_are_never_paired(make_run, tmp_path):
+    rng = np.random.default_rng(4)
+    for pool in ("max", "blur"):
+        for seed, numbers in enumerate(numbers_of(rng)):
+            make_run(images={"circular": {"accuracy": numbers}}, pool=pool, seed=seed, shown=pool)
+    [row] = differences(collect([tmp_path]), "pool=max").to_dict("records")
+    assert row["kind"] == "3 seeds"
 
 
 @pytest.mark.parametrize(

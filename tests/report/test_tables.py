@@ -4,6 +4,7 @@ import io
 import itertools
 import re
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from shiftbench.errors import UsageError
+from shiftbench.report.best import Best
 from shiftbench.report.cells import SHOWN, Cell, grids
 from shiftbench.report.collect import collect
 from shiftbench.report.difference_cells import difference_grids
@@ -42,40 +44,64 @@ def summary(tmp_path):
     return lambda: summarise(collect([tmp_path]))
 
 
-def test_the_best_is_the_highest_or_the_lowest_as_the_metric_has_it(make_run, of, summary):
-    make_run(of(accuracy=0.9, top1_change=0.2, chance_consistency=0.1), pool="a")
-    make_run(of(accuracy=0.8, top1_change=0.1, chance_consistency=0.9), pool="b")
-    [grid] = grids(summary())
+@pytest.fixture
+def shown(tmp_path):
+    """Return the tables of all runs, with their marks."""
+
+    def make(*metrics):
+        collection = collect([tmp_path])
+        return grids(summarise(collection), metrics, best=Best.of(collection))
+
+    return make
+
+
+def right(share, images=400):
+    """Whether each image is right, the first ones."""
+    return (np.arange(images) < share * images).astype(float)
+
+
+def test_the_best_is_the_highest_or_the_lowest_as_the_metric_has_it(make_run, shown):
+    for pool, shares in [("a", (0.9, 0.2, 0.1)), ("b", (0.8, 0.1, 0.9))]:
+        names = ("accuracy", "top1_change", "chance_consistency")
+        images = {name: right(share) for name, share in zip(names, shares, strict=True)}
+        make_run(images={"circular": images}, pool=pool)
+    [grid] = shown()
     assert marked(grid, "accuracy") == ["a"]
     assert marked(grid, "top1_change") == ["b"]
     assert marked(grid, "chance_consistency") == []  # neither direction is better
+    assert grid.mark == (
+        "not distinguishable from the best: simultaneous 95 % intervals over images, one seed"
+    )
 
 
-def test_cells_that_read_the_same_share_the_mark(make_run, of, summary):
-    for pool, value in [("a", 0.9), ("b", 0.90004), ("c", 0.8)]:
+def test_without_any_error_nothing_is_marked(make_run, of, shown):
+    for pool, value in [("a", 0.9), ("b", 0.8)]:
         make_run(of(accuracy=value), pool=pool)
-    assert marked(grids(summary())[0], "accuracy") == ["a", "b"]
+    [grid] = shown()
+    assert marked(grid, "accuracy") == []
+    assert "distinguishable" not in printed([grid])
 
 
-def test_one_cell_alone_is_not_the_best(make_run, of, summary):
-    make_run(of(accuracy=0.9), pool="a")
+def test_one_cell_alone_is_not_the_best(make_run, shown):
+    make_run(images={"circular": {"accuracy": right(0.9)}}, pool="a")
     make_run(pool="b", error="no")
-    assert marked(grids(summary())[0], "accuracy") == []
+    assert marked(shown()[0], "accuracy") == []
 
 
-def test_a_nan_is_not_the_best_and_is_shown(make_run, of, summary):
-    for pool, value in [("a", 0.9), ("b", float("nan")), ("c", 0.8)]:
-        make_run(of(accuracy=value), pool=pool)
-    [grid] = grids(summary())
+def test_a_nan_is_not_the_best_and_is_shown(make_run, of, shown):
+    for seed in (0, 1):
+        for pool, value in [("a", 0.9 + 0.001 * seed), ("b", float("nan")), ("c", 0.8)]:
+            make_run(of(accuracy=value), pool=pool, seed=seed)
+    [grid] = shown()
     assert marked(grid, "accuracy") == ["a"]
     assert cells(grid, "accuracy")["b"] == Cell("–")
 
 
-def test_only_what_saw_the_same_data_is_compared(make_run, of, summary):
+def test_only_what_saw_the_same_data_is_compared(make_run, shown):
     for data, pool, value in [("easy", "a", 0.9), ("easy", "b", 0.8), ("hard", "a", 0.3),
                               ("hard", "b", 0.4)]:  # fmt: skip
-        make_run(of(accuracy=value), pool=pool, data=data)
-    [grid] = grids(summary())
+        make_run(images={"circular": {"accuracy": right(value)}}, pool=pool, data=data, shown=data)
+    [grid] = shown()
     best = [line.labels for line in grid.lines if line.cells[0].marked]
     assert best == [("easy", "a"), ("hard", "b")]
 
@@ -134,14 +160,13 @@ def test_a_study_in_which_everything_failed_has_a_table(make_run, summary):
 
 
 @pytest.mark.parametrize("every", [False, True])
-def test_it_fits_eighty_columns(make_run, tmp_path, every):
-    values = {"circular": dict.fromkeys((*SHOWN, "mean_absolute_change"), 0.5)}
+def test_it_fits_eighty_columns(make_run, shown, tmp_path, every):
+    images = {"circular": dict.fromkeys((*SHOWN, "mean_absolute_change"), right(0.5))}
     for pool in ("max", "blur[filter_size=5,pad=circular]", "adaptive[norm=2,filter_size=3]"):
         for augment in ("none", "shift[max_shift=4,fill=reflect]"):
             for seed in (0, 1):
-                make_run(values, pool=pool, augment=augment, seed=seed)
-    shown = grids(summarise(collect([tmp_path])), [*SHOWN, "mean_absolute_change"])
-    for grid in shown:
+                make_run(images=images, pool=pool, augment=augment, seed=seed)
+    for grid in shown(*SHOWN, "mean_absolute_change"):
         text = printed([grid], every=every)
         assert max(map(cell_len, text.splitlines())) <= 80
         assert "0.500±0.000*" in text
@@ -173,11 +198,11 @@ def parsed(text):
     return rows
 
 
-def test_markdown_is_a_table_with_these_cells(make_run, of, summary):
+def test_markdown_is_a_table_with_these_cells(make_run, shown):
     for seed in (0, 1):
-        make_run(of(accuracy=0.25), pool="a|b*c", seed=seed)
-        make_run(of(accuracy=0.5), pool="blur[x=1]", seed=seed)
-    [grid] = grids(summary())
+        for pool, share in (("a|b*c", 0.25), ("blur[x=1]", 0.5)):
+            make_run(images={"circular": {"accuracy": right(share)}}, pool=pool, seed=seed)
+    [grid] = shown()
     assert parsed(markdown(grid)) == [
         ["pool", "accuracy ↑"],
         ["a|b*c", "0.250 ± 0.000"],
@@ -186,10 +211,11 @@ def test_markdown_is_a_table_with_these_cells(make_run, of, summary):
     assert "**0.500** ± 0.000" in markdown(grid)
 
 
-def test_latex_is_escaped_and_has_booktabs_and_arrows(make_run, of, summary):
-    make_run(of(accuracy=0.25, top1_change=0.5), pool="my_pool{50%}#&$~^\\")
-    make_run(of(accuracy=0.5, top1_change=0.5), pool="b")
-    text = latex(grids(summary())[0])
+def test_latex_is_escaped_and_has_booktabs_and_arrows(make_run, shown):
+    for pool, share in (("my_pool{50%}#&$~^\\", 0.25), ("b", 0.5)):
+        images = {"accuracy": right(share), "top1_change": right(0.5)}
+        make_run(images={"circular": images}, pool=pool)
+    text = latex(shown()[0])
     for part in (r"\toprule", r"\midrule", r"\bottomrule", r"accuracy $\uparrow$",
                  r"top1\_change $\downarrow$", r"\textbf{0.500}",
                  r"my\_pool\{50\%\}\#\&\$\textasciitilde{}\textasciicircum{}"

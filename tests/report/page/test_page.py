@@ -7,6 +7,7 @@ import shlex
 import pandas as pd
 import pytest
 
+from shiftbench.report.best import Best
 from shiftbench.report.differences import DIFFERENCE_COLUMNS
 from shiftbench.report.page import write_page
 from shiftbench.report.page_origin import alone
@@ -112,10 +113,28 @@ def test_it_says_what_was_compared_and_what_the_numbers_are(page):
 
 def test_the_best_of_a_column_is_marked(page):
     best = {row.split("0.")[0].strip() for row in page.rows if "(best)" in row}
-    assert best == {"aps · crop", "blur · none", "blur · crop"}
-    assert any("0.975 (best)" in row for row in page.rows)
+    assert best == set()  # seeds that differ by the same say nothing of others
+    assert "shaded:" not in page.text
+
+
+def test_marked_is_what_cannot_be_told_from_the_best(tmp_path, make_module_study):
+    study = make_module_study(tmp_path, augments=("none",), seeds=3)
+    moved = {"max": [0, 0, 0], "blur": [0.001, 0.002, -0.002], "aps": [-0.15, 0.15, -0.14]}
+    for row in study.metrics:
+        row["value"] += moved[row["pool"]][row["seed"]]
+    path = write_page(study.collection(), study.summary(), tmp_path,
+                      best=Best.of(study.collection()))  # fmt: skip
+    page = Page(path.read_text("utf-8"))
+    # Of accuracy, blur 0.900, aps 0.80 ± 0.17, and max 0.700 ± 0: too far below, always.
+    marked = {row.split("0.")[0].strip() for row in page.rows if "0.900 (best)" in row}
+    assert marked == {"blur"}
+    assert any(row.startswith("aps") and "0.803 (best)" in row for row in page.rows)
+    assert not any("0.700 (best)" in row for row in page.rows)
     assert not any("0.125 (best)" in row for row in page.rows)  # chance is neither good nor bad
-    assert not any("0.100 (best)" in row for row in page.rows)  # all have the same
+    assert (
+        "shaded: not distinguishable from the best: simultaneous 95 % intervals over 3 seeds"
+        in (page.text)
+    )
 
 
 def test_numbers_come_with_commands_versions_and_machine(page, study_done):
