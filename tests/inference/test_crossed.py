@@ -25,15 +25,16 @@ def drawn(rng, seeds, images, seed_sd, image_sd, both_sd):
     )
 
 
-def test_by_the_mean_squares_of_two_crossed_factors():
-    rows = drawn(np.random.default_rng(0), 3, 50, 0.2, 1.0, 0.5)
+@pytest.mark.parametrize("deviations", [(0.5, 1.0, 0.5), (0.0, 1.0, 3.0), (0.5, 0.0, 1.0)])
+def test_by_the_mean_squares_of_two_crossed_factors(deviations):
+    rows = drawn(np.random.default_rng(0), 3, 50, *deviations)
     seeds, images = rows.shape
     grand = rows.mean()
     a = images * np.sum((rows.mean(1) - grand) ** 2) / (seeds - 1)
     b = seeds * np.sum((rows.mean(0) - grand) ** 2) / (images - 1)
     rest = rows - rows.mean(1, keepdims=True) - rows.mean(0) + grand
     e = np.sum(rest**2) / ((seeds - 1) * (images - 1))
-    top = a + b - e
+    top = max(a, e) + max(b - e, 0)
     found = deviation(sample_of(rows))
     assert found.variance == pytest.approx(top / (seeds * images))
     share = a / top

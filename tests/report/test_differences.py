@@ -143,13 +143,10 @@ def test_seeds_and_images_are_the_analysis_of_variance_by_hand(make_run, tmp_pat
     of_images = seeds * each.mean(axis=0).var(ddof=1)
     rest = each - each.mean(axis=1, keepdims=True) - each.mean(axis=0) + each.mean()
     of_both = (rest**2).sum() / ((seeds - 1) * (images - 1))
-    squares = of_seeds + of_images - of_both
-    assert squares > of_seeds > 0
-    degrees = squares**2 / (
-        of_seeds**2 / (seeds - 1) + of_images**2 / (images - 1)
-        + of_both**2 / ((seeds - 1) * (images - 1))
-    )  # fmt: skip
-    half = t.ppf(0.975, max(degrees, 2)) * (squares / (seeds * images)) ** 0.5
+    squares = max(of_seeds, of_both) + max(of_images - of_both, 0)
+    share = of_seeds / squares
+    quantile = share * t.ppf(0.975, seeds - 1) + (1 - share) * t.ppf(0.975, images - 1)
+    half = quantile * (squares / (seeds * images)) ** 0.5
     assert row["kind"] == "3 seeds × images"
     assert row["difference"] == pytest.approx(each.mean())
     assert row["ci_low"] == pytest.approx(each.mean() - half, rel=1e-3)
