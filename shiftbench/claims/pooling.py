@@ -198,7 +198,8 @@ def _augmentation_matters_more(evidence: Evidence) -> Finding | None:
             }  # fmt: skip
             rows.setdefault(protocol, {name: estimate(block, gain) for name, gain in gains.items()})
     told = "; ".join(f"gains under {name}: {listed(values(row))}" for name, row in rows.items())
-    return decide_every(every, 0.0, told, bars(rows, "step", "gain in consistency"))
+    plot = bars(rows, "step", "gain in consistency")
+    return decide_every(every, 0.0, told, plot, each="contrasts")
 
 
 def _against_augmentation(block: Block, protocol: str) -> dict[str, Estimate]:

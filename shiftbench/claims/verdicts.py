@@ -59,6 +59,7 @@ def decide_every(
     more: str = "",
     plot: Plot | None = None,
     shown: Callable[[float], float] = float,
+    each: str = "networks",
 ) -> Finding | None:
     """Return the finding on "in every network".
 
@@ -69,6 +70,7 @@ def decide_every(
         plot: The figure that decides it.
         shown: An increasing function from the numbers to those that are shown (``math.exp`` for
             logarithms); ``threshold`` is one of the numbers.
+        each: What the numbers are of.
     """
     known = [one for one in found if not math.isnan(one.value)]
     if not known:
@@ -76,28 +78,28 @@ def decide_every(
     if len(known) == 1:
         name = known[0].name
         return decide(known[0].through(shown), shown(threshold), more, plot, name or "one network")
-    each = simultaneous_confidence([one.deviation for one in known if one.deviation])
-    networks = tuple(_network(one, each, shown) for one in known)
+    level = simultaneous_confidence([one.deviation for one in known if one.deviation])
+    networks = tuple(_network(one, level, shown) for one in known)
     mean = population_estimate(known).through(shown)
     least = networks[known.index(min(known, key=lambda one: _strength(one, threshold)))]
     over = ", ".join(dict.fromkeys(one.over or "no interval" for one in known))
     reason = sentences(
         f"intervals over {over}",
         f"{sum(one.value > threshold for one in known)} of {len(known)} above {shown(threshold):g}",
-        f"networks differ by ±{_spread([one.value for one in networks]):.3f}",
-        _least_certain(least), more,
+        f"{each} differ by ±{_spread([one.value for one in networks]):.3f}",
+        _least_certain(least, each), more,
     )  # fmt: skip
     runs = tuple(dict.fromkeys(run for one in known for run in one.runs))
     verdict = _of_every(known, networks, threshold, shown(threshold))
     return Finding(
         verdict, mean.value, mean.low, mean.high, reason, runs, plot,
-        f"mean over {len(known)} networks", networks, verdict_of(mean, shown(threshold)),
+        f"mean over {len(known)} {each}", networks, verdict_of(mean, shown(threshold)),
         shown(threshold), least, ratio=shown is math.exp,
     )  # fmt: skip
 
 
-def _network(one: Estimate, each: float, shown: Callable[[float], float]) -> Network:
-    low, high = (shown(end) for end in one.at(each))
+def _network(one: Estimate, level: float, shown: Callable[[float], float]) -> Network:
+    low, high = (shown(end) for end in one.at(level))
     return Network(one.name, shown(one.value), low, high)
 
 
@@ -110,11 +112,11 @@ def _of_every(
     return NOT_REPRODUCED if any(one.high <= shown for one in networks) else INCONCLUSIVE
 
 
-def _least_certain(least: Network) -> str:
+def _least_certain(least: Network, each: str) -> str:
     if not least.name:
         return ""
     ends = "" if math.isnan(least.low) else f" [{least.low:.3f} {least.high:.3f}]"
-    return f"the least certain: {least.name} with {least.value:.3f}{ends}, all networks at once"
+    return f"the least certain: {least.name} with {least.value:.3f}{ends}, all {each} at once"
 
 
 def _spread(values: Sequence[float]) -> float:
