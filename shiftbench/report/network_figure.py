@@ -35,8 +35,8 @@ def network_figure(one: Judged) -> Picture | None:
         return None
     return Picture(
         name=f"claim-{one.claim.key}-networks",
-        title=f"{one.claim.key}: {found.measured_of.removeprefix('mean over ')}, 95 % intervals that "
-        "hold for all at once",
+        title=f"{one.claim.key}: {found.measured_of.removeprefix('mean over ')}, 95 % intervals "
+        "that hold for all at once",
         alt=_alt(found),
         draw=partial(_draw, found, one.claim.measured),
     )
