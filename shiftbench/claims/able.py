@@ -19,14 +19,23 @@ def able(evidence: Evidence) -> tuple[Evidence, list[Run]]:
     A network, all of its seeds, is near chance if (accuracy - chance) / (1 - chance), the mean over
     seeds of the lower end of its interval over images, is at most a quarter. Chance is
     ``chance_consistency``: how often two of the network's answers to different images agree, which
-    is at least 1 / num_classes. Untrained networks, and runs that lack either metric, stay.
+    is at least 1 / num_classes. Of several laws of test images (``data.test.*``) the best counts:
+    that a network fails on images unlike those of training may be what a claim is about. Untrained
+    networks, and runs that lack either metric, stay.
     """
-    networks: dict[str, list[Run]] = {}
+    networks: dict[str, dict[str, list[Run]]] = {}
     for run in evidence.runs:
-        networks.setdefault(settings_key(run, (), run.protocols), []).append(run)
-    weak = [run for runs in networks.values() if _is_near_chance(runs) for run in runs]
-    kept = [run for run in evidence.runs if run not in weak]
-    return replace(evidence, runs=kept), weak
+        trained, tested = (settings_key(run, free, run.protocols) for free in (("data.test",), ()))
+        networks.setdefault(trained, {}).setdefault(tested, []).append(run)
+    near = {
+        run.run_id
+        for tests in networks.values()
+        if all(_is_near_chance(runs) for runs in tests.values())
+        for runs in tests.values()
+        for run in runs
+    }
+    weak = [run for run in evidence.runs if run.run_id in near]
+    return replace(evidence, runs=[run for run in evidence.runs if run.run_id not in near]), weak
 
 
 def _is_near_chance(runs: Sequence[Run]) -> bool:

@@ -27,6 +27,14 @@ def test_a_network_is_all_of_its_seeds(run):
     assert (len(kept.runs), len(weak)) == (3, 0)
 
 
+def test_failing_on_images_unlike_those_of_training_is_no_chance(run):
+    own, other = run(seen(0.9)), run(seen(0.1), **{"data.test.position": "uniform"})
+    elsewhere = run(seen(0.1), pool="blur", **{"data.test.position": "uniform"})
+    kept, weak = able(Evidence([own, other, elsewhere]))
+    assert kept.runs == [own, other]
+    assert weak == [elsewhere]
+
+
 def test_untrained_networks_and_those_of_unknown_accuracy_stay(run):
     untrained = run(seen(0.1), **{"train.epochs": 0})
     unknown = run({"circular": {"consistency": 0.5}})
