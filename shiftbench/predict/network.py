@@ -74,7 +74,7 @@ class PixelModel:
                 logits: Tensor = self.model(self.normalise(images))
         except Exception as error:  # whatever a network raises
             known = isinstance(error, ShiftbenchError) or is_out_of_memory(error)
-            if known or len(images) == 1:
+            if known or len(images) == 1 or torch.is_grad_enabled():  # in training it is its own
                 raise
             reason = shown(" ".join(str(error).split()) or type(error).__name__, 300)
             raise ShiftbenchError(
