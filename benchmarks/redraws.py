@@ -4,8 +4,8 @@
 
 Each redraw gives every pair of networks (max, stride) as many other seeds, with the deviation that
 was measured, on other test images: resampled ones where runs have images.npz, else an error of the
-size that metrics.csv has. Printed are the verdicts of the redraws, for the pair that is least
-certain and for S3 as a whole.
+size that metrics.csv has. Printed are the verdicts of the redraws, for each pair by its own
+interval and for S3 as a whole.
 
 Predicted on 2026-11-27, before the first run: the same verdict in 9 of 10 or more, since the
 intervals of networks without images.npz are wider than their errors.
@@ -87,20 +87,23 @@ def main() -> None:
     parser.add_argument("--redraws", type=int, default=1000)
     given = parser.parse_args()
     every = pairs(evidence_of(collect(given.runs)))
-    least = min(range(len(every)), key=lambda j: every[j].low)
     generator = np.random.default_rng(0)
-    whole, deciding = decide_every(every), decide(every[least])
-    counts: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
+    names = [f"the pair {one.name}" for one in every] + ["S3, every pair"]
+    counts: dict[str, Counter[str]] = {name: Counter() for name in names}
     for _ in range(given.redraws):
         again = redrawn(every, generator)
-        for tally, finding in zip(counts, (decide(again[least]), decide_every(again)), strict=True):
-            tally[finding.verdict if finding else "none"] += 1
-    names = f"the pair {every[least].name}", "S3, every pair"
-    for name, finding, tally in zip(names, (deciding, whole), counts, strict=True):
-        shares = ", ".join(f"{100 * n / given.redraws:.1f} % {verdict}"
-                           for verdict, n in tally.most_common())  # fmt: skip
-        print(f"{name}: {finding.verdict if finding else 'none'}; of {given.redraws:,} redraws "
-              f"{shares}")  # fmt: skip
+        for name, verdict in zip(names, _verdicts(again), strict=True):
+            counts[name][verdict] += 1
+    for name, verdict in zip(names, _verdicts(every), strict=True):
+        shares = ", ".join(f"{100 * n / given.redraws:.1f} % {other}"
+                           for other, n in counts[name].most_common())  # fmt: skip
+        print(f"{name}: {verdict}; of {given.redraws:,} redraws {shares}")
+
+
+def _verdicts(every: Sequence[Estimate]) -> list[str]:
+    """Return the verdict on each pair, and on all of them."""
+    found = [*(decide(one) for one in every), decide_every(every)]
+    return [one.verdict if one else "none" for one in found]
 
 
 if __name__ == "__main__":
