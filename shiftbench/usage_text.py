@@ -18,7 +18,7 @@ Examples
   shiftbench experiment=theory scale=cpu           a study, verdicts included
   shiftbench train=none checkpoint=path.pt         measure without training
   shiftbench report --against pool=max             all runs, side by side
-  shiftbench compare RUN_A RUN_B                   difference, over all their seeds
+  shiftbench compare RUN_A RUN_B                   difference, over all seeds
   shiftbench jagged RUN_A RUN_B                    their curves in one figure
   shiftbench list pool                             what there is, a line each
 

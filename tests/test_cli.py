@@ -32,7 +32,7 @@ def test_a_run_leaves_every_file_of_the_design(finished):
         "predictions/circular.npz", "predictions/translate.npz", "shifts.csv", "metrics.csv",
         "figures/circular.png", "figures/translate.png", "figures/jagged_translate.png",
         "figures/views_circular.png", "figures/views_translate.png",
-        "run.json", ".lock",
+        "run.json", ".lock", "images.npz",
     }  # fmt: skip
     assert json.loads((run / "status.json").read_text())["state"] == "done"
 
