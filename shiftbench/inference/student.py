@@ -14,15 +14,17 @@ SMALLEST = 1e-300
 def t_between(t: float, degrees: float) -> float:
     """Return the probability that Student's t lies between ``-t`` and ``t``.
 
-    I_x(1/2, ν/2) with x = t² / (ν + t²) (Abramowitz & Stegun, Handbook of Mathematical
-    Functions, 1964, 26.7.1).
+    I_x(1/2, ν/2) with x = t² / (ν + t²), in the tails by its complement (Abramowitz & Stegun,
+    Handbook of Mathematical Functions, 1964, 26.7.1).
 
     >>> round(t_between(12.706204736432095, 1), 9)
     0.95
     """
     if math.isinf(degrees):
         return math.erf(t / math.sqrt(2))
-    return _beta_share(t * t / (degrees + t * t), 0.5, degrees / 2)
+    if t * t < degrees:
+        return _beta_share(t * t / (degrees + t * t), 0.5, degrees / 2)
+    return 1.0 - _beta_share(degrees / (degrees + t * t), degrees / 2, 0.5)
 
 
 @lru_cache(maxsize=4096)
