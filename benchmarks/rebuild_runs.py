@@ -1,4 +1,4 @@
-r"""Run folders of a committed study, from its results.csv.gz, so that it can be judged anew.
+r"""Run folders of a committed study, from its results.csv.gz, so that it can be judged again.
 
     python benchmarks/rebuild_runs.py outputs/reference/zhang rebuilt \
         experiment=zhang data=folder data.root=cifar10 data.name=cifar10

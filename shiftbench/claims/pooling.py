@@ -197,9 +197,9 @@ def _augmentation_matters_more(evidence: Evidence) -> Finding | None:
                 for factor, step in _steps(block)
             }  # fmt: skip
             rows.setdefault(protocol, {name: estimate(block, gain) for name, gain in gains.items()})
-    told = "; ".join(f"gains under {name}: {listed(values(row))}" for name, row in rows.items())
+    more = "; ".join(f"gains under {name}: {listed(values(row))}" for name, row in rows.items())
     plot = bars(rows, "step", "gain in consistency")
-    return decide_every(every, 0.0, told, plot, each="contrasts")
+    return decide_every(every, 0.0, more, plot, each="contrasts")
 
 
 def _against_augmentation(block: Block, protocol: str) -> dict[str, Estimate]:

@@ -63,8 +63,9 @@ class Deviation:
 
         Quantiles of Student's t, of the seeds' degrees of freedom and of the images', weighted by
         their shares of the variance (Cochran, Biometrics 20, 1964). Satterthwaite's one quantile
-        fails in the tails that simultaneous intervals need: of three seeds that weigh as much as
-        the images, a level of .994 holds .989, of five times as much .975; this one .996 or more.
+        fails in the tails that simultaneous intervals need. Simulated for three seeds at a level of
+        .994: where they weigh as much as the images it holds .989, five times as much .975, and 30
+        times .973; this one .998, .994 and .992.
         """
         few = min((len(one) for one in self.images.values()), default=0) - 1
         of_images = t_quantile(confidence, few if few > 0 else math.inf)

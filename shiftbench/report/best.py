@@ -1,4 +1,4 @@
-"""Which configurations of a table cannot be told from its best.
+"""Which configurations of a table cannot be distinguished from its best.
 
 Multiple comparison with the best (Hsu, Multiple comparisons, 1996, ch. 4): the differences of all
 configurations to the best one get intervals that hold at once, and those whose interval has 0 in it
@@ -26,7 +26,7 @@ MEANING = "not distinguishable from the best: simultaneous 95 % intervals over "
 
 @dataclass(frozen=True)
 class Marked:
-    """The configurations of a column that cannot be told from its best.
+    """The configurations of a column that cannot be distinguished from its best.
 
     Attributes:
         config_ids: Theirs, the best one's among them; none where the errors are not known.
@@ -75,7 +75,7 @@ class Best:
         return cls(seeds, Measured(values_of(collection.metrics), images))
 
     def marked(self, config_ids: Sequence[str], protocol: str, metric: str) -> Marked:
-        """Return which of these configurations cannot be told from the best of them.
+        """Return which of these configurations cannot be distinguished from the best of them.
 
         Args:
             config_ids: Of the rows of a table, which saw the same data; a repeated one counts once.

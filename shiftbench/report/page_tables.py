@@ -23,7 +23,7 @@ MOST_ROWS = 300  # of the table of every metric; summary.csv has them all
 class Cell:
     """A value as it is shown and as it is sorted; ``mark``: ``best``, ``better``, ``worse``.
 
-    ``best`` are all that cannot be told from the best.
+    ``best`` are all that cannot be distinguished from the best.
     """
 
     text: str

@@ -1,4 +1,4 @@
-"""Which configurations cannot be told from the best: known answers, and how often it is right."""
+"""Which configurations cannot be distinguished from the best, and how often that is right."""
 
 import numpy as np
 import pytest
