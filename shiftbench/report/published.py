@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Collection as Names
-from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -15,8 +14,7 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 
 from shiftbench.claims import CLAIMS, Evidence, Judged, Number, Run, judge
 from shiftbench.claims.evidence import Influence
-from shiftbench.errors import ShiftbenchError
-from shiftbench.influence import NAME, Influences
+from shiftbench.report.per_image import PerImage
 from shiftbench.report.reading import read_layers, read_shifts
 from shiftbench.report.records import Collection, RunRecord
 
@@ -66,9 +64,10 @@ def evidence_of(collection: Collection) -> Evidence:
     """Return the finished runs with their numbers; shifts and layers are read when asked for."""
     done = collection.done()
     numbers = _numbers(collection.metrics)
+    images = PerImage({name: run.folder for name, run in done.items()}, METRICS)
     runs = [
-        Run(name, run.labels, run.settings, numbers[name], _influence(run.folder, numbers[name]),
-            run.smoke)
+        Run(name, run.labels, run.settings, numbers[name],
+            _influence(name, numbers[name], images), run.smoke)
         for name, run in done.items()
         if name in numbers
     ]  # fmt: skip
@@ -84,26 +83,13 @@ def evidence_of(collection: Collection) -> Evidence:
 
 
 def _influence(
-    folder: Path, numbers: Mapping[tuple[str, str], Number]
+    name: str, numbers: Mapping[tuple[str, str], Number], images: PerImage
 ) -> Callable[[str, str], Influence | None]:
-    """Return what reads a run's ``images.npz``, once, when it is asked for the first time."""
-
-    @cache
-    def content() -> Influences | None:
-        if not (folder / NAME).is_file():
-            return None
-        try:
-            return Influences.load(folder / NAME)
-        except ShiftbenchError as reason:
-            log.warning("%s", reason)
-            return None
+    """Return what says what each image adds to a metric of a run."""
 
     def influence(protocol: str, metric: str) -> Influence | None:
-        number, found = numbers.get((protocol, metric)), content()
-        if number is None or found is None:
-            return None
-        rows = found.of(protocol, metric, number.value)
-        return None if rows is None else Influence(found.images[protocol], rows)
+        number = numbers.get((protocol, metric))
+        return None if number is None else images.of(name, protocol, metric, number.value)
 
     return influence
 
