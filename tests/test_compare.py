@@ -222,6 +222,7 @@ def test_configurations_are_compared_over_their_common_seeds(several, shiftbench
     assert "seeds paired: 0, 1 without a partner: 2 of A without a partner: 3 of B" in text
     assert "95 % interval over 2 seeds × images" in text
     assert "one pair of runs" not in text
+    assert "train A and B with another seed" in text
     row = frame.loc["translate", "accuracy"]
     each = np.array([right(several["blur"][seed]) - right(several["max"][seed]) for seed in (0, 1)])
     low, high = crossed_interval(

@@ -18,6 +18,10 @@ from shiftbench.report.repetitions import Pairing
 from shiftbench.report.terminal import FIRST
 
 CAPTION = "B − A with its [{intervals}], paired · fractions, ↑ higher is better"
+TWO_SEEDS = (
+    "two seeds leave wide intervals, of up to 12.7 standard errors; three have 4.3: train A and B "
+    "with another seed"
+)
 BOLD = "bold, with the better one: the interval leaves 0 out"
 NO_VERDICT = (
     "one pair of runs{why}: another training seed may change the difference by more than this "
@@ -103,6 +107,8 @@ def _legend(rows: Sequence[Row], pairing: Pairing, kinds: tuple[str, ...]) -> It
     letters = "".join(f"; {letter} {NAMES[letter]}" for letter in _letters(rows).values())
     yield CAPTION.format(intervals=f"95 % interval over {' or '.join(crossed)}{letters}")
     yield BOLD
+    if len(pairing.pairs) == 2:
+        yield TWO_SEEDS
 
 
 def _seeds(pairing: Pairing) -> Iterator[str]:
