@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 _LAZY = {
     "measure": ("shiftbench.api", "measure"),
     "Result": ("shiftbench.api", "Result"),
-    "probe": ("shiftbench.layers", "probe"),
+    "probe": ("shiftbench.predict.layer_probe", "probe"),
 }
 
 
