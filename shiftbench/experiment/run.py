@@ -15,6 +15,7 @@ from shiftbench.data.images import Dataset
 from shiftbench.distributed import Team
 from shiftbench.errors import ShiftbenchError
 from shiftbench.experiment import build
+from shiftbench.launch.session import KeepLast
 from shiftbench.model.cost import Cost, cost
 from shiftbench.model.layout import home
 from shiftbench.predict.engine import Options, predict
@@ -34,11 +35,14 @@ from shiftbench.training.trainer import Augment, Trainer, steps_per_epoch
 log = logging.getLogger(__name__)
 
 
-def run(config: DictConfig, this: Run, team: Team) -> None:
+def run(
+    config: DictConfig, this: Run, team: Team, datasets: KeepLast[Dataset] | None = None
+) -> None:
     """Train a network, show it every shifted view, keep its answers, reduce them to numbers.
 
     Everything lands in ``this.folder``; figures are drawn last, when every number is written. The
-    processes of ``team`` share training and measuring; the first one does the rest.
+    processes of ``team`` share training and measuring; the first one does the rest. ``datasets``
+    has the data set of the job before.
     """
     keep_freed_memory()
     device = pick_device(config.device)
@@ -48,7 +52,7 @@ def run(config: DictConfig, this: Run, team: Team) -> None:
     augment = build.augmentation(config)
     build.fetch_weights(config)
     with _phase("loading the data", config, "data.limit_train", "data.train_images"):
-        data = build.dataset(config)
+        data = build.dataset(config, datasets)
     model = build.model(config, this.names, data)
     require_unedited()
     for protocol in protocols.values():  # refuse what cannot apply before any work
