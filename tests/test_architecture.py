@@ -15,7 +15,7 @@ LEAVES = ("data", "augment", "model", "pool", "head", "shift")
 TORCH_FREE = (
     *("claims", "cli", "content", "inference", "launch", "metric", "report", "runs", "settings"),
     *("storage", "errors.py", "prediction_table.py", "processes.py", "seeds.py"),
-    *("allocator.py", "failures.py", "job_slots.py", "streams.py"),  # of runtime
+    *("allocator.py", "failures.py", "job_slots.py", "keep_last.py", "streams.py"),  # of runtime
 )
 
 

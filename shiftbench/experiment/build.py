@@ -18,11 +18,11 @@ from shiftbench.data.images import Dataset
 from shiftbench.errors import ShiftbenchError, UsageError, shown
 from shiftbench.experiment import external_model
 from shiftbench.launch.hydra_patches import execution_policy
-from shiftbench.launch.session import KeepLast
 from shiftbench.model import checkpoint
 from shiftbench.model.external import Foreign
 from shiftbench.model.layout import training_format
 from shiftbench.preprocessing import Preprocessing
+from shiftbench.runtime.keep_last import KeepLast
 from shiftbench.seeds import derive_seed
 from shiftbench.settings.labels import Names, load_option
 from shiftbench.settings.schema import CONFIG_DIR

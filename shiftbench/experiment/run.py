@@ -15,7 +15,6 @@ from shiftbench.data.images import Dataset
 from shiftbench.distributed import Team
 from shiftbench.errors import ShiftbenchError
 from shiftbench.experiment import build
-from shiftbench.launch.session import KeepLast
 from shiftbench.model.cost import Cost, cost
 from shiftbench.model.layout import home
 from shiftbench.predict.engine import Options, predict
@@ -27,6 +26,7 @@ from shiftbench.runs.run import Run
 from shiftbench.runtime.allocator import keep_freed_memory
 from shiftbench.runtime.devices import describe_device, pick_device, use_precision
 from shiftbench.runtime.failures import is_out_of_memory
+from shiftbench.runtime.keep_last import KeepLast
 from shiftbench.storage.atomic import remove_leftovers
 from shiftbench.storage.locks import exclusive
 from shiftbench.training.epoch_stats import EpochRow

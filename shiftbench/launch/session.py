@@ -7,44 +7,19 @@ Hydra makes the callback and calls the job by itself, with nothing but a configu
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from shiftbench.errors import ShiftbenchError, UsageError
+from shiftbench.runtime.keep_last import KeepLast
 
 if TYPE_CHECKING:
     from shiftbench.launch.discard import Fresh
     from shiftbench.launch.sweep import SweepController
     from shiftbench.runtime.job_slots import Place
-
-T = TypeVar("T")
-
-
-@dataclass
-class KeepLast(Generic[T]):
-    """The object that was made last, and what it was made from.
-
-    Only one is kept: two data sets may be too much for the memory.
-
-    >>> kept = KeepLast()
-    >>> kept.get("a", lambda: [1]) is kept.get("a", lambda: [2])
-    True
-    >>> kept.get("b", lambda: [3]), kept.get("a", lambda: [4])
-    ([3], [4])
-    """
-
-    key: str | None = None
-    value: T | None = None
-
-    def get(self, key: str, make: Callable[[], T]) -> T:
-        """Return the object made from ``key``, by ``make`` unless it is the one that is kept."""
-        if self.value is None or self.key != key:
-            self.key, self.value = key, None  # frees the memory before it is needed
-            self.value = make()
-        return self.value
 
 
 @dataclass

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from shiftbench.cli.list_command import first_comment
 from shiftbench.errors import UsageError
 from shiftbench.experiment import build
-from shiftbench.launch.session import KeepLast
+from shiftbench.runtime.keep_last import KeepLast
 from shiftbench.settings.schema import CONFIG_DIR, GROUPS, check, register
 
 FILES = sorted(CONFIG_DIR.glob("*/*.yaml"))
