@@ -11,7 +11,7 @@ import shiftbench
 
 PACKAGE = Path(shiftbench.__file__).parent
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
-LEAVES = ("data", "augment", "model", "pool", "head", "shift")
+LEAVES = ("data", "augment", "model", "pool", "head", "optimizer", "shift")
 TORCH_FREE = (
     *("claims", "cli", "content", "inference", "launch", "metric", "report", "runs", "settings"),
     *("storage", "errors.py", "prediction_table.py", "processes.py", "seeds.py"),

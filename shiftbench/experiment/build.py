@@ -18,14 +18,17 @@ from shiftbench.data.images import Dataset
 from shiftbench.errors import ShiftbenchError, UsageError, shown
 from shiftbench.experiment import external_model
 from shiftbench.launch.hydra_patches import execution_policy
+from shiftbench.metric import Metric
+from shiftbench.metric.options import metrics_of
 from shiftbench.model import checkpoint
 from shiftbench.model.external import Foreign
 from shiftbench.model.layout import training_format
+from shiftbench.optimizer.contract import MakeOptimizer
 from shiftbench.preprocessing import Preprocessing
 from shiftbench.runtime.keep_last import KeepLast
 from shiftbench.seeds import derive_seed
 from shiftbench.settings.labels import Names, load_option
-from shiftbench.settings.schema import CONFIG_DIR
+from shiftbench.settings.schema import CONFIG_DIR, DEFAULT_RATES
 from shiftbench.settings.validation import check_arguments
 
 log = logging.getLogger(__name__)
@@ -145,6 +148,35 @@ def _without_default_head(node: DictConfig) -> Any:
 def augmentation(config: DictConfig) -> Any:
     """Return the augmentation."""
     return instantiate(config.augment, "augment")
+
+
+def optimizer(config: DictConfig) -> MakeOptimizer:
+    """Return what makes the optimizer of a network, ``(model, settings) -> Optimizer``.
+
+    Raises:
+        UsageError: If its values are out of range, or it cannot be called.
+    """
+    content: Any = OmegaConf.to_container(config.optimizer, resolve=True)
+    own = {key: value for key, value in content.items() if key not in DEFAULT_RATES}
+    made: MakeOptimizer = instantiate(OmegaConf.create(own), "optimizer")
+    if not callable(made):
+        raise UsageError(
+            f"optimizer is a {type(made).__name__} that cannot be called with (model, settings); "
+            "add '_partial_: true' to its yaml if _target_ is a function"
+        )
+    return made
+
+
+def metrics(config: DictConfig) -> list[Metric]:
+    """Return the metrics of the run: functions of the table, with the arguments of their yaml.
+
+    Raises:
+        UsageError: If a yaml names what is not a metric, or two have one name.
+    """
+    nodes = {str(name): node for name, node in config.metric.items()}
+    return metrics_of(
+        {name: instantiate(node, f"metric.{name}", _partial_=True) for name, node in nodes.items()}
+    )
 
 
 def protocols(config: DictConfig) -> dict[str, Any]:

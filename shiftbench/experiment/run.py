@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -15,8 +16,12 @@ from shiftbench.data.images import Dataset
 from shiftbench.distributed import Team
 from shiftbench.errors import ShiftbenchError
 from shiftbench.experiment import build
+from shiftbench.metric import Metric
+from shiftbench.metric.about import description
+from shiftbench.metric.options import standard
 from shiftbench.model.cost import Cost, cost
 from shiftbench.model.layout import home
+from shiftbench.optimizer.contract import MakeOptimizer
 from shiftbench.predict.engine import Options, predict
 from shiftbench.predict.pixel_model import PixelModel
 from shiftbench.predict.protocol import ShiftProtocol, refuse
@@ -49,7 +54,8 @@ def run(
     use_precision(config.precision, device)
     team.connect(device)
     protocols = build.protocols(config)
-    augment = build.augmentation(config)
+    trained_by = build.augmentation(config), build.optimizer(config)
+    metrics = build.metrics(config)
     build.fetch_weights(config)
     with _phase("loading the data", config, "data.limit_train", "data.train_images"):
         data = build.dataset(config, datasets)
@@ -58,7 +64,7 @@ def run(
     for protocol in protocols.values():  # refuse what cannot apply before any work
         refuse(protocol, data, model)
     if team.is_first:
-        this.note(preprocessing=data.preprocessing)
+        this.note(preprocessing=data.preprocessing, **_described(metrics))
     price = cost(model, data.image_shape)
     _announce(config, this, device, data, price)
 
@@ -67,7 +73,7 @@ def run(
     network = PixelModel(model, data.mean, data.std, device, config.precision, dtype, layout)
     data = data.to(device)
     with _phase("training", config, "train.batch_size"):
-        history = _train(config, this, network, data, augment, team)
+        history = _train(config, this, network, data, *trained_by, team)
     with _phase("measuring", config, "measure.batch_size", "measure.memory_gb"):
         tables = _measure(config, this, network, data, protocols, team)
     if not team.is_first:
@@ -76,7 +82,7 @@ def run(
     from shiftbench.experiment import outputs
 
     with _phase("reporting", config, "measure.resamples"):
-        shifts = outputs.record(config, this, price, history, tables)
+        shifts = outputs.record(config, this, price, history, tables, metrics)
     layers = None
     if config.measure.layers:
         with _phase("probing the layers", config, "measure.memory_gb"):
@@ -84,6 +90,12 @@ def run(
     if config.figures:
         with _phase("drawing", config):
             outputs.draw(this, data, protocols, tables, shifts, layers)
+
+
+def _described(metrics: Sequence[Metric]) -> dict[str, Any]:
+    """Return what ``run.json`` says of metrics whose code a report may not have."""
+    found = description(one for one in metrics if one not in standard())
+    return {"metrics": found} if found else {}
 
 
 def _announce(
@@ -108,6 +120,7 @@ def _train(
     network: PixelModel,
     data: Dataset,
     augment: Augment,
+    optimizer: MakeOptimizer,
     team: Team,
 ) -> list[EpochRow]:
     settings = config.train
@@ -121,7 +134,7 @@ def _train(
         trainer = Trainer(
             network, data, augment, settings,
             seed=config.seed, path=this.checkpoint, train_id=this.identity.train_id,
-            watcher=watcher, team=team,
+            watcher=watcher, team=team, make_optimizer=optimizer,
         )  # fmt: skip
         return trainer.run()
 

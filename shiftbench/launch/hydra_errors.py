@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from shiftbench.errors import UsageError, did_you_mean, shown
 from shiftbench.launch.hydra_patches import args_parser, is_composing, is_readable
 from shiftbench.launch.setting_names import known_keys, option_keys
-from shiftbench.settings.schema import CONFIG_DIR, GROUPS
+from shiftbench.settings.schema import CONFIG_DIR, GROUPS, LISTS
 
 _SYNTAX_SIGNS = (
     "LexerNoViableAlt", "no viable alternative", "mismatched input", "extraneous input",
@@ -34,6 +34,9 @@ _AUTHORS_WORDS = re.compile(  # of use to Hydra's authors alone
     r"|, set env var HYDRA_FULL_ERROR=1.*|\$[A-Z_]+|\w+Error raised while resolving interpolation:"
     r"| \(\w+Config\)"
 )
+
+# What an optimizer might be expected to have, and the training has.
+_CALLED = {f"optimizer.{name}": f"train.{name}" for name in ("lr", "weight_decay", "momentum")}
 
 _OPTION = re.compile(r"=\[?(?!(?:null|true|false|nan|inf)$)[a-z]", re.IGNORECASE)
 _COMPLETION = re.compile("(?:un)?install=|query=")
@@ -155,6 +158,8 @@ def _unknown_key(key: str, text: str, arguments: list[str]) -> str:
     typed = [item.partition("=")[0].lstrip("+~") for item in arguments]
     given = next((item for item in typed if f"{item}.".startswith(f"{name}.")),
                  next((item for item in typed if item.endswith(key)), name))  # fmt: skip
+    if given in _CALLED:
+        return f"'{given}' is called {_CALLED[given]}, whatever the optimizer; give that"
     if elsewhere := _of_another_option(given, arguments):
         return elsewhere
     known = list(known_keys())
@@ -177,10 +182,11 @@ def _of_another_option(key: str, arguments: Sequence[str]) -> str | None:
     chosen = _chosen(group, arguments)
     if chosen in names:
         return None
-    if group == "shift":
+    if group in LISTS:
+        first = {"shift": "circular", "metric": "standard"}[group]
         return (
-            f"'{key}' is set, but shift={chosen} does not have {names[0]}; "
-            f"add it, as shift=[circular,{names[0]}]"
+            f"'{key}' is set, but {group}={chosen} does not have {names[0]}; "
+            f"add it, as {group}=[{first},{names[0]}]"
         )
     return (
         f"{group}={chosen} has no setting '{rest}'; "
