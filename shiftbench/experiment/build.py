@@ -17,7 +17,6 @@ from shiftbench.content.origin import Origin
 from shiftbench.data.images import Dataset
 from shiftbench.errors import ShiftbenchError, UsageError, shown
 from shiftbench.experiment import external_model
-from shiftbench.launch.hydra_patches import execution_policy
 from shiftbench.metric import Metric
 from shiftbench.metric.options import metrics_of
 from shiftbench.model import checkpoint
@@ -27,6 +26,7 @@ from shiftbench.optimizer.contract import MakeOptimizer
 from shiftbench.preprocessing import Preprocessing
 from shiftbench.runtime.keep_last import KeepLast
 from shiftbench.seeds import derive_seed
+from shiftbench.settings.hydra_patches import execution_policy
 from shiftbench.settings.labels import Names, load_option
 from shiftbench.settings.schema import CONFIG_DIR, DEFAULT_RATES
 from shiftbench.settings.validation import check_arguments

@@ -12,8 +12,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from shiftbench.errors import UsageError, did_you_mean, shown
-from shiftbench.launch.hydra_patches import args_parser, is_composing, is_readable
 from shiftbench.launch.setting_names import known_keys, option_keys
+from shiftbench.settings.hydra_patches import args_parser, is_composing, is_readable
 from shiftbench.settings.schema import CONFIG_DIR, GROUPS, LISTS
 
 _SYNTAX_SIGNS = (

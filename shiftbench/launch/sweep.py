@@ -14,7 +14,6 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
 from shiftbench.errors import UsageError
-from shiftbench.launch.hydra_patches import compose_jobs_once, parse_overrides, product
 from shiftbench.report.progress import SweepDisplay
 from shiftbench.report.records import INTERRUPTED
 from shiftbench.runs.run import close_status
@@ -30,6 +29,7 @@ from shiftbench.runs.sweep_state import (
     Sweep,
 )
 from shiftbench.runtime.job_slots import is_parallel
+from shiftbench.settings.hydra_patches import compose_jobs_once, parse_overrides, product
 from shiftbench.settings.schema import as_typed, check_scale
 from shiftbench.storage.atomic import remove_leftovers
 from shiftbench.storage.interrupts import how_stopped
