@@ -18,6 +18,7 @@ from shiftbench.model.foreign import Foreign
 from shiftbench.model.layout import noise
 from shiftbench.model.outputs import Function, give_logits
 from shiftbench.model.trial import try_network
+from shiftbench.pool.base import MakeDownsampling
 from shiftbench.preprocessing import Preprocessing
 from shiftbench.surgery import circular, replace_downsampling
 
@@ -89,11 +90,11 @@ def announce(recipe: Preprocessing, data: Dataset) -> None:
     log.info("preprocessing of the network: %s", wanted)
 
 
-def refuse(pool: Any, pool_name: str, head: str | None, padding: str) -> None:
+def refuse(pool: MakeDownsampling, pool_name: str, head: str | None, padding: str) -> None:
     """Refuse what an external network cannot be given.
 
     Args:
-        pool: The pool's class, or a partial of it.
+        pool: Makes the downsampling layers.
         pool_name: What it is called in tables.
         head: The head that was asked for, None for the network's own.
         padding: The run's padding.
@@ -101,7 +102,7 @@ def refuse(pool: Any, pool_name: str, head: str | None, padding: str) -> None:
     Raises:
         UsageError: In one sentence.
     """
-    if getattr(getattr(pool, "func", pool), "needs_global_head", False):
+    if pool.kind.needs_global_head:
         raise UsageError(
             f"pool={pool_name} takes out all subsampling, for which a network has to be laid out; "
             "use model=vgg or model=resnet, or another pool"
@@ -122,7 +123,7 @@ def adopted(
     source: Foreign,
     num_classes: int,
     image_shape: tuple[int, int, int],
-    pool: Any,
+    pool: MakeDownsampling,
     padding: str,
     weights: Path | None,
 ) -> nn.Module:
@@ -156,10 +157,14 @@ def adopted(
 
 
 def _changed(
-    network: nn.Module, pool: Any, padding: str, stem: bool, image_shape: tuple[int, int, int]
+    network: nn.Module,
+    pool: MakeDownsampling,
+    padding: str,
+    stem: bool,
+    image_shape: tuple[int, int, int],
 ) -> nn.Module:
     """Return the network with another downsampling and other borders, and log what changed."""
-    if not getattr(getattr(pool, "func", pool), "is_native", False):
+    if not pool.kind.is_native:
         network, replaced = replace_downsampling(network, pool, padding, stem, image_shape)
         for line in replaced.lines():
             log.info("%s", line)
@@ -180,10 +185,9 @@ def _initialise(network: nn.Module, image_shape: tuple[int, int, int]) -> None:
         ) from error
 
 
-def _refuse_function(network: nn.Module, pool: Any, padding: str) -> None:
+def _refuse_function(network: nn.Module, pool: MakeDownsampling, padding: str) -> None:
     """Refuse to change the layers of a function, which are not known."""
-    native = getattr(getattr(pool, "func", pool), "is_native", False)
-    if isinstance(network, Function) and not (native and padding == "zeros"):
+    if isinstance(network, Function) and not (pool.kind.is_native and padding == "zeros"):
         raise UsageError(
             "model.target returned a function, whose layers cannot be replaced; leave pool= and "
             "padding= out, or return the torch.nn.Module"

@@ -18,9 +18,11 @@ from shiftbench.config import CONFIG_DIR
 from shiftbench.content.origin import Origin
 from shiftbench.data.images import Dataset
 from shiftbench.errors import ShiftbenchError, UsageError, shown
+from shiftbench.head.base import MakeHead
 from shiftbench.model.foreign import Foreign
 from shiftbench.model.layout import training_format
 from shiftbench.naming import Names, load_option
+from shiftbench.pool.base import MakeDownsampling
 from shiftbench.seeds import derive_seed
 
 log = logging.getLogger(__name__)
@@ -56,6 +58,8 @@ def _check_own_values(key: str, node: Any) -> None:
     try:
         make = hydra.utils.get_object(target)
     except Exception as error:  # whatever importing somebody's module raises
+        if isinstance(error.__cause__, ShiftbenchError):  # a class that breaks its contract
+            raise error.__cause__ from error
         raise UsageError(
             f"{key} names {shown(target)} in its yaml, which cannot be imported "
             f"({shown(error.__cause__ or error, 300)}); correct "
@@ -172,7 +176,7 @@ def _announce_untrained(config: DictConfig) -> None:
 
 
 def _with_weights(config: DictConfig, names: Names, data: Dataset) -> nn.Module:
-    pool = instantiate(config.pool, "pool")
+    pool = MakeDownsampling(instantiate(config.pool, "pool"))
     weights = Path(config.checkpoint).expanduser() if config.checkpoint else None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(config.seed, "weights"))
@@ -187,14 +191,14 @@ def _with_weights(config: DictConfig, names: Names, data: Dataset) -> nn.Module:
     return network
 
 
-def _own(config: DictConfig, names: Names, data: Dataset, pool: Any) -> nn.Module:
+def _own(config: DictConfig, names: Names, data: Dataset, pool: MakeDownsampling) -> nn.Module:
     """Return a network that takes its pool, head and padding as arguments."""
-    if getattr(getattr(pool, "func", pool), "is_native", False):
+    if pool.kind.is_native:
         raise UsageError(
             f"pool={names.pool} keeps the downsampling of a network from elsewhere, and "
             f"model={names.model} has none but its pool's; name another, as pool=max"
         )
-    head = instantiate(_head_node(config, names), "head")
+    head = MakeHead(instantiate(_head_node(config, names), "head"))
     _refuse_position_aware_head(pool, head, names)
     channels, height, width = data.image_shape
     network: nn.Module = instantiate(
@@ -216,10 +220,8 @@ def _head_node(config: DictConfig, names: Names) -> Any:
     return OmegaConf.create(load_option("head", names.head, [CONFIG_DIR]))
 
 
-def _refuse_position_aware_head(pool: Any, head: Any, names: Names) -> None:
-    make_pool, make_head = getattr(pool, "func", pool), getattr(head, "func", head)
-    needs_global = getattr(make_pool, "needs_global_head", False)
-    if needs_global and not getattr(make_head, "is_global", False):
+def _refuse_position_aware_head(pool: MakeDownsampling, head: MakeHead, names: Names) -> None:
+    if pool.kind.needs_global_head and not head.is_global:
         raise UsageError(
             f"pool={names.pool} with head={names.head} would pool nothing globally; "
             "allowed: head=gap, head=gmp"

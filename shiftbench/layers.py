@@ -24,6 +24,7 @@ from shiftbench.errors import ShiftbenchError, UsageError
 from shiftbench.inputs import Numbers, as_images, per_channel
 from shiftbench.model.evaluating import evaluating
 from shiftbench.model.layout import home, memory_format
+from shiftbench.pool.base import Downsampling
 from shiftbench.predict.network import PixelModel
 
 MOST_IMAGES = 16
@@ -156,7 +157,8 @@ def _run(model: nn.Module, x: Tensor, see: See) -> None:
 def _is_layer(module: nn.Module) -> bool:
     # A pool that picks its grid (with a method `phase`) may hold a filter, yet is one layer.
     childless = next(module.children(), None) is None
-    return (childless or hasattr(module, "phase")) and not isinstance(module, nn.Identity)
+    one_layer = childless or (isinstance(module, Downsampling) and module.picks_grid)
+    return one_layer and not isinstance(module, nn.Identity)
 
 
 def _survey(model: nn.Module, image: Tensor) -> list[Layer]:
