@@ -10,9 +10,9 @@ import pytest
 from omegaconf import OmegaConf
 
 from shiftbench.errors import ShiftbenchError
-from shiftbench.naming import Names
-from shiftbench.results import METRIC_COLUMNS, SCHEMA_VERSION, SHIFT_COLUMNS, write_csv
-from shiftbench.run import Run
+from shiftbench.runs.run import Run
+from shiftbench.settings.labels import Names
+from shiftbench.storage.result_files import METRIC_COLUMNS, SCHEMA_VERSION, SHIFT_COLUMNS, write_csv
 
 os.environ["HYDRA_FULL_ERROR"] = "0"
 if "PYTEST_XDIST_WORKER" in os.environ:  # several processes share the cores

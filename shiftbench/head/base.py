@@ -14,7 +14,7 @@ from shiftbench.contracts import (
     refuse_misspelt,
     with_contract,
 )
-from shiftbench.geometry import rolls_to_batch
+from shiftbench.ops.geometry import rolls_to_batch
 
 
 class Head(nn.Module):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from shiftbench.model.evaluating import evaluating
-from shiftbench.padding import conv2d
+from shiftbench.ops.padding import conv2d
 
 if TYPE_CHECKING:
     from shiftbench.pool import Downsampling

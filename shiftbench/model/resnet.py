@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from shiftbench.errors import UsageError, require_within
 from shiftbench.model import blocks
-from shiftbench.padding import conv2d
+from shiftbench.ops.padding import conv2d
 
 if TYPE_CHECKING:
     from shiftbench.pool import Downsampling

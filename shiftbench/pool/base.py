@@ -68,7 +68,7 @@ class Downsampling(nn.Module):
     def all_phases(self, x: Tensor) -> Tensor:
         """Return its output on every grid, ``(N, C, H, W) -> (N·s², C, H/s, W/s)``.
 
-        The grids of one image lie side by side, see :func:`shiftbench.geometry.space_to_batch`.
+        The grids of one image lie side by side, see :func:`shiftbench.ops.geometry.space_to_batch`.
         """
         raise NotImplementedError(f"a {type(self).__name__} has no dense form")
 

@@ -14,8 +14,8 @@ from functools import partial
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from shiftbench import padding
 from shiftbench.head.base import Head
+from shiftbench.ops import padding
 from shiftbench.pool.base import Downsampling, as_pool
 from shiftbench.predict.phases import (
     AllPhases,
