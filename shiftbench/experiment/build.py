@@ -23,8 +23,10 @@ from shiftbench.model.layout import training_format
 from shiftbench.pool.base import MakeDownsampling
 from shiftbench.seeds import derive_seed
 from shiftbench.settings.labels import Names, load_option
+from shiftbench.settings.sampling import nested_sampling
 from shiftbench.settings.schema import CONFIG_DIR
 from shiftbench.settings.validation import check_arguments
+from shiftbench.shift.base import ShiftProtocol
 
 log = logging.getLogger(__name__)
 
@@ -132,9 +134,23 @@ def augmentation(config: DictConfig) -> Any:
     return instantiate(config.augment, "augment")
 
 
-def protocols(config: DictConfig) -> dict[str, Any]:
-    """Return the shift protocols by name."""
-    return {str(name): instantiate(node, f"shift.{name}") for name, node in config.shift.items()}
+def protocols(config: DictConfig) -> dict[str, ShiftProtocol]:
+    """Return the shift protocols by name.
+
+    Raises:
+        UsageError: If one is none.
+    """
+    return {str(name): _protocol(str(name), node) for name, node in config.shift.items()}
+
+
+def _protocol(name: str, node: Any) -> ShiftProtocol:
+    made = instantiate(nested_sampling(node), f"shift.{name}")
+    if not isinstance(made, ShiftProtocol):
+        raise UsageError(
+            f"shift.{name} names {type(made).__name__}, which is no protocol; derive it from "
+            "shiftbench.shift.ShiftProtocol, and make its views in views(split, index, shifts)"
+        )
+    return made
 
 
 def model(config: DictConfig, names: Names, data: Dataset) -> nn.Module:

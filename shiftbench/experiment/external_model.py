@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from shiftbench.model.external import Foreign
 from shiftbench.model.layout import noise
 from shiftbench.model.outputs import Function, give_logits
 from shiftbench.model.trial import try_network
-from shiftbench.pool.base import MakeDownsampling
+from shiftbench.pool.base import MakeDownsampling, downsampling
 from shiftbench.preprocessing import Preprocessing
 from shiftbench.surgery import circular, replace_downsampling
 
@@ -90,7 +91,7 @@ def announce(recipe: Preprocessing, data: Dataset) -> None:
     log.info("preprocessing of the network: %s", wanted)
 
 
-def refuse(pool: MakeDownsampling, pool_name: str, head: str | None, padding: str) -> None:
+def refuse(pool: Callable[..., nn.Module], pool_name: str, head: str | None, padding: str) -> None:
     """Refuse what an external network cannot be given.
 
     Args:
@@ -102,7 +103,7 @@ def refuse(pool: MakeDownsampling, pool_name: str, head: str | None, padding: st
     Raises:
         UsageError: In one sentence.
     """
-    if pool.kind.needs_global_head:
+    if downsampling(pool).kind.needs_global_head:
         raise UsageError(
             f"pool={pool_name} takes out all subsampling, for which a network has to be laid out; "
             "use model=vgg or model=resnet, or another pool"
@@ -123,7 +124,7 @@ def adopted(
     source: Foreign,
     num_classes: int,
     image_shape: tuple[int, int, int],
-    pool: MakeDownsampling,
+    pool: Callable[..., nn.Module],
     padding: str,
     weights: Path | None,
 ) -> nn.Module:
@@ -140,6 +141,7 @@ def adopted(
     Raises:
         ShiftbenchError: If the parts do not fit each other.
     """
+    pool = downsampling(pool)
     network = source.network(num_classes, image_shape[0])
     _initialise(network, image_shape)
     if source.weights_file is not None:

@@ -15,6 +15,7 @@ from shiftbench.content.origin import Origin
 from shiftbench.errors import UsageError
 from shiftbench.runs import results_versions
 from shiftbench.settings.labels import Names
+from shiftbench.settings.sampling import earlier_names
 from shiftbench.settings.schema import NOT_IDENTITY, STUDY_KEYS, flatten, is_smoke, short_hash, slug
 from shiftbench.storage.atomic import names_a_file
 
@@ -100,10 +101,11 @@ def _readable(config: DictConfig, names: Names) -> str:
 
 def _settings(config: DictConfig) -> Origin:
     """Return every setting that can change the result, by content."""
-    content = OmegaConf.to_container(config, resolve=True)
+    content: Any = OmegaConf.to_container(config, resolve=True)
+    content["shift"] = earlier_names(content["shift"])
     given = {
         key: value
-        for key, value in flatten(content)  # type: ignore[arg-type]
+        for key, value in flatten(content)
         if key not in NOT_IDENTITY and not key.startswith(STUDY_KEYS)
     }
     for key in ("checkpoint", "model.weights"):
