@@ -17,19 +17,23 @@ from shiftbench.content.origin import Origin
 from shiftbench.data.images import Dataset
 from shiftbench.errors import ShiftbenchError, UsageError, shown
 from shiftbench.experiment import external_model
+from shiftbench.head.base import MakeHead
 from shiftbench.metric import Metric
 from shiftbench.metric.options import metrics_of
 from shiftbench.model import checkpoint
 from shiftbench.model.external import Foreign
 from shiftbench.model.layout import training_format
 from shiftbench.optimizer.contract import MakeOptimizer
+from shiftbench.pool.base import MakeDownsampling
 from shiftbench.preprocessing import Preprocessing
 from shiftbench.runtime.keep_last import KeepLast
 from shiftbench.seeds import derive_seed
 from shiftbench.settings.hydra_patches import execution_policy
 from shiftbench.settings.labels import Names, load_option
+from shiftbench.settings.sampling import nested_sampling
 from shiftbench.settings.schema import CONFIG_DIR, DEFAULT_RATES
 from shiftbench.settings.validation import check_arguments
+from shiftbench.shift.base import ShiftProtocol
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +81,8 @@ def _check_own_values(key: str, node: Any) -> None:
     try:
         make = hydra.utils.get_object(target)
     except Exception as error:  # whatever importing somebody's module raises
+        if isinstance(error.__cause__, ShiftbenchError):  # a class that breaks its contract
+            raise error.__cause__ from error
         raise UsageError(
             f"{key} names {shown(target)} in its yaml, which cannot be imported "
             f"({shown(error.__cause__ or error, 300)}); correct "
@@ -179,9 +185,23 @@ def metrics(config: DictConfig) -> list[Metric]:
     )
 
 
-def protocols(config: DictConfig) -> dict[str, Any]:
-    """Return the shift protocols by name."""
-    return {str(name): instantiate(node, f"shift.{name}") for name, node in config.shift.items()}
+def protocols(config: DictConfig) -> dict[str, ShiftProtocol]:
+    """Return the shift protocols by name.
+
+    Raises:
+        UsageError: If one is none.
+    """
+    return {str(name): _protocol(str(name), node) for name, node in config.shift.items()}
+
+
+def _protocol(name: str, node: Any) -> ShiftProtocol:
+    made = instantiate(nested_sampling(node), f"shift.{name}")
+    if not isinstance(made, ShiftProtocol):
+        raise UsageError(
+            f"shift.{name} names {type(made).__name__}, which is no protocol; derive it from "
+            "shiftbench.shift.ShiftProtocol, and make its views in views(split, index, shifts)"
+        )
+    return made
 
 
 def model(config: DictConfig, names: Names, data: Dataset) -> nn.Module:
@@ -224,7 +244,7 @@ def _announce_untrained(config: DictConfig) -> None:
 
 
 def _with_weights(config: DictConfig, names: Names, data: Dataset) -> nn.Module:
-    pool = instantiate(config.pool, "pool")
+    pool = MakeDownsampling(instantiate(config.pool, "pool"))
     weights = Path(config.checkpoint).expanduser() if config.checkpoint else None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(config.seed, "weights"))
@@ -239,14 +259,14 @@ def _with_weights(config: DictConfig, names: Names, data: Dataset) -> nn.Module:
     return network
 
 
-def _own(config: DictConfig, names: Names, data: Dataset, pool: Any) -> nn.Module:
+def _own(config: DictConfig, names: Names, data: Dataset, pool: MakeDownsampling) -> nn.Module:
     """Return a network that takes its pool, head and padding as arguments."""
-    if getattr(getattr(pool, "func", pool), "is_native", False):
+    if pool.kind.is_native:
         raise UsageError(
             f"pool={names.pool} keeps the downsampling of a network from elsewhere, and "
             f"model={names.model} has none but its pool's; name another, as pool=max"
         )
-    head = instantiate(_head_node(config, names), "head")
+    head = MakeHead(instantiate(_head_node(config, names), "head"))
     _refuse_position_aware_head(pool, head, names)
     channels, height, width = data.image_shape
     network: nn.Module = instantiate(
@@ -268,10 +288,8 @@ def _head_node(config: DictConfig, names: Names) -> Any:
     return OmegaConf.create(load_option("head", names.head, [CONFIG_DIR]))
 
 
-def _refuse_position_aware_head(pool: Any, head: Any, names: Names) -> None:
-    make_pool, make_head = getattr(pool, "func", pool), getattr(head, "func", head)
-    needs_global = getattr(make_pool, "needs_global_head", False)
-    if needs_global and not getattr(make_head, "is_global", False):
+def _refuse_position_aware_head(pool: MakeDownsampling, head: MakeHead, names: Names) -> None:
+    if pool.kind.needs_global_head and not head.is_global:
         raise UsageError(
             f"pool={names.pool} with head={names.head} would pool nothing globally; "
             "allowed: head=gap, head=gmp"

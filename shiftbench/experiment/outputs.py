@@ -15,10 +15,10 @@ from shiftbench.metric.result_rows import metric_rows, shift_rows, shifts_of
 from shiftbench.model.cost import Cost
 from shiftbench.predict.layer_probe import probe
 from shiftbench.predict.pixel_model import PixelModel
-from shiftbench.predict.protocol import ShiftProtocol
 from shiftbench.prediction_table import PredictionTable
 from shiftbench.report.attempts import attempt
 from shiftbench.runs.run import Run
+from shiftbench.shift.base import ShiftProtocol
 from shiftbench.storage import result_files
 from shiftbench.training.epoch_stats import EpochRow
 

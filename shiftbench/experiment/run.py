@@ -24,7 +24,7 @@ from shiftbench.model.layout import home
 from shiftbench.optimizer.contract import MakeOptimizer
 from shiftbench.predict.engine import Options, predict
 from shiftbench.predict.pixel_model import PixelModel
-from shiftbench.predict.protocol import ShiftProtocol, refuse
+from shiftbench.predict.protocol import refuse
 from shiftbench.prediction_table import PredictionTable
 from shiftbench.report.progress import bar
 from shiftbench.runs.run import Run
@@ -32,6 +32,7 @@ from shiftbench.runtime.allocator import keep_freed_memory
 from shiftbench.runtime.devices import describe_device, pick_device, use_precision
 from shiftbench.runtime.failures import is_out_of_memory
 from shiftbench.runtime.keep_last import KeepLast
+from shiftbench.shift.base import ShiftProtocol
 from shiftbench.storage.atomic import remove_leftovers
 from shiftbench.storage.locks import exclusive
 from shiftbench.training.epoch_stats import EpochRow

@@ -15,6 +15,7 @@ from shiftbench.content.origin import Origin
 from shiftbench.errors import UsageError
 from shiftbench.runs import results_versions
 from shiftbench.settings.labels import Names
+from shiftbench.settings.sampling import earlier_names
 from shiftbench.settings.schema import NOT_IDENTITY, STUDY_KEYS, flatten, is_smoke, short_hash, slug
 from shiftbench.storage.atomic import names_a_file
 
@@ -109,6 +110,7 @@ def counting(config: DictConfig) -> dict[str, Any]:
     Groups that came later are left out where they say what a run did before there was a choice.
     """
     content: Any = OmegaConf.to_container(config, resolve=True)
+    content["shift"] = earlier_names(content["shift"])
     given = {
         key: value
         for key, value in flatten(content)

@@ -124,7 +124,10 @@ def register() -> None:
     """Make the schema known to Hydra; may be called more than once."""
     from hydra.core.config_store import ConfigStore  # here: `list` and `report` start without Hydra
 
+    from shiftbench.settings.sampling import read_earlier_names
+
     ConfigStore.instance().store(name="schema", node=Config)
+    read_earlier_names()
 
 
 def check(config: DictConfig) -> None:
