@@ -25,7 +25,7 @@ from shiftbench.storage.result_files import (
     read_rows,
 )
 
-REFERENCE = Path(__file__).parents[1] / "outputs" / "reference"
+REFERENCE = Path(__file__).parents[2] / "outputs" / "reference"
 STUDIES = sorted(path.parent.name for path in REFERENCE.glob("*/results.csv.gz"))
 
 
