@@ -102,7 +102,7 @@ def _readable(config: DictConfig, names: Names) -> str:
 def _settings(config: DictConfig) -> Origin:
     """Return every setting that can change the result, by content."""
     content: Any = OmegaConf.to_container(config, resolve=True)
-    content["shift"] = earlier_names(content["shift"])
+    content["shift"] = earlier_names(content.get("shift") or {})
     given = {
         key: value
         for key, value in flatten(content)
