@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,20 @@ from shiftbench.data.images import Dataset
 from shiftbench.errors import ShiftbenchError, UsageError, shown
 from shiftbench.experiment import external_model
 from shiftbench.head.base import MakeHead
+from shiftbench.metric import Metric
+from shiftbench.metric.options import metrics_of
 from shiftbench.model import checkpoint
 from shiftbench.model.external import Foreign
 from shiftbench.model.layout import training_format
+from shiftbench.optimizer.contract import MakeOptimizer
 from shiftbench.pool.base import MakeDownsampling
+from shiftbench.preprocessing import Preprocessing
+from shiftbench.runtime.keep_last import KeepLast
 from shiftbench.seeds import derive_seed
+from shiftbench.settings.hydra_patches import execution_policy
 from shiftbench.settings.labels import Names, load_option
 from shiftbench.settings.sampling import nested_sampling
-from shiftbench.settings.schema import CONFIG_DIR
+from shiftbench.settings.schema import CONFIG_DIR, DEFAULT_RATES
 from shiftbench.settings.validation import check_arguments
 from shiftbench.shift.base import ShiftProtocol
 
@@ -42,14 +49,27 @@ def instantiate(node: Any, key: str | None = None, **arguments: Any) -> Any:
     """
     if key is not None:
         _check_own_values(key, node)
+    policy = execution_policy(list(_targets(node)), hydra.utils.get_object)
     try:
-        return hydra.utils.instantiate(node, **arguments)
+        return hydra.utils.instantiate(node, **policy, **arguments)
     except InstantiationException as error:
         cause = error.__cause__
         if isinstance(cause, ShiftbenchError):
             raise cause from error
         target = OmegaConf.select(node, "_target_") if OmegaConf.is_config(node) else node
         raise UsageError(f"cannot make {target} ({shown(cause or error, 300)})") from error
+
+
+def _targets(node: Any) -> Iterator[str]:
+    """Yield every ``_target_`` in a node, at whatever depth."""
+    content: Any = OmegaConf.to_container(node) if OmegaConf.is_config(node) else node
+    if isinstance(content, Mapping):
+        if isinstance(target := content.get("_target_"), str):
+            yield target
+        content = list(content.values())
+    if isinstance(content, list):
+        for part in content:
+            yield from _targets(part)
 
 
 def _check_own_values(key: str, node: Any) -> None:
@@ -73,14 +93,14 @@ def _check_own_values(key: str, node: Any) -> None:
     check_arguments(key, make, own)
 
 
-# The jobs of a sweep mostly share their images: the last data set is kept, and only that.
-_last: list[tuple[str, Dataset]] = []
-
-
-def dataset(config: DictConfig) -> Dataset:
-    """Return the data set, its batches on the CPU; the same object for the same settings.
+def dataset(config: DictConfig, kept: KeepLast[Dataset] | None = None) -> Dataset:
+    """Return the data set, its batches on the CPU.
 
     A network from elsewhere brings its own normalisation, and to photographs also the size.
+
+    Args:
+        config: The composed configuration.
+        kept: Where the last one is kept, to be returned again for the same settings.
 
     Raises:
         UsageError: If the data is for testing only and the run is to train.
@@ -90,18 +110,20 @@ def dataset(config: DictConfig) -> Dataset:
     content: Any = OmegaConf.to_container(config.data, resolve=True)
     by_content = Origin.of({f"data.{key}": value for key, value in content.items()})
     settings = f"{content}{by_content.settings}{recipe}"
-    if not _last or _last[0][0] != settings:
-        _last.clear()  # before loading: two data sets may be too much for the memory
-        loaded = instantiate(config.data, "data")
-        if hasattr(loaded, "for_network") and config.train.epochs:
-            raise UsageError(
-                f"{loaded.name} is for testing only, it has no training images; give train=none"
-            )
-        _last.append((settings, external_model.prepared(loaded, recipe)))
-    data = _last[0][1]
+    kept = KeepLast() if kept is None else kept
+    data = kept.get(settings, lambda: _load(config, recipe))
     if recipe is not None:
         external_model.announce(recipe, data)
     return data
+
+
+def _load(config: DictConfig, recipe: Preprocessing | None) -> Dataset:
+    loaded = instantiate(config.data, "data")
+    if hasattr(loaded, "for_network") and config.train.epochs:
+        raise UsageError(
+            f"{loaded.name} is for testing only, it has no training images; give train=none"
+        )
+    return external_model.prepared(loaded, recipe)
 
 
 def fetch_weights(config: DictConfig) -> None:
@@ -133,6 +155,35 @@ def _without_default_head(node: DictConfig) -> Any:
 def augmentation(config: DictConfig) -> Any:
     """Return the augmentation."""
     return instantiate(config.augment, "augment")
+
+
+def optimizer(config: DictConfig) -> MakeOptimizer:
+    """Return what makes the optimizer of a network, ``(model, settings) -> Optimizer``.
+
+    Raises:
+        UsageError: If its values are out of range, or it cannot be called.
+    """
+    content: Any = OmegaConf.to_container(config.optimizer, resolve=True)
+    own = {key: value for key, value in content.items() if key not in DEFAULT_RATES}
+    made: MakeOptimizer = instantiate(OmegaConf.create(own), "optimizer")
+    if not callable(made):
+        raise UsageError(
+            f"optimizer is a {type(made).__name__} that cannot be called with (model, settings); "
+            "add '_partial_: true' to its yaml if _target_ is a function"
+        )
+    return made
+
+
+def metrics(config: DictConfig) -> list[Metric]:
+    """Return the metrics of the run: functions of the table, with the arguments of their yaml.
+
+    Raises:
+        UsageError: If a yaml names what is not a metric, or two have one name.
+    """
+    nodes = {str(name): node for name, node in config.metric.items()}
+    return metrics_of(
+        {name: instantiate(node, f"metric.{name}", _partial_=True) for name, node in nodes.items()}
+    )
 
 
 def protocols(config: DictConfig) -> dict[str, ShiftProtocol]:
