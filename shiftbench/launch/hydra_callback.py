@@ -9,9 +9,9 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from shiftbench import processes
 from shiftbench.errors import UsageError
 from shiftbench.launch import session
+from shiftbench.runtime.distributed import env as processes
 from shiftbench.settings.hydra_patches import SAME_SCHEMA
 from shiftbench.storage.atomic import cannot_write
 
