@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,13 @@ from shiftbench.config import CONFIG_DIR
 from shiftbench.content.origin import Origin
 from shiftbench.data.images import Dataset
 from shiftbench.errors import ShiftbenchError, UsageError, shown
+from shiftbench.hydra_patches import execution_policy
 from shiftbench.model.foreign import Foreign
 from shiftbench.model.layout import training_format
 from shiftbench.naming import Names, load_option
+from shiftbench.preprocessing import Preprocessing
 from shiftbench.seeds import derive_seed
+from shiftbench.session import KeepLast
 
 log = logging.getLogger(__name__)
 
@@ -36,14 +40,27 @@ def instantiate(node: Any, key: str | None = None, **arguments: Any) -> Any:
     """
     if key is not None:
         _check_own_values(key, node)
+    policy = execution_policy(list(_targets(node)), hydra.utils.get_object)
     try:
-        return hydra.utils.instantiate(node, **arguments)
+        return hydra.utils.instantiate(node, **policy, **arguments)
     except InstantiationException as error:
         cause = error.__cause__
         if isinstance(cause, ShiftbenchError):
             raise cause from error
         target = OmegaConf.select(node, "_target_") if OmegaConf.is_config(node) else node
         raise UsageError(f"cannot make {target} ({shown(cause or error, 300)})") from error
+
+
+def _targets(node: Any) -> Iterator[str]:
+    """Yield every ``_target_`` in a node, at whatever depth."""
+    content: Any = OmegaConf.to_container(node) if OmegaConf.is_config(node) else node
+    if isinstance(content, Mapping):
+        if isinstance(target := content.get("_target_"), str):
+            yield target
+        content = list(content.values())
+    if isinstance(content, list):
+        for part in content:
+            yield from _targets(part)
 
 
 def _check_own_values(key: str, node: Any) -> None:
@@ -65,14 +82,14 @@ def _check_own_values(key: str, node: Any) -> None:
     check_arguments(key, make, own)
 
 
-# The jobs of a sweep mostly share their images: the last data set is kept, and only that.
-_last: list[tuple[str, Dataset]] = []
-
-
-def dataset(config: DictConfig) -> Dataset:
-    """Return the data set, its batches on the CPU; the same object for the same settings.
+def dataset(config: DictConfig, kept: KeepLast[Dataset] | None = None) -> Dataset:
+    """Return the data set, its batches on the CPU.
 
     A network from elsewhere brings its own normalisation, and to photographs also the size.
+
+    Args:
+        config: The composed configuration.
+        kept: Where the last one is kept, to be returned again for the same settings.
 
     Raises:
         UsageError: If the data is for testing only and the run is to train.
@@ -82,18 +99,20 @@ def dataset(config: DictConfig) -> Dataset:
     content: Any = OmegaConf.to_container(config.data, resolve=True)
     by_content = Origin.of({f"data.{key}": value for key, value in content.items()})
     settings = f"{content}{by_content.settings}{recipe}"
-    if not _last or _last[0][0] != settings:
-        _last.clear()  # before loading: two data sets may be too much for the memory
-        loaded = instantiate(config.data, "data")
-        if hasattr(loaded, "for_network") and config.train.epochs:
-            raise UsageError(
-                f"{loaded.name} is for testing only, it has no training images; give train=none"
-            )
-        _last.append((settings, adopt.prepared(loaded, recipe)))
-    data = _last[0][1]
+    kept = KeepLast() if kept is None else kept
+    data = kept.get(settings, lambda: _load(config, recipe))
     if recipe is not None:
         adopt.announce(recipe, data)
     return data
+
+
+def _load(config: DictConfig, recipe: Preprocessing | None) -> Dataset:
+    loaded = instantiate(config.data, "data")
+    if hasattr(loaded, "for_network") and config.train.epochs:
+        raise UsageError(
+            f"{loaded.name} is for testing only, it has no training images; give train=none"
+        )
+    return adopt.prepared(loaded, recipe)
 
 
 def fetch_weights(config: DictConfig) -> None:

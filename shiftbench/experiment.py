@@ -27,6 +27,7 @@ from shiftbench.predict.protocol import ShiftProtocol, refuse
 from shiftbench.reasons import is_out_of_memory
 from shiftbench.report.progress import bar
 from shiftbench.run import Run
+from shiftbench.session import KeepLast
 from shiftbench.table import PredictionTable
 from shiftbench.tally import EpochRow
 from shiftbench.train import Augment, Trainer, steps_per_epoch
@@ -34,11 +35,14 @@ from shiftbench.train import Augment, Trainer, steps_per_epoch
 log = logging.getLogger(__name__)
 
 
-def run(config: DictConfig, this: Run, team: Team) -> None:
+def run(
+    config: DictConfig, this: Run, team: Team, datasets: KeepLast[Dataset] | None = None
+) -> None:
     """Train a network, show it every shifted view, keep its answers, reduce them to numbers.
 
     Everything lands in ``this.folder``; figures are drawn last, when every number is written. The
-    processes of ``team`` share training and measuring; the first one does the rest.
+    processes of ``team`` share training and measuring; the first one does the rest. ``datasets``
+    has the data set of the job before.
     """
     keep_freed_memory()
     device = pick_device(config.device)
@@ -48,7 +52,7 @@ def run(config: DictConfig, this: Run, team: Team) -> None:
     augment = build.augmentation(config)
     build.fetch_weights(config)
     with _phase("loading the data", config, "data.limit_train", "data.train_images"):
-        data = build.dataset(config)
+        data = build.dataset(config, datasets)
     model = build.model(config, this.names, data)
     require_unedited()
     for protocol in protocols.values():  # refuse what cannot apply before any work

@@ -20,17 +20,20 @@ from shiftbench.interrupts import heed_termination, how_stopped
 from shiftbench.placement import is_parallel, take_place
 from shiftbench.report.progress import mute
 from shiftbench.run import Run
+from shiftbench.session import Session, Throttle
 from shiftbench.streams import adapt_streams
 from shiftbench.sweep import DONE, FAILED, LEFT_OUT, RUNNING, SKIPPED, STOPPED, Sweep
 from shiftbench.withdraw import withdrawn
 
 log = logging.getLogger(__name__)
 
-STARTED = time.time()
 
-
-def run_job(config: DictConfig) -> None:
+def run_job(config: DictConfig, session: Session) -> None:
     """Run the composed configuration, or say that it is done.
+
+    Args:
+        config: The composed configuration.
+        session: What is kept from job to job.
 
     Raises:
         ShiftbenchError: In one sentence, for what the user can correct. A job of a sweep raises
@@ -42,20 +45,20 @@ def run_job(config: DictConfig) -> None:
     setup_logging(beside_others)
     if sweep is not None and beside_others:
         heed_termination()
-        take_place(hydra.launcher, sweep / "places")
+        session.place = session.place or take_place(hydra.launcher, sweep / "places")
         mute()
     if not processes.is_first():
         mute()
         if not beside_others:
-            _follow(config)
+            _follow(config, session)
         return
     with _others_waiting(beside_others):
         if sweep is not None:
-            _run_in_sweep(config, Sweep.load(sweep))
+            _run_in_sweep(config, Sweep.load(sweep), session)
             return
         configuration.check(config)
         this = Run.of(config, run_names(config))
-        _finish(this, config, STARTED)
+        _finish(this, config, session.started, session)
         _show(this, config.figures)
 
 
@@ -68,7 +71,7 @@ def _others_waiting(beside_others: bool) -> AbstractContextManager[None]:
     return distributed.deciding()
 
 
-def _follow(config: DictConfig) -> None:
+def _follow(config: DictConfig, session: Session) -> None:
     """Do this process's share of what the first one decides to run."""
     from shiftbench import distributed, experiment
 
@@ -81,10 +84,10 @@ def _follow(config: DictConfig) -> None:
                 f"the processes were given different settings ({run_id}, {this.id}); "
                 "start the same command everywhere"
             )
-        experiment.run(config, this, team)
+        experiment.run(config, this, team, session.datasets)
 
 
-def _run_in_sweep(config: DictConfig, sweep: Sweep) -> None:
+def _run_in_sweep(config: DictConfig, sweep: Sweep, session: Session) -> None:
     hydra = HydraConfig.get()
     overrides = given_overrides()
     place = f"job {int(hydra.job.num) + 1} of {len(sweep.overrides)}"
@@ -99,7 +102,7 @@ def _run_in_sweep(config: DictConfig, sweep: Sweep) -> None:
         this = Run.of(config, run_names(config))
         sweep.put(overrides, state=RUNNING, run_id=this.id)
         log.info("%s: %s", place, this.id)
-        state = DONE if _finish(this, config, sweep.started) else SKIPPED
+        state = DONE if _finish(this, config, sweep.started, session) else SKIPPED
     except KeyboardInterrupt as stop:
         run_id = this.id if this else None
         sweep.put(overrides, state=STOPPED, run_id=run_id, error=how_stopped(stop))
@@ -113,7 +116,7 @@ def _run_in_sweep(config: DictConfig, sweep: Sweep) -> None:
         return
     sweep.put(overrides, state=state, run_id=this.id, seconds=time.time() - started)
     if state == DONE:
-        _tell(sweep, this, place)
+        _tell(sweep, this, place, session.tables)
 
 
 def _refuse_two_ways(launcher: Any) -> None:
@@ -124,7 +127,7 @@ def _refuse_two_ways(launcher: Any) -> None:
         )
 
 
-def _finish(this: Run, config: DictConfig, started: float) -> bool:
+def _finish(this: Run, config: DictConfig, started: float, session: Session) -> bool:
     """Run what is not done; return whether there was anything to do."""
     if this.is_done() and not config.force:
         log.info("done, skipped: %s (force=true runs it again)", this.id)
@@ -144,7 +147,7 @@ def _finish(this: Run, config: DictConfig, started: float) -> bool:
             from shiftbench import distributed, experiment
 
             with distributed.team(this.id) as team:
-                experiment.run(config, this, team)
+                experiment.run(config, this, team, session.datasets)
     return True
 
 
@@ -225,27 +228,15 @@ def _show(this: Run, figures: bool) -> None:
     print_run(rows, this.folder, checkpoint, figures=figures)
 
 
-def _tell(sweep: Sweep, this: Run, place: str) -> None:
+def _tell(sweep: Sweep, this: Run, place: str, tables: Throttle) -> None:
     """Log the numbers of a finished job and bring the sweep's tables up to date."""
     from shiftbench.report.terminal import in_one_line
     from shiftbench.results import METRIC_COLUMNS, read_rows
 
     rows = read_rows(this.folder / "metrics.csv", METRIC_COLUMNS)
     log.info("%s done: %s", place, in_one_line(rows))
-    _keep_tables_current(sweep)
+    if tables.is_due():
+        from shiftbench.reporting import keep_current
 
-
-# When this process last wrote a sweep's tables, and how long that took, in seconds.
-_written = [0.0, 0.0]
-
-
-def _keep_tables_current(sweep: Sweep) -> None:
-    """Write the sweep's tables anew, unless that would take more than a twentieth of the time."""
-    ended, took = _written
-    started = time.monotonic()
-    if started - ended < 20 * took:
-        return
-    from shiftbench.reporting import keep_current
-
-    keep_current(sweep.folder)
-    _written[:] = [time.monotonic(), time.monotonic() - started]
+        with tables.timed():
+            keep_current(sweep.folder)

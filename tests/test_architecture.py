@@ -14,11 +14,11 @@ MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 LEAVES = ("data", "augment", "model", "pool", "head", "shift")
 TORCH_FREE = (
     "allocator.py", "arguments.py", "callbacks.py", "claims", "cli.py", "comparing.py",
-    "composing.py", "config.py", "content", "errors.py", "files.py", "identity.py", "influence.py",
-    "interrupts.py", "job.py", "launch.py", "listing.py", "locks.py", "metric", "naming.py",
-    "placement.py", "processes.py", "provenance.py", "reasons.py", "reducing.py",
+    "config.py", "content", "errors.py", "files.py", "hydra_patches.py", "identity.py",
+    "influence.py", "interrupts.py", "job.py", "launch.py", "listing.py", "locks.py", "metric",
+    "naming.py", "placement.py", "processes.py", "provenance.py", "reasons.py", "reducing.py",
     "remeasuring.py", "report", "reporting.py",
-    "results.py", "run.py", "seeds.py", "setting_names.py", "streams.py", "inference",
+    "results.py", "run.py", "seeds.py", "session.py", "setting_names.py", "streams.py", "inference",
     "sweep.py", "sweeping.py", "table.py", "usage.py", "usage_text.py", "versions.py",
 )  # fmt: skip
 

@@ -11,6 +11,7 @@ from shiftbench import build
 from shiftbench.config import CONFIG_DIR, GROUPS, check, register
 from shiftbench.errors import UsageError
 from shiftbench.listing import first_comment
+from shiftbench.session import KeepLast
 
 FILES = sorted(CONFIG_DIR.glob("*/*.yaml"))
 GIVEN = {  # what the code passes, by group
@@ -93,6 +94,7 @@ def test_no_protocol_leaves_nothing_to_measure(composed):
 
 def test_jobs_that_share_their_data_load_it_once(composed):
     small = ("data.size=16", "data.train_images=40", "data.test_images=10")
-    first = build.dataset(composed(*small, "pool=max"))
-    assert build.dataset(composed(*small, "pool=blur")) is first
-    assert build.dataset(composed(*small, "data.clutter=0.5")) is not first
+    kept = KeepLast()
+    first = build.dataset(composed(*small, "pool=max"), kept)
+    assert build.dataset(composed(*small, "pool=blur"), kept) is first
+    assert build.dataset(composed(*small, "data.clutter=0.5"), kept) is not first
