@@ -24,6 +24,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from shiftbench.config import CONFIG_DIR, NOT_IDENTITY, STUDY_KEYS, flatten, register, short_hash
+from shiftbench.hydra_patches import VERSION_BASE
 from shiftbench.naming import names
 from shiftbench.results import METRIC_COLUMNS, read_csv, write_csv
 from shiftbench.sweeping import jobs_of
@@ -34,7 +35,7 @@ LABELS = ("data", "model", "pool", "head", "padding", "augment", "seed")
 def composed(given: list[str]) -> Iterator[DictConfig]:
     """Yield the configuration of every job of an experiment."""
     register()
-    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+    with initialize_config_dir(str(CONFIG_DIR), **VERSION_BASE):
         study = compose("config", given, return_hydra_config=True)
         for job in jobs_of(study):
             yield compose("config", [*given, *job], return_hydra_config=True)

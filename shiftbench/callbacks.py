@@ -12,10 +12,10 @@ from omegaconf import DictConfig
 from shiftbench import processes, session
 from shiftbench.errors import UsageError
 from shiftbench.files import cannot_write
+from shiftbench.hydra_patches import SAME_SCHEMA
 
-# Our yaml for joblib stands on the plugin's own schema of that name, as it should. Said here, as
-# joblib's processes load this module before they compose their jobs.
-warnings.filterwarnings("ignore", r"(?s).*is validated against ConfigStore schema")
+# For joblib's processes, which load this module before they compose their jobs.
+warnings.filterwarnings("ignore", SAME_SCHEMA)
 
 
 class KeepSweep(Callback):

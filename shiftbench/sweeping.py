@@ -10,13 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
 from shiftbench.config import as_typed, check_scale
 from shiftbench.errors import UsageError
 from shiftbench.files import remove_leftovers
-from shiftbench.hydra_patches import compose_jobs_once, parse_overrides, product
+from shiftbench.hydra_patches import Override, compose_jobs_once, parse_overrides, product
 from shiftbench.interrupts import how_stopped
 from shiftbench.locks import is_locked
 from shiftbench.placement import is_parallel

@@ -58,6 +58,16 @@ def test_only_build_instantiates(path):
         assert "hydra.utils" not in imports(path)
 
 
+PRIVATE = ("hydra._internal", "hydra.core.global_hydra", "hydra.core.override_parser",
+           "hydra.core.plugins", "hydra.plugins")  # fmt: skip
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_only_one_module_reaches_into_hydra(path):
+    if path.name != "hydra_patches.py":
+        assert not any(name and name.startswith(PRIVATE) for name in imports(path))
+
+
 @pytest.mark.parametrize("path", [m for m in MODULES if m.parts[0] == "predict"], ids=str)
 def test_predict_knows_no_metric(path):
     assert not any(name.startswith("shiftbench.metric") for name in imports(path))

@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from shiftbench import build
 from shiftbench.config import CONFIG_DIR, GROUPS, check, register
 from shiftbench.errors import UsageError
+from shiftbench.hydra_patches import VERSION_BASE
 from shiftbench.listing import first_comment
 from shiftbench.session import KeepLast
 
@@ -24,7 +25,7 @@ GIVEN = {  # what the code passes, by group
 @pytest.fixture(scope="module")
 def composed():
     register()
-    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+    with initialize_config_dir(str(CONFIG_DIR), **VERSION_BASE):
         yield lambda *overrides: compose("config", list(overrides))
 
 

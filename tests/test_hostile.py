@@ -12,6 +12,7 @@ from shiftbench import build
 from shiftbench.arguments import check_arguments
 from shiftbench.config import CONFIG_DIR, check, register
 from shiftbench.errors import ShiftbenchError, UsageError, shown
+from shiftbench.hydra_patches import VERSION_BASE
 from shiftbench.naming import Names
 from shiftbench.shift.peer import PEERS
 from shiftbench.usage import explain, refuse
@@ -46,7 +47,7 @@ def composed(line):
     register()
     GlobalHydra.instance().clear()
     try:
-        with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        with hydra.initialize_config_dir(str(CONFIG_DIR), **VERSION_BASE):
             return hydra.compose("config", line)
     except Exception as error:
         sentence = explain(error, line)

@@ -13,6 +13,7 @@ from torch import nn
 from shiftbench import build
 from shiftbench.config import CONFIG_DIR, register
 from shiftbench.errors import UsageError
+from shiftbench.hydra_patches import VERSION_BASE
 from shiftbench.identity import Identity
 from shiftbench.naming import names
 
@@ -53,7 +54,7 @@ SEEN = "model.preprocessing={size: 24, mean: [0.5,0.5,0.5], std: [0.25,0.25,0.25
 @pytest.fixture(scope="module")
 def composed():
     register()
-    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+    with initialize_config_dir(str(CONFIG_DIR), **VERSION_BASE):
         yield lambda *overrides: compose("config", list(overrides))
 
 

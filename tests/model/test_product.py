@@ -11,6 +11,7 @@ from shiftbench import build
 from shiftbench.config import CONFIG_DIR, PADDINGS, register
 from shiftbench.data.images import Dataset, TensorSplit
 from shiftbench.errors import UsageError
+from shiftbench.hydra_patches import VERSION_BASE
 from shiftbench.naming import Names
 
 
@@ -34,7 +35,7 @@ def dataset(size=(16, 16), channels=3):
 @pytest.fixture(scope="module")
 def composed():
     register()
-    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+    with initialize_config_dir(str(CONFIG_DIR), **VERSION_BASE):
         yield lambda *overrides: compose("config", list(overrides))
 
 
