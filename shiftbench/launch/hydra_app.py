@@ -1,0 +1,120 @@
+"""From what was typed to jobs: Hydra composes them, and its errors become sentences; no torch."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from omegaconf import DictConfig
+
+from shiftbench import processes
+from shiftbench.errors import FAILED, LONGEST, OK, USAGE, ShiftbenchError, UsageError, shown
+from shiftbench.launch import hydra_patches, session
+from shiftbench.launch.session import Session
+from shiftbench.runs.sweep_state import FAILED as FAILED_JOB
+from shiftbench.runs.sweep_state import LEFT_OUT
+from shiftbench.runtime.job_slots import keep_given_threads
+from shiftbench.settings.schema import CONFIG_DIR, register, sweep_id
+
+
+def compose_and_run(arguments: list[str]) -> int:
+    """Compose the configuration, run the job or the sweep, return the exit code."""
+    from shiftbench.launch.hydra_errors import refuse
+
+    register()
+    refuse(arguments)
+    own_wish = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    # Makes Hydra hand its errors over instead of printing them and exiting.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    os.environ["SHIFTBENCH_SWEEP"] = sweep_id(arguments)  # read by configs/config.yaml
+    sys.argv = [sys.argv[0], *arguments]
+    keep_given_threads()
+    with session.opened() as command:
+        try:
+            with hydra_patches.installed(arguments, planned=lambda: command.jobs):
+                hydra_patches.application(_job, CONFIG_DIR)()
+        except KeyboardInterrupt as stop:
+            _end_sweep(command, stopped=stop)
+            raise
+        except Exception as error:
+            return _end_badly(command, error, arguments, own_wish)
+        return _end(command)
+
+
+def _job(config: DictConfig) -> None:
+    """Run one job; called by Hydra, with joblib and submitit in a process of theirs."""
+    from shiftbench.launch.job import run_job
+
+    command = session.current()
+    try:
+        run_job(config, command)
+    except ShiftbenchError as error:
+        command.failures.append(error)
+
+
+def _end(command: Session) -> int:
+    """Report what failed or was refused; return the exit code."""
+    if command.refusal:
+        _withdraw(command)
+        raise command.refusal
+    for failure in command.failures:
+        print(f"shiftbench: {shown(failure, LONGEST)}", file=sys.stderr)
+        processes.leave_reason(str(failure))
+    code = _end_sweep(command)
+    return _exit_code([isinstance(failure, UsageError) for failure in command.failures]) or code
+
+
+def _end_badly(command: Session, error: Exception, arguments: list[str], own_wish: bool) -> int:
+    """End what Hydra or a launcher gave up.
+
+    Args:
+        command: The command's session.
+        error: What Hydra raised.
+        arguments: What was typed.
+        own_wish: Whether the user set ``HYDRA_FULL_ERROR=1``, to see tracebacks.
+
+    Raises:
+        UsageError: If the user can correct it.
+        Exception: The error itself otherwise, but for launchers, whose reason is reported.
+    """
+    from shiftbench.launch.hydra_errors import explain
+
+    if command.refusal:
+        _withdraw(command)
+        raise command.refusal from error
+    sentence = explain(error, arguments)
+    if sentence is None and command.controller and not own_wish:  # the launcher, not a job
+        return _end_sweep(command, f"{type(error).__name__}: {error}".splitlines()[0]) or FAILED
+    if command.controller:
+        command.controller.display.stop()
+    if sentence is None or own_wish:
+        raise error
+    _withdraw(command)
+    raise UsageError(sentence) from error
+
+
+def _withdraw(command: Session) -> None:
+    """Remove the folder of a sweep that is refused, if it was not there before."""
+    made = command.created
+    if made and not any(folder.glob("jobs/*") for folder in made.folders):
+        made.remove()
+
+
+def _end_sweep(
+    command: Session, launcher_error: str | None = None, stopped: KeyboardInterrupt | None = None
+) -> int:
+    """Write the report of the sweep, if there is one, and return its exit code."""
+    if not command.controller:
+        return OK
+    jobs = command.controller.end(launcher_error, stopped)
+    failed = [job for job in jobs if job.state in (FAILED_JOB, LEFT_OUT)]
+    if failed:
+        processes.leave_reason(f"{len(failed)} of {len(jobs)} jobs failed, as said above")
+    return _exit_code([job.usage for job in failed])
+
+
+def _exit_code(wrong_settings: list[bool]) -> int:
+    """Return the code for failures, each with whether a wrong setting caused it."""
+    if not wrong_settings:
+        return OK
+    return USAGE if all(wrong_settings) else FAILED
