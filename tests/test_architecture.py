@@ -14,8 +14,8 @@ MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 LEAVES = ("data", "augment", "model", "pool", "head", "shift")
 TORCH_FREE = (
     *("claims", "cli", "content", "inference", "launch", "metric", "report", "runs", "settings"),
-    *("storage", "errors.py", "prediction_table.py", "processes.py", "seeds.py"),
-    *("allocator.py", "failures.py", "job_slots.py", "streams.py"),  # of runtime
+    *("storage", "errors.py", "prediction_table.py", "seeds.py"),
+    *("allocator.py", "env.py", "failures.py", "job_slots.py", "streams.py"),  # of runtime
 )
 
 

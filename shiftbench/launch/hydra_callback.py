@@ -9,10 +9,10 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from shiftbench import processes
 from shiftbench.errors import UsageError
 from shiftbench.launch import session
 from shiftbench.launch.hydra_patches import SAME_SCHEMA
+from shiftbench.runtime.distributed import env as processes
 from shiftbench.storage.atomic import cannot_write
 
 # For joblib's processes, which load this module before they compose their jobs.

@@ -16,11 +16,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from shiftbench.data.images import Dataset, Split
-from shiftbench.distributed import Team
 from shiftbench.errors import UsageError
 from shiftbench.model import checkpoint
 from shiftbench.model.pointwise import subsampled_first
 from shiftbench.predict.pixel_model import PixelModel
+from shiftbench.runtime.distributed.team import Team
 from shiftbench.seeds import derive_seed
 from shiftbench.storage.atomic import set_aside
 from shiftbench.training.epoch_stats import EpochRow, Tally, Watcher
