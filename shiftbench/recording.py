@@ -47,7 +47,8 @@ def record(
     frame = pd.DataFrame(history).assign(run_id=this.id)
     results.write_csv(frame, this.folder / "train.csv", results.TRAIN_COLUMNS)
     rows = shift_rows(shifts, this.id)
-    results.write_csv(rows, this.folder / "shifts.csv", results.SHIFT_COLUMNS)
+    columns = results.in_order(results.SHIFT_COLUMNS, rows.columns)  # a protocol may have others
+    results.write_csv(rows, this.folder / "shifts.csv", columns)
     Influences.from_tables(tables).save(this.folder / NAME)
     rows = metric_rows(tables, _identity(config, this, price), config.measure.resamples)
     results.write_csv(rows, this.folder / "metrics.csv", results.METRIC_COLUMNS)

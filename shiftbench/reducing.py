@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from shiftbench.metric import evaluate, per_shift
+from shiftbench.results import axes_of, in_order
 from shiftbench.table import PredictionTable
 
 
@@ -31,8 +32,14 @@ def metric_rows(
 
 
 def shift_rows(shifts: Mapping[str, pd.DataFrame], run_id: str) -> pd.DataFrame:
-    """Return the rows of ``shifts.csv``, of what :func:`per_shift` returned by protocol."""
-    return pd.concat([frame.assign(run_id=run_id, protocol=name) for name, frame in shifts.items()])
+    """Return the rows of ``shifts.csv``, of what :func:`per_shift` returned by protocol.
+
+    Its columns are in the order of the file: axes that only some protocols have stand with others.
+    """
+    rows = pd.concat([frame.assign(run_id=run_id, protocol=name) for name, frame in shifts.items()])
+    axes = [name for frame in shifts.values() for name in axes_of(list(frame.columns))]
+    first = in_order(("run_id", "protocol"), axes)
+    return rows[in_order(first, [name for name in rows.columns if name not in first])]
 
 
 def shifts_of(tables: Mapping[str, PredictionTable]) -> dict[str, pd.DataFrame]:

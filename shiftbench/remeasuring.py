@@ -70,10 +70,9 @@ def _remeasure(folder: Path) -> bool:
                 "schema_version": results.SCHEMA_VERSION}  # fmt: skip
     settings = dict(run.get("settings", {}))
     resamples = int(settings.get("measure.resamples", RESAMPLES))
+    shifts = shift_rows(shifts_of(tables), str(run["run_id"]))
     texts = {
-        SHIFTS: results.csv_text(
-            shift_rows(shifts_of(tables), str(run["run_id"])), results.SHIFT_COLUMNS
-        ),
+        SHIFTS: results.csv_text(shifts, results.in_order(results.SHIFT_COLUMNS, shifts.columns)),
         METRICS: results.csv_text(metric_rows(tables, identity, resamples), results.METRIC_COLUMNS),
     }
     made = {**run.get("versions", {}), **versions.from_tables(settings)}
@@ -96,6 +95,11 @@ def _rows(folder: Path, status: Mapping[str, Any]) -> list[results.Row]:
     rows = results.read_rows(folder / METRICS, results.METRIC_COLUMNS)
     if not rows:
         raise ShiftbenchError(f"{METRICS} has no rows")
+    if unknown := [name for name in rows[0] if name not in results.METRIC_COLUMNS]:
+        raise ShiftbenchError(
+            f"{METRICS} has columns of another version of shiftbench ({', '.join(unknown)}); "
+            "remeasure it with that version"
+        )
     return rows
 
 
