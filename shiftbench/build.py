@@ -14,13 +14,14 @@ from torch import nn
 
 from shiftbench import adopt, checkpoint
 from shiftbench.arguments import check_arguments
-from shiftbench.config import CONFIG_DIR
+from shiftbench.config import CONFIG_DIR, DEFAULT_RATES
 from shiftbench.content.origin import Origin
 from shiftbench.data.images import Dataset
 from shiftbench.errors import ShiftbenchError, UsageError, shown
 from shiftbench.model.foreign import Foreign
 from shiftbench.model.layout import training_format
 from shiftbench.naming import Names, load_option
+from shiftbench.optimizer.contract import MakeOptimizer
 from shiftbench.seeds import derive_seed
 
 log = logging.getLogger(__name__)
@@ -125,6 +126,23 @@ def _without_default_head(node: DictConfig) -> Any:
 def augmentation(config: DictConfig) -> Any:
     """Return the augmentation."""
     return instantiate(config.augment, "augment")
+
+
+def optimizer(config: DictConfig) -> MakeOptimizer:
+    """Return what makes the optimizer of a network, ``(model, settings) -> Optimizer``.
+
+    Raises:
+        UsageError: If its values are out of range, or it cannot be called.
+    """
+    content: Any = OmegaConf.to_container(config.optimizer, resolve=True)
+    own = {key: value for key, value in content.items() if key not in DEFAULT_RATES}
+    made: MakeOptimizer = instantiate(OmegaConf.create(own), "optimizer")
+    if not callable(made):
+        raise UsageError(
+            f"optimizer is a {type(made).__name__} that cannot be called with (model, settings); "
+            "add '_partial_: true' to its yaml if _target_ is a function"
+        )
+    return made
 
 
 def protocols(config: DictConfig) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import II, MISSING, DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from shiftbench.errors import UsageError, did_you_mean, require_one_of, require_within, shown
@@ -18,7 +18,9 @@ from shiftbench.errors import UsageError, did_you_mean, require_one_of, require_
 _PACKAGED = Path(__file__).parent / "configs"  # in a wheel
 CONFIG_DIR = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[1] / "configs"
 
-GROUPS = ("data", "model", "pool", "head", "augment", "shift", "train", "experiment")
+GROUPS = (
+    "data", "model", "pool", "head", "augment", "shift", "train", "optimizer", "experiment",
+)  # fmt: skip
 PADDINGS = ("zeros", "circular", "reflect")
 PRECISIONS = ("fp32", "tf32", "bf16")
 SCHEDULES = ("onecycle", "cosine")
@@ -29,7 +31,14 @@ SCALES = ("smoke", "cpu", "gpu")
 NOT_IDENTITY = (
     "device", "out", "force", "fail_fast", "progress", "figures", "data.workers",
     "data.memory_limit_gb", "measure.batch_size", "measure.memory_gb",
+    "optimizer.default_lr", "optimizer.default_weight_decay",  # train.lr says what they became
 )  # fmt: skip
+# What an optimizer's yaml has for the train group.
+DEFAULT_RATES = ("default_lr", "default_weight_decay")
+# As in configs/optimizer/sgd.yaml, for a configuration of the user's own that names no optimizer.
+_SGD = {
+    "_target_": "shiftbench.optimizer.sgd.Sgd", "default_lr": 0.1, "default_weight_decay": 5e-4,
+}  # fmt: skip
 # Which runs a study is made of: what they set, not that they belong to it, changes a result.
 STUDY_KEYS = ("study.", "scale")
 
@@ -46,6 +55,11 @@ class Train:
     schedule: str = "onecycle"
     warmup: float = 0.25
     label_smoothing: float = 0.1
+
+
+def _train() -> Train:
+    """Return the defaults of ``train``: its rates are those that suit the optimizer."""
+    return Train(lr=II("optimizer.default_lr"), weight_decay=II("optimizer.default_weight_decay"))
 
 
 @dataclass
@@ -85,7 +99,8 @@ class Config:
     head: Any = None
     augment: Any = MISSING
     shift: dict[str, Any] = field(default_factory=dict)
-    train: Train = field(default_factory=Train)
+    optimizer: Any = field(default_factory=lambda: dict(_SGD))
+    train: Train = field(default_factory=_train)
     measure: Measure = field(default_factory=Measure)
     padding: str = "zeros"
     seed: int = 0
@@ -195,7 +210,7 @@ def _check_paths(config: DictConfig) -> None:
 
 def _check_groups(config: DictConfig) -> None:
     """Refuse groups that are not made from one of their options."""
-    nodes = {key: config[key] for key in ("data", "model", "pool", "augment")}
+    nodes = {key: config[key] for key in ("data", "model", "pool", "augment", "optimizer")}
     nodes |= {f"shift.{name}": node for name, node in config.shift.items()}
     for key, node in nodes.items():
         if not isinstance(node, DictConfig) or not isinstance(node.get("_target_"), str):

@@ -21,6 +21,7 @@ from shiftbench.errors import ShiftbenchError
 from shiftbench.files import remove_leftovers
 from shiftbench.locks import exclusive
 from shiftbench.model.layout import home
+from shiftbench.optimizer.contract import MakeOptimizer
 from shiftbench.predict.engine import Options, predict
 from shiftbench.predict.network import PixelModel
 from shiftbench.predict.protocol import ShiftProtocol, refuse
@@ -45,7 +46,7 @@ def run(config: DictConfig, this: Run, team: Team) -> None:
     use_precision(config.precision, device)
     team.connect(device)
     protocols = build.protocols(config)
-    augment = build.augmentation(config)
+    trained_by = build.augmentation(config), build.optimizer(config)
     build.fetch_weights(config)
     with _phase("loading the data", config, "data.limit_train", "data.train_images"):
         data = build.dataset(config)
@@ -63,7 +64,7 @@ def run(config: DictConfig, this: Run, team: Team) -> None:
     network = PixelModel(model, data.mean, data.std, device, config.precision, dtype, layout)
     data = data.to(device)
     with _phase("training", config, "train.batch_size"):
-        history = _train(config, this, network, data, augment, team)
+        history = _train(config, this, network, data, *trained_by, team)
     with _phase("measuring", config, "measure.batch_size", "measure.memory_gb"):
         tables = _measure(config, this, network, data, protocols, team)
     if not team.is_first:
@@ -104,6 +105,7 @@ def _train(
     network: PixelModel,
     data: Dataset,
     augment: Augment,
+    optimizer: MakeOptimizer,
     team: Team,
 ) -> list[EpochRow]:
     settings = config.train
@@ -117,7 +119,7 @@ def _train(
         trainer = Trainer(
             network, data, augment, settings,
             seed=config.seed, path=this.checkpoint, train_id=this.identity.train_id,
-            watcher=watcher, team=team,
+            watcher=watcher, team=team, make_optimizer=optimizer,
         )  # fmt: skip
         return trainer.run()
 

@@ -21,6 +21,8 @@ from shiftbench.naming import Names
 # What is decided only once the weights are there: sweeping over it trains once. A data set's
 # ``test`` says what is different about its test images, which no weight and no mean depends on.
 AFTER_TRAINING = ("shift.", "measure.", "data.test.")
+# What a run had before it could choose, by target: such a run keeps the id that it has.
+_BEFORE = {"optimizer": "shiftbench.optimizer.sgd.Sgd"}
 _TEST_LABEL = re.compile(r"\btest\.\w+=(\[[^]]*]|[^],]*)")  # of shapes[test.position=uniform]
 
 
@@ -98,14 +100,25 @@ def _readable(config: DictConfig, names: Names) -> str:
     return f"{'-'.join(slug(part) for part in parts)[:100]}-s{config.seed}"
 
 
-def _settings(config: DictConfig) -> Origin:
-    """Return every setting that can change the result, by content."""
-    content = OmegaConf.to_container(config, resolve=True)
+def counting(config: DictConfig) -> dict[str, Any]:
+    """Return every setting that can change the result, ``{"pool.filter_size": 3}``.
+
+    Groups that came later are left out where they say what a run did before there was a choice.
+    """
+    content: Any = OmegaConf.to_container(config, resolve=True)
     given = {
         key: value
-        for key, value in flatten(content)  # type: ignore[arg-type]
+        for key, value in flatten(content)
         if key not in NOT_IDENTITY and not key.startswith(STUDY_KEYS)
     }
+    before = [f"{group}." for group, target in _BEFORE.items()
+              if given.get(f"{group}._target_") == target]  # fmt: skip
+    return {key: value for key, value in given.items() if not key.startswith(tuple(before))}
+
+
+def _settings(config: DictConfig) -> Origin:
+    """Return every setting that can change the result, by content."""
+    given = counting(config)
     for key in ("checkpoint", "model.weights"):
         named = given.get(key)
         if named and (key == "checkpoint" or names_a_file(str(named))):

@@ -38,6 +38,9 @@ _AUTHORS_WORDS = re.compile(  # of use to Hydra's authors alone
     r"| \(\w+Config\)"
 )
 
+# What an optimizer might be expected to have, and the training has.
+_CALLED = {f"optimizer.{name}": f"train.{name}" for name in ("lr", "weight_decay", "momentum")}
+
 _OPTION = re.compile(r"=\[?(?!(?:null|true|false|nan|inf)$)[a-z]", re.IGNORECASE)
 _COMPLETION = re.compile("(?:un)?install=|query=")
 # ``pool._target_=`` and ``{_target_: ...}``: what hydra.utils.instantiate calls, and how.
@@ -165,6 +168,8 @@ def _unknown_key(key: str, text: str, arguments: list[str]) -> str:
     typed = [item.partition("=")[0].lstrip("+~") for item in arguments]
     given = next((item for item in typed if f"{item}.".startswith(f"{name}.")),
                  next((item for item in typed if item.endswith(key)), name))  # fmt: skip
+    if given in _CALLED:
+        return f"'{given}' is called {_CALLED[given]}, whatever the optimizer; give that"
     if elsewhere := _of_another_option(given, arguments):
         return elsewhere
     known = list(known_keys())

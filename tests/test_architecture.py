@@ -11,7 +11,7 @@ import shiftbench
 
 PACKAGE = Path(shiftbench.__file__).parent
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
-LEAVES = ("data", "augment", "model", "pool", "head", "shift")
+LEAVES = ("data", "augment", "model", "pool", "head", "optimizer", "shift")
 TORCH_FREE = (
     "allocator.py", "arguments.py", "callbacks.py", "claims", "cli.py", "comparing.py",
     "composing.py", "config.py", "content", "errors.py", "files.py", "identity.py", "influence.py",

@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from shiftbench import build
-from shiftbench.config import CONFIG_DIR, GROUPS, check, register
+from shiftbench.config import CONFIG_DIR, DEFAULT_RATES, GROUPS, check, register
 from shiftbench.errors import UsageError
 from shiftbench.listing import first_comment
 
@@ -53,7 +53,7 @@ def test_every_yaml_holds_each_argument_with_its_default(path):
     node = OmegaConf.to_container(OmegaConf.load(path))
     module, _, name = node["_target_"].rpartition(".")
     signature = inspect.signature(getattr(importlib.import_module(module), name))
-    ours = ("default_head", "defaults")  # naming's and Hydra's
+    ours = ("default_head", "defaults", *DEFAULT_RATES)  # naming's, Hydra's and train's
     own = {k: v for k, v in node.items() if not k.startswith("_") and k not in ours}
     expected = {
         name: list(p.default) if isinstance(p.default, tuple) else p.default
