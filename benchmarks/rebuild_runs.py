@@ -23,7 +23,8 @@ import pandas as pd
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from shiftbench.config import CONFIG_DIR, NOT_IDENTITY, STUDY_KEYS, flatten, register, short_hash
+from shiftbench.config import CONFIG_DIR, register, short_hash
+from shiftbench.identity import counting
 from shiftbench.naming import names
 from shiftbench.results import METRIC_COLUMNS, read_csv, write_csv
 from shiftbench.sweeping import jobs_of
@@ -46,11 +47,7 @@ def run_of(config: DictConfig) -> dict[str, Any]:
     labels |= {name: config[name] for name in ("padding", "precision", "seed")}
     OmegaConf.set_struct(config, False)
     del config["hydra"]
-    settings = {
-        key: value
-        for key, value in flatten(OmegaConf.to_container(config, resolve=True))
-        if key not in NOT_IDENTITY and not key.startswith(STUDY_KEYS)
-    }
+    settings = counting(config)
     repeated = {key: value for key, value in settings.items() if key != "seed"}
     return {"labels": labels, "settings": settings,
             "config_id": short_hash(json.dumps(repeated, sort_keys=True, default=str))}  # fmt: skip

@@ -18,6 +18,8 @@ from shiftbench.config import CONFIG_DIR, DEFAULT_RATES
 from shiftbench.content.origin import Origin
 from shiftbench.data.images import Dataset
 from shiftbench.errors import ShiftbenchError, UsageError, shown
+from shiftbench.metric import Metric
+from shiftbench.metric.options import metrics_of
 from shiftbench.model.foreign import Foreign
 from shiftbench.model.layout import training_format
 from shiftbench.naming import Names, load_option
@@ -143,6 +145,18 @@ def optimizer(config: DictConfig) -> MakeOptimizer:
             "add '_partial_: true' to its yaml if _target_ is a function"
         )
     return made
+
+
+def metrics(config: DictConfig) -> list[Metric]:
+    """Return the metrics of the run: functions of the table, with the arguments of their yaml.
+
+    Raises:
+        UsageError: If a yaml names what is not a metric, or two have one name.
+    """
+    nodes = {str(name): node for name, node in config.metric.items()}
+    return metrics_of(
+        {name: instantiate(node, f"metric.{name}", _partial_=True) for name, node in nodes.items()}
+    )
 
 
 def protocols(config: DictConfig) -> dict[str, Any]:

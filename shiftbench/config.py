@@ -19,7 +19,8 @@ _PACKAGED = Path(__file__).parent / "configs"  # in a wheel
 CONFIG_DIR = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[1] / "configs"
 
 GROUPS = (
-    "data", "model", "pool", "head", "augment", "shift", "train", "optimizer", "experiment",
+    "data", "model", "pool", "head", "augment", "shift", "metric", "train", "optimizer",
+    "experiment",
 )  # fmt: skip
 PADDINGS = ("zeros", "circular", "reflect")
 PRECISIONS = ("fp32", "tf32", "bf16")
@@ -33,6 +34,8 @@ NOT_IDENTITY = (
     "data.memory_limit_gb", "measure.batch_size", "measure.memory_gb",
     "optimizer.default_lr", "optimizer.default_weight_decay",  # train.lr says what they became
 )  # fmt: skip
+# Groups of which a run may have several options, each under its name: shift=[circular,crop].
+LISTS = ("shift", "metric")
 # What an optimizer's yaml has for the train group.
 DEFAULT_RATES = ("default_lr", "default_weight_decay")
 # As in configs/optimizer/sgd.yaml, for a configuration of the user's own that names no optimizer.
@@ -99,6 +102,7 @@ class Config:
     head: Any = None
     augment: Any = MISSING
     shift: dict[str, Any] = field(default_factory=dict)
+    metric: dict[str, Any] = field(default_factory=dict)
     optimizer: Any = field(default_factory=lambda: dict(_SGD))
     train: Train = field(default_factory=_train)
     measure: Measure = field(default_factory=Measure)
@@ -211,7 +215,13 @@ def _check_paths(config: DictConfig) -> None:
 def _check_groups(config: DictConfig) -> None:
     """Refuse groups that are not made from one of their options."""
     nodes = {key: config[key] for key in ("data", "model", "pool", "augment", "optimizer")}
-    nodes |= {f"shift.{name}": node for name, node in config.shift.items()}
+    for group in LISTS:
+        if "_target_" in config[group]:
+            raise UsageError(
+                f"an option of {group} has no name in the configuration; begin its yaml with the "
+                f"line '# @package {group}.NAME', NAME being that of the file"
+            )
+        nodes |= {f"{group}.{name}": node for name, node in config[group].items()}
     for key, node in nodes.items():
         if not isinstance(node, DictConfig) or not isinstance(node.get("_target_"), str):
             group = key.partition(".")[0]

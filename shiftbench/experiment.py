@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -20,6 +21,9 @@ from shiftbench.distributed import Team
 from shiftbench.errors import ShiftbenchError
 from shiftbench.files import remove_leftovers
 from shiftbench.locks import exclusive
+from shiftbench.metric import Metric
+from shiftbench.metric.about import description
+from shiftbench.metric.options import standard
 from shiftbench.model.layout import home
 from shiftbench.optimizer.contract import MakeOptimizer
 from shiftbench.predict.engine import Options, predict
@@ -47,6 +51,7 @@ def run(config: DictConfig, this: Run, team: Team) -> None:
     team.connect(device)
     protocols = build.protocols(config)
     trained_by = build.augmentation(config), build.optimizer(config)
+    metrics = build.metrics(config)
     build.fetch_weights(config)
     with _phase("loading the data", config, "data.limit_train", "data.train_images"):
         data = build.dataset(config)
@@ -55,7 +60,7 @@ def run(config: DictConfig, this: Run, team: Team) -> None:
     for protocol in protocols.values():  # refuse what cannot apply before any work
         refuse(protocol, data, model)
     if team.is_first:
-        this.note(preprocessing=data.preprocessing)
+        this.note(preprocessing=data.preprocessing, **_described(metrics))
     price = cost(model, data.image_shape)
     _announce(config, this, device, data, price)
 
@@ -73,7 +78,7 @@ def run(config: DictConfig, this: Run, team: Team) -> None:
     from shiftbench import recording
 
     with _phase("reporting", config, "measure.resamples"):
-        shifts = recording.record(config, this, price, history, tables)
+        shifts = recording.record(config, this, price, history, tables, metrics)
     layers = None
     if config.measure.layers:
         with _phase("probing the layers", config, "measure.memory_gb"):
@@ -81,6 +86,12 @@ def run(config: DictConfig, this: Run, team: Team) -> None:
     if config.figures:
         with _phase("drawing", config):
             recording.draw(this, data, protocols, tables, shifts, layers)
+
+
+def _described(metrics: Sequence[Metric]) -> dict[str, Any]:
+    """Return what ``run.json`` says of metrics whose code a report may not have."""
+    found = description(one for one in metrics if one not in standard())
+    return {"metrics": found} if found else {}
 
 
 def _announce(

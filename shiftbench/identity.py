@@ -20,9 +20,12 @@ from shiftbench.naming import Names
 
 # What is decided only once the weights are there: sweeping over it trains once. A data set's
 # ``test`` says what is different about its test images, which no weight and no mean depends on.
-AFTER_TRAINING = ("shift.", "measure.", "data.test.")
-# What a run had before it could choose, by target: such a run keeps the id that it has.
-_BEFORE = {"optimizer": "shiftbench.optimizer.sgd.Sgd"}
+AFTER_TRAINING = ("shift.", "metric.", "measure.", "data.test.")
+# What a run had before it could choose: where a group says no more, the run keeps its id.
+_BEFORE = {
+    "optimizer": {"optimizer._target_": "shiftbench.optimizer.sgd.Sgd"},
+    "metric": {"metric.standard._target_": "shiftbench.metric.options.standard"},
+}
 _TEST_LABEL = re.compile(r"\btest\.\w+=(\[[^]]*]|[^],]*)")  # of shapes[test.position=uniform]
 
 
@@ -111,9 +114,11 @@ def counting(config: DictConfig) -> dict[str, Any]:
         for key, value in flatten(content)
         if key not in NOT_IDENTITY and not key.startswith(STUDY_KEYS)
     }
-    before = [f"{group}." for group, target in _BEFORE.items()
-              if given.get(f"{group}._target_") == target]  # fmt: skip
-    return {key: value for key, value in given.items() if not key.startswith(tuple(before))}
+    for group, before in _BEFORE.items():
+        chosen = {key: value for key, value in given.items() if key.partition(".")[0] == group}
+        if chosen == before or chosen == {group: {}}:
+            given = {key: value for key, value in given.items() if key not in chosen}
+    return given
 
 
 def _settings(config: DictConfig) -> Origin:

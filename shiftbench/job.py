@@ -217,9 +217,11 @@ class ConsoleHandler(logging.Handler):
 
 
 def _show(this: Run, figures: bool) -> None:
+    from shiftbench.metric.about import remember
     from shiftbench.report.terminal import print_run
     from shiftbench.results import METRIC_COLUMNS, read_rows
 
+    remember(this.noted("metrics"))
     checkpoint = this.checkpoint if this.checkpoint.is_file() else None
     rows = read_rows(this.folder / "metrics.csv", METRIC_COLUMNS)
     print_run(rows, this.folder, checkpoint, figures=figures)

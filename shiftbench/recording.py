@@ -13,6 +13,7 @@ from shiftbench.cost import Cost
 from shiftbench.data.images import Dataset
 from shiftbench.influence import NAME, Influences
 from shiftbench.layers import probe
+from shiftbench.metric import Metric
 from shiftbench.predict.network import PixelModel
 from shiftbench.predict.protocol import ShiftProtocol
 from shiftbench.reducing import metric_rows, shift_rows, shifts_of
@@ -30,6 +31,7 @@ def record(
     price: Cost,
     history: Sequence[EpochRow],
     tables: Mapping[str, PredictionTable],
+    metrics: Sequence[Metric],
 ) -> dict[str, pd.DataFrame]:
     """Write a run's numbers, ``metrics.csv`` last.
 
@@ -39,6 +41,7 @@ def record(
         price: What its network costs.
         history: Its epochs.
         tables: What was answered, by the name of the protocol.
+        metrics: Those of the run.
 
     Returns:
         What :func:`~shiftbench.metric.per_shift` made of the tables, by the same names.
@@ -49,8 +52,9 @@ def record(
     rows = shift_rows(shifts, this.id)
     columns = results.in_order(results.SHIFT_COLUMNS, rows.columns)  # a protocol may have others
     results.write_csv(rows, this.folder / "shifts.csv", columns)
-    Influences.from_tables(tables).save(this.folder / NAME)
-    rows = metric_rows(tables, _identity(config, this, price), config.measure.resamples)
+    Influences.from_tables(tables, metrics).save(this.folder / NAME)
+    identity = _identity(config, this, price)
+    rows = metric_rows(tables, identity, config.measure.resamples, metrics)
     results.write_csv(rows, this.folder / "metrics.csv", results.METRIC_COLUMNS)
     return shifts
 

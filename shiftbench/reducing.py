@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 
-from shiftbench.metric import evaluate, per_shift
+from shiftbench.metric import Metric, evaluate, per_shift
 from shiftbench.results import axes_of, in_order
 from shiftbench.table import PredictionTable
 
 
 def metric_rows(
-    tables: Mapping[str, PredictionTable], identity: Mapping[str, Any], resamples: int
+    tables: Mapping[str, PredictionTable],
+    identity: Mapping[str, Any],
+    resamples: int,
+    metrics: Iterable[Metric] | None = None,
 ) -> pd.DataFrame:
     """Return the rows of ``metrics.csv``.
 
@@ -21,9 +24,11 @@ def metric_rows(
         tables: What was answered, by the name of the protocol.
         identity: The columns that are the same in every row.
         resamples: Of the images, for the intervals.
+        metrics: All that are known by default; those that apply to a table have a row.
     """
+    chosen = None if metrics is None else list(metrics)
     parts = [
-        pd.DataFrame(evaluate(table, resamples=resamples)).assign(
+        pd.DataFrame(evaluate(table, resamples=resamples, names=chosen)).assign(
             **identity, protocol=name, engine=table.meta["engine"]
         )
         for name, table in tables.items()

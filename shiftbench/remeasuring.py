@@ -18,6 +18,7 @@ from shiftbench.files import write_text
 from shiftbench.influence import NAME, Influences
 from shiftbench.interrupts import held_off
 from shiftbench.locks import exclusive, is_locked
+from shiftbench.metric.options import metrics_of_settings
 from shiftbench.provenance import now
 from shiftbench.reducing import metric_rows, shift_rows, shifts_of
 from shiftbench.table import PredictionTable
@@ -70,13 +71,16 @@ def _remeasure(folder: Path) -> bool:
                 "schema_version": results.SCHEMA_VERSION}  # fmt: skip
     settings = dict(run.get("settings", {}))
     resamples = int(settings.get("measure.resamples", RESAMPLES))
+    metrics = metrics_of_settings(settings)
     shifts = shift_rows(shifts_of(tables), str(run["run_id"]))
     texts = {
         SHIFTS: results.csv_text(shifts, results.in_order(results.SHIFT_COLUMNS, shifts.columns)),
-        METRICS: results.csv_text(metric_rows(tables, identity, resamples), results.METRIC_COLUMNS),
+        METRICS: results.csv_text(
+            metric_rows(tables, identity, resamples, metrics), results.METRIC_COLUMNS
+        ),
     }
     made = {**run.get("versions", {}), **versions.from_tables(settings)}
-    images = Influences.from_tables(tables).save(folder / NAME)
+    images = Influences.from_tables(tables, metrics).save(folder / NAME)
     return _replace(folder, {**run, "versions": made}, status, texts) or images
 
 

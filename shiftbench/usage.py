@@ -15,7 +15,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from shiftbench.config import CONFIG_DIR, GROUPS
+from shiftbench.config import CONFIG_DIR, GROUPS, LISTS
 from shiftbench.errors import UsageError, did_you_mean, shown
 from shiftbench.setting_names import known_keys, option_keys
 
@@ -192,10 +192,11 @@ def _of_another_option(key: str, arguments: Sequence[str]) -> str | None:
     chosen = _chosen(group, arguments)
     if chosen in names:
         return None
-    if group == "shift":
+    if group in LISTS:
+        first = {"shift": "circular", "metric": "standard"}[group]
         return (
-            f"'{key}' is set, but shift={chosen} does not have {names[0]}; "
-            f"add it, as shift=[circular,{names[0]}]"
+            f"'{key}' is set, but {group}={chosen} does not have {names[0]}; "
+            f"add it, as {group}=[{first},{names[0]}]"
         )
     return (
         f"{group}={chosen} has no setting '{rest}'; "

@@ -18,6 +18,7 @@ import pandas as pd
 from shiftbench import results
 from shiftbench.errors import ShiftbenchError
 from shiftbench.locks import is_locked
+from shiftbench.metric.about import remember
 from shiftbench.report.records import (
     BROKEN,
     DAMAGED,
@@ -51,6 +52,7 @@ def read_run(folder: Path) -> RunRecord:
         reason = f"run.json is damaged ({type(error).__name__})"
         return RunRecord(folder.name, folder.name, folder, empty, {}, DAMAGED, reason)
     about["smoke"] = who.get("smoke") is True
+    remember(who.get("metrics"))
     rest = {**about, "results": results, **_made_with(folder), **_state(folder)}
     return RunRecord(folder=folder, labels=labels, settings=settings, **rest)
 
