@@ -19,6 +19,7 @@ GIVEN = {  # what the code passes, by group
     "model": {"num_classes", "in_chans", "image_size", "pool", "head", "padding"},
     "pool": {"channels", "stride", "padding"},
     "head": {"in_chans", "map_size", "num_classes"},
+    "metric": {"table"},
 }
 
 
