@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
-
 from shiftbench.config import CONFIG_DIR, register
 from shiftbench.identity import Identity
 from shiftbench.naming import names
-from shiftbench.report.collect import collect
 from shiftbench.report.settings import untold
 from shiftbench.results import METRIC_COLUMNS, SHIFT_COLUMNS
+
+from shiftbench.report.collect import collect
 
 CHOICES = {"data": "shapes", "model": "vgg", "pool": "max", "head": "gap", "augment": "none",
            "train": "quick"}  # fmt: skip

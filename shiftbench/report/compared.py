@@ -10,14 +10,14 @@ import pandas as pd
 
 from shiftbench.errors import ShiftbenchError, UsageError
 from shiftbench.inference.kinds import IMAGES
-from shiftbench.metric import METRICS, Difference, about, compare
+from shiftbench.metric import METRICS, Difference, compare
 from shiftbench.prediction_table import PredictionTable
-from shiftbench.report.paired_interval import STUDENT, is_over_seeds, paired_intervals
+from shiftbench.report.paired_interval import STUDENT, direction, is_over_seeds, paired_intervals
 from shiftbench.report.per_image import Measured, Pair, PerImage, same_images, values_of
-from shiftbench.report.records import RunRecord
+from shiftbench.report.reading import read_metrics
+from shiftbench.report.records import DAMAGED, RunRecord
 from shiftbench.report.repetitions import Pairing
 from shiftbench.report.summary import metric_names
-from shiftbench.storage.result_files import METRIC_COLUMNS, read_csv
 
 SEEDS_AND_IMAGES, SEEDS = "seeds-and-images", "seeds"
 LACKING = (
@@ -45,14 +45,16 @@ class Row:
     @property
     def better(self) -> str:
         """``A`` or ``B``; '' where the interval contains 0, or says nothing of other seeds."""
-        return better(self.difference) if is_over_seeds(self.kind) else ""
+        return "" if self.verdict == "differs" else self.verdict
 
     @property
     def verdict(self) -> str:
         """The same, or ``differs`` for a metric without a better direction."""
-        if self.better or not is_over_seeds(self.kind):
-            return self.better
-        return "differs" if self.difference.ci_low > 0 or self.difference.ci_high < 0 else ""
+        if not is_over_seeds(self.kind):
+            return ""
+        one = self.difference
+        found = direction(one.metric, one.ci_low, one.ci_high)
+        return {"better": "B", "worse": "A"}.get(found, found)
 
 
 @dataclass(frozen=True)
@@ -84,11 +86,7 @@ class _Runs:
         """Read the numbers of the runs, which folders tell apart: names may be the same."""
         folders = [run.folder for pair in pairing.pairs.values() for run in pair]
         known = {str(folder): folder for folder in folders}
-        files = [
-            read_csv(folder / "metrics.csv", METRIC_COLUMNS).assign(run_id=name)
-            for name, folder in known.items()
-        ]
-        metrics = pd.concat(files)
+        metrics = pd.concat(_metrics(run) for pair in pairing.pairs.values() for run in pair)
         names = {seed: (str(a.folder), str(b.folder)) for seed, (a, b) in pairing.pairs.items()}
         measured = Measured(values_of(metrics), PerImage(known, tables=True))
         return cls(pairing.pairs, names, metric_names(metrics), measured)
@@ -139,6 +137,18 @@ def compared(
         raise ShiftbenchError("; ".join(left_out) or "the runs have no metric in common")
     lacking = over == SEEDS_AND_IMAGES and any(row.difference.interval == STUDENT for row in rows)
     return Compared(rows, left_out, LACKING if lacking else "")
+
+
+def _metrics(run: RunRecord) -> pd.DataFrame:
+    """Return the rows of a run, named by its folder.
+
+    Raises:
+        ShiftbenchError: If its result file is damaged.
+    """
+    rows, [checked] = read_metrics([run])
+    if checked.state == DAMAGED:
+        raise ShiftbenchError(f"{run.folder}: {checked.error}; run its command again")
+    return rows.assign(run_id=str(run.folder))
 
 
 def _rows(runs: _Runs, protocol: str, over: str) -> Iterator[Row]:
@@ -203,21 +213,3 @@ def _cannot(seed: int, what: str) -> str:
         f"the two runs of seed {seed} were not measured on {what}, so they cannot be paired; "
         "measure both networks on the same data with the same shift protocol"
     )
-
-
-def better(difference: Difference) -> str:
-    """Return which is better: ``A``, ``B``, or nothing where the interval contains 0.
-
-    >>> better(Difference("consistency", 0.8, 0.9, 0.1, 0.05, 0.15))
-    'B'
-    >>> better(Difference("top1_change", 0.1, 0.2, 0.1, 0.05, 0.15))
-    'A'
-    >>> better(Difference("consistency", 0.8, 0.9, 0.1, -0.05, 0.15))
-    ''
-    """
-    known = about(difference.metric)
-    higher = known.higher_is_better if known else None
-    apart = difference.ci_low > 0 or difference.ci_high < 0
-    if not apart or higher is None:
-        return ""
-    return "B" if (difference.difference > 0) == higher else "A"

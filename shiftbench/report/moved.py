@@ -29,9 +29,9 @@ def moved_rows(shifts: pd.DataFrame, panel: Panel) -> pd.DataFrame:
     """
     if shifts.empty:
         return pd.DataFrame()
-    protocol = panel.rows["protocol"].iloc[0]
-    wanted = (shifts["protocol"] == protocol) & shifts["config_id"].isin(panel.rows["config_id"])
-    rows = shifts[wanted].dropna(subset=["dy", "dx", "agreement"])
+    measured = shifts[shifts["protocol"] == panel.protocol]
+    rows = measured[measured["config_id"].isin(panel.rows["config_id"])]
+    rows = rows.dropna(subset=["dy", "dx", "agreement"])
     for name in axes_of(list(shifts.columns)):
         if name in ("dy", "dx"):
             continue

@@ -11,10 +11,10 @@ import pandas as pd
 
 from shiftbench.metric import METRICS
 from shiftbench.report.interval_kinds import joined
+from shiftbench.report.labels import labels_of_job, unlabelled_settings
 from shiftbench.report.records import (
     BROKEN,
     DONE,
-    FAILED,
     LABELS,
     STOPPED,
     Collection,
@@ -22,7 +22,6 @@ from shiftbench.report.records import (
     WaitingJob,
     word_of,
 )
-from shiftbench.report.settings import labels_of_job, untold
 from shiftbench.report.terminal import FIRST
 
 SUMMARY_COLUMNS = (
@@ -43,16 +42,15 @@ class Configuration:
     runs: list[RunRecord] = field(default_factory=list)
     waiting: list[WaitingJob] = field(default_factory=list)
 
-    def counts(self) -> dict[str, int]:
-        """Return how many runs there should be, and how they stand; a running one is missing."""
-        done = sum(run.state == DONE for run in self.runs)
-        failed = sum(run.state in BROKEN for run in self.runs)
-        failed += sum(job.state == FAILED for job in self.waiting)
-        states = [*(run.state for run in self.runs), *(job.state for job in self.waiting)]
-        stopped = sum(word_of(state) == STOPPED for state in states)
-        total = len(self.runs) + len(self.waiting)
-        return {"runs": total, "done": done, "failed": failed, "stopped": stopped,
-                "missing": total - done - failed - stopped}  # fmt: skip
+
+def counts(runs: Sequence[RunRecord], waiting: Sequence[WaitingJob]) -> dict[str, int]:
+    """Return how many runs there should be, and how they stand; a running one is missing."""
+    states = [*(run.state for run in runs), *(job.state for job in waiting)]
+    done = states.count(DONE)
+    failed = sum(state in BROKEN for state in states)
+    stopped = sum(word_of(state) == STOPPED for state in states)
+    return {"runs": len(states), "done": done, "failed": failed, "stopped": stopped,
+            "missing": len(states) - done - failed - stopped}  # fmt: skip
 
 
 def summarise(collection: Collection) -> pd.DataFrame:
@@ -73,12 +71,14 @@ def summarise(collection: Collection) -> pd.DataFrame:
     Rows are in the order of the sweeps, those of no sweep in the order of their labels.
     """
     configurations = configurations_of(collection)
-    untold_settings = untold({one.config_id: one.runs[0] for one in configurations if one.runs})
+    settings = unlabelled_settings(
+        {one.config_id: one.runs[0] for one in configurations if one.runs}
+    )
     numbers = _numbers(collection)
     rows = [
         row
         for one in configurations
-        for row in _rows(one, untold_settings.get(one.config_id, ""), numbers)
+        for row in _rows(one, settings.get(one.config_id, ""), numbers)
     ]
     names = metric_names(collection.metrics)
     return pd.DataFrame(rows, columns=[*SUMMARY_COLUMNS, *metric_columns(names)])
@@ -89,6 +89,11 @@ def metric_names(metrics: pd.DataFrame) -> list[str]:
     present = [str(name) for name in metrics["metric"].unique()]
     known = [name for name in (*FIRST, *METRICS) if name in present]
     return list(dict.fromkeys([*known, *present]))
+
+
+def metrics_of(summary: pd.DataFrame) -> list[str]:
+    """Return the metrics of a summary in the order of its columns."""
+    return [str(name)[: -len("_sd")] for name in summary.columns if str(name).endswith("_sd")]
 
 
 def metric_columns(names: Sequence[str]) -> list[str]:
@@ -122,7 +127,12 @@ def _rows(one: Configuration, settings: str, numbers: Numbers) -> Iterator[dict[
         settings = settings or ("" if any(labels.values()) else one.runs[0].run_id)
     else:
         labels, settings = labels_of_job(one.waiting[0])
-    start = {**labels, "settings": settings, "config_id": one.config_id, **one.counts()}
+    start = {
+        **labels,
+        "settings": settings,
+        "config_id": one.config_id,
+        **counts(one.runs, one.waiting),
+    }
     protocols = numbers.get(one.config_id) or {"": {}}
     for protocol, values in protocols.items():
         yield {**start, "protocol": protocol, **values}

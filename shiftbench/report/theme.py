@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from io import BytesIO
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont
 from matplotlib.ft2font import FT2Font
-from PIL import Image
+from numpy.typing import ArrayLike, NDArray
 
 from shiftbench.report.drawing import own_settings
 
-DPI = 150
+DPI, COLORS = 150, 256  # of a figure on a page
 LONGEST = 34  # characters of a label in a picture
 
 
@@ -86,6 +85,30 @@ def new_figure(theme: Theme, width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), facecolor=theme.paper)
 
 
+def write_title(figure: Figure, theme: Theme, title: str) -> None:
+    """Write a title into the upper left corner of a figure."""
+    figure.text(0.02, 0.975, plain(title), color=theme.ink, fontsize=11, fontweight="bold",
+                va="top", parse_math=False)  # fmt: skip
+
+
+def whiskers(values: ArrayLike, low: ArrayLike, high: ArrayLike) -> NDArray[np.float64]:
+    """Return how far intervals reach below and above their values, ``(2, N)``; 0 for no interval.
+
+    >>> whiskers([0.5, 0.5], [0.25, np.nan], [1.0, np.nan])
+    array([[0.25, 0.  ],
+           [0.5 , 0.  ]])
+    """
+    middle, below, above = (np.asarray(one, dtype=np.float64) for one in (values, low, high))
+    return np.nan_to_num(np.clip(np.stack([middle - below, above - middle]), 0, None))
+
+
+def span_of(parts: Iterable[pd.Series[Any]]) -> tuple[float, float]:
+    """Return the middle of all values and their range, never so small that noise looks large."""
+    values = pd.concat([part.astype(float) for part in parts if len(part)]).dropna()
+    low, high = float(values.min()), float(values.max())
+    return (low + high) / 2, max(high - low, 0.04)
+
+
 def dress(axes: Axes, theme: Theme) -> None:
     """Give axes the theme's colours: no box, a quiet grid behind the data."""
     axes.set_facecolor(theme.paper)
@@ -97,20 +120,6 @@ def dress(axes: Axes, theme: Theme) -> None:
     axes.tick_params(colors=theme.muted, labelcolor=theme.ink, labelsize=9, length=3)
     for axis in (axes.xaxis, axes.yaxis):
         axis.label.set(color=theme.ink, fontsize=10)
-
-
-@own_settings()
-def png(figure: Figure) -> bytes:
-    """Return the figure as a PNG of 256 colours; the same numbers give the same bytes."""
-    figure.set_dpi(DPI)
-    canvas: Any = FigureCanvasAgg(figure)
-    canvas.draw()
-    pixels = np.asarray(canvas.buffer_rgba())[..., :3]
-    # A third of the bytes of a picture in true colour, which a page of many pictures feels.
-    picture = Image.fromarray(np.ascontiguousarray(pixels)).quantize(256, dither=Image.Dither.NONE)
-    buffer = BytesIO()
-    picture.save(buffer, format="png", dpi=(DPI, DPI))
-    return buffer.getvalue()
 
 
 def pool_styles(pools: Iterable[str], theme: Theme) -> dict[str, dict[str, Any]]:

@@ -8,29 +8,46 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from shiftbench.report.augmentation import augmentation_pictures, series
-from shiftbench.report.distance import curves, distance_pictures
-from shiftbench.report.findings import findings
+from shiftbench.report.augmentation import augmentation_picture, series
+from shiftbench.report.caveats import caveats
+from shiftbench.report.distance import curves, distance_picture
+from shiftbench.report.drawing import png
 from shiftbench.report.gallery import frame
-from shiftbench.report.heatmaps import heatmap_pictures
+from shiftbench.report.heatmaps import heatmap_picture
+from shiftbench.report.labels import labels
 from shiftbench.report.marks import _apart
 from shiftbench.report.moved import distances, torus_side
-from shiftbench.report.pareto import on_front, pareto_pictures
-from shiftbench.report.study import labels, panels
-from shiftbench.report.theme import DARK, LIGHT, MARKERS, THEMES, Picture, plain, png, pool_styles
+from shiftbench.report.pareto import on_front, pareto_picture
+from shiftbench.report.study import panels
+from shiftbench.report.theme import (
+    COLORS,
+    DARK,
+    DPI,
+    LIGHT,
+    MARKERS,
+    THEMES,
+    Picture,
+    plain,
+    pool_styles,
+)
 
 
 def drawn(picture, theme=LIGHT):
-    return Image.open(io.BytesIO(png(picture.draw(theme))))
+    return Image.open(io.BytesIO(png(picture.draw(theme), DPI, COLORS)))
+
+
+def made(picture_of, study, *rest):
+    """The figures of one kind, of the panels that have one."""
+    found = (picture_of(panel, *rest) for panel in panels(study.summary()))
+    return [picture for picture in found if picture]
 
 
 def every_picture(study):
-    summary, shifts = study.summary(), study.named_shifts()
-    settings = {run.config_id: run.settings for run in study.runs}
-    yield from pareto_pictures(summary)
-    yield from augmentation_pictures(summary)
-    yield from distance_pictures(summary, shifts, settings)
-    yield from heatmap_pictures(summary, shifts)
+    shifts, settings = study.named_shifts(), {run.config_id: run.settings for run in study.runs}
+    yield from made(pareto_picture, study)
+    yield from made(augmentation_picture, study)
+    yield from made(distance_picture, study, shifts, settings)
+    yield from made(heatmap_picture, study, shifts)
 
 
 @pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.name)
@@ -72,7 +89,7 @@ def test_the_front_by_brute_force():
 
 
 def test_the_alt_text_of_the_front_tells_its_numbers(study):
-    circular, _ = pareto_pictures(study.summary())
+    circular, _ = made(pareto_picture, study)
     front, rest = circular.alt.split("Beaten in both:")
     # blur is the most accurate, aps the most consistent; crop adds 2 points of consistency
     assert "blur · crop, consistency 82.5\u00a0%, accuracy 90.0\u00a0%" in front
@@ -113,31 +130,31 @@ def test_curves_average_over_shifts_of_one_length_and_leave_the_base_out():
 
 
 def test_one_level_of_augmentation_has_no_such_picture(make_study):
-    assert list(augmentation_pictures(make_study(augments=("none",)).summary())) == []
+    assert made(augmentation_picture, make_study(augments=("none",))) == []
 
 
 def test_one_configuration_has_no_front_but_its_map(make_study):
     study = make_study(pools=("max",), augments=("none",))
-    assert list(pareto_pictures(study.summary())) == []
+    assert made(pareto_picture, study) == []
     names = [picture.name for picture in every_picture(study)]
     assert names == ["distance-circular", "distance-translate", "heatmaps-circular",
                      "heatmaps-translate"]  # fmt: skip
 
 
 def test_shifts_of_scale_or_along_a_line_have_no_map(study):
-    shifts, summary = study.named_shifts(), study.summary()
-    assert list(heatmap_pictures(summary, shifts[shifts["dy"] == 0])) == []
-    assert len(list(distance_pictures(summary, shifts[shifts["dy"] == 0]))) == 2
-    assert list(distance_pictures(summary, shifts.assign(scale=0.9))) == []
-    assert list(distance_pictures(summary, shifts.assign(dy=np.nan, dx=np.nan))) == []
-    assert list(heatmap_pictures(summary, shifts.iloc[:0])) == []
+    shifts = study.named_shifts()
+    assert made(heatmap_picture, study, shifts[shifts["dy"] == 0]) == []
+    assert len(made(distance_picture, study, shifts[shifts["dy"] == 0], {})) == 2
+    assert made(distance_picture, study, shifts.assign(scale=0.9), {}) == []
+    assert made(distance_picture, study, shifts.assign(dy=np.nan, dx=np.nan), {}) == []
+    assert made(heatmap_picture, study, shifts.iloc[:0]) == []
 
 
 def test_nothing_done_draws_nothing(make_study):
     study = make_study(pools=())
     study.wait("pool=max")
     assert list(every_picture(study)) == []
-    assert list(panels(study.summary())) == []
+    assert panels(study.summary()) == []
 
 
 @pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.name)
@@ -154,7 +171,7 @@ def test_every_picture_is_one_and_on_its_paper(study, theme):
 
 
 def test_the_same_numbers_give_the_same_bytes(study):
-    first, second = (png(next(pareto_pictures(study.summary())).draw(LIGHT)) for _ in range(2))
+    first, second = (png(made(pareto_picture, study)[0].draw(LIGHT)) for _ in range(2))
     assert first == second
 
 
@@ -170,7 +187,7 @@ def test_more_maps_and_lines_than_one_can_look_at(make_study):
         drawn(picture)
         if picture.name.startswith("heatmaps"):
             assert "the first 12 of 30" in picture.title
-    lines = series(next(panels(study.summary())).rows)
+    lines = series(panels(study.summary())[0].rows)
     assert lines["series"].nunique() == 15 and lines["low"].isna().all()
 
 
@@ -200,24 +217,31 @@ def test_names_at_line_ends_stand_apart():
     assert heights[2] == pytest.approx(0.5)
 
 
-def test_findings_say_what_the_numbers_are(study):
-    first, second, *rest = findings(study.summary())
-    assert first.startswith("Under circular, aps · crop is the most consistent")
-    assert "97.5\u00a0% [95.5–99.5]" in first
-    assert "the least is max · none with 60.5\u00a0%" in first
-    assert "overlaps with that of aps · none" in first
-    assert "85.0\u00a0%" in first and "blur" in first
-    assert second.startswith("Under translate")
-    assert rest == ["Means are over 2 seeds; intervals are over images."]
+def caveats_of(study):
+    summary = study.summary()
+    return caveats(panels(summary), summary)
 
 
-def test_findings_warn_of_one_seed_and_of_a_network_with_one_answer(make_study):
+def test_caveats_say_what_means_and_intervals_are_over(study):
+    assert caveats_of(study) == ["Means are over 2 seeds; intervals are over images."]
+
+
+def test_caveats_warn_of_seeds_that_differ_by_more_than_images(study):
+    for row in study.metrics:
+        if row["metric"] == "consistency" and row["pool"] == "max":
+            row["value"] += 0.1 * row["seed"]
+    assert "standard deviation of consistency is up to 0.078" in caveats_of(study)[-1]
+
+
+def test_caveats_warn_of_one_seed_and_of_a_network_with_one_answer(make_study):
     study = make_study(seeds=1)
     for row in study.metrics:
         if row["metric"] == "chance_consistency" and row["pool"] == "aps":
             row["value"] = 0.97
-    told = findings(study.summary())
-    assert "Beware: aps · crop (and 1 more) mostly gives one and the same answer" in told[0]
-    assert "97.0\u00a0%" in told[0]
-    assert told[-1].startswith("One run per configuration")
-    assert findings(make_study(pools=()).summary()) == []
+    first, second, last = caveats_of(study)
+    assert first.startswith(
+        "Under circular, aps · none (and 1 more) mostly gives one and the same answer"
+    )
+    assert "97.0\u00a0%" in first and second.startswith("Under translate")
+    assert last.startswith("One run per configuration")
+    assert caveats_of(make_study(pools=())) == []

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from shiftbench.report.cells import grids
 from shiftbench.report.collect import collect
+from shiftbench.report.labels import ShortLabels
 from shiftbench.report.page import write_page
-from shiftbench.report.short_labels import ShortLabels
 from shiftbench.report.study import panels
 from shiftbench.report.summary import summarise
 from shiftbench.settings.labels import parts_of
