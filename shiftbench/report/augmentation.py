@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
@@ -12,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from shiftbench.report.drawing import own_settings
+from shiftbench.report.labels import labels
 from shiftbench.report.marks import Mark, beside_names, pool_legend, write_ends
-from shiftbench.report.study import Panel, labels, levels, listed, panels, percent
+from shiftbench.report.study import Panel, levels, listed, percent
 from shiftbench.report.theme import Picture, Theme, dress, new_figure, plain, pool_styles
 
 METRIC = "consistency"
@@ -23,16 +23,12 @@ LETTER, TALL = 0.08, 0.0145  # of a level's name: inches across, share of the he
 LINE = 0.0355  # of a name beside the axes, as a share of the height
 
 
-def augmentation_pictures(summary: pd.DataFrame) -> Iterator[Picture]:
-    """Yield a picture per data set and protocol; none where there is one level of augmentation."""
-    for panel in panels(summary, needs=(METRIC,)):
-        picture = augmentation_picture(panel)
-        if picture:
-            yield picture
-
-
 def augmentation_picture(panel: Panel) -> Picture | None:
     """Return the picture of one panel, None where there is one level of augmentation."""
+    measured = panel.having(METRIC)
+    if measured is None:
+        return None
+    panel = measured
     order = levels([str(level) for level in panel.rows["augment"]])
     if len(order) < 2:
         return None

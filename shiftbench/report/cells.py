@@ -1,10 +1,9 @@
-"""The cells of the summary's tables, computed once for the terminal, markdown and LaTeX."""
+"""The tables of a summary: what its cells, its labels and its marks are."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -12,88 +11,23 @@ import pandas as pd
 from shiftbench.errors import UsageError, require_one_of
 from shiftbench.metric import METRICS
 from shiftbench.report.best import NO_MARKS, Best, meaning
-from shiftbench.report.interval_kinds import kinds_in, mark
-from shiftbench.report.interval_kinds import legend as interval_legend
-from shiftbench.report.short_labels import ShortLabels
-from shiftbench.report.study import LABELS as NAMED_BY
+from shiftbench.report.grid import BEST, FAILED, MISSING, NOTHING, STOPPED, Cell, Column, Grid, Line
+from shiftbench.report.interval_kinds import kinds_in, legend, mark
+from shiftbench.report.labels import ShortLabels, shared, varying
+from shiftbench.report.study import Panel
+from shiftbench.report.summary import metrics_of
+from shiftbench.report.terminal import FIRST
 
-# What is shown unless told, the first of them where there is not room for all.
+# What is shown by default, the first of them where there is not room for all.
 SHOWN = ("accuracy", "consistency", "correct_consistency", "top1_change", "chance_consistency",
          "shift_accuracy", "worst_accuracy")  # fmt: skip
-FAILED, STOPPED, MISSING, NOTHING = "failed", "stopped", "missing", "–"
+MAIN = (*FIRST, "worst_accuracy", "top1_change")
+"""What a page shows before every metric."""
+COUNTED = (Column("runs", about="runs that are done, of those there should be"),
+           Column("params", about="parameters"),
+           Column("macs", about="multiply-adds per image"))  # fmt: skip
 
-
-@dataclass(frozen=True)
-class Cell:
-    """A metric of a configuration.
-
-    Attributes:
-        text: The mean over seeds; where there is none ``failed``, ``stopped``, ``missing`` or
-            ``–``.
-        sd: Its standard deviation over seeds; '' for one seed.
-        interval: Its 95 % interval, None where it is not shown: beside deviations over seeds it
-            would be taken for one.
-        marked: Whether it stands out; :attr:`Grid.mark` says by what.
-        kind: The letters that the kind of its interval has in the legend, '' for the usual kind.
-    """
-
-    text: str
-    sd: str = ""
-    interval: tuple[str, str] | None = None
-    marked: bool = False
-    kind: str = ""
-
-    @property
-    def is_number(self) -> bool:
-        """Whether it is the value of a metric."""
-        return self.text not in (FAILED, STOPPED, MISSING, NOTHING)
-
-
-@dataclass(frozen=True)
-class Line:
-    """A configuration.
-
-    Attributes:
-        labels: What tells it from the others.
-        seeds: How many finished, and how many did not.
-        data: Its data set; only what saw the same data is compared.
-        cells: One for every metric of the table.
-    """
-
-    labels: tuple[str, ...]
-    seeds: str
-    data: str
-    cells: tuple[Cell, ...]
-
-
-@dataclass(frozen=True)
-class Grid:
-    """The table of one protocol.
-
-    Attributes:
-        protocol: Its name.
-        common: What all configurations share.
-        labels: Names of the labels that tell them apart.
-        metrics: Names of the metrics.
-        lines: One for every configuration, none left out.
-        note: What the cells are.
-        mark: What a marked cell is.
-        file: Where all metrics are.
-    """
-
-    protocol: str
-    common: str
-    labels: tuple[str, ...]
-    metrics: tuple[str, ...]
-    lines: tuple[Line, ...]
-    note: str
-    mark: str
-    file: str = "summary.csv"
-
-    @property
-    def seeds_differ(self) -> bool:
-        """Whether the seeds need a column of their own."""
-        return len({line.seeds for line in self.lines}) > 1 or not self.lines[0].seeds.isdigit()
+Records = Sequence[Mapping[str, Any]]
 
 
 def grids(
@@ -102,7 +36,7 @@ def grids(
     protocol: str | None = None,
     best: Best = NO_MARKS,
 ) -> list[Grid]:
-    """Return a table for every protocol.
+    """Return a table for every protocol, a column for every label that varies.
 
     Args:
         summary: What :func:`~shiftbench.report.summary.summarise` returned.
@@ -120,17 +54,47 @@ def grids(
     if protocol is not None:
         require_one_of("--protocol", protocol, protocols)
         protocols = [protocol]
-    names = _varying(summary)
-    found = [_grid(_part(summary, name), name, names, chosen, best) for name in protocols or [""]]
-    return [
-        replace(grid, common=" · ".join(filter(None, [grid.common, *short.left_out])))
-        for grid in found
-    ]
+    names = varying(summary) or ["pool"]
+    found = []
+    for name in protocols or [""]:
+        # What has not been measured at all stands in its place under every protocol.
+        rows = summary[summary["protocol"].isin([name, ""])]
+        common = " · ".join([*_common(rows, names), *short.left_out])
+        found.append(_with_labels(rows, name, names, chosen, best, common))
+    return found
+
+
+def panel_grids(
+    panels: Sequence[Panel], metrics: Sequence[str], best: Best = NO_MARKS
+) -> list[Grid]:
+    """Return a table for every panel, labels in one column, what is not finished at its end.
+
+    Args:
+        panels: Of the summary.
+        metrics: The columns; those that no row of a panel has are left out.
+        best: Says which cells are marked; none by default.
+    """
+    found = []
+    for panel in panels:
+        rows = panel.rows
+        shown = [name for name in metrics if name in rows and rows[name].notna().any()]
+        every = pd.concat([rows, panel.unfinished]) if len(panel.unfinished) else rows
+        records = _records(every)
+        cells, mark_meaning = _cells(records, panel.protocol, shown, best, kinds_in(rows, shown))
+        lines = [
+            Line((str(row["label"]),), (*of_row, *_counted(row)), str(row["data"]), _undone(row))
+            for row, of_row in zip(records, cells, strict=True)
+        ]
+        found.append(Grid(
+            panel.title, ("configuration",), (*map(Column.of, shown), *COUNTED), tuple(lines),
+            notes=tuple(_notes(rows, shown, intervals=True)), mark=mark_meaning,
+        ))  # fmt: skip
+    return found
 
 
 def chosen_metrics(summary: pd.DataFrame, wanted: Sequence[str] = ()) -> tuple[str, ...]:
     """Return the metrics to show: those that were wanted, or the usual ones that there are."""
-    present = [name[:-3] for name in summary.columns if name.endswith("_sd")]
+    present = metrics_of(summary)
     if not wanted:
         return tuple(name for name in SHOWN if name in present) or SHOWN[:2]
     for name in wanted:
@@ -140,84 +104,90 @@ def chosen_metrics(summary: pd.DataFrame, wanted: Sequence[str] = ()) -> tuple[s
     return tuple(dict.fromkeys(wanted))
 
 
-def _part(summary: pd.DataFrame, protocol: str) -> pd.DataFrame:
-    """Return the rows of a protocol, and of what has not been measured at all."""
-    return summary[summary["protocol"].isin([protocol, ""])]
+def _records(rows: pd.DataFrame) -> Records:
+    found: list[Mapping[str, Any]] = rows.to_dict("records")  # type: ignore[assignment]
+    return found
 
 
-def _varying(summary: pd.DataFrame) -> list[str]:
-    """Return the labels that tell configurations apart; ``pool`` where there is but one."""
-    # A job without a run knows the labels that it was given, not those of the defaults.
-    known = summary[summary["config_id"] != ""]
-    names = [
-        name for name in NAMED_BY
-        if len({*known[name], *summary.loc[summary[name] != "", name]}) > 1
-    ]  # fmt: skip
-    if len(known) < len(summary) and "settings" not in names and (summary["settings"] != "").any():
-        names.append("settings")
-    return names or ["pool"]
-
-
-def _grid(
+def _with_labels(
     rows: pd.DataFrame,
     protocol: str,
     names: Sequence[str],
-    metrics: tuple[str, ...],
+    metrics: Sequence[str],
     best: Best,
+    common: str,
 ) -> Grid:
-    records: list[Mapping[str, Any]] = rows.to_dict("records")  # type: ignore[assignment]
+    records = _records(rows)
+    # Beside deviations over seeds, an interval over images would be taken for one over seeds.
     intervals = bool((rows["done"] < 2).all())
-    kinds = kinds_in(rows, metrics) if intervals else ()
-    marked = best.columns(records, protocol, metrics)
+    kinds = kinds_in(rows, metrics) if intervals else None
+    cells, mark_meaning = _cells(records, protocol, metrics, best, kinds)
+    seeds = [", ".join([str(row["done"]), *_undone(row)]) for row in records]
+    counted = len(set(seeds)) > 1 or not seeds[0].isdigit()
     lines = [
-        Line(
-            labels=tuple(str(row[name]) for name in names),
-            seeds=_seeds(row),
-            data=str(row["data"]),
-            cells=tuple(
-                replace(
-                    _cell(row, name, intervals, kinds),
-                    marked=str(row["config_id"]) in marked[str(row["data"]), name].config_ids,
-                )
-                for name in metrics
-            ),
-        )
-        for row in records
-    ]
-    common = " · ".join(_common(rows, names))
-    note = " · ".join(_note(rows, kinds))
-    return Grid(
-        protocol, common, tuple(names), metrics, tuple(lines), note, meaning(marked.values())
-    )
+        Line((*(str(row[name]) for name in names), *([told] if counted else [])), of_row,
+             str(row["data"]))
+        for row, told, of_row in zip(records, seeds, cells, strict=True)
+    ]  # fmt: skip
+    heads = (*names, *(["seeds"] if counted else []))
+    notes = tuple(_notes(rows, metrics, intervals=intervals))
+    columns = tuple(map(Column.of, metrics))
+    return Grid(protocol, heads, columns, tuple(lines), common, notes, mark_meaning)
 
 
 def _common(rows: pd.DataFrame, names: Sequence[str]) -> Iterator[str]:
-    for name in NAMED_BY:
-        found = [value for value in dict.fromkeys(rows[name]) if value]
-        if name not in names and found:
-            yield str(found[0]) if name in ("data", "model") else f"{name}={found[0]}"
+    for name, (value, *_) in shared(rows, names):
+        yield value if name in ("data", "model") else f"{name}={value}"
 
 
-def _note(rows: pd.DataFrame, kinds: tuple[str, ...]) -> Iterator[str]:
+def _notes(rows: pd.DataFrame, metrics: Sequence[str], *, intervals: bool) -> Iterator[str]:
     done = sorted({int(count) for count in rows["done"] if count})
     if any(count > 1 for count in done):
         yield f"mean ± sd over {f'{done[0]} seeds' if len(done) == 1 else 'seeds'}"
-    elif done:
-        yield f"[{interval_legend(kinds)}]"
-    measured = rows[rows["done"] > 0]
-    sizes = set(zip(measured["n_images"], measured["n_shifts"], strict=True))
-    if len(sizes) == 1:
-        [(images, shifts)] = sizes
-        yield f"{int(images):,} images × {int(shifts):,} shifts"
+    if done and intervals:
+        yield f"[{legend(kinds_in(rows, metrics))}]"
+    if size := _size(rows[rows["done"] > 0]):
+        yield size
 
 
-def _seeds(row: Mapping[str, Any]) -> str:
-    parts = [str(row["done"])]
-    parts += [f"{row[state]} {state}" for state in (FAILED, STOPPED, MISSING) if row[state]]
-    return ", ".join(parts)
+def _size(rows: pd.DataFrame) -> str:
+    """Return ``1,000 images × 32 shifts``."""
+    parts = []
+    for name, unit in (("n_images", "images"), ("n_shifts", "shifts")):
+        found = sorted(rows[name].dropna().unique())
+        if found:
+            ends = dict.fromkeys(f"{int(value):,}" for value in (found[0], found[-1]))
+            parts.append(f"{'–'.join(ends)} {unit}")
+    return " × ".join(parts)
 
 
-def _cell(row: Mapping[str, Any], name: str, intervals: bool, kinds: tuple[str, ...]) -> Cell:
+def _undone(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return how many seeds are not done, and why: ``("1 failed",)``."""
+    return tuple(f"{int(row[state])} {state}" for state in (FAILED, STOPPED, MISSING) if row[state])
+
+
+def _cells(
+    records: Records,
+    protocol: str,
+    metrics: Sequence[str],
+    best: Best,
+    kinds: tuple[str, ...] | None,
+) -> tuple[list[tuple[Cell, ...]], str]:
+    """Return the cells of every row, and what a marked one is; no intervals for ``kinds`` None."""
+    marked = best.columns(records, protocol, metrics)
+    cells = [
+        tuple(
+            _cell(row, name, kinds,
+                  str(row["config_id"]) in marked[str(row["data"]), name].config_ids)
+            for name in metrics
+        )
+        for row in records
+    ]  # fmt: skip
+    some = any(cell.mark for of_row in cells for cell in of_row)
+    return cells, meaning(marked.values()) if some else ""
+
+
+def _cell(row: Mapping[str, Any], name: str, kinds: tuple[str, ...] | None, best: bool) -> Cell:
     if not row["done"]:
         return Cell(next((state for state in (FAILED, STOPPED) if row[state]), MISSING))
     value, sd, low, high = (
@@ -225,30 +195,32 @@ def _cell(row: Mapping[str, Any], name: str, intervals: bool, kinds: tuple[str, 
     )
     if math.isnan(value):
         return Cell(NOTHING)
-    if not math.isnan(sd):
-        return Cell(f"{value:.3f}", sd=f"{sd:.3f}")
-    if not intervals or math.isnan(low) or math.isnan(high):
-        return Cell(f"{value:.3f}")
-    kind = mark(str(row.get(f"{name}_interval") or ""), kinds)
-    return Cell(f"{value:.3f}", interval=(f"{low:.3f}", f"{high:.3f}"), kind=kind)
+    without = kinds is None or math.isnan(low) or math.isnan(high)
+    return Cell(
+        text=f"{value:.3f}",
+        sd="" if math.isnan(sd) else f"{sd:.3f}",
+        interval=None if without else (f"{low:.3f}", f"{high:.3f}"),
+        kind="" if without else mark(str(row.get(f"{name}_interval") or ""), kinds or ()),
+        mark=BEST if best else "",
+        value=value,
+    )
 
 
-def arrow(name: str) -> str:
-    """Return the better direction of a metric, '' where there is none or it is not known."""
-    return METRICS[name].arrow.strip(NOTHING) if name in METRICS else ""
+def _counted(row: Mapping[str, Any]) -> Iterator[Cell]:
+    """Yield the cells of :data:`COUNTED`."""
+    yield Cell(f"{int(row['done'])}/{int(row['runs'])}", value=float(row["done"]))
+    for name in ("params", "macs"):
+        value = float(row.get(name, math.nan))
+        yield Cell(NOTHING) if math.isnan(value) else Cell(short_count(value), value=value)
 
 
-def heads(grid: Grid) -> list[str]:
-    """Return the heads of the columns to the left of the metrics."""
-    return [*grid.labels, *(["seeds"] if grid.seeds_differ else [])]
+def short_count(value: float) -> str:
+    """Return a count in three digits.
 
-
-def names(grid: Grid, line: Line) -> list[str]:
-    """Return what stands in those columns."""
-    return [*line.labels, *([line.seeds] if grid.seeds_differ else [])]
-
-
-def legend(grid: Grid, sign: str) -> str:
-    """Return what the cells are, and what ``sign`` says of one."""
-    marked = any(cell.marked for line in grid.lines for cell in line.cells)
-    return " · ".join(filter(None, [f"{sign} {grid.mark}" if marked else "", grid.note]))
+    >>> [short_count(value) for value in (17.0, 2_345.0, 1_234_567.0)]
+    ['17', '2.35k', '1.23M']
+    """
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.3g}{unit}"
+    return f"{value:g}"

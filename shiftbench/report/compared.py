@@ -10,8 +10,13 @@ import pandas as pd
 
 from shiftbench.errors import ShiftbenchError, UsageError
 from shiftbench.inference.kinds import IMAGES
-from shiftbench.metric import METRICS, Difference, compare
-from shiftbench.report.paired_interval import STUDENT, is_over_seeds, paired_intervals
+from shiftbench.metric import Difference, compare
+from shiftbench.report.paired_interval import (
+    STUDENT,
+    direction,
+    is_over_seeds,
+    paired_intervals,
+)
 from shiftbench.report.per_image import Measured, Pair, PerImage, same_images, values_of
 from shiftbench.report.records import RunRecord
 from shiftbench.report.repetitions import Pairing
@@ -45,14 +50,16 @@ class Row:
     @property
     def better(self) -> str:
         """``A`` or ``B``; '' where the interval contains 0, or says nothing of other seeds."""
-        return better(self.difference) if is_over_seeds(self.kind) else ""
+        return "" if self.verdict == "differs" else self.verdict
 
     @property
     def verdict(self) -> str:
         """The same, or ``differs`` for a metric without a better direction."""
-        if self.better or not is_over_seeds(self.kind):
-            return self.better
-        return "differs" if self.difference.ci_low > 0 or self.difference.ci_high < 0 else ""
+        if not is_over_seeds(self.kind):
+            return ""
+        one = self.difference
+        found = direction(one.metric, one.ci_low, one.ci_high)
+        return {"better": "B", "worse": "A"}.get(found, found)
 
 
 @dataclass(frozen=True)
@@ -200,21 +207,3 @@ def _cannot(seed: int, what: str) -> str:
         f"the two runs of seed {seed} were not measured on {what}, so they cannot be paired; "
         "measure both networks on the same data with the same shift protocol"
     )
-
-
-def better(difference: Difference) -> str:
-    """Return which is better: ``A``, ``B``, or nothing where the interval contains 0.
-
-    >>> better(Difference("consistency", 0.8, 0.9, 0.1, 0.05, 0.15))
-    'B'
-    >>> better(Difference("top1_change", 0.1, 0.2, 0.1, 0.05, 0.15))
-    'A'
-    >>> better(Difference("consistency", 0.8, 0.9, 0.1, -0.05, 0.15))
-    ''
-    """
-    known = METRICS.get(difference.metric)
-    higher = known.higher_is_better if known else None
-    apart = difference.ci_low > 0 or difference.ci_high < 0
-    if not apart or higher is None:
-        return ""
-    return "B" if (difference.difference > 0) == higher else "A"

@@ -16,10 +16,10 @@ from shiftbench.errors import ShiftbenchError, UsageError, did_you_mean
 from shiftbench.inference.kinds import IMAGES
 from shiftbench.inference.sample import Sample
 from shiftbench.metric import compare
+from shiftbench.report.labels import unlabelled_settings
 from shiftbench.report.paired_interval import PairedInterval, paired_intervals
 from shiftbench.report.per_image import Measured, PerImage, values_of
 from shiftbench.report.records import LABELS, Collection, RunRecord
-from shiftbench.report.settings import untold
 from shiftbench.report.summary import metric_names
 from shiftbench.table import PredictionTable
 
@@ -71,7 +71,7 @@ def differences(collection: Collection, against: str, *, images: bool = False) -
             f"no finished run differs from one with {against} in its {group} alone; "
             f"run the same command with {against} and with another {group}"
         )
-    settings = untold({run.config_id: run for run in reversed(done)})
+    settings = unlabelled_settings({run.config_id: run for run in reversed(done)})
     folders = {run.run_id: run.folder for run in done}
     measured = Measured(values_of(collection.metrics), PerImage(folders))
     names = metric_names(collection.metrics)

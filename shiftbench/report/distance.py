@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -16,40 +16,28 @@ from matplotlib.ticker import MaxNLocator
 from shiftbench.report.drawing import own_settings
 from shiftbench.report.marks import Mark, beside_names, pool_legend, write_ends
 from shiftbench.report.moved import distances, moved_rows, torus_side
-from shiftbench.report.study import Panel, levels, listed, panels, percent
+from shiftbench.report.study import Panel, levels, listed, percent
 from shiftbench.report.theme import Picture, Theme, dress, new_figure, plain, pool_styles
 
 MOST_CURVES = 12
 LINES = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.5, 1, 1.5)))
 
 
-def distance_pictures(
-    summary: pd.DataFrame,
-    shifts: pd.DataFrame,
-    settings: Mapping[str, Mapping[str, Any]] | None = None,
-) -> Iterator[Picture]:
-    """Yield a picture per data set and protocol that moves pictures.
-
-    Args:
-        summary: One row per configuration and protocol.
-        shifts: Rows of ``shifts.csv`` with ``config_id``.
-        settings: Those of every configuration, by ``config_id``; they tell what is circular.
-    """
-    for panel in panels(summary):
-        picture = distance_picture(panel, shifts, settings or {})
-        if picture:
-            yield picture
-
-
 def distance_picture(
     panel: Panel, shifts: pd.DataFrame, settings: Mapping[str, Mapping[str, Any]]
 ) -> Picture | None:
-    """Return the picture of one panel, None where its shifts have fewer than two distances."""
+    """Return the picture of one panel, None where its shifts have fewer than two distances.
+
+    Args:
+        panel: Rows of the summary.
+        shifts: Rows of ``shifts.csv`` with ``config_id``.
+        settings: Those of every configuration, by ``config_id``; they state what is circular.
+    """
     rows = moved_rows(shifts, panel)
     if rows.empty:
         return None
     found = settings.get(str(rows["config_id"].iloc[0]), {})
-    lines = curves(rows, torus_side(rows, str(panel.rows["protocol"].iloc[0]), found))
+    lines = curves(rows, torus_side(rows, panel.protocol, found))
     if lines["distance"].nunique() < 2:
         return None
     return Picture(

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from shiftbench.report.study import Panel, panels, percent
+from shiftbench.report.study import Panel, percent
 
 NEEDED = ("accuracy", "consistency")
 ALL_ALIKE = 0.5  # of chance consistency: beyond, a network mostly gives one answer
 MOST_PANELS = 6
 
 
-def findings(summary: pd.DataFrame) -> list[str]:
+def findings(panels: Sequence[Panel], summary: pd.DataFrame) -> list[str]:
     """Return what the summary shows, each with its caveat; empty where nothing is done."""
-    told = [_finding(panel) for panel in panels(summary, needs=NEEDED)]
+    told = [_finding(one) for panel in panels if (one := panel.having(*NEEDED))]
     rest = len(told) - MOST_PANELS
     if rest > 0:
         told = [*told[:MOST_PANELS], f"{rest} more protocols and data sets are in the tables."]

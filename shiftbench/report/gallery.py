@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -12,12 +13,12 @@ import pandas as pd
 
 from shiftbench.files import atomic_file
 from shiftbench.report.attempts import attempt
-from shiftbench.report.augmentation import augmentation_pictures
-from shiftbench.report.distance import distance_pictures
-from shiftbench.report.heatmaps import heatmap_pictures
-from shiftbench.report.pareto import pareto_pictures
+from shiftbench.report.augmentation import augmentation_picture
+from shiftbench.report.distance import distance_picture
+from shiftbench.report.heatmaps import heatmap_picture
+from shiftbench.report.pareto import pareto_picture
 from shiftbench.report.records import DONE, Collection
-from shiftbench.report.study import panels
+from shiftbench.report.study import Panel
 from shiftbench.report.theme import DARK, LIGHT, Picture, png
 
 MOST_PANELS = 6  # figures of one kind; beyond, a page gets slow to make and heavy to open
@@ -53,7 +54,7 @@ class Wall:
     left_out: int
 
 
-def hang(collection: Collection, summary: pd.DataFrame, folder: Path) -> list[Wall]:
+def hang(collection: Collection, panels: Sequence[Panel], folder: Path) -> list[Wall]:
     """Draw what applies to a study, write it to ``folder`` and return it, kind by kind.
 
     Figures of an earlier study in the folder are removed; those for dark pages end in ``-dark``.
@@ -62,8 +63,9 @@ def hang(collection: Collection, summary: pd.DataFrame, folder: Path) -> list[Wa
         for old in folder.glob(f"{kind}-*.png"):  # only our own: it may be a run's folder as well
             old.unlink()
     walls = []
-    for title, how, pictures in _kinds(collection, summary):
+    for title, how, make in _kinds(collection) if panels else ():
         with attempt(f"the figures of '{title}'"):
+            pictures = filter(None, map(make, panels))
             shown = [frame(picture, folder) for picture in islice(pictures, MOST_PANELS)]
             if drawn := [one for one in shown if one is not None]:
                 walls.append(Wall(title, how, drawn, sum(1 for _ in pictures)))
@@ -71,23 +73,22 @@ def hang(collection: Collection, summary: pd.DataFrame, folder: Path) -> list[Wa
 
 
 def _kinds(
-    collection: Collection, summary: pd.DataFrame
-) -> Iterator[tuple[str, str, Iterator[Picture]]]:
+    collection: Collection,
+) -> Iterator[tuple[str, str, Callable[[Panel], Picture | None]]]:
+    """Yield what each kind of figure is, how to read it, and what makes it of a panel."""
     runs = single_runs(collection)
     yield (
         "Accuracy against consistency",
         "Dashed: the Pareto front, the configurations that none beats in both. Whiskers: 95 % "
         "interval over images; small dots: single seeds; both up to 60 configurations. The axes "
         "do not begin at 0.",
-        pareto_pictures(summary, runs),
+        partial(pareto_picture, runs=runs),
     )
     yield (
         "What augmentation adds",
         "Whiskers: 95 % interval over images. The axis does not begin at 0.",
-        augmentation_pictures(summary),
+        augmentation_picture,
     )
-    if not any(True for _ in panels(summary)):
-        return
     shifts = collection.shifts()
     shifts = shifts.assign(config_id=shifts["run_id"].map(_config_of(collection)))
     settings = {run.config_id: run.settings for run in collection.runs if run.state == DONE}
@@ -96,13 +97,13 @@ def _kinds(
         "Share of images that keep the answer to the unshifted image, averaged over the shifts of "
         "that length; circular shifts count the shorter way round. Bands: from the lowest to the "
         "highest seed.",
-        distance_pictures(summary, shifts, settings),
+        partial(distance_picture, shifts=shifts, settings=settings),
     )
     yield (
         "Where answers hold",
         "Share of images that keep the answer to the unshifted image (+), mean over seeds; the "
         "number is the mean over all other shifts.",
-        heatmap_pictures(summary, shifts),
+        partial(heatmap_picture, shifts=shifts),
     )
 
 

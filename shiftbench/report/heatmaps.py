@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from shiftbench.report.drawing import colormap, own_settings
 from shiftbench.report.heatmap import plane
 from shiftbench.report.moved import moved_rows
-from shiftbench.report.study import Panel, listed, panels, percent
+from shiftbench.report.study import Panel, listed, percent
 from shiftbench.report.theme import Picture, Theme, dress, new_figure, plain
 
 MOST_MAPS = 12
@@ -28,21 +27,13 @@ LEFT, TOP, GAP, TITLE = 0.62, 0.62, 0.2, 0.42  # inches
 Box = tuple[float, float, float, float]
 
 
-def heatmap_pictures(summary: pd.DataFrame, shifts: pd.DataFrame) -> Iterator[Picture]:
-    """Yield a picture per data set and protocol whose shifts span a plane.
+def heatmap_picture(panel: Panel, shifts: pd.DataFrame) -> Picture | None:
+    """Return the maps of the first twelve configurations, None where the shifts span no plane.
 
     Args:
-        summary: One row per configuration and protocol.
+        panel: Rows of the summary.
         shifts: Rows of ``shifts.csv`` with ``config_id``.
     """
-    for panel in panels(summary):
-        picture = heatmap_picture(panel, shifts)
-        if picture:
-            yield picture
-
-
-def heatmap_picture(panel: Panel, shifts: pd.DataFrame) -> Picture | None:
-    """Return the maps of the first twelve configurations, None where the shifts span no plane."""
     names = list(dict.fromkeys(panel.rows["label"]))
     first = panel.rows[panel.rows["label"].isin(names[:MOST_MAPS])]
     rows = moved_rows(shifts, Panel(panel.key, panel.title, first))

@@ -5,27 +5,30 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from shiftbench.report.cells import Cell, Grid, arrow, heads, legend, names
+from shiftbench.report.grid import Cell, Grid
 
 
 def markdown(grid: Grid) -> str:
     """Return the table in GitHub's markdown; marked cells are bold."""
-    metrics = [f"{name} {arrow(name)}".strip() for name in grid.metrics]
+    metrics = _metrics(grid)
     rows = [
-        [*map(_markdown_text, names(grid, line)), *map(_markdown_cell, line.cells)]
-        for line in grid.lines
+        [*map(_markdown_text, line.labels), *map(_markdown_cell, line.cells)] for line in grid.lines
     ]
-    title = f"**{_markdown_text(grid.protocol)}** · " if grid.protocol else ""
+    title = f"**{_markdown_text(grid.title)}** · " if grid.title else ""
     lines = [
         f"{title}{_markdown_text(grid.common)}",
         "",
-        _markdown_row([*heads(grid), *metrics]),
-        _markdown_row([*(["---"] * len(heads(grid))), *(["---:"] * len(metrics))]),
+        _markdown_row([*grid.heads, *metrics]),
+        _markdown_row([*(["---"] * len(grid.heads)), *(["---:"] * len(metrics))]),
         *map(_markdown_row, rows),
         "",
-        legend(grid, "bold:"),
+        grid.legend("bold:"),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _metrics(grid: Grid) -> list[str]:
+    return [f"{column.name} {column.arrow}".strip() for column in grid.columns]
 
 
 def _markdown_row(cells: Sequence[str]) -> str:
@@ -37,7 +40,7 @@ def _markdown_text(text: str) -> str:
 
 
 def _markdown_cell(cell: Cell) -> str:
-    mean = f"**{cell.text}**" if cell.marked else cell.text
+    mean = f"**{cell.text}**" if cell.mark else cell.text
     if cell.sd:
         return f"{mean} ± {cell.sd}"
     return f"{mean} {_interval(cell.interval)}{cell.kind}" if cell.interval else mean
@@ -66,21 +69,18 @@ def escape_latex(text: str) -> str:
 
 def latex(grid: Grid) -> str:
     """Return the table in LaTeX, for the package booktabs; marked cells are bold."""
-    metrics = [f"{name} {arrow(name)}".strip() for name in grid.metrics]
-    parts = (grid.protocol, grid.common, legend(grid, "bold:"))
+    metrics = _metrics(grid)
+    parts = (grid.title, grid.common, grid.legend("bold:"))
     caption = ". ".join(part for part in parts if part)
-    rows = [
-        [*map(escape_latex, names(grid, line)), *map(_latex_cell, line.cells)]
-        for line in grid.lines
-    ]
+    rows = [[*map(escape_latex, line.labels), *map(_latex_cell, line.cells)] for line in grid.lines]
     lines = [
         r"% needs \usepackage{booktabs}",
         r"\begin{table}",
         r"\centering",
         rf"\caption{{{escape_latex(caption)}}}",
-        rf"\begin{{tabular}}{{{'l' * len(heads(grid))}{'r' * len(metrics)}}}",
+        rf"\begin{{tabular}}{{{'l' * len(grid.heads)}{'r' * len(metrics)}}}",
         r"\toprule",
-        _latex_row([escape_latex(head) for head in (*heads(grid), *metrics)]),
+        _latex_row([escape_latex(head) for head in (*grid.heads, *metrics)]),
         r"\midrule",
         *map(_latex_row, rows),
         r"\bottomrule",
@@ -96,7 +96,7 @@ def _latex_row(cells: Sequence[str]) -> str:
 
 def _latex_cell(cell: Cell) -> str:
     text = escape_latex(cell.text)
-    mean = rf"\textbf{{{text}}}" if cell.marked else text
+    mean = rf"\textbf{{{text}}}" if cell.mark else text
     if cell.sd:
         return rf"{mean} $\pm$ {cell.sd}"
     kind = rf"\textsuperscript{{{cell.kind}}}" if cell.kind else ""

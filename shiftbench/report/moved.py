@@ -27,9 +27,9 @@ def moved_rows(shifts: pd.DataFrame, panel: Panel) -> pd.DataFrame:
     """
     if shifts.empty:
         return pd.DataFrame()
-    protocol = panel.rows["protocol"].iloc[0]
-    wanted = (shifts["protocol"] == protocol) & shifts["config_id"].isin(panel.rows["config_id"])
-    rows = shifts[wanted].dropna(subset=["dy", "dx", "agreement"])
+    measured = shifts[shifts["protocol"] == panel.protocol]
+    rows = measured[measured["config_id"].isin(panel.rows["config_id"])]
+    rows = rows.dropna(subset=["dy", "dx", "agreement"])
     for name, neutral in NEUTRAL.items():
         rows = rows[rows[name].astype(float).fillna(neutral) == neutral]
     columns = ["config_id", "run_id", "dy", "dx", "agreement", "n_images"]

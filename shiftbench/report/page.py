@@ -14,16 +14,18 @@ from shiftbench import __version__
 from shiftbench.claims import Judged
 from shiftbench.files import write_text
 from shiftbench.report.best import NO_MARKS, Best
+from shiftbench.report.cells import MAIN, panel_grids
 from shiftbench.report.claim_words import smoke_banner, verdict_counts
+from shiftbench.report.difference_cells import panel_difference_grids
 from shiftbench.report.findings import findings
 from shiftbench.report.gallery import hang
+from shiftbench.report.grid import Column
+from shiftbench.report.labels import ShortLabels, shared, varying
 from shiftbench.report.page_claims import shown_claims
-from shiftbench.report.page_differences import difference_tables
 from shiftbench.report.page_origin import origins, unfinished
-from shiftbench.report.page_tables import MAIN, column_of, metric_names, result_tables
 from shiftbench.report.records import BROKEN, DONE, FAILED, STOPPED, Collection, word_of
-from shiftbench.report.short_labels import ShortLabels
-from shiftbench.report.study import LABELS, varying
+from shiftbench.report.study import panels
+from shiftbench.report.summary import metrics_of
 
 MOST_VALUES = 12  # of a setting, in the list of what was compared
 MOST_UNFINISHED = 100
@@ -79,14 +81,15 @@ def _content(
     """Return what the template fills in."""
     short = ShortLabels.of(summary)
     summary = short.on(summary)
-    names = metric_names(summary)
+    names = metrics_of(summary)
+    found = panels(summary)
     shared, made = origins(collection)
     open_ends = unfinished(collection)
-    walls = hang(collection, summary, folder / "figures")
+    walls = hang(collection, found, folder / "figures")
     published = shown_claims(claims, folder / "figures")
-    tables = list(result_tables(summary, [name for name in MAIN if name in names], best))
-    every = list(result_tables(summary, names, best)) if len(summary) <= MOST_ROWS else []
-    apart = difference_tables(None if differences is None else short.on(differences))
+    tables = panel_grids(found, MAIN, best)
+    every = panel_grids(found, names, best) if len(summary) <= MOST_ROWS else []
+    apart = panel_difference_grids(None if differences is None else short.on(differences), MAIN)
     return {
         "heading": _heading(summary),
         "banner": smoke_banner(collection),
@@ -98,7 +101,7 @@ def _content(
         ),
         "claims": published,
         "verdicts": verdict_counts(claims),
-        "findings": findings(summary),
+        "findings": findings(found, summary),
         "tables": tables,
         "all_metrics": every,
         "walls": walls,
@@ -108,7 +111,7 @@ def _content(
         "warnings": collection.warnings[:MOST_UNFINISHED],
         "origins": shared,
         "made": made,
-        "glossary": [column for column in map(column_of, names) if column.about],
+        "glossary": [column for column in map(Column.of, names) if column.about],
     }
 
 
@@ -145,9 +148,8 @@ def _compared(summary: pd.DataFrame) -> Iterator[tuple[str, str]]:
 
 def _fixed(summary: pd.DataFrame) -> Iterator[str]:
     """Yield the labels that all configurations share, as they are typed."""
-    for name in (name for name in LABELS if name not in varying(summary)):
-        for value in filter(None, dict.fromkeys(summary[name].astype(str))):
-            yield value if name == "settings" else f"{name}={value}"
+    for name, values in shared(summary, varying(summary)):
+        yield from values if name == "settings" else (f"{name}={value}" for value in values)
 
 
 def _contents(

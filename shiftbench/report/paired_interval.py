@@ -97,6 +97,22 @@ def _over_images(terms: Mapping[str, Terms]) -> dict[str, Interval]:
     return found
 
 
+def direction(metric: str, low: float, high: float) -> str:
+    """Return which way a difference is, as far as its interval says; '' where 0 is in it.
+
+    >>> direction("consistency", 0.1, 0.3), direction("top1_change", 0.1, 0.3)
+    ('better', 'worse')
+    >>> direction("chance_consistency", 0.1, 0.3), direction("consistency", -0.1, 0.3)
+    ('differs', '')
+    """
+    if not (low > 0 or high < 0):
+        return ""
+    known = METRICS.get(metric)
+    if known is None or known.higher_is_better is None:
+        return "differs"
+    return "better" if (low > 0) == known.higher_is_better else "worse"
+
+
 def is_over_seeds(kind: str) -> bool:
     """Whether an interval has in it how much training seeds differ."""
     return kind not in ("", IMAGES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from shiftbench.report.drawing import own_settings
 from shiftbench.report.marks import Mark, pool_legend, write_marks
-from shiftbench.report.study import Panel, listed, panels, percent
+from shiftbench.report.study import Panel, listed, percent
 from shiftbench.report.theme import Picture, Theme, dress, new_figure, pool_styles
 
 X, Y = "consistency", "accuracy"
@@ -38,23 +37,17 @@ def on_front(values: NDArray[np.float64]) -> NDArray[np.bool_]:
     return np.asarray(~beaten & ~np.isnan(values).any(axis=1))
 
 
-def pareto_pictures(summary: pd.DataFrame, runs: pd.DataFrame | None = None) -> Iterator[Picture]:
-    """Yield a picture per data set and protocol; none where fewer than two configurations are done.
+def pareto_picture(panel: Panel, runs: pd.DataFrame | None = None) -> Picture | None:
+    """Return the picture of one panel, None where fewer than two configurations are done.
 
     Args:
-        summary: One row per configuration and protocol.
+        panel: Rows of the summary.
         runs: One row per run and protocol: config_id, protocol, accuracy, consistency.
     """
-    for panel in panels(summary, needs=(X, Y)):
-        picture = pareto_picture(panel, runs)
-        if picture:
-            yield picture
-
-
-def pareto_picture(panel: Panel, runs: pd.DataFrame | None = None) -> Picture | None:
-    """Return the picture of one panel, None where there is nothing to compare."""
-    if len(panel.rows) < 2:
+    measured = panel.having(X, Y)
+    if measured is None or len(measured.rows) < 2:
         return None
+    panel = measured
     rows = panel.rows.assign(front=on_front(panel.rows[[X, Y]].to_numpy(dtype=float)))
     singles = _singles(rows, runs)
     return Picture(

@@ -1,18 +1,15 @@
-"""What the configurations of a study are called, and which of them belong in one picture."""
+"""Which configurations of a study belong in one figure or table, and numbers as text."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
-from shiftbench.report.records import LABELS as GROUPS
+from shiftbench.report.labels import panel_labels, text_of
 
-# Not the experiment: what it sets tells configurations apart, and several may share a run.
-LABELS = (*(name for name in GROUPS if name != "experiment"), "settings")
 LEVELS = ("none", "crop", "shift", "full")  # of augmentation, from weak to strong
 
 
@@ -24,79 +21,42 @@ class Panel:
         key: For file names.
         title: The protocol, with the data where a study has several.
         rows: Its rows of the summary, ``label`` among the columns.
+        unfinished: Rows of configurations on this data that have no finished run; alike.
     """
 
     key: str
     title: str
     rows: pd.DataFrame
+    unfinished: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
+
+    @property
+    def protocol(self) -> str:
+        """The name of its protocol."""
+        return str(self.rows["protocol"].iloc[0])
+
+    def having(self, *metrics: str) -> Panel | None:
+        """Return the panel without the rows that lack one of the metrics, None if none is left."""
+        if not set(metrics) <= set(self.rows.columns):
+            return None
+        rows = self.rows.dropna(subset=[*metrics])
+        return replace(self, rows=rows) if len(rows) else None
 
 
-def varying(summary: pd.DataFrame) -> list[str]:
-    """Return the columns of :data:`LABELS` in which the configurations differ, in order.
-
-    A job without a run knows its overrides alone: what it leaves empty differs from nothing.
-    """
-    known = _text(summary["config_id"]) != ""
-    found = []
-    for name in (name for name in LABELS if name in summary.columns):
-        values = _text(summary[name])
-        if values[known | (values != "")].nunique() > 1:
-            found.append(name)
-    if not known.all() and "settings" not in found and (_text(summary["settings"]) != "").any():
-        found.append("settings")
-    return found
-
-
-def labels(summary: pd.DataFrame, leave_out: Sequence[str] = ()) -> pd.Series[str]:
-    """Return what tells the configuration of each row from the others, as ``blur · crop``.
-
-    >>> frame = pd.DataFrame({"pool": ["max", "blur"], "head": "gap", "config_id": ["a", "b"]})
-    >>> labels(frame).tolist()
-    ['max', 'blur']
-    """
-    names = [name for name in varying(summary) if name not in leave_out]
-    if not names:
-        names = ["pool"] if "pool" not in leave_out else ["model"]
-    # What is fixed has no name of its own in a label; an empty one (the defaults) has none either.
-    parts = [_text(summary[name]) for name in names if name in summary.columns]
-    texts = [" · ".join(part for part in row if part) for row in zip(*parts, strict=True)]
-    found = pd.Series([text or "as given" for text in texts], index=summary.index, dtype=object)
-    return found if leave_out else _told_apart(found, _text(summary["config_id"]))
-
-
-def panel_labels(summary: pd.DataFrame) -> pd.Series[str]:
-    """Return what tells the configuration of each row from the others on the same data.
-
-    Every panel says in its title which data it is of.
-    """
-    found = labels(summary, leave_out=("data",))
-    for _, part in found.groupby(_text(summary["data"])):
-        identity = _text(summary.loc[part.index, "config_id"])
-        found.loc[part.index] = _told_apart(part, identity)
-    return found
-
-
-def _text(values: pd.Series[Any]) -> pd.Series[str]:
-    """Return a column as text, '' where it is empty."""
-    return values.astype(object).where(values.notna(), "").astype(str)
-
-
-def _told_apart(found: pd.Series[str], identity: pd.Series[str]) -> pd.Series[str]:
-    """Add the beginning of the configuration's hash where two have the same label."""
-    shared = identity.groupby(found).transform("nunique") > 1
-    return found.where(~shared, found + " · " + identity.str[:4])
-
-
-def panels(summary: pd.DataFrame, needs: Sequence[str] = ()) -> Iterator[Panel]:
-    """Yield one panel per data set and protocol; rows that lack a metric of ``needs`` left out."""
-    if summary.empty or not set(needs) <= set(summary.columns):
-        return
+def panels(summary: pd.DataFrame) -> list[Panel]:
+    """Return one panel for every data set and protocol of a summary, in the order of its rows."""
+    if summary.empty:
+        return []
     frame = summary.assign(label=panel_labels(summary))
-    frame = frame[_text(frame["protocol"]) != ""].dropna(subset=[*needs])
+    measured = text_of(frame["protocol"]) != ""
+    rest, frame = frame[~measured], frame[measured]
     several = frame["data"].nunique() > 1
+    found = []
     for (data, protocol), rows in frame.groupby(["data", "protocol"], sort=False):
         title = f"{data}, {protocol}" if several else str(protocol)
-        yield Panel(re.sub(r"[^\w.-]+", "-", title).strip("-"), title, rows)
+        key = re.sub(r"[^\w.-]+", "-", title).strip("-")
+        # A job that does not know its data may be of any.
+        found.append(Panel(key, title, rows, rest[rest["data"].isin(["", data])]))
+    return found
 
 
 def levels(values: Sequence[str]) -> list[str]:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from shiftbench.metric import METRICS
 from shiftbench.report.interval_kinds import joined
+from shiftbench.report.labels import labels_of_job, unlabelled_settings
 from shiftbench.report.records import (
     BROKEN,
     DONE,
@@ -22,7 +23,6 @@ from shiftbench.report.records import (
     WaitingJob,
     word_of,
 )
-from shiftbench.report.settings import labels_of_job, untold
 from shiftbench.report.terminal import FIRST
 
 SUMMARY_COLUMNS = (
@@ -73,12 +73,14 @@ def summarise(collection: Collection) -> pd.DataFrame:
     Rows are in the order of the sweeps, those of no sweep in the order of their labels.
     """
     configurations = configurations_of(collection)
-    untold_settings = untold({one.config_id: one.runs[0] for one in configurations if one.runs})
+    settings = unlabelled_settings(
+        {one.config_id: one.runs[0] for one in configurations if one.runs}
+    )
     numbers = _numbers(collection)
     rows = [
         row
         for one in configurations
-        for row in _rows(one, untold_settings.get(one.config_id, ""), numbers)
+        for row in _rows(one, settings.get(one.config_id, ""), numbers)
     ]
     names = metric_names(collection.metrics)
     return pd.DataFrame(rows, columns=[*SUMMARY_COLUMNS, *metric_columns(names)])
@@ -89,6 +91,11 @@ def metric_names(metrics: pd.DataFrame) -> list[str]:
     present = [str(name) for name in metrics["metric"].unique()]
     known = [name for name in (*FIRST, *METRICS) if name in present]
     return list(dict.fromkeys([*known, *present]))
+
+
+def metrics_of(summary: pd.DataFrame) -> list[str]:
+    """Return the metrics of a summary in the order of its columns."""
+    return [str(name)[: -len("_sd")] for name in summary.columns if str(name).endswith("_sd")]
 
 
 def metric_columns(names: Sequence[str]) -> list[str]:

@@ -11,17 +11,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from shiftbench.report.cells import (
-    FAILED,
-    MISSING,
-    STOPPED,
-    Cell,
-    Grid,
-    arrow,
-    heads,
-    legend,
-    names,
-)
+from shiftbench.report.grid import FAILED, MISSING, STOPPED, Cell, Column, Grid
 
 WIDEST_LABEL = 22  # longer ones are folded
 WIDEST_HEAD = 12
@@ -55,19 +45,19 @@ def terminal_tables(grid: Grid, width: int, *, every: bool = False) -> Iterator[
         every: Whether the metrics that do not fit come in further tables below.
     """
     start = 0
-    while start < len(grid.metrics) and (start == 0 or every):
+    while start < len(grid.columns) and (start == 0 or every):
         beside = _beside(grid, width, start)
         yield _terminal(grid, range(start, start + beside))
         start += beside
-    left_out = f"more in {grid.file}" if start < len(grid.metrics) else ""
-    yield Text(" · ".join(filter(None, [legend(grid, "*"), left_out])) + "\n")
+    left_out = f"more in {grid.file}" if start < len(grid.columns) else ""
+    yield Text(" · ".join(filter(None, [grid.legend("*"), left_out])) + "\n")
 
 
 def _beside(grid: Grid, width: int, start: int) -> int:
     """Return how many metrics, from number ``start`` on, fit next to the labels; one at least."""
-    labels = [[*heads(grid)], *(names(grid, line) for line in grid.lines)]
+    labels = [grid.heads, *(line.labels for line in grid.lines)]
     left = width - sum(min(_width(texts), WIDEST_LABEL) + 2 for texts in zip(*labels, strict=True))
-    widths = [_metric_width(grid, place) + 2 for place in range(start, len(grid.metrics))]
+    widths = [_metric_width(grid, place) + 2 for place in range(start, len(grid.columns))]
     fit = [count for count in range(1, len(widths) + 1) if sum(widths[:count]) <= left]
     return max(fit, default=1)
 
@@ -78,46 +68,44 @@ def _width(texts: Iterable[str]) -> int:
 
 def _metric_width(grid: Grid, place: int) -> int:
     cells = [_plain(line.cells[place]) for line in grid.lines]
-    return _width([*_head(grid.metrics[place]).splitlines(), *cells])
+    return _width([*_head(grid.columns[place]).splitlines(), *cells])
 
 
 def _terminal(grid: Grid, shown: Sequence[int]) -> Table:
-    table = Table(title=Text(grid.protocol), title_justify="left", box=SIMPLE_HEAD,
+    table = Table(title=Text(grid.title), title_justify="left", box=SIMPLE_HEAD,
                   padding=(0, 1, 0, 0), pad_edge=False)  # fmt: skip
-    for name in heads(grid):
+    for name in grid.heads:
         table.add_column(name, overflow="fold", vertical="bottom")
-    for metric in shown:
+    for place in shown:
         # To the left, where the means stand below each other whatever follows them.
-        table.add_column(_head(grid.metrics[metric]), no_wrap=True, vertical="bottom")
+        table.add_column(_head(grid.columns[place]), no_wrap=True, vertical="bottom")
     following = [line.data for line in grid.lines[1:]]
     for line, data in zip(grid.lines, [*following, ""], strict=True):
-        cells = [_styled(line.cells[metric]) for metric in shown]
-        table.add_row(*map(Text, names(grid, line)), *cells, end_section="" != data != line.data)
+        cells = [_styled(line.cells[place]) for place in shown]
+        table.add_row(*map(Text, line.labels), *cells, end_section="" != data != line.data)
     return table
 
 
-def _head(name: str) -> str:
+def _head(column: Column) -> str:
     """Return a metric's name in lines of at most twelve characters, its direction at the end.
 
-    >>> _head("correct_consistency").splitlines()
+    >>> _head(Column.of("correct_consistency")).splitlines()
     ['correct_', 'consistency↑']
     """
     lines = [""]
-    for part in re.findall(r"[^_]+_*", name):
+    for part in re.findall(r"[^_]+_*", column.name):
         if lines[-1] and len(lines[-1]) + len(part) > WIDEST_HEAD - 1:
             lines.append("")
         lines[-1] += part
-    return "\n".join(lines) + arrow(name)
+    return "\n".join(lines) + column.arrow
 
 
 def _plain(cell: Cell) -> str:
     """Return a cell as on the terminal; a star stays visible where there is no colour."""
-    if not cell.is_number:
-        return f"{cell.text} "
     spread = f"±{cell.sd}" if cell.sd else ""
     spread += f" [{cell.interval[0]} {cell.interval[1]}]{cell.kind}" if cell.interval else ""
-    return f"{cell.text}{spread}{'*' if cell.marked else ' '}"
+    return f"{cell.text}{spread}{'*' if cell.mark else ' '}"
 
 
 def _styled(cell: Cell) -> Text:
-    return Text(_plain(cell), style="bold" if cell.marked else STYLES.get(cell.text, ""))
+    return Text(_plain(cell), style="bold" if cell.mark else STYLES.get(cell.text, ""))

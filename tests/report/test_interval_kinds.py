@@ -9,10 +9,10 @@ from rich.console import Console
 
 from shiftbench.metric import evaluate
 from shiftbench.metric.example import table_of
-from shiftbench.report.cells import grids
+from shiftbench.report.cells import grids, panel_grids
 from shiftbench.report.collect import collect
 from shiftbench.report.markup import latex, markdown
-from shiftbench.report.page_tables import result_tables
+from shiftbench.report.study import panels
 from shiftbench.report.summary import summarise
 from shiftbench.report.tables import print_grids
 from shiftbench.report.terminal import run_tables
@@ -66,7 +66,7 @@ def test_one_kind_alone_needs_no_marks():
 
 def test_the_summary_on_the_terminal_in_markdown_and_in_latex(summary):
     [grid] = grids(summary)
-    assert f"[{LEGEND}]" in grid.note
+    assert f"[{LEGEND}]" in grid.notes
     assert "[0.800, 0.950]w" in markdown(grid)
     assert "[0.600, 0.800] |" in markdown(grid)
     assert "[0.880, 1.000]e" in markdown(grid)
@@ -80,10 +80,10 @@ def test_the_summary_on_the_terminal_in_markdown_and_in_latex(summary):
 
 
 def test_the_page(summary):
-    [table] = result_tables(summary, ["accuracy", "consistency", "worst_accuracy"])
-    assert f"[{LEGEND}]" in table.shown
-    assert [cell.interval for cell in table.rows[0].cells[:3]] == [
-        "[0.800 0.950]w", "[0.600 0.800]", "[0.880 1.000]e",
+    [grid] = panel_grids(panels(summary), ["accuracy", "consistency", "worst_accuracy"])
+    assert f"[{LEGEND}]" in grid.notes
+    assert [(cell.interval, cell.kind) for cell in grid.lines[0].cells[:3]] == [
+        (("0.800", "0.950"), "w"), (("0.600", "0.800"), ""), (("0.880", "1.000"), "e"),
     ]  # fmt: skip
 
 
@@ -111,4 +111,4 @@ def test_runs_of_the_first_schema_are_read_beside_others(make_run, of, tmp_path)
     found = collection.metrics.set_index("pool")["interval"].to_dict()
     assert found == {"blur": "wilson", "max": "percentile"}
     [grid] = grids(summarise(collection))
-    assert "95 % interval over images: percentile; w Wilson" in grid.note
+    assert "[95 % interval over images: percentile; w Wilson]" in grid.notes

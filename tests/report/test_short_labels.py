@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from shiftbench.naming import parts_of
 from shiftbench.report.cells import grids
 from shiftbench.report.collect import collect
+from shiftbench.report.labels import ShortLabels
 from shiftbench.report.page import write_page
-from shiftbench.report.short_labels import ShortLabels
 from shiftbench.report.study import panels
 from shiftbench.report.summary import summarise
 

@@ -14,10 +14,11 @@ from rich.console import Console
 
 from shiftbench.errors import UsageError
 from shiftbench.report.best import Best
-from shiftbench.report.cells import SHOWN, Cell, grids
+from shiftbench.report.cells import SHOWN, grids
 from shiftbench.report.collect import collect
 from shiftbench.report.difference_cells import difference_grids
 from shiftbench.report.differences import differences
+from shiftbench.report.grid import Cell
 from shiftbench.report.markup import escape_latex, latex, markdown
 from shiftbench.report.summary import summarise
 from shiftbench.report.tables import print_grids
@@ -25,12 +26,12 @@ from shiftbench.sweep import Sweep
 
 
 def cells(grid, metric):
-    place = grid.metrics.index(metric)
+    place = [column.name for column in grid.columns].index(metric)
     return {line.labels[0]: line.cells[place] for line in grid.lines}
 
 
 def marked(grid, metric):
-    return [pool for pool, cell in cells(grid, metric).items() if cell.marked]
+    return [pool for pool, cell in cells(grid, metric).items() if cell.mark]
 
 
 def printed(shown, width=80, every=False):
@@ -102,7 +103,7 @@ def test_only_what_saw_the_same_data_is_compared(make_run, shown):
                               ("hard", "b", 0.4)]:  # fmt: skip
         make_run(images={"circular": {"accuracy": right(value)}}, pool=pool, data=data, shown=data)
     [grid] = shown()
-    best = [line.labels for line in grid.lines if line.cells[0].marked]
+    best = [line.labels for line in grid.lines if line.cells[0].mark]
     assert best == [("easy", "a"), ("hard", "b")]
 
 
@@ -110,16 +111,16 @@ def test_seeds_and_intervals_are_what_the_cells_show(make_run, of, summary):
     for seed, value in enumerate([0.4, 0.6]):
         make_run(of(accuracy=(value, 0.1, 0.9)), seed=seed)
     [grid] = grids(summary())
-    assert cells(grid, "accuracy")["max"] == Cell("0.500", sd="0.141")
-    assert grid.note == "mean ± sd over 2 seeds · 10 images × 4 shifts"
+    assert cells(grid, "accuracy")["max"] == Cell("0.500", sd="0.141", value=0.5)
+    assert grid.notes == ("mean ± sd over 2 seeds", "10 images × 4 shifts")
     assert grid.common.startswith("shapes · vgg · head=flatten · padding=zeros")
 
 
 def test_one_seed_shows_the_interval_over_images(make_run, of, summary):
     make_run(of(accuracy=(0.5, 0.1, 0.9)))
     [grid] = grids(summary())
-    assert cells(grid, "accuracy")["max"] == Cell("0.500", interval=("0.100", "0.900"))
-    assert "[95 % interval over images: BCa]" in grid.note
+    assert cells(grid, "accuracy")["max"] == Cell("0.500", interval=("0.100", "0.900"), value=0.5)
+    assert "[95 % interval over images: BCa]" in grid.notes
 
 
 @pytest.fixture
@@ -140,9 +141,9 @@ def troubled_grid(make_run, tmp_path):
 
 
 def test_failed_and_missing_are_visible_under_every_protocol(troubled_grid):
-    assert [grid.protocol for grid in troubled_grid] == ["circular", "translate"]
+    assert [grid.title for grid in troubled_grid] == ["circular", "translate"]
     for grid in troubled_grid:
-        assert [line.seeds for line in grid.lines] == ["2", "1, 1 failed", "0, 2 failed",
+        assert [line.labels[-1] for line in grid.lines] == ["2", "1, 1 failed", "0, 2 failed",
                                                        "0, 2 missing"]  # fmt: skip
         assert {pool: cell.text for pool, cell in cells(grid, "accuracy").items()} == {
             "max": "0.500", "blur": "0.500", "aps": "failed", "avg": "missing",

@@ -200,7 +200,10 @@ def test_paired_differences(study, tmp_path):
         row | {"metric": "worst_accuracy", "difference": float("nan")},
     ]).reindex(columns=list(DIFFERENCE_COLUMNS))  # fmt: skip
     page = page_of(study, tmp_path / "out", differences)
-    assert "variant − pool=max; 95 % interval over seeds" in page.text
+    assert (
+        "difference from pool=max · variant - reference, paired [95 % interval over seeds]"
+        in page.text
+    )
     [row] = [row for row in page.rows if "pairs differ in head too" in row]
     assert "+0.200 (better)[+0.100 +0.300]" in row  # consistency
     assert "+0.200 (worse)[+0.100 +0.300]" in row  # top1_change

@@ -8,15 +8,16 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from shiftbench.report.augmentation import augmentation_pictures, series
-from shiftbench.report.distance import curves, distance_pictures
+from shiftbench.report.augmentation import augmentation_picture, series
+from shiftbench.report.distance import curves, distance_picture
 from shiftbench.report.findings import findings
 from shiftbench.report.gallery import frame
-from shiftbench.report.heatmaps import heatmap_pictures
+from shiftbench.report.heatmaps import heatmap_picture
+from shiftbench.report.labels import labels
 from shiftbench.report.marks import _apart
 from shiftbench.report.moved import distances, torus_side
-from shiftbench.report.pareto import on_front, pareto_pictures
-from shiftbench.report.study import labels, panels
+from shiftbench.report.pareto import on_front, pareto_picture
+from shiftbench.report.study import panels
 from shiftbench.report.theme import (
     DARK,
     LIGHT,
@@ -33,13 +34,18 @@ def drawn(picture, theme=LIGHT):
     return Image.open(io.BytesIO(png(picture.draw(theme))))
 
 
+def made(picture_of, study, *rest):
+    """The figures of one kind, of the panels that have one."""
+    found = (picture_of(panel, *rest) for panel in panels(study.summary()))
+    return [picture for picture in found if picture]
+
+
 def every_picture(study):
-    summary, shifts = study.summary(), study.named_shifts()
-    settings = {run.config_id: run.settings for run in study.runs}
-    yield from pareto_pictures(summary)
-    yield from augmentation_pictures(summary)
-    yield from distance_pictures(summary, shifts, settings)
-    yield from heatmap_pictures(summary, shifts)
+    shifts, settings = study.named_shifts(), {run.config_id: run.settings for run in study.runs}
+    yield from made(pareto_picture, study)
+    yield from made(augmentation_picture, study)
+    yield from made(distance_picture, study, shifts, settings)
+    yield from made(heatmap_picture, study, shifts)
 
 
 @pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.name)
@@ -81,7 +87,7 @@ def test_the_front_by_brute_force():
 
 
 def test_the_alt_text_of_the_front_tells_its_numbers(study):
-    circular, _ = pareto_pictures(study.summary())
+    circular, _ = made(pareto_picture, study)
     front, rest = circular.alt.split("Beaten in both:")
     # blur is the most accurate, aps the most consistent; crop adds 2 points of consistency
     assert "blur · crop, consistency 82.5\u00a0%, accuracy 90.0\u00a0%" in front
@@ -122,31 +128,31 @@ def test_curves_average_over_shifts_of_one_length_and_leave_the_base_out():
 
 
 def test_one_level_of_augmentation_has_no_such_picture(make_study):
-    assert list(augmentation_pictures(make_study(augments=("none",)).summary())) == []
+    assert made(augmentation_picture, make_study(augments=("none",))) == []
 
 
 def test_one_configuration_has_no_front_but_its_map(make_study):
     study = make_study(pools=("max",), augments=("none",))
-    assert list(pareto_pictures(study.summary())) == []
+    assert made(pareto_picture, study) == []
     names = [picture.name for picture in every_picture(study)]
     assert names == ["distance-circular", "distance-translate", "heatmaps-circular",
                      "heatmaps-translate"]  # fmt: skip
 
 
 def test_shifts_of_scale_or_along_a_line_have_no_map(study):
-    shifts, summary = study.named_shifts(), study.summary()
-    assert list(heatmap_pictures(summary, shifts[shifts["dy"] == 0])) == []
-    assert len(list(distance_pictures(summary, shifts[shifts["dy"] == 0]))) == 2
-    assert list(distance_pictures(summary, shifts.assign(scale=0.9))) == []
-    assert list(distance_pictures(summary, shifts.assign(dy=np.nan, dx=np.nan))) == []
-    assert list(heatmap_pictures(summary, shifts.iloc[:0])) == []
+    shifts = study.named_shifts()
+    assert made(heatmap_picture, study, shifts[shifts["dy"] == 0]) == []
+    assert len(made(distance_picture, study, shifts[shifts["dy"] == 0], {})) == 2
+    assert made(distance_picture, study, shifts.assign(scale=0.9), {}) == []
+    assert made(distance_picture, study, shifts.assign(dy=np.nan, dx=np.nan), {}) == []
+    assert made(heatmap_picture, study, shifts.iloc[:0]) == []
 
 
 def test_nothing_done_draws_nothing(make_study):
     study = make_study(pools=())
     study.wait("pool=max")
     assert list(every_picture(study)) == []
-    assert list(panels(study.summary())) == []
+    assert panels(study.summary()) == []
 
 
 @pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.name)
@@ -163,7 +169,7 @@ def test_every_picture_is_one_and_on_its_paper(study, theme):
 
 
 def test_the_same_numbers_give_the_same_bytes(study):
-    first, second = (png(next(pareto_pictures(study.summary())).draw(LIGHT)) for _ in range(2))
+    first, second = (png(made(pareto_picture, study)[0].draw(LIGHT)) for _ in range(2))
     assert first == second
 
 
@@ -179,7 +185,7 @@ def test_more_maps_and_lines_than_one_can_look_at(make_study):
         drawn(picture)
         if picture.name.startswith("heatmaps"):
             assert "the first 12 of 30" in picture.title
-    lines = series(next(panels(study.summary())).rows)
+    lines = series(panels(study.summary())[0].rows)
     assert lines["series"].nunique() == 15 and lines["low"].isna().all()
 
 
