@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,8 +13,10 @@ import pandas as pd
 from shiftbench.errors import UsageError, did_you_mean
 from shiftbench.report.compared import SEEDS, SEEDS_AND_IMAGES, Compared, compared
 from shiftbench.report.comparison import print_comparison
+from shiftbench.report.reading import read_run
+from shiftbench.report.records import DAMAGED, DONE, RunRecord
 from shiftbench.report.repetitions import Pairing, pairing
-from shiftbench.results import METRIC_COLUMNS, read_csv, write_csv
+from shiftbench.results import write_csv
 
 COMPARISON_COLUMNS = (
     "run_a", "run_b", "protocol", "metric", "value_a", "value_b", "difference", "ci_low",
@@ -91,21 +92,26 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def find_run(name: str, out: Path) -> Path:
-    """Return the folder of a finished run, given as a path or as the beginning of its name."""
+def find_run(name: str, out: Path) -> RunRecord:
+    """Return a finished run, given by its folder or by the beginning of its name.
+
+    Raises:
+        UsageError: If there is none, or it is not finished.
+    """
     folder = Path(name).expanduser()
     if not name or not folder.is_dir():
         folder = _by_prefix(name, out / "runs")
-    try:
-        state = json.loads((folder / "status.json").read_text("utf-8"))["state"]
-    except (OSError, ValueError, KeyError, TypeError):
+    run = read_run(folder)
+    if run.state == DAMAGED:
         raise UsageError(
-            f"{folder} is not the folder of a run (no readable status.json); "
+            f"{folder} is not the folder of a run ({run.error}); "
             f"give one of those in {out / 'runs'}"
-        ) from None
-    if state != "done":
-        raise UsageError(f"{folder} is not finished ({state}); run its command again, it goes on")
-    return folder
+        )
+    if run.state != DONE:
+        raise UsageError(
+            f"{folder} is not finished ({run.state}); run its command again, it goes on"
+        )
+    return run
 
 
 def _by_prefix(name: str, runs: Path) -> Path:
@@ -138,8 +144,7 @@ def _frame(found: Compared, pairing: Pairing) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COMPARISON_COLUMNS)
 
 
-def label(run: Path) -> dict[str, str]:
+def label(run: RunRecord) -> dict[str, str]:
     """Return the settings that a run's rows are labelled with."""
-    first = read_csv(run / "metrics.csv", METRIC_COLUMNS).iloc[0]
     groups = ("data", "model", "pool", "head", "padding", "augment", "seed")
-    return {"run": run.name, **{group: str(first[group]) for group in groups}}
+    return {"run": run.folder.name, **{group: str(run.labels[group]) for group in groups}}

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from shiftbench.comparing import VerbParser, find_run
 from shiftbench.errors import ShiftbenchError, UsageError
 from shiftbench.report.jagged import jagged, path_of, typical_images, views_of
-from shiftbench.results import METRIC_COLUMNS, read_csv
+from shiftbench.report.records import RunRecord
 from shiftbench.table import PredictionTable
 
 DESCRIPTION = """For a few test images, the strip of shifted pictures and below it the probability
@@ -31,7 +31,7 @@ def draw_runs(arguments: Sequence[str]) -> int:
     runs = [find_run(name, Path(options.out).expanduser()) for name in options.runs]
     tables = _tables(runs, options.protocol)
     file = Path(options.figure or f"jagged_{options.protocol}.png").expanduser()
-    jagged(tables, _strips(runs[0], options.protocol, list(tables.values())), file)
+    jagged(tables, _strips(runs[0].folder, options.protocol, list(tables.values())), file)
     print(file)
     return 0
 
@@ -45,21 +45,21 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse(arguments)
 
 
-def _tables(runs: Sequence[Path], protocol: str) -> dict[str, PredictionTable]:
+def _tables(runs: Sequence[RunRecord], protocol: str) -> dict[str, PredictionTable]:
     """Return the runs' tables by pool, or by run where two have one pool."""
-    files = [run / "predictions" / f"{protocol}.npz" for run in runs]
+    files = [run.folder / "predictions" / f"{protocol}.npz" for run in runs]
     for run, file in zip(runs, files, strict=True):
         if not file.is_file():
             there = ", ".join(sorted(path.stem for path in file.parent.glob("*.npz"))) or "none"
-            raise UsageError(f"{run} was not measured under {protocol}; it has: {there}")
+            raise UsageError(f"{run.folder} was not measured under {protocol}; it has: {there}")
     tables = [PredictionTable.load(file) for file in files]
     for table in tables:
         if not _same_views(table, tables[0]):
             raise ShiftbenchError("the runs saw different images or shifts; compare like with like")
     if path_of(tables[0]) is None:
         raise UsageError(f"{protocol} has no path that all images share; try --protocol translate")
-    pools = [str(read_csv(run / "metrics.csv", METRIC_COLUMNS)["pool"].iloc[0]) for run in runs]
-    names = pools if len(set(pools)) == len(pools) else [run.name for run in runs]
+    pools = [str(run.labels["pool"]) for run in runs]
+    names = pools if len(set(pools)) == len(pools) else [run.folder.name for run in runs]
     return dict(zip(names, tables, strict=True))
 
 

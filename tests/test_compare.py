@@ -1,5 +1,6 @@
 """``shiftbench compare``, through real processes."""
 
+import hashlib
 import json
 import shutil
 
@@ -151,12 +152,29 @@ def test_an_unfinished_run_is_named(runs, shiftbench_command, tmp_path):
     assert_sentence(done, 2, "not finished (interrupted)")
 
 
+def replace_results(run, text):
+    """Give a run other numbers, as if it had written them."""
+    (run / "metrics.csv").write_text(text)
+    status = json.loads((run / "status.json").read_text())
+    status["files"]["metrics.csv"] = hashlib.sha256(text.encode()).hexdigest()
+    (run / "status.json").write_text(json.dumps(status))
+
+
+def test_results_that_somebody_edited_are_not_compared(runs, shiftbench_command, tmp_path):
+    folder, a, b = runs
+    changed = copy_of(b, tmp_path)
+    text = (changed / "metrics.csv").read_text().replace(",accuracy,0", ",accuracy,1")
+    (changed / "metrics.csv").write_text(text)
+    done = shiftbench_command("compare", str(a), str(changed), cwd=folder)
+    assert_sentence(done, 1, "metrics.csv was changed since the run wrote it")
+
+
 def test_runs_without_a_common_protocol_are_named(runs, shiftbench_command, tmp_path):
     folder, a, b = runs
     changed = copy_of(b, tmp_path)
     text = (changed / "metrics.csv").read_text()
     text = text.replace(",circular,", ",crop,").replace(",translate,", ",zoom,")
-    (changed / "metrics.csv").write_text(text)
+    replace_results(changed, text)
     done = shiftbench_command("compare", str(a), str(changed), cwd=folder)
     assert_sentence(done, 2, "A has circular, translate, B has crop, zoom")
 
@@ -334,7 +352,7 @@ def test_the_same_run_of_two_places_is_two_runs(several, shiftbench_command, tmp
     copied = tmp_path / "outputs" / "runs" / several["max"][0].name
     text = (copied / "metrics.csv").read_text().splitlines()
     edited = [line.replace(",accuracy,0", ",accuracy,1") for line in text]
-    (copied / "metrics.csv").write_text("\n".join(edited) + "\n")
+    replace_results(copied, "\n".join(edited) + "\n")
     frame, _ = compared(shiftbench_command, tmp_path, several["max"][0], copied)
     row = frame.loc["circular", "accuracy"]
     assert row["seeds"] == 3

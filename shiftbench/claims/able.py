@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from shiftbench.claims.blocks import settings_key
+from shiftbench.claims.blocks import block_key
 from shiftbench.claims.evidence import Evidence, Run
 
 ABOVE_CHANCE = 0.25  # of the way from chance to 1
@@ -25,7 +25,7 @@ def able(evidence: Evidence) -> tuple[Evidence, list[Run]]:
     """
     networks: dict[str, dict[str, list[Run]]] = {}
     for run in evidence.runs:
-        trained, tested = (settings_key(run, free, run.protocols) for free in (("data.test",), ()))
+        trained, tested = (block_key(run, free, run.protocols) for free in (("data.test",), ()))
         networks.setdefault(trained, {}).setdefault(tested, []).append(run)
     near = {
         run.run_id

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from shiftbench.claims.evidence import Run
 from shiftbench.claims.names import is_in, names_of
 
 Arm = str
 # How a network is measured decides how sure a number is, not which number it is.
-NEVER_COMPARED = ("seed", "measure", "shift", "head")
+NEVER_COMPARED = ("seed", "measure", "shift")
+
+
+class Labelled(Protocol):
+    """A run as far as its pairing goes."""
+
+    @property
+    def labels(self) -> Mapping[str, Any]:
+        """What it is called, group by group."""
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Every setting that can change its result, flattened."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +71,7 @@ def blocks(
     for run in runs:
         name = arm(run)
         if name is not None and (arms is None or name in arms):
-            seeds = found.setdefault(settings_key(run, free, protocols), {})
+            seeds = found.setdefault(block_key(run, free, protocols), {})
             # Of two that differ in how they were measured alone, either will do.
             seeds.setdefault(run.seed, {}).setdefault(name, run)
     kept = [whole for seeds in found.values() if (whole := _whole(seeds, arms))]
@@ -79,16 +92,27 @@ def _whole(
     return {seed: seeds[seed] for seed in sorted(seeds) if needed <= set(seeds[seed])}
 
 
-def settings_key(run: Run, free: Sequence[str], protocols: Sequence[str]) -> str:
+def block_key(run: Labelled, free: Sequence[str], protocols: Sequence[str]) -> str:
     """Return what runs share that differ in these groups, and in the seed, alone."""
+    kept = [f"shift.{name}" for name in protocols]
+    return settings_key(run, (*free, *NEVER_COMPARED), kept)
+
+
+def settings_key(run: Labelled, free: Sequence[str], kept: Sequence[str] = ()) -> str:
+    """Return what runs share that are equal in all else.
+
+    Args:
+        run: One of them.
+        free: Groups (``pool``) and settings (``model.depth``) that they may differ in.
+        kept: Settings within these that have to be equal all the same.
+    """
     shared = {
         key: value
         for key, value in run.settings.items()
-        if not is_in(key, (*free, *NEVER_COMPARED))
-        or is_in(key, [f"shift.{name}" for name in protocols])
+        if not is_in(key, (*free, "head")) or is_in(key, kept)
     }
     if "head" not in free:
-        shared["head"] = run.labels.get("head")  # the model's own is not among the settings
+        shared["head"] = run.labels.get("head")  # by name: a model's own is no setting
     return json.dumps(shared, sort_keys=True, default=str)
 
 

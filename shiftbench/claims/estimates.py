@@ -134,8 +134,9 @@ def population_estimate(parts: Sequence[Estimate]) -> Estimate:
     found = Deviation(spread, degrees=len(values) - 1.0, carried=_shared(parts))
     if found.variance == 0:
         return replace(mean, value=float(np.mean(values)))
-    value, half = float(np.mean(values)), found.half()
-    return replace(mean, value=value, low=value - half, high=value + half, deviation=found,
+    value = float(np.mean(values))
+    low, high = found.around(value)
+    return replace(mean, value=value, low=low, high=high, deviation=found,
                    over=f"{len(values)} networks × images")  # fmt: skip
 
 
@@ -158,11 +159,10 @@ def _shared(parts: Sequence[Estimate]) -> float:
 def crossed(sample: Sample) -> Estimate:
     """Return the mean over seeds with its interval over seeds and images."""
     found = deviation(sample)
-    half = found.half()
-    if math.isnan(half):
+    low, high = found.around(sample.mean)
+    if math.isnan(low):
         return Estimate(sample.mean, sample=sample)
-    return Estimate(sample.mean, sample.mean - half, sample.mean + half, over(sample), "", (),
-                    found, sample)  # fmt: skip
+    return Estimate(sample.mean, low, high, over(sample), "", (), found, sample)
 
 
 def over_seeds(values: Sequence[float]) -> Estimate:

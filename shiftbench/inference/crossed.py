@@ -76,6 +76,11 @@ class Deviation:
         """Half of the interval's width; NaN where nothing varies."""
         return self.critical(confidence) * self.error if self.variance else math.nan
 
+    def around(self, mean: float, confidence: float = CONFIDENCE) -> tuple[float, float]:
+        """Return the ends of the interval around a mean; NaN where nothing varies."""
+        half = self.half(confidence)
+        return mean - half, mean + half
+
 
 def _variance_of_mean(numbers: Floats) -> float:
     return float(np.var(numbers, ddof=1)) / len(numbers) if len(numbers) > 1 else 0.0
@@ -115,8 +120,7 @@ def crossed_interval(sample: Sample, confidence: float = CONFIDENCE) -> tuple[fl
     >>> low < 0 < high
     True
     """
-    half = deviation(sample).half(confidence)
-    return sample.mean - half, sample.mean + half
+    return deviation(sample).around(sample.mean, confidence)
 
 
 def seeds_interval(sample: Sample, confidence: float = CONFIDENCE) -> tuple[float, float]:

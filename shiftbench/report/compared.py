@@ -18,10 +18,10 @@ from shiftbench.report.paired_interval import (
     paired_intervals,
 )
 from shiftbench.report.per_image import Measured, Pair, PerImage, same_images, values_of
-from shiftbench.report.records import RunRecord
+from shiftbench.report.reading import read_metrics
+from shiftbench.report.records import DAMAGED, RunRecord
 from shiftbench.report.repetitions import Pairing
 from shiftbench.report.summary import metric_names
-from shiftbench.results import METRIC_COLUMNS, read_csv
 from shiftbench.table import PredictionTable
 
 SEEDS_AND_IMAGES, SEEDS = "seeds-and-images", "seeds"
@@ -91,11 +91,7 @@ class _Runs:
         """Read the numbers of the runs, which folders tell apart: names may be the same."""
         folders = [run.folder for pair in pairing.pairs.values() for run in pair]
         known = {str(folder): folder for folder in folders}
-        files = [
-            read_csv(folder / "metrics.csv", METRIC_COLUMNS).assign(run_id=name)
-            for name, folder in known.items()
-        ]
-        metrics = pd.concat(files)
+        metrics = pd.concat(_metrics(run) for pair in pairing.pairs.values() for run in pair)
         names = {seed: (str(a.folder), str(b.folder)) for seed, (a, b) in pairing.pairs.items()}
         measured = Measured(values_of(metrics), PerImage(known, tables=True))
         return cls(pairing.pairs, names, metric_names(metrics), measured)
@@ -146,6 +142,18 @@ def compared(
         raise ShiftbenchError("; ".join(left_out) or "the runs have no metric in common")
     lacking = over == SEEDS_AND_IMAGES and any(row.difference.interval == STUDENT for row in rows)
     return Compared(rows, left_out, LACKING if lacking else "")
+
+
+def _metrics(run: RunRecord) -> pd.DataFrame:
+    """Return the rows of a run, named by its folder.
+
+    Raises:
+        ShiftbenchError: If its result file is damaged.
+    """
+    rows, [checked] = read_metrics([run])
+    if checked.state == DAMAGED:
+        raise ShiftbenchError(f"{run.folder}: {checked.error}; run its command again")
+    return rows.assign(run_id=str(run.folder))
 
 
 def _rows(runs: _Runs, protocol: str, over: str) -> Iterator[Row]:

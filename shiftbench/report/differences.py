@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from shiftbench.claims.blocks import settings_key
 from shiftbench.errors import ShiftbenchError, UsageError, did_you_mean
 from shiftbench.inference.kinds import IMAGES
 from shiftbench.inference.sample import Sample
@@ -109,10 +109,10 @@ def _pair(done: Sequence[RunRecord], group: str, reference: str) -> dict[str, Va
     others = [run for run in done if run.labels[group] != reference]
     found: dict[str, Variant] = {}
     alone: list[str] = []
-    by_key = {tolerated: _grouped(partners, group, tolerated) for tolerated in TOLERATED}
+    by_key = {tolerated: _grouped(partners, (group, *tolerated)) for tolerated in TOLERATED}
     for run in others:
         for tolerated in TOLERATED:
-            candidates = by_key[tolerated].get(_key(run, group, tolerated), [])
+            candidates = by_key[tolerated].get(settings_key(run, (group, *tolerated)), [])
             if len(candidates) == 1:  # of several, none is the right one
                 variant = found.setdefault(run.config_id, Variant(tolerated))
                 variant.pairs.append((run, candidates[0]))
@@ -128,24 +128,12 @@ def _pair(done: Sequence[RunRecord], group: str, reference: str) -> dict[str, Va
     return found
 
 
-def _grouped(
-    runs: Iterable[RunRecord], group: str, tolerated: tuple[str, ...]
-) -> dict[str, list[RunRecord]]:
+def _grouped(runs: Iterable[RunRecord], free: Sequence[str]) -> dict[str, list[RunRecord]]:
+    """Return the runs by the settings outside of ``free``."""
     found: dict[str, list[RunRecord]] = {}
     for run in runs:
-        found.setdefault(_key(run, group, tolerated), []).append(run)
+        found.setdefault(settings_key(run, free), []).append(run)
     return found
-
-
-def _key(run: RunRecord, group: str, tolerated: tuple[str, ...]) -> str:
-    """Return what two runs of a pair share: every setting outside the group, and the head."""
-    free = (group, "head", *tolerated)
-    shared: dict[str, Any] = {
-        key: value for key, value in run.settings.items() if key.partition(".")[0] not in free
-    }
-    if "head" not in (group, *tolerated):
-        shared["head"] = run.labels["head"]  # by name: the model's own is not among the settings
-    return json.dumps(shared, sort_keys=True, default=str)
 
 
 def _rows(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shiftbench.inference.crossed import deviation
+from shiftbench.inference.crossed import crossed_interval
 from shiftbench.inference.kinds import IMAGES, over
 from shiftbench.inference.sample import Sample
 from shiftbench.metric import METRICS, Terms
@@ -16,6 +16,7 @@ from shiftbench.metric.bootstrap import Bootstrap
 from shiftbench.metric.interval import Interval, interval_of
 
 CROSSED, STUDENT = "crossed", "t"
+ROUNDING = 1e-12  # an interval that is no wider is of seeds that agree
 
 
 class PairedInterval(NamedTuple):
@@ -61,11 +62,13 @@ def paired_intervals(samples: Mapping[str, Sample]) -> dict[str, PairedInterval]
 
 
 def _over_seeds(sample: Sample, metric: str) -> PairedInterval:
-    half = deviation(sample).half() if len(sample.values) > 1 else math.nan
-    if math.isnan(half):
+    if len(sample.values) < 2:
+        return NOTHING
+    ends = crossed_interval(sample)
+    if math.isnan(ends[0]):
         return NOTHING
     method = CROSSED if sample.images else STUDENT
-    low, high = np.clip([sample.mean - half, sample.mean + half], *_bounds(metric)).tolist()
+    low, high = np.clip(ends, *_bounds(metric)).tolist()
     return PairedInterval(low, high, method, over(sample))
 
 
@@ -100,12 +103,14 @@ def _over_images(terms: Mapping[str, Terms]) -> dict[str, Interval]:
 def direction(metric: str, low: float, high: float) -> str:
     """Return which way a difference is, as far as its interval says; '' where 0 is in it.
 
+    Seeds that differ by exactly the same say nothing about how far others would be off.
+
     >>> direction("consistency", 0.1, 0.3), direction("top1_change", 0.1, 0.3)
     ('better', 'worse')
     >>> direction("chance_consistency", 0.1, 0.3), direction("consistency", -0.1, 0.3)
     ('differs', '')
     """
-    if not (low > 0 or high < 0):
+    if not (low > 0 or high < 0) or high - low < ROUNDING:
         return ""
     known = METRICS.get(metric)
     if known is None or known.higher_is_better is None:

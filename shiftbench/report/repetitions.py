@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from shiftbench.report.reading import read_run
 from shiftbench.report.records import DONE, RunRecord
@@ -32,18 +31,17 @@ class Pairing:
         return tuple(self.pairs)
 
 
-def pairing(a: Path, b: Path, *, only_these: bool = False) -> Pairing:
+def pairing(first: RunRecord, second: RunRecord, *, only_these: bool = False) -> Pairing:
     """Return the pairs of finished runs of two configurations, seed by seed.
 
     Args:
-        a: Folder of a finished run; the other seeds of its configuration are looked for beside it.
-        b: The same of the other configuration.
+        first: A finished run; the other seeds of its configuration are looked for beside it.
+        second: The same of the other configuration.
         only_these: Whether to compare these two runs and no other seeds.
     """
-    first, second = read_run(a), read_run(b)
     if only_these:
         return Pairing({first.seed: (first, second)}, why="these two runs alone, by --runs")
-    beside = a.resolve().parent == b.resolve().parent
+    beside = first.folder.resolve().parent == second.folder.resolve().parent
     if beside and first.config_id == second.config_id and first.seed != second.seed:
         return Pairing({first.seed: (first, second)}, why="A and B are seeds of one configuration")
     ours, theirs = repetitions(first), repetitions(second)

@@ -5,6 +5,7 @@ import pytest
 
 from shiftbench.errors import ShiftbenchError
 from shiftbench.report.compared import SEEDS, compared
+from shiftbench.report.reading import read_run
 from shiftbench.report.repetitions import pairing
 
 
@@ -25,7 +26,7 @@ def rows_like(rng, gain=0.0, seeds=3, images=50):
 
 
 def only_row(a, b, **options):
-    [row] = compared(pairing(a[0], b[0]), **options).rows
+    [row] = compared(pairing(read_run(a[0]), read_run(b[0])), **options).rows
     return row
 
 
@@ -64,12 +65,12 @@ def test_one_seed_has_no_verdict_however_large_the_difference(add):
 def test_seeds_and_their_partners(add):
     rng = np.random.default_rng(4)
     a, b = add("max", rows_like(rng, seeds=3)), add("blur", rows_like(rng, seeds=5))
-    found = pairing(a[2], b[4])
+    found = pairing(read_run(a[2]), read_run(b[4]))
     assert found.seeds == (0, 1, 2)
     assert found.alone == ((), (3, 4))
     assert [(one.seed, other.seed) for one, other in found.pairs.values()] == [(0, 0), (1, 1),
                                                                               (2, 2)]  # fmt: skip
-    alone = pairing(a[2], b[4], only_these=True)
+    alone = pairing(read_run(a[2]), read_run(b[4]), only_these=True)
     assert [(one.seed, other.seed) for one, other in alone.pairs.values()] == [(2, 4)]
 
 
@@ -77,13 +78,13 @@ def test_an_unfinished_seed_has_no_partner(add, make_run):
     rng = np.random.default_rng(5)
     a, b = add("max", rows_like(rng, seeds=3)), add("blur", rows_like(rng, seeds=2))
     make_run(pool="blur", seed=2, error="no")
-    assert pairing(a[0], b[0]).alone == ((2,), ())
+    assert pairing(read_run(a[0]), read_run(b[0])).alone == ((2,), ())
 
 
 def test_no_common_seed_is_two_runs(add, make_run):
     a = make_run(images={"circular": {"accuracy": np.arange(9) / 9}}, pool="max", seed=0)
     b = make_run(images={"circular": {"accuracy": np.arange(9) / 10}}, pool="blur", seed=1)
-    found = pairing(a, b)
+    found = pairing(read_run(a), read_run(b))
     assert found.why == "A and B have no seed in common"
     [row] = compared(found).rows
     assert (row.better, row.kind) == ("", "images, one seed")
@@ -93,11 +94,11 @@ def test_other_images_are_one_sentence(add):
     rng = np.random.default_rng(6)
     a, b = add("max", rows_like(rng)), add("blur", rows_like(rng), shown="others")
     with pytest.raises(ShiftbenchError, match="seed 0 were not measured on the same images") as one:
-        compared(pairing(a[0], b[0]))
+        compared(pairing(read_run(a[0]), read_run(b[0])))
     assert "A test, B others" in str(one.value)
     assert "measure both networks on the same data" in str(one.value)
     with pytest.raises(ShiftbenchError, match="the same images"):
-        compared(pairing(a[0], b[0]), over=SEEDS)
+        compared(pairing(read_run(a[0]), read_run(b[0])), over=SEEDS)
 
 
 def test_few_images_that_differ_are_not_enough(add):
