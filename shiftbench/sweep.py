@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -51,6 +52,17 @@ class Job:
     process: int = 0
     seconds: float = 0.0
     time: float = 0.0
+
+
+def rerun_command(overrides: Sequence[str]) -> str:
+    """Return the line that runs one job of a sweep by itself.
+
+    >>> rerun_command(["pool=max", "shift=[circular,crop]"])
+    "shiftbench pool=max 'shift=[circular,crop]'"
+    """
+    # The yaml of an experiment may ask for a sweep of its own.
+    mode = ["hydra.mode=RUN"] if any(one.startswith("experiment=") for one in overrides) else []
+    return shlex.join(["shiftbench", *overrides, *mode])
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ import pandas as pd
 from shiftbench.inference.sample import Floats
 
 Rows = Callable[[Collection[str]], pd.DataFrame]
-OWN_MODELS = "shiftbench.model."
 # Networks from elsewhere say which weights they bring.
 WEIGHTS = ("model.weights", "model.target")
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 
 import matplotlib
 from matplotlib import colormaps
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
+from PIL import Image
 
 from shiftbench.files import atomic_file
 
@@ -38,8 +40,30 @@ def colormap(name: str) -> Colormap:
     return colormaps[name].resampled(SHADES)
 
 
-def write_png(figure: Figure, path: Path) -> None:
-    """Write a figure as a PNG, whole or not at all."""
+@own_settings()
+def png(figure: Figure, dpi: int = DPI, colors: int | None = None) -> bytes:
+    """Return a figure as a PNG; the same numbers give the same bytes.
+
+    Args:
+        figure: What is drawn.
+        dpi: Pixels per inch.
+        colors: How many colors the file has; true color by default, which takes three times the
+            bytes, and a page of many figures feels that.
+    """
+    buffer = BytesIO()
+    # No date in the file.
+    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    if colors is None:
+        return buffer.getvalue()
+    image = Image.open(buffer).convert("RGB").quantize(colors, dither=Image.Dither.NONE)
+    reduced = BytesIO()
+    image.save(reduced, format="png", dpi=(dpi, dpi))
+    return reduced.getvalue()
+
+
+def write_png(figure: Figure, path: Path, dpi: int = DPI, colors: int | None = None) -> bytes:
+    """Write a figure as a PNG, whole or not at all, and return its bytes; see :func:`png`."""
+    content = png(figure, dpi, colors)
     with atomic_file(path, "wb") as file:
-        # No date in the file: the same numbers give the same bytes.
-        figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None})
+        file.write(content)
+    return content

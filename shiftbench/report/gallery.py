@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from shiftbench.files import atomic_file
 from shiftbench.report.attempts import attempt
 from shiftbench.report.augmentation import augmentation_picture
 from shiftbench.report.distance import distance_picture
+from shiftbench.report.drawing import png, write_png
 from shiftbench.report.heatmaps import heatmap_picture
 from shiftbench.report.pareto import pareto_picture
 from shiftbench.report.records import DONE, Collection
 from shiftbench.report.study import Panel
-from shiftbench.report.theme import DARK, LIGHT, Picture, png
+from shiftbench.report.theme import COLORS, DARK, DPI, LIGHT, Picture
 
 MOST_PANELS = 6  # figures of one kind; beyond, a page gets slow to make and heavy to open
 
@@ -57,7 +57,7 @@ class Wall:
 def hang(collection: Collection, panels: Sequence[Panel], folder: Path) -> list[Wall]:
     """Draw what applies to a study, write it to ``folder`` and return it, kind by kind.
 
-    Figures of an earlier study in the folder are removed; those for dark pages end in ``-dark``.
+    Figures of an earlier study in the folder are removed.
     """
     for kind in ("pareto", "augmentation", "distance", "heatmaps"):
         for old in folder.glob(f"{kind}-*.png"):  # only our own: it may be a run's folder as well
@@ -121,7 +121,7 @@ def _config_of(collection: Collection) -> dict[str, str]:
 
 
 def frame(picture: Picture, folder: Path) -> Shown | None:
-    """Write both drawings and return them as a page needs them, None where they cannot be made."""
+    """Write the drawing and return both themes for a page, None where they cannot be made."""
     shown = None
     with attempt(str(folder / f"{picture.name}.png")):
         shown = _drawn(picture, folder)
@@ -129,13 +129,13 @@ def frame(picture: Picture, folder: Path) -> Shown | None:
 
 
 def _drawn(picture: Picture, folder: Path) -> Shown:
-    texts: list[str] = []
     figure = picture.draw(LIGHT)
     width, height = (round(96 * float(inches)) for inches in figure.get_size_inches())
-    for drawn, ending in ((figure, ""), (picture.draw(DARK), "-dark")):
-        content = png(drawn)
-        with atomic_file(folder / f"{picture.name}{ending}.png", "wb") as file:
-            file.write(content)
-        texts.append(f"data:image/png;base64,{base64.b64encode(content).decode()}")
-    light, dark = texts
-    return Shown(picture.title, picture.alt, light, dark, width, height, picture.wide)
+    dark = png(picture.draw(DARK), DPI, COLORS)  # of the page alone: files are for light paper
+    light = write_png(figure, folder / f"{picture.name}.png", DPI, COLORS)
+    return Shown(picture.title, picture.alt, _embedded(light), _embedded(dark), width, height,
+                 picture.wide)  # fmt: skip
+
+
+def _embedded(content: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(content).decode()}"

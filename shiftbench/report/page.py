@@ -14,10 +14,10 @@ from shiftbench import __version__
 from shiftbench.claims import Judged
 from shiftbench.files import write_text
 from shiftbench.report.best import NO_MARKS, Best
+from shiftbench.report.caveats import caveats
 from shiftbench.report.cells import MAIN, panel_grids
 from shiftbench.report.claim_words import smoke_banner, verdict_counts
 from shiftbench.report.difference_cells import panel_difference_grids
-from shiftbench.report.findings import findings
 from shiftbench.report.gallery import hang
 from shiftbench.report.grid import Column
 from shiftbench.report.labels import ShortLabels, shared, varying
@@ -101,7 +101,7 @@ def _content(
         ),
         "claims": published,
         "verdicts": verdict_counts(claims),
-        "findings": findings(found, summary),
+        "caveats": caveats(found, summary),
         "tables": tables,
         "all_metrics": every,
         "walls": walls,
@@ -163,8 +163,7 @@ def _contents(
     """Yield the sections that the page has."""
     for there, key, name in (
         (published, "published", "Published findings"),
-        (True, "findings", "What the numbers say"),
-        (tables, "results", "Results"),
+        (True, "results", "Results"),
         (walls, "figures", "Figures"),
         (apart, "differences", "Paired differences"),
         (open_ends, "unfinished", "Failed and missing"),

@@ -50,7 +50,7 @@ def shown_claims(judged: Sequence[Judged], folder: Path) -> list[ClaimShown]:
     """
     for key in CLAIMS:
         for ending in ("", "-networks"):
-            for theme in ("", "-dark"):
+            for theme in ("", "-dark"):  # of earlier releases
                 (folder / f"claim-{key}{ending}{theme}.png").unlink(missing_ok=True)
     return [_shown(one, folder) for one in judged]
 

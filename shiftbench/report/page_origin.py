@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from shiftbench.report.records import DONE, Collection, RunRecord, WaitingJob, word_of
+from shiftbench.sweep import rerun_command
 
 
 @dataclass(frozen=True)
@@ -69,45 +69,29 @@ def origins(collection: Collection) -> tuple[list[Origin], list[Made]]:
 def unfinished(collection: Collection) -> list[Unfinished]:
     """Return the runs that are not done, then the jobs that never became runs."""
     runs = [
-        Unfinished(
-            run.run_id, word_of(run.state), run.error, alone(_overrides(run.folder), run.command)
-        )
+        Unfinished(run.run_id, word_of(run.state), run.error, _again(run))
         for run in collection.runs
         if run.state != DONE
     ]
     return [*runs, *(_of_job(job) for job in collection.waiting)]
 
 
-def alone(overrides: Sequence[str] | None, command: Sequence[str] = ()) -> str:
-    """Return the line that runs one run of a sweep by itself.
-
-    >>> alone(["pool=max", "shift=[circular,crop]"])
-    "shiftbench pool=max 'shift=[circular,crop]'"
-    """
-    if overrides is None:
-        return shlex.join(command)
-    # The yaml of an experiment may ask for a sweep of its own.
-    mode = ["hydra.mode=RUN"] if any(o.startswith("experiment=") for o in overrides) else []
-    return shlex.join(["shiftbench", *overrides, *mode])
-
-
 def _made(run: RunRecord, letter: str) -> Made:
     seed = str(run.labels.get("seed", ""))
-    command = alone(_overrides(run.folder), run.command)
-    return Made(run.run_id, word_of(run.state), seed, run.seconds, run.time, letter, command)
+    return Made(run.run_id, word_of(run.state), seed, run.seconds, run.time, letter, _again(run))
 
 
 def _of_job(job: WaitingJob) -> Unfinished:
     return Unfinished(" ".join(job.told or job.overrides), job.state, job.error,
-                      alone(job.overrides))  # fmt: skip
+                      rerun_command(job.overrides))  # fmt: skip
 
 
-def _overrides(folder: Path) -> list[str] | None:
-    """Return what a run was given, None where its folder does not say."""
+def _again(run: RunRecord) -> str:
+    """Return the line that makes a run alone; what was typed where its folder does not say."""
     try:
-        return (folder / "overrides").read_text("utf-8").splitlines()
+        return rerun_command((run.folder / "overrides").read_text("utf-8").splitlines())
     except (OSError, ValueError):
-        return None
+        return shlex.join(run.command)
 
 
 def _facts(run: RunRecord) -> tuple[tuple[str, str], ...]:

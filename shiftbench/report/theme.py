@@ -5,20 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from io import BytesIO
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont
 from matplotlib.ft2font import FT2Font
-from PIL import Image
 
 from shiftbench.report.drawing import own_settings
 
-DPI = 150
+DPI, COLORS = 150, 256  # of a figure on a page
 LONGEST = 34  # characters of a label in a picture
 
 
@@ -97,20 +93,6 @@ def dress(axes: Axes, theme: Theme) -> None:
     axes.tick_params(colors=theme.muted, labelcolor=theme.ink, labelsize=9, length=3)
     for axis in (axes.xaxis, axes.yaxis):
         axis.label.set(color=theme.ink, fontsize=10)
-
-
-@own_settings()
-def png(figure: Figure) -> bytes:
-    """Return the figure as a PNG of 256 colours; the same numbers give the same bytes."""
-    figure.set_dpi(DPI)
-    canvas: Any = FigureCanvasAgg(figure)
-    canvas.draw()
-    pixels = np.asarray(canvas.buffer_rgba())[..., :3]
-    # A third of the bytes of a picture in true colour, which a page of many pictures feels.
-    picture = Image.fromarray(np.ascontiguousarray(pixels)).quantize(256, dither=Image.Dither.NONE)
-    buffer = BytesIO()
-    picture.save(buffer, format="png", dpi=(DPI, DPI))
-    return buffer.getvalue()
 
 
 def pool_styles(pools: Iterable[str], theme: Theme) -> dict[str, dict[str, Any]]:

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from shiftbench.report.augmentation import augmentation_picture, series
+from shiftbench.report.caveats import caveats
 from shiftbench.report.distance import curves, distance_picture
-from shiftbench.report.findings import findings
+from shiftbench.report.drawing import png
 from shiftbench.report.gallery import frame
 from shiftbench.report.heatmaps import heatmap_picture
 from shiftbench.report.labels import labels
@@ -19,19 +20,20 @@ from shiftbench.report.moved import distances, torus_side
 from shiftbench.report.pareto import on_front, pareto_picture
 from shiftbench.report.study import panels
 from shiftbench.report.theme import (
+    COLORS,
     DARK,
+    DPI,
     LIGHT,
     MARKERS,
     THEMES,
     Picture,
     plain,
-    png,
     pool_styles,
 )
 
 
 def drawn(picture, theme=LIGHT):
-    return Image.open(io.BytesIO(png(picture.draw(theme))))
+    return Image.open(io.BytesIO(png(picture.draw(theme), DPI, COLORS)))
 
 
 def made(picture_of, study, *rest):
@@ -215,24 +217,31 @@ def test_names_at_line_ends_stand_apart():
     assert heights[2] == pytest.approx(0.5)
 
 
-def test_findings_say_what_the_numbers_are(study):
-    first, second, *rest = findings(study.summary())
-    assert first.startswith("Under circular, aps · crop is the most consistent")
-    assert "97.5\u00a0% [95.5–99.5]" in first
-    assert "the least is max · none with 60.5\u00a0%" in first
-    assert "overlaps with that of aps · none" in first
-    assert "85.0\u00a0%" in first and "blur" in first
-    assert second.startswith("Under translate")
-    assert rest == ["Means are over 2 seeds; intervals are over images."]
+def caveats_of(study):
+    summary = study.summary()
+    return caveats(panels(summary), summary)
 
 
-def test_findings_warn_of_one_seed_and_of_a_network_with_one_answer(make_study):
+def test_caveats_say_what_means_and_intervals_are_over(study):
+    assert caveats_of(study) == ["Means are over 2 seeds; intervals are over images."]
+
+
+def test_caveats_warn_of_seeds_that_differ_by_more_than_images(study):
+    for row in study.metrics:
+        if row["metric"] == "consistency" and row["pool"] == "max":
+            row["value"] += 0.1 * row["seed"]
+    assert "standard deviation of consistency is up to 0.078" in caveats_of(study)[-1]
+
+
+def test_caveats_warn_of_one_seed_and_of_a_network_with_one_answer(make_study):
     study = make_study(seeds=1)
     for row in study.metrics:
         if row["metric"] == "chance_consistency" and row["pool"] == "aps":
             row["value"] = 0.97
-    told = findings(study.summary())
-    assert "Beware: aps · crop (and 1 more) mostly gives one and the same answer" in told[0]
-    assert "97.0\u00a0%" in told[0]
-    assert told[-1].startswith("One run per configuration")
-    assert findings(make_study(pools=()).summary()) == []
+    first, second, last = caveats_of(study)
+    assert first.startswith(
+        "Under circular, aps · none (and 1 more) mostly gives one and the same answer"
+    )
+    assert "97.0\u00a0%" in first and second.startswith("Under translate")
+    assert last.startswith("One run per configuration")
+    assert caveats_of(make_study(pools=())) == []
