@@ -14,7 +14,17 @@ from shiftbench.report.drawing import own_settings
 from shiftbench.report.labels import labels
 from shiftbench.report.marks import Mark, beside_names, pool_legend, write_ends
 from shiftbench.report.study import Panel, levels, listed, percent
-from shiftbench.report.theme import Picture, Theme, dress, new_figure, plain, pool_styles
+from shiftbench.report.theme import (
+    Picture,
+    Theme,
+    dress,
+    new_figure,
+    plain,
+    pool_styles,
+    span_of,
+    whiskers,
+    write_title,
+)
 
 METRIC = "consistency"
 MOST_SERIES = 12
@@ -83,8 +93,7 @@ def _draw(rows: pd.DataFrame, order: list[str], title: str, theme: Theme) -> Fig
     axes = figure.add_axes(place)
     dress(axes, theme)
     axes.grid(axis="x", visible=False)
-    figure.text(0.02, 0.975, plain(title), color=theme.ink, fontsize=11, fontweight="bold",
-                va="top", parse_math=False)  # fmt: skip
+    write_title(figure, theme, title)
     offsets = dict(zip(names, np.linspace(-1, 1, len(names)) * _dodge(len(names)), strict=True))
     marks = [
         _draw_series(axes, theme, part, order, offsets[str(name)])
@@ -124,9 +133,8 @@ def _draw_series(
     pool = str(rows["pool"].iloc[0])
     look = pool_styles([pool], theme)[pool]
     x, value = rows["x"].to_numpy(dtype=float) + offset, rows["value"].to_numpy(dtype=float)
-    ends = [value - rows["low"].to_numpy(), rows["high"].to_numpy() - value]
     axes.plot(x, value, color=look["color"], linewidth=1, alpha=0.35, zorder=2)
-    axes.errorbar(x, value, yerr=np.nan_to_num(np.clip(ends, 0, None)), fmt="none",
+    axes.errorbar(x, value, yerr=whiskers(value, rows["low"], rows["high"]), fmt="none",
                   ecolor=look["color"], elinewidth=1.2, zorder=3)  # fmt: skip
     axes.scatter(x, value, s=46, facecolor=look["color"], marker=look["marker"],
                  edgecolor=theme.paper, linewidth=0.8, zorder=4)  # fmt: skip
@@ -134,9 +142,6 @@ def _draw_series(
 
 
 def _limits(axes: Axes, rows: pd.DataFrame) -> None:
-    seen = pd.concat([rows["value"], rows["low"], rows["high"]]).dropna()
-    low, high = float(seen.min()), float(seen.max())
-    span = max(high - low, 0.04)
-    middle = (low + high) / 2
+    middle, span = span_of([rows["value"], rows["low"], rows["high"]])
     axes.set_ylim(middle - 0.56 * span, middle + 0.56 * span)
     axes.yaxis.set_major_locator(MaxNLocator(6))

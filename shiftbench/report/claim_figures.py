@@ -10,11 +10,21 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
+from numpy.typing import NDArray
 
 from shiftbench.claims import Judged, Plot, Series
 from shiftbench.report.drawing import own_settings
 from shiftbench.report.study import listed
-from shiftbench.report.theme import MARKERS, SPARE_MARKERS, Picture, Theme, dress, new_figure, plain
+from shiftbench.report.theme import (
+    MARKERS,
+    SPARE_MARKERS,
+    Picture,
+    Theme,
+    dress,
+    new_figure,
+    plain,
+    whiskers,
+)
 
 WIDTH, HEIGHT = 5.0, 3.1
 ROW = 0.21  # inches of a line of the legend
@@ -97,11 +107,8 @@ def _styles(plot: Plot, theme: Theme) -> list[dict[str, Any]]:
     return found
 
 
-def _whiskers(part: Series) -> list[Any] | None:
-    if not part.low:
-        return None
-    y = np.array(part.y)
-    return [np.clip(y - np.array(part.low), 0, None), np.clip(np.array(part.high) - y, 0, None)]
+def _whiskers(part: Series) -> NDArray[np.float64] | None:
+    return whiskers(part.y, part.low, part.high) if part.low else None
 
 
 def _lines(axes: Axes, plot: Plot, theme: Theme) -> None:

@@ -17,7 +17,14 @@ from shiftbench.report.drawing import own_settings
 from shiftbench.report.marks import Mark, beside_names, pool_legend, write_ends
 from shiftbench.report.moved import distances, moved_rows, torus_side
 from shiftbench.report.study import Panel, levels, listed, percent
-from shiftbench.report.theme import Picture, Theme, dress, new_figure, plain, pool_styles
+from shiftbench.report.theme import (
+    Picture,
+    Theme,
+    dress,
+    new_figure,
+    pool_styles,
+    write_title,
+)
 
 MOST_CURVES = 12
 LINES = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.5, 1, 1.5)))
@@ -89,8 +96,7 @@ def _draw(lines: pd.DataFrame, title: str, theme: Theme) -> Figure:
     named = not many and lines["label"].nunique() > 1
     axes = figure.add_axes(beside_names(lines["label"]) if named else (0.135, 0.125, 0.83, 0.745))
     dress(axes, theme)
-    figure.text(0.02, 0.975, plain(title), color=theme.ink, fontsize=11, fontweight="bold",
-                va="top", parse_math=False)  # fmt: skip
+    write_title(figure, theme, title)
     marks = []
     if many:
         _draw_all(axes, theme, lines)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
 from shiftbench.report.drawing import colormap, own_settings, write_png
@@ -22,17 +26,41 @@ def heatmap(shifts: pd.DataFrame, title: str, column: str, path: Path) -> None:
         column: The column to draw, a fraction.
         path: Where the picture goes.
     """
-    rows, columns, values = plane(shifts, column)
     figure = Figure(figsize=(5.2, 4.2), layout="constrained")
     axes = figure.add_subplot()
-    half_y, half_x = (0.5 * (axis[1] - axis[0] if len(axis) > 1 else 1) for axis in (rows, columns))
-    edges = (columns[0] - half_x, columns[-1] + half_x, rows[-1] + half_y, rows[0] - half_y)
-    image = axes.imshow(values, extent=edges, cmap=colormap("viridis"), vmin=_floor(values), vmax=1)
+    image = draw_plane(axes, shifts, column, (floor_of(shifts[column]), 1.0))
     axes.set(xlabel="dx (px to the right)", ylabel="dy (px down)")
     figure.suptitle(title, fontsize=11)
     axes.plot(0, 0, marker="+", color="red", markersize=8)
     figure.colorbar(image, ax=axes, label=column.replace("_", " "))
     write_png(figure, path)
+
+
+def draw_plane(
+    axes: Axes,
+    shifts: pd.DataFrame,
+    column: str,
+    limits: tuple[float, float],
+    colors: Colormap | None = None,
+    **look: Any,
+) -> AxesImage:
+    """Draw ``column`` over (dy, dx), each value over its own shift.
+
+    Args:
+        axes: Where to.
+        shifts: Rows with ``dy`` and ``dx``; the mean where several have one place.
+        column: The column to draw.
+        limits: Values at both ends of the colors.
+        colors: Viridis by default.
+        look: What else ``imshow`` takes.
+    """
+    dy, dx, values = plane(shifts, column)
+    half_y, half_x = (0.5 * (axis[1] - axis[0] if len(axis) > 1 else 1) for axis in (dy, dx))
+    edges = (dx[0] - half_x, dx[-1] + half_x, dy[-1] + half_y, dy[0] - half_y)
+    low, high = limits
+    return axes.imshow(
+        values, extent=edges, cmap=colors or colormap("viridis"), vmin=low, vmax=high, **look
+    )
 
 
 def plane(
@@ -52,7 +80,6 @@ def _axis(found: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(found[0] + step * np.arange(count), dtype=np.float64)
 
 
-def _floor(values: NDArray[np.float64]) -> float:
-    """Return the lower end of the colours: a round tenth, so that pictures compare."""
-    lowest = float(np.nanmin(values))
-    return float(np.floor(min(lowest, 0.95) * 10) / 10)
+def floor_of(values: pd.Series[float]) -> float:
+    """Return the lower end of the colors: a round tenth, so that figures compare."""
+    return float(np.floor(min(float(values.min()), 0.95) * 10) / 10)

@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
 from shiftbench.report.drawing import colormap, own_settings
-from shiftbench.report.heatmap import plane
+from shiftbench.report.heatmap import draw_plane, floor_of
 from shiftbench.report.moved import moved_rows
 from shiftbench.report.study import Panel, listed, percent
 from shiftbench.report.theme import Picture, Theme, dress, new_figure, plain
@@ -102,7 +100,7 @@ def _draw(maps: pd.DataFrame, title: str, theme: Theme) -> Figure:
     names = list(dict.fromkeys(maps["label"]))
     layout = Layout.of(len(names))
     figure = new_figure(theme, layout.width, layout.height)
-    floor = _floor(maps["agreement"])
+    floor = floor_of(maps["agreement"])
     for number, name in enumerate(names):
         axes = figure.add_axes(layout.map(number))
         image = _map(axes, theme, maps[maps["label"] == name], str(name), floor)
@@ -127,30 +125,20 @@ def _write_around(figure: Figure, theme: Theme, layout: Layout, title: str) -> N
 
 
 def _map(axes: Axes, theme: Theme, rows: pd.DataFrame, name: str, floor: float) -> AxesImage:
-    dy, dx, values = plane(rows, "agreement")
-    half_y, half_x = (0.5 * float(axis[1] - axis[0] if len(axis) > 1 else 1) for axis in (dy, dx))
-    edges = (dx[0] - half_x, dx[-1] + half_x, dy[-1] + half_y, dy[0] - half_y)
     dress(axes, theme)
     axes.grid(visible=False)
     colors = colormap("viridis").with_extremes(bad=theme.grid)
-    image = axes.imshow(values, extent=edges, cmap=colors, vmin=floor, vmax=1, aspect="auto",
-                        interpolation="nearest")  # fmt: skip
+    image = draw_plane(axes, rows, "agreement", (floor, 1.0), colors, aspect="auto",
+                       interpolation="nearest")  # fmt: skip
     axes.plot(0, 0, marker="+", color="#c0262d", markersize=6, markeredgewidth=1.2)
-    mean = _mean_off_centre(dy, dx, values)
+    # The unshifted image agrees with itself.
+    mean = rows.loc[(rows["dy"] != 0) | (rows["dx"] != 0), "agreement"].mean()
     axes.set_title(f"{plain(name, 22)}   {mean:.3f}", fontsize=9, color=theme.ink, loc="left",
                    pad=4, parse_math=False)  # fmt: skip
     axes.tick_params(labelsize=8)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(4, integer=True))
     return image
-
-
-def _mean_off_centre(
-    dy: NDArray[np.float64], dx: NDArray[np.float64], values: NDArray[np.float64]
-) -> float:
-    """Return the mean over all shifts but none, as the unshifted image agrees with itself."""
-    moved = (dy[:, None] != 0) | (dx[None] != 0)
-    return float(np.nanmean(values[moved]))
 
 
 def _scale(figure: Figure, theme: Theme, image: AxesImage, layout: Layout) -> None:
@@ -162,8 +150,3 @@ def _scale(figure: Figure, theme: Theme, image: AxesImage, layout: Layout) -> No
     bar.outline.set_visible(False)
     axes.tick_params(colors=theme.muted, labelcolor=theme.ink, labelsize=8, length=2)
     axes.set_ylabel("agreement", color=theme.ink, fontsize=9)
-
-
-def _floor(values: pd.Series[float]) -> float:
-    """Return the lower end of the colours: a round tenth."""
-    return float(np.floor(min(float(values.min()), 0.95) * 10) / 10)

@@ -9,9 +9,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
-from numpy.typing import NDArray
 
 from shiftbench.report.drawing import colormap, own_settings, write_png
+from shiftbench.report.heatmap import draw_plane
 
 # Okabe & Ito's colours, told apart with any colour vision.
 BLUE, ORANGE = "#0072B2", "#D55E00"
@@ -121,20 +121,7 @@ def _top(errors: pd.Series[float]) -> float:
 
 def _plane(axes: Axes, rows: pd.DataFrame, top: float) -> AxesImage:
     first = rows.iloc[0]
-    dy, dx, values = _values(rows)
-    edges = (dx[0] - 0.5, dx[-1] + 0.5, dy[-1] + 0.5, dy[0] - 0.5)
-    image = axes.imshow(values, extent=edges, cmap=colormap("cividis"), vmin=0, vmax=top)
+    image = draw_plane(axes, rows, "equivariance_error", (0.0, top), colormap("cividis"))
     axes.set_title(f"{first['layer']} · stride {int(first['stride'])}\n{first['kind']}", fontsize=8)
     axes.tick_params(labelsize=7)
     return image
-
-
-def _values(
-    rows: pd.DataFrame,
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return dy, dx without gaps and the error over them, NaN where there is no row."""
-    table = rows.pivot_table(index="dy", columns="dx", values="equivariance_error")
-    dy, dx = (
-        np.arange(float(axis.min()), float(axis.max()) + 1) for axis in (table.index, table.columns)
-    )
-    return dy, dx, table.reindex(index=dy, columns=dx).to_numpy(dtype=np.float64)

@@ -23,9 +23,9 @@ from shiftbench.report.grid import Column
 from shiftbench.report.labels import ShortLabels, shared, varying
 from shiftbench.report.page_claims import shown_claims
 from shiftbench.report.page_origin import origins, unfinished
-from shiftbench.report.records import BROKEN, DONE, FAILED, STOPPED, Collection, word_of
+from shiftbench.report.records import Collection
 from shiftbench.report.study import panels
-from shiftbench.report.summary import metrics_of
+from shiftbench.report.summary import counts, metrics_of
 
 MOST_VALUES = 12  # of a setting, in the list of what was compared
 MOST_UNFINISHED = 100
@@ -93,7 +93,7 @@ def _content(
     return {
         "heading": _heading(summary),
         "banner": smoke_banner(collection),
-        "counts": _counts(collection),
+        "counts": counts(collection.runs, collection.waiting),
         "compared": list(_compared(summary)),
         "fixed": " · ".join([*_fixed(summary), *short.left_out]),
         "contents": list(
@@ -126,16 +126,6 @@ def _heading(summary: pd.DataFrame) -> str:
     of = f": {groups[0]}" if len(groups) == 1 else of
     many = f"{count} configurations" if count != 1 else "One configuration"
     return f"{many} on {data}{of}" if data else f"{many}{of}"
-
-
-def _counts(collection: Collection) -> dict[str, int]:
-    """Return how many runs there should be and how they stand, as the summary counts them."""
-    states = [*(run.state for run in collection.runs), *(job.state for job in collection.waiting)]
-    done = states.count(DONE)
-    failed = sum(state in (*BROKEN, FAILED) for state in states)
-    stopped = sum(word_of(state) == STOPPED for state in states)
-    return {"runs": len(states), "done": done, "failed": failed, "stopped": stopped,
-            "missing": len(states) - done - failed - stopped}  # fmt: skip
 
 
 def _compared(summary: pd.DataFrame) -> Iterator[tuple[str, str]]:

@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 from shiftbench.report.drawing import own_settings
 from shiftbench.report.marks import Mark, pool_legend, write_marks
 from shiftbench.report.study import Panel, listed, percent
-from shiftbench.report.theme import Picture, Theme, dress, new_figure, pool_styles
+from shiftbench.report.theme import (
+    Picture,
+    Theme,
+    dress,
+    new_figure,
+    pool_styles,
+    span_of,
+    whiskers,
+    write_title,
+)
 
 X, Y = "consistency", "accuracy"
 MOST_NAMES = 30
@@ -88,8 +97,7 @@ def _draw(rows: pd.DataFrame, singles: pd.DataFrame, title: str, theme: Theme) -
     axes = figure.add_axes((0.135, 0.125, 0.83, 0.745))
     dress(axes, theme)
     axes.set(xlabel="consistency (two shifts, same answer) →", ylabel="accuracy →")
-    figure.text(0.02, 0.975, f"{title}", color=theme.ink, fontsize=11, fontweight="bold",
-                va="top", parse_math=False)  # fmt: skip
+    write_title(figure, theme, title)
     _draw_front(axes, rows[rows["front"]], theme)
     _draw_points(axes, rows, singles, theme)
     _limits(axes, rows, singles)
@@ -126,10 +134,7 @@ def _draw_points(axes: Axes, rows: pd.DataFrame, singles: pd.DataFrame, theme: T
 
 
 def _whiskers(rows: pd.DataFrame, name: str) -> NDArray[np.float64]:
-    low, high = (rows[f"{name}_ci_{end}"].to_numpy(dtype=float) for end in ("low", "high"))
-    value = rows[name].to_numpy(dtype=float)
-    ends = np.clip(np.stack([value - low, high - value]), 0, None)
-    return np.asarray(np.nan_to_num(ends))
+    return whiskers(rows[name], rows[f"{name}_ci_low"], rows[f"{name}_ci_high"])
 
 
 def _limits(axes: Axes, rows: pd.DataFrame, singles: pd.DataFrame) -> None:
@@ -139,10 +144,7 @@ def _limits(axes: Axes, rows: pd.DataFrame, singles: pd.DataFrame) -> None:
         seen: list[Any] = [rows[name], singles[name]]
         if with_whiskers:
             seen += [rows[f"{name}_ci_low"], rows[f"{name}_ci_high"]]
-        values = pd.concat([part.astype(float) for part in seen if len(part)]).dropna()
-        low, high = float(values.min()), float(values.max())
-        span = max(high - low, 0.04)
-        middle = (low + high) / 2
+        middle, span = span_of(seen)
         setter(middle - 0.56 * span, middle + (0.5 + right) * span)
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.yaxis.set_major_locator(MaxNLocator(6))

@@ -15,7 +15,6 @@ from shiftbench.report.labels import labels_of_job, unlabelled_settings
 from shiftbench.report.records import (
     BROKEN,
     DONE,
-    FAILED,
     LABELS,
     STOPPED,
     Collection,
@@ -43,16 +42,15 @@ class Configuration:
     runs: list[RunRecord] = field(default_factory=list)
     waiting: list[WaitingJob] = field(default_factory=list)
 
-    def counts(self) -> dict[str, int]:
-        """Return how many runs there should be, and how they stand; a running one is missing."""
-        done = sum(run.state == DONE for run in self.runs)
-        failed = sum(run.state in BROKEN for run in self.runs)
-        failed += sum(job.state == FAILED for job in self.waiting)
-        states = [*(run.state for run in self.runs), *(job.state for job in self.waiting)]
-        stopped = sum(word_of(state) == STOPPED for state in states)
-        total = len(self.runs) + len(self.waiting)
-        return {"runs": total, "done": done, "failed": failed, "stopped": stopped,
-                "missing": total - done - failed - stopped}  # fmt: skip
+
+def counts(runs: Sequence[RunRecord], waiting: Sequence[WaitingJob]) -> dict[str, int]:
+    """Return how many runs there should be, and how they stand; a running one is missing."""
+    states = [*(run.state for run in runs), *(job.state for job in waiting)]
+    done = states.count(DONE)
+    failed = sum(state in BROKEN for state in states)
+    stopped = sum(word_of(state) == STOPPED for state in states)
+    return {"runs": len(states), "done": done, "failed": failed, "stopped": stopped,
+            "missing": len(states) - done - failed - stopped}  # fmt: skip
 
 
 def summarise(collection: Collection) -> pd.DataFrame:
@@ -129,7 +127,12 @@ def _rows(one: Configuration, settings: str, numbers: Numbers) -> Iterator[dict[
         settings = settings or ("" if any(labels.values()) else one.runs[0].run_id)
     else:
         labels, settings = labels_of_job(one.waiting[0])
-    start = {**labels, "settings": settings, "config_id": one.config_id, **one.counts()}
+    start = {
+        **labels,
+        "settings": settings,
+        "config_id": one.config_id,
+        **counts(one.runs, one.waiting),
+    }
     protocols = numbers.get(one.config_id) or {"": {}}
     for protocol, values in protocols.items():
         yield {**start, "protocol": protocol, **values}

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont
 from matplotlib.ft2font import FT2Font
+from numpy.typing import ArrayLike, NDArray
 
 from shiftbench.report.drawing import own_settings
 
@@ -80,6 +83,30 @@ class Picture:
 def new_figure(theme: Theme, width: float, height: float) -> Figure:
     """Return an empty figure on the theme's paper, sizes in inches."""
     return Figure(figsize=(width, height), facecolor=theme.paper)
+
+
+def write_title(figure: Figure, theme: Theme, title: str) -> None:
+    """Write a title into the upper left corner of a figure."""
+    figure.text(0.02, 0.975, plain(title), color=theme.ink, fontsize=11, fontweight="bold",
+                va="top", parse_math=False)  # fmt: skip
+
+
+def whiskers(values: ArrayLike, low: ArrayLike, high: ArrayLike) -> NDArray[np.float64]:
+    """Return how far intervals reach below and above their values, ``(2, N)``; 0 for no interval.
+
+    >>> whiskers([0.5, 0.5], [0.25, np.nan], [1.0, np.nan])
+    array([[0.25, 0.  ],
+           [0.5 , 0.  ]])
+    """
+    middle, below, above = (np.asarray(one, dtype=np.float64) for one in (values, low, high))
+    return np.nan_to_num(np.clip(np.stack([middle - below, above - middle]), 0, None))
+
+
+def span_of(parts: Iterable[pd.Series[Any]]) -> tuple[float, float]:
+    """Return the middle of all values and their range, never so small that noise looks large."""
+    values = pd.concat([part.astype(float) for part in parts if len(part)]).dropna()
+    low, high = float(values.min()), float(values.max())
+    return (low + high) / 2, max(high - low, 0.04)
 
 
 def dress(axes: Axes, theme: Theme) -> None:
