@@ -11,7 +11,7 @@ from rich.text import Text
 
 from shiftbench.claims import Judged
 from shiftbench.claims.claim import INCONCLUSIVE, NOT_REPRODUCED, REPRODUCED
-from shiftbench.report.claim_words import least_certain, measured_of, measured_text, verdict_counts
+from shiftbench.report.claim_words import verdict_counts, wording
 
 STYLES = {REPRODUCED: "green", NOT_REPRODUCED: "red", INCONCLUSIVE: "yellow"}
 LONGEST_PUBLISHED = 40  # characters; claims.csv has all
@@ -47,14 +47,15 @@ def print_claims(console: Console, judged: Sequence[Judged], banner: str = "") -
 
 def _claim(one: Judged) -> Iterator[tuple[str, str]]:
     yield one.claim.statement, ""
-    if least := least_certain(one):
+    if least := wording(one).least:
         yield f"least certain: {least}", "dim"
 
 
 def _measured(one: Judged) -> Iterator[tuple[str, str]]:
-    for part in measured_text(one):
-        yield part, ""
-    yield "near chance" if one.near_chance else measured_of(one), "dim"
+    words = wording(one)
+    yield words.measured, ""
+    yield words.interval, ""
+    yield "near chance" if one.near_chance else words.of, "dim"
 
 
 def _verdict(one: Judged) -> Iterator[tuple[str, str]]:

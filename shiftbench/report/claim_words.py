@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from shiftbench.claims import Judged
 from shiftbench.claims.claim import SMOKE, VERDICTS
@@ -30,28 +31,43 @@ def smoke_banner(collection: Collection) -> str:
     return f"{some}: {SMOKE}"
 
 
-def measured_text(one: Judged) -> tuple[str, str]:
-    """Return the deciding number and its interval, '' where there is none."""
-    if one.finding is None or math.isnan(one.finding.measured):
-        return "", ""
-    return number_text(one.finding.measured), _interval(one.finding.low, one.finding.high)
+@dataclass(frozen=True)
+class Wording:
+    """What was found of a claim, as tables and pages show it; '' for what there is none of.
 
-
-def measured_of(one: Judged) -> str:
-    """Return what the deciding number is of, ``mean over 4 networks``, '' where there is none."""
-    return one.finding.measured_of if one.finding and measured_text(one)[0] else ""
-
-
-def least_certain(one: Judged) -> str:
-    """Return the least certain network with its number, '' where networks are not several.
-
-    Its interval is one of those that hold for all networks at once.
+    Attributes:
+        measured: The deciding number.
+        interval: Its interval.
+        of: What the number is of, ``mean over 4 networks``.
+        mean_verdict: The verdict on the mean over networks, where there are several.
+        least: The least certain network with its number; its interval is one of those that hold
+            for all networks at once.
     """
-    least = one.finding.least_certain if one.finding else None
-    if least is None:
-        return ""
-    numbers = " ".join(filter(None, (number_text(least.value), _interval(least.low, least.high))))
-    return f"{least.name or 'a network'} {numbers}"
+
+    measured: str = ""
+    interval: str = ""
+    of: str = ""
+    mean_verdict: str = ""
+    least: str = ""
+
+
+def wording(one: Judged) -> Wording:
+    """Return a judged claim in words and numbers."""
+    found = one.finding
+    if found is None:
+        return Wording()
+    least = ""
+    if network := found.least_certain:
+        ends = _interval(network.low, network.high)
+        least = " ".join(
+            filter(None, (network.name or "a network", number_text(network.value), ends))
+        )
+    if math.isnan(found.measured):
+        return Wording(mean_verdict=found.mean_verdict, least=least)
+    interval = _interval(found.low, found.high)
+    return Wording(
+        number_text(found.measured), interval, found.measured_of, found.mean_verdict, least
+    )
 
 
 def _interval(low: float, high: float) -> str:

@@ -10,7 +10,7 @@ from shiftbench.claims import CLAIMS, Judged
 from shiftbench.claims.claim import INCONCLUSIVE, NOT_REPRODUCED, REPRODUCED
 from shiftbench.report.attempts import attempt
 from shiftbench.report.claim_figures import claim_figure
-from shiftbench.report.claim_words import least_certain, measured_of, measured_text
+from shiftbench.report.claim_words import Wording, wording
 from shiftbench.report.gallery import Shown, frame
 from shiftbench.report.network_figure import network_figure
 
@@ -19,27 +19,18 @@ MARKS = {REPRODUCED: "done", NOT_REPRODUCED: "bad", INCONCLUSIVE: "open"}
 
 @dataclass(frozen=True)
 class ClaimShown:
-    """A published finding as a page shows it; ``mark`` is the class of its verdict.
+    """A published finding as a page shows it.
 
-    ``of`` says what the number is of; ``mean_verdict`` is the verdict on the mean over networks
-    and ``least`` the least certain of them, both '' where there are not several.
+    Attributes:
+        judged: The claim and what was found.
+        words: The same in words and numbers.
+        mark: The class of its verdict.
+        figures: What decides it.
     """
 
-    key: str
-    statement: str
-    source: str
-    published: str
-    decided_by: str
-    measured: str
-    interval: str
-    of: str
-    mean_verdict: str
-    least: str
-    verdict: str
+    judged: Judged
+    words: Wording
     mark: str
-    reason: str
-    runs: int
-    near_chance: str
     figures: list[Shown]
 
 
@@ -52,18 +43,10 @@ def shown_claims(judged: Sequence[Judged], folder: Path) -> list[ClaimShown]:
         for ending in ("", "-networks"):
             for theme in ("", "-dark"):  # of earlier releases
                 (folder / f"claim-{key}{ending}{theme}.png").unlink(missing_ok=True)
-    return [_shown(one, folder) for one in judged]
-
-
-def _shown(one: Judged, folder: Path) -> ClaimShown:
-    claim, found = one.claim, one.finding
-    measured, interval = measured_text(one)
-    return ClaimShown(
-        claim.key, claim.statement, claim.source, claim.published, claim.measured, measured,
-        interval, measured_of(one), found.mean_verdict if found else "", least_certain(one),
-        one.verdict, MARKS.get(one.verdict, ""), one.reason, len(found.runs) if found else 0,
-        "near chance" if one.near_chance else "", list(_figures(one, folder)),
-    )  # fmt: skip
+    return [
+        ClaimShown(one, wording(one), MARKS.get(one.verdict, ""), list(_figures(one, folder)))
+        for one in judged
+    ]
 
 
 def _figures(one: Judged, folder: Path) -> Iterator[Shown]:
