@@ -9,7 +9,7 @@ No torch, nothing of the report: it hands in what is on disk.
 
 from shiftbench.claims.claim import Claim, Finding, Network, Plot, Series
 from shiftbench.claims.evidence import Evidence, Number, Run
-from shiftbench.claims.judging import CLAIMS, Judged, claim_rows, judge, network_rows
+from shiftbench.claims.judging import CLAIMS, Judged, claim_rows, find_claim, judge, network_rows
 
 __all__ = [
     "CLAIMS",
@@ -23,6 +23,7 @@ __all__ = [
     "Run",
     "Series",
     "claim_rows",
+    "find_claim",
     "judge",
     "network_rows",
 ]

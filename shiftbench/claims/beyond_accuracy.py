@@ -159,7 +159,8 @@ def _line(found: Sequence[Block]) -> str:
 
 CLAIMS = (
     Claim(
-        "X1", f"not published; computed from the 23 networks of {PAPER}",
+        "X1", "blur_helps_beyond_accuracy",
+        f"not published; computed from the 23 networks of {PAPER}",
         "Blur still helps once accuracy is accounted for",
         "share of the gain beyond accuracy=0.73 (computed)",
         "consistency of images that both get right, blur - plain, above 0", RUNS,

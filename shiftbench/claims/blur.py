@@ -178,28 +178,33 @@ def gain_plot(found: Sequence[Block]) -> Plot:
 RUNS = ("zhang", "azulay_weiss")
 CLAIMS = (
     Claim(
-        "A11", "Azulay & Weiss 2019 (arXiv 1805.12177), abstract",
+        "A11", "wide_blur_costs_accuracy",
+        "Azulay & Weiss 2019 (arXiv 1805.12177), abstract",
         "Antialiasing is a partial fix: a wider blur costs accuracy", "direction only (abstract)",
         "accuracy with 3 taps - with 7 taps, above 0", ("zhang",), _width_costs_accuracy,
     ),
     Claim(
-        "Z1", f"{PAPER}, released results", "Blur raises consistency in every network",
+        "Z1", "blur_raises_consistency",
+        f"{PAPER}, released results", "Blur raises consistency in every network",
         "least=+0.0084; most=+0.0513; 23 of 23 ImageNet networks",
         "consistency, blur - plain, above 0", RUNS, _raises_consistency,
     ),
     Claim(
-        "Z2", f"{PAPER}, released results", "Blur raises accuracy",
+        "Z2", "blur_raises_accuracy",
+        f"{PAPER}, released results", "Blur raises accuracy",
         "least=+0.0002; most=+0.0225; mean=+0.0108; 23 of 23 ImageNet networks",
         "accuracy, blur - plain, mean over networks, above 0", RUNS, _raises_accuracy,
     ),
     Claim(
-        "Z3", f"{PAPER}, released results",
+        "Z3", "wider_blur_more_consistent",
+        f"{PAPER}, released results",
         "Consistency grows with the filter; accuracy peaks at 3 to 4 taps",
         f"ResNet50 {listed(PUBLISHED, 4)}",
         "slope of consistency on the number of taps, above 0", ("zhang",), _grows_with_the_filter,
     ),
     Claim(
-        "Z4", f"{PAPER}, CIFAR-10",
+        "Z4", "blur_beats_augmentation",
+        f"{PAPER}, CIFAR-10",
         "Blur without augmentation is more consistent than augmentation without blur",
         f"blur none=0.981; max shift=0.966 ({UNCHECKED})",
         "consistency, blur without - max with augmentation, above 0", RUNS,

@@ -53,7 +53,8 @@ def _they_add_up(evidence: Evidence) -> Finding | None:
 
 CLAIMS = (
     Claim(
-        "K1", "Kayhan & van Gemert 2020 (arXiv 2003.07064), released results",
+        "K1", "padding_and_blur_add_up",
+        "Kayhan & van Gemert 2020 (arXiv 2003.07064), released results",
         "Padding without zeros and blur add up",
         "ResNet18 same=0.8643; full=0.8838; blur=0.8832; both=0.9003",
         f"consistency of crops, both - padding - blur + neither, above -{MARGIN}", ("padding",),

@@ -104,8 +104,10 @@ class Claim:
     """A published finding.
 
     Attributes:
-        key: ``A1``; the letter says whose: A Azulay & Weiss, Z Zhang, C Chaman & Dokmanić, S and T
-            of pooling and augmentation in general, K Kayhan & van Gemert, X beyond accuracy.
+        key: ``A1``; the letter stands for the source: A Azulay & Weiss, Z Zhang, C Chaman &
+            Dokmanić, S and T pooling and augmentation in general, K Kayhan & van Gemert, X beyond
+            accuracy.
+        slug: Its readable name, ``one_pixel_changes_top1``; accepted wherever the key is.
         source: Paper and section.
         statement: What is claimed.
         published: The published numbers, ``name=value`` with ``; `` between them.
@@ -115,6 +117,7 @@ class Claim:
     """
 
     key: str
+    slug: str
     source: str
     statement: str
     published: str

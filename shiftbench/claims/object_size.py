@@ -151,7 +151,8 @@ def _plot(found: Sequence[Block], moved: bool) -> Plot:
 
 CLAIMS = (
     Claim(
-        "A4", f"{PAPER}, abstract",
+        "A4", "stability_peaks_at_trained_size",
+        f"{PAPER}, abstract",
         "Stability is highest near the object size of training",
         "0.1=0.13; 0.7 to 1.0=0.05 to 0.07; 1.9=0.17 to 0.19 (third-party rerun, off a plot)",
         "top1_change at other training sizes - at its own, above 0", (ON_CIFAR, ON_IMAGENET),

@@ -154,26 +154,30 @@ def _depth_plot(found: Sequence[Block]) -> Plot:
 ON_CIFAR, ON_IMAGENET = "azulay_weiss", "azulay_weiss_imagenet"
 CLAIMS = (
     Claim(
-        "A1", f"{PAPER}, table 1", "One pixel often changes the top-1 class",
+        "A1", "one_pixel_changes_top1",
+        f"{PAPER}, table 1", "One pixel often changes the top-1 class",
         "crop VGG16=0.062; ResNet50=0.061; DenseNet121=0.068; Keras crop=0.05 to 0.14; "
         "black VGG16=0.18; ResNet50=0.20; DenseNet121=0.19",
         f"top1_change of crops, above {OFTEN}", (ON_CIFAR, ON_IMAGENET), _changes_often,
     ),
     Claim(
-        "A2", f"{PAPER}, table 1", "One pixel moves the top class's probability",
+        "A2", "one_pixel_moves_probability",
+        f"{PAPER}, table 1", "One pixel moves the top class's probability",
         "crop VGG16=0.038; ResNet50=0.040; DenseNet121=0.045; "
         "black VGG16=0.060; ResNet50=0.086; DenseNet121=0.079",
         f"mean_absolute_change of crops, above {MUCH}", (ON_CIFAR, ON_IMAGENET),
         _probability_moves,
     ),
     Claim(
-        "A3", f"{PAPER}, table 1",
+        "A3", "small_objects_less_stable",
+        f"{PAPER}, table 1",
         "Small objects on black are about three times less stable than crops",
         "ratio VGG16=2.9; ResNet50=3.3; DenseNet121=2.8; Keras=2.1 to 2.2",
         f"top1_change, black / crop, above {DOUBLE:g}", (ON_CIFAR, ON_IMAGENET), _small_objects,
     ),
     Claim(
-        "A5", "Azulay & Weiss 2018 (arXiv 1805.12177v1), abstract; 2019, table 1",
+        "A5", "deeper_less_stable",
+        "Azulay & Weiss 2018 (arXiv 1805.12177v1), abstract; 2019, table 1",
         "Deeper networks are less stable",
         "Keras crop VGG16=0.05; ResNet50=0.14; disputed by PyTorch crop VGG16=0.062; "
         "ResNet50=0.061; DenseNet121=0.068",

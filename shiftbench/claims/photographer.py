@@ -129,13 +129,15 @@ def _only_near_typical_images(evidence: Evidence) -> Finding | None:
 
 CLAIMS = (
     Claim(
-        "A9", f"{PAPER}, on the photographer's bias",
+        "A9", "photographers_bias",
+        f"{PAPER}, on the photographer's bias",
         "Photographer's bias: data with centred objects do not teach invariance elsewhere",
         "direction only", "consistency off centre, trained on uniform - on centred, above 0",
         ("photographer",), _biased_data,
     ),
     Claim(
-        "A10", f"{PAPER}, abstract",
+        "A10", "augmentation_helps_near_training_only",
+        f"{PAPER}, abstract",
         "Augmentation buys invariance only for images like those of training",
         "direction only (abstract)",
         "factor by which augmentation makes changes rarer, typical / atypical images, above 1",

@@ -80,18 +80,21 @@ def _fails_under_half_pixels(evidence: Evidence) -> Finding | None:
 
 CLAIMS = (
     Claim(
-        "C1", f"{PAPER}, abstract",
+        "C1", "aps_exact_under_circular_shifts",
+        f"{PAPER}, abstract",
         "APS is exactly consistent under whole circular shifts, untrained too", "1",
         f"consistency under circular shifts, 1 ± {TOLERANCE:g}", ("azulay_weiss", "theory"),
         _is_exact,
     ),
     Claim(
-        "C2", "Saha & Gokhale 2024 (arXiv 2404.07410), table of CIFAR-10",
+        "C2", "aps_inexact_under_crops",
+        "Saha & Gokhale 2024 (arXiv 2404.07410), table of CIFAR-10",
         "APS is not consistent under crops", "circular=1; standard shift=0.9274 (ResNet18)",
         "consistency, circular - crop, above 0", ("azulay_weiss",), _fails_under_crops,
     ),
     Claim(
-        "C3", "Michaeli & Soudry 2025 (arXiv 2510.22673), table",
+        "C3", "aps_inexact_under_half_pixels",
+        "Michaeli & Soudry 2025 (arXiv 2510.22673), table",
         "APS is not consistent under half-pixel shifts", "integer=1; half pixel=0.875 (XCiT-Nano)",
         "consistency, circular - subpixel, above 0", ("azulay_weiss",), _fails_under_half_pixels,
     ),

@@ -219,21 +219,25 @@ def _against_augmentation(block: Block, protocol: str) -> dict[str, Estimate]:
 RUNS = ("azulay_weiss",)
 CLAIMS = (
     Claim(
-        "S1", ARTICLE, "Pooling gives invariance only locally: it fades as the shift grows",
+        "S1", "pooling_invariance_is_local",
+        ARTICLE, "Pooling gives invariance only locally: it fades as the shift grows",
         "direction only", "agreement at 1 px - at half the farthest shift and beyond, above 0",
         RUNS, _fades,
     ),
     Claim(
-        "S2", ARTICLE, "Without global pooling, invariance is learned from augmented data",
+        "S2", "flatten_learns_invariance",
+        ARTICLE, "Without global pooling, invariance is learned from augmented data",
         "direction only",
         "gain in consistency from augmentation, flatten - gap, above 0", RUNS, _flatten_learns_it,
     ),
     Claim(
-        "S3", ARTICLE, "Strided convolution keeps less invariance than pooling", "direction only",
+        "S3", "stride_keeps_less_invariance",
+        ARTICLE, "Strided convolution keeps less invariance than pooling", "direction only",
         "consistency, max - stride, above 0", RUNS, _stride_keeps_less,
     ),
     Claim(
-        "T1", "Kauderer-Abrams 2017 (arXiv 1801.01450), abstract",
+        "T1", "augmentation_outweighs_architecture",
+        "Kauderer-Abrams 2017 (arXiv 1801.01450), abstract",
         "Augmentation matters more than architecture", "direction only (abstract)",
         "gain in consistency, augmentation - each step of architecture, above 0", RUNS,
         _augmentation_matters_more,

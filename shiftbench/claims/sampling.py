@@ -175,19 +175,22 @@ def _depth_lines(runs: Sequence[Run], errors: dict[str, pd.Series[float]]) -> It
 THEORY = ("theory",)
 CLAIMS = (
     Claim(
-        "A6", f"{PAPER}, section 3", "Only 1/s² of the translations are exactly invariant",
+        "A6", "one_in_s2_shifts_exact",
+        f"{PAPER}, section 3", "Only 1/s² of the translations are exactly invariant",
         "InceptionResNetV2 s=45; 1/2025", f"exact_fraction × s², 1 ± {GRID_TOLERANCE}", THEORY,
         _one_in_s_squared,
     ),
     Claim(
-        "A7", f"{PAPER}, section 3",
+        "A7", "shiftable_features_invariant",
+        f"{PAPER}, section 3",
         "Shiftable features with global average pooling are invariant; ReLU brings aliasing back",
         "linear=1; ReLU<1 (a theorem; its details from memory, unchecked)",
         f"exact_fraction of linear networks, at least {INVARIANT}, and of ReLU networks below",
         THEORY, _shiftable_is_invariant,
     ),
     Claim(
-        "A8", f"{PAPER}, section 3", "Features get less shiftable with depth",
+        "A8", "shiftability_falls_with_depth",
+        f"{PAPER}, section 3", "Features get less shiftable with depth",
         "direction only (a figure)",
         "slope of the layers' shiftability error, first layer to last, above 0",
         ("theory", "azulay_weiss"), _less_shiftable,

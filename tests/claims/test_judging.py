@@ -1,6 +1,7 @@
 """All claims together: what comes of nothing, of anything, and as a table."""
 
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +35,22 @@ def test_claims_are_judged_by_name_in_their_own_order():
     assert [one.claim.key for one in judge(Evidence([]), ["Z1", "A1"])] == ["A1", "Z1"]
     with pytest.raises(UsageError, match=r"A99, which is no claim.*known: A1"):
         judge(Evidence([]), ["A99"])
+
+
+def test_a_claim_is_found_by_its_key_and_by_its_slug():
+    names = ["blur_raises_consistency", "A1", "one_pixel_changes_top1"]
+    assert [one.claim.key for one in judge(Evidence([]), names)] == ["A1", "Z1"]
+    with pytest.raises(UsageError, match=r"did you mean 'blur_raises_consistency'"):
+        judge(Evidence([]), ["blur_raises_consistncy"])
+
+
+def test_slugs_are_distinct_readable_words_and_stand_in_the_table():
+    slugs = [claim.slug for claim in CLAIMS.values()]
+    assert len(set(slugs)) == len(CLAIMS)
+    assert not set(slugs) & set(CLAIMS)
+    assert all(re.fullmatch(r"[a-z]+(_[a-z0-9]+)+", slug) for slug in slugs)
+    rows = claim_rows(judge(Evidence([])))
+    assert dict(zip(rows["claim"], rows["slug"], strict=True))["A1"] == "one_pixel_changes_top1"
 
 
 def test_runs_are_named_in_the_table(seeds):
@@ -92,7 +109,7 @@ def test_every_number_says_what_it_is_of(seeds):
 def test_the_rules_are_written_down():
     text = DOCS.read_text("utf-8")
     for claim in CLAIMS.values():
-        assert f"### {claim.key} · {claim.statement}\n" in text, claim.key
+        assert f"### {claim.key} · {claim.statement}\n`{claim.slug}` · " in text, claim.key
         assert claim.source in text, claim.key
 
 
