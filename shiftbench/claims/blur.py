@@ -17,7 +17,7 @@ from shiftbench.claims.verdicts import decide, decide_every, sentences
 PAPER = "Zhang 2019 (arXiv 1904.11486)"
 CIRCULAR, CONSISTENCY, ACCURACY = "circular", "consistency", "accuracy"
 BLUR, PLAIN = "blur", "plain"
-# What blur-pooling takes the place of; in a network from elsewhere, what it came with.
+# The pool that blur-pooling replaces; in an external network, its native downsampling.
 REFERENCE = {"vgg": "max", "resnet": "stride"}
 PUBLISHED = {"1": 0.8920, "2": 0.8996, "3": 0.9091, "4": 0.9129, "5": 0.9131}  # ResNet50
 
@@ -28,13 +28,13 @@ def measured(evidence: Evidence, *metrics: str) -> list[Run]:
 
 
 def pairs(evidence: Evidence) -> list[Block]:
-    """Return networks with a 3-tap blur, and with what it takes the place of."""
+    """Return networks with a 3-tap blur, and with the pool that it replaces."""
     return blocks(measured(evidence, CONSISTENCY), side_of, free=("pool",), protocols=(CIRCULAR,),
                   arms=(PLAIN, BLUR))  # fmt: skip
 
 
 def side_of(run: Run) -> str | None:
-    """Return which side of a comparison a network is on, None where it is on neither."""
+    """Return the arm of a network in a comparison of blur, None if it has neither."""
     if run.pool == "blur":
         return BLUR
     return PLAIN if run.pool == REFERENCE.get(run.option("model"), "native") else None
@@ -75,7 +75,7 @@ def _range(every: Sequence[Estimate]) -> str:
 
 
 def filters(evidence: Evidence) -> list[Block]:
-    """Return blur networks that differ in the number of taps, three numbers at least."""
+    """Return blur networks that differ in the number of taps, with at least three numbers."""
     runs = [run for run in measured(evidence, CONSISTENCY) if run.option("pool") == "blur"]
     found = blocks(runs, _taps, free=("pool.filter_size",), protocols=(CIRCULAR,))
     return [block for block in found if len(block.arms) > 2]
@@ -130,7 +130,7 @@ def _width_costs_accuracy(evidence: Evidence) -> Finding | None:
         for block in found
     ]
     change = values(arm_means(found[0], CIRCULAR, "top1_change"))
-    left = f"one pixel still changes {change['7']:.3f} of the answers at 7 taps"
+    left = f"one pixel still changes {change['7']:.3f} of the predictions at 7 taps"
     without = f", {change['1']:.3f} without a filter" if "1" in change else ""
     return decide_every(losses, 0.0, left + without, _taps_plot(found[0]))
 

@@ -1,4 +1,4 @@
-"""Kayhan & van Gemert 2020: what zero padding gives away (K1)."""
+"""Kayhan & van Gemert 2020: zero padding reveals position (K1)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shiftbench.claims.verdicts import decide_every, sentences
 
 CROP, CONSISTENCY = "crop", "consistency"
 POOLS, PADDINGS = ("max", "blur"), ("zeros", "circular")
-MARGIN = 0.01  # of consistency: less than that is no loss (published: 0.0024)
+MARGIN = 0.01  # of consistency: a smaller loss counts as none (published: 0.0024)
 ARMS = tuple(f"{pool} {padding}" for pool, padding in product(POOLS, PADDINGS))
 
 
@@ -22,7 +22,7 @@ def _arm(run: Run) -> str:
 
 
 def _interaction(read: Reader) -> float:
-    """Return what both together do beyond the sum of what each does alone."""
+    """Return the interaction: the effect of both minus the sum of the single effects."""
     both, none = read("blur circular", CROP, CONSISTENCY), read("max zeros", CROP, CONSISTENCY)
     return both - none - _padding_effect(read) - _blur_effect(read)
 

@@ -49,10 +49,10 @@ _BY_NAME = {name: claim for claim in CLAIMS.values() for name in (claim.key, cla
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim and what was found, None where its runs are not there.
+    """A claim and its finding, None without runs for it.
 
-    ``near_chance``: how many runs were left out since their networks are near chance. ``smoke``:
-    how many of the runs behind it, or of those left out, are smoke runs.
+    ``near_chance``: number of runs that were excluded because their networks are near chance.
+    ``smoke``: number of smoke runs among those used, or among those excluded.
     """
 
     claim: Claim
@@ -62,12 +62,12 @@ class Judged:
 
     @property
     def verdict(self) -> str:
-        """The verdict, ``not run`` where there is no finding."""
+        """The verdict, ``not run`` without a finding."""
         return self.finding.verdict if self.finding else NOT_RUN
 
     @property
     def reason(self) -> str:
-        """Why; what to run where there is no finding; that runs are smoke runs comes first."""
+        """The reason, or what to run without a finding; smoke runs are stated first."""
         return f"smoke runs ({self.smoke}): {SMOKE}; {self._why}" if self.smoke else self._why
 
     @property
@@ -75,10 +75,8 @@ class Judged:
         if self.finding:
             return self.finding.reason
         if self.near_chance:
-            return (
-                f"no runs for it that are not near chance ({self.near_chance} are); train longer, "
-                "or on more images"
-            )
+            near = f"near chance ({self.near_chance} excluded)"
+            return f"all runs for it are {near}; train longer, or on more images"
         commands = (f"shiftbench experiment={name}" for name in self.claim.experiments)
         return f"no runs for it here; run {' or '.join(commands)}"
 
@@ -127,7 +125,7 @@ def _judged(
 
 
 def claim_rows(judged: Sequence[Judged]) -> pd.DataFrame:
-    """Return ``claims.csv``: a row per claim; ``runs`` are names with ``;`` between them."""
+    """Return ``claims.csv``: a row per claim; ``runs`` are names separated by ``;``."""
     return pd.DataFrame([_row(one) for one in judged], columns=list(CLAIM_COLUMNS))
 
 

@@ -1,4 +1,4 @@
-"""Azulay & Weiss 2019, table 1: what one pixel changes (A1, A2, A3, A5)."""
+"""Azulay & Weiss 2019, table 1: the effect of a shift by one pixel (A1, A2, A3, A5)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DOUBLE = 2.0  # the smallest ratio of table 1 is 0.29 / 0.14
 
 
 def is_plain(run: Run) -> bool:
-    """Whether it is a network as the paper measured them: trained, not antialiased."""
+    """Whether a network is of the kind that the paper measured: trained, not antialiased."""
     return run.is_trained and run.pool in PLAIN and run.option("augment") in ("none", "crop")
 
 
@@ -67,10 +67,10 @@ def _probability_moves(evidence: Evidence) -> Finding | None:
 
 
 def log_changes(read: Reader, arm: str, protocol: str) -> float:
-    """Return the logarithm of the share of changed answers, half an image more than were seen.
+    """Return the logarithm of the share of changed predictions, with half an image added.
 
-    So a network without a change has a number, too (Anscombe, Biometrika 43, 1956); NaN where the
-    run does not have the metric.
+    The value is therefore finite for a network without a change (Anscombe, Biometrika 43, 1956);
+    NaN if the run lacks the metric.
     """
     number = read.n_images(arm, protocol, CHANGE)
     share = read(arm, protocol, CHANGE)
@@ -114,7 +114,7 @@ def _ordered(block: Block) -> list[str]:
 
 
 def _slope_over_depth(block: Block) -> Estimate:
-    """Return by how much ten layers more change the share of changed answers."""
+    """Return the change of the share of changed predictions per ten more layers."""
     depths = _ordered(block)
 
     def statistic(read: Reader) -> float:
@@ -130,13 +130,13 @@ def _deeper_is_worse(evidence: Evidence) -> Finding | None:
     found = _depths(evidence)
     if not found:
         return None
-    told = []
+    parts = []
     for metric in (CHANGE, "accuracy", "correct_consistency"):
         means = values(arm_means(found[0], CROP, metric))
-        told.append(
+        parts.append(
             f"{metric} by depth {listed({depth: means[depth] for depth in _ordered(found[0])})}"
         )
-    more = sentences(*told)
+    more = sentences(*parts)
     return decide_every([_slope_over_depth(block) for block in found], 0.0, more,
                         _depth_plot(found))  # fmt: skip
 

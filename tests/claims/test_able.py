@@ -47,5 +47,5 @@ def test_what_they_would_have_judged_says_so(seeds):
     [one, other] = judge(Evidence(runs), ["S3", "A1"])
     assert (one.claim.key, other.claim.key) == ("A1", "S3")
     assert other.verdict == "not run"
-    assert "near chance (6 are)" in other.reason
+    assert "near chance (6 excluded)" in other.reason
     assert "near chance" not in one.reason
