@@ -23,7 +23,7 @@ def load(
     """Return CIFAR-10, downloaded once; images are ``(N, 3, 32, 32)`` uint8.
 
     Args:
-        root: Folder that contains, or will contain, ``cifar-10-batches-py``; None: the cache folder.
+        root: Folder that contains, or will contain, ``cifar-10-batches-py``; None: the cache.
         val_fraction: Share of the training images kept for validation, between 0 and 1.
         split_seed: Seed of the validation split and of the limits.
         limit_train: Maximum number of training images; None for all.

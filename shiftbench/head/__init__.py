@@ -1,7 +1,7 @@
-"""Heads: how the last feature map becomes logits.
+"""Heads: classifiers from the last feature map to logits.
 
 A head is an ``nn.Module`` made as ``Head(in_chans, map_size, num_classes, **own)`` with
-``forward(x)``, ``x: (N, C, h, w) -> (N, num_classes)``; ``is_global`` says whether it pools the
-whole map. One that does not may have ``all_shifts(x) -> (N·h·w, num_classes)``, its logits for
-every circular shift of the map, where that is cheaper than running it on each.
+``forward(x)``, ``x: (N, C, h, w) -> (N, num_classes)``; ``is_global`` states whether it pools
+over all positions. A head that does not may have ``all_shifts(x) -> (N·h·w, num_classes)``, its
+logits for every circular shift of the map, if that is cheaper than a pass for each.
 """

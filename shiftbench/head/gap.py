@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class GlobalAverageHead(nn.Module):
-    """Average every channel over the map, then map linearly to logits.
+    """Average every channel over all positions, then apply a linear layer.
 
     ``x: (N, C, h, w) -> (N, num_classes)``; ``h`` and ``w`` may differ from those at build time.
     Exactly invariant to circular shifts of ``x``.

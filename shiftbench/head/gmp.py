@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class GlobalMaxHead(nn.Module):
-    """Largest value of every channel over the map, then linear to logits.
+    """Maximum of every channel over all positions, then a linear layer.
 
     ``x: (N, C, h, w) -> (N, num_classes)``. Exactly invariant to circular shifts of ``x``.
     """
