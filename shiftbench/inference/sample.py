@@ -19,9 +19,9 @@ class Sample:
 
     Attributes:
         values: ``(S,)``, the number by seed.
-        images: By the digest of a set of test images, ``(S, N)``: the influences, i.e. the change of
-            a seed's number if the image stood for the whole set; each row has mean 0. Empty if they
-            are unknown.
+        images: By the digest of a set of test images, ``(S, N)``: the influences, i.e. the change
+            of a seed's number if the image stood for the whole set; each row has mean 0. Empty if
+            they are unknown.
         seeds: The S seeds.
     """
 

@@ -23,8 +23,8 @@ def simultaneous_confidence(
     """Return the confidence per network at which all intervals hold simultaneously.
 
     The smallest p-value of Westfall & Young (Resampling-based multiple testing, 1993, sec. 2.3),
-    from draws of the errors: errors due to images are drawn jointly, since networks share their images;
-    those due to seeds are independent, and heavy-tailed since seeds are few.
+    from draws of the errors: errors due to images are drawn jointly, since networks share their
+    images; those due to seeds are independent, and heavy-tailed since seeds are few.
 
     Args:
         found: The standard errors of the networks' numbers; those without error are ignored.

@@ -44,8 +44,8 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     Restored, also after an error, are each module's own train or eval flag (a frozen BatchNorm
     stays in eval mode, a dropout layer kept in train mode stays in it), its attributes, hooks,
     buffers and caches, its parameters (LoRA merges its weights in ``train()``) with their types,
-    memory formats and ``requires_grad`` (a ``train()`` that freezes a backbone may unfreeze it), the
-    random states of torch, numpy and Python, the grad mode, torch's global settings and the
+    memory formats and ``requires_grad`` (a ``train()`` that freezes a backbone may unfreeze it),
+    the random states of torch, numpy and Python, the grad mode, torch's global settings and the
     warning filters.
 
     Raises:
