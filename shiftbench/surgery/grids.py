@@ -39,7 +39,7 @@ class Grids:
             self._histories[tensor] = history
 
     def groups(self, names: Iterable[str]) -> list[list[str]]:
-        """Return the steps ``names`` grouped by grid: the branches of a group are merged in one map.
+        """Return the steps ``names`` by grid: the branches of each list are merged in one map.
 
         Steps that are not among ``names`` are added if they share a grid with one of them.
         """
