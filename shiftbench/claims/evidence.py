@@ -30,7 +30,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Influence:
-    """The influence of each test image on a metric, see :mod:`shiftbench.influence`.
+    """The influence of each test image on a metric, see :mod:`shiftbench.metric.influence`.
 
     Attributes:
         images: A digest of the test images.

@@ -141,7 +141,7 @@ class Dataset:
         std: Per-channel standard deviation of the same, in 0..1.
         train: Empty, as is ``val``, for test-only data.
         preprocessing: The preprocessing for the network, as plain values; see
-            :func:`shiftbench.adopt.prepared`.
+            :func:`shiftbench.experiment.external_model.prepared`.
     """
 
     name: str

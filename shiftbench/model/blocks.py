@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from shiftbench.model.evaluating import evaluating
-from shiftbench.padding import conv2d
+from shiftbench.ops.padding import conv2d
 
 # Channels of a first stage; at this width a network may already exceed the memory.
 MAX_WIDTH = 4096

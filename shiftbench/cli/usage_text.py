@@ -1,0 +1,50 @@
+"""What ``shiftbench --help`` prints."""
+
+from __future__ import annotations
+
+import textwrap
+
+from shiftbench.cli.list_command import options
+from shiftbench.settings.schema import CONFIG_DIR, GROUPS
+
+HEADER = """\
+shiftbench: how much does an image classifier's prediction change when its
+input shifts by one pixel, and what helps?
+
+Examples
+  shiftbench model=vgg pool=blur                   train, measure, report
+  shiftbench data=cifar10 model=resnet pool=aps padding=circular
+  shiftbench -m pool=max,stride,blur seed=0,1,2    a sweep
+  shiftbench experiment=theory scale=cpu           a study with its verdicts
+  shiftbench train=none checkpoint=path.pt         measure without training
+  shiftbench report --against pool=max             tables of all runs
+  shiftbench compare RUN_A RUN_B                   differences over all seeds
+  shiftbench jagged RUN_A RUN_B                    probability curves of both
+  shiftbench list pool                             available options
+
+Options, as group=option
+"""
+
+FOOTER = """
+Settings, as key=value
+  padding=zeros|circular|reflect  seed=0  device=auto  precision=fp32|tf32|bf16
+  checkpoint=null  out=outputs  force=false  fail_fast=false  progress=true
+  figures=true  scale=smoke|cpu|gpu (of an experiment)
+  train.epochs train.batch_size train.lr ...   pool.filter_size ...
+
+shiftbench --cfg job                    print the configuration and exit
+shiftbench --config-dir DIR pool=mine   your own options in addition
+shiftbench --hydra-help                 Hydra's own options
+shiftbench --version
+eval "$(shiftbench -sc install=bash)"   completion; zsh and fish too"""
+
+
+def help_text() -> str:
+    """Return the text, at most 80 columns wide."""
+    lines = []
+    for group in GROUPS:
+        found = ", ".join(sorted(options(group, [CONFIG_DIR]))) or "(none)"
+        lines += textwrap.wrap(
+            found, 79, initial_indent=f"  {group:<11}", subsequent_indent=" " * 13
+        )
+    return HEADER + "\n".join(lines) + "\n" + FOOTER
