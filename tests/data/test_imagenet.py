@@ -48,7 +48,7 @@ def photographs(root, **settings):
 
 
 @pytest.mark.parametrize("where", ["", "val"])
-def test_labels_are_places_in_the_list_of_classes(root, where):
+def test_labels_are_positions_in_the_list_of_classes(root, where):
     listing = load(root / where, classes=root.parent / "wnids.txt", workers=0)
     data = listing.for_network(RECIPE)
     assert data.classes == tuple(WNIDS)
@@ -59,7 +59,7 @@ def test_labels_are_places_in_the_list_of_classes(root, where):
 
 @pytest.mark.parametrize("filter_name", ["bilinear", "bicubic", "lanczos"])
 @pytest.mark.parametrize(("size", "resize"), [(24, 28), (24, 24), (23, 30)])
-def test_images_are_what_torchvision_makes_of_the_files(root, filter_name, size, resize):
+def test_images_equal_torchvisions_preprocessing(root, filter_name, size, resize):
     recipe = Preprocessing(size, resize, filter_name, RECIPE.mean, RECIPE.std)
     split = photographs(root).for_network(recipe).test
     mode = InterpolationMode(filter_name)
@@ -70,7 +70,7 @@ def test_images_are_what_torchvision_makes_of_the_files(root, filter_name, size,
         assert torch.equal(image, theirs(Image.open(root / "val" / f"{file}.png")))
 
 
-def test_squashed_images_are_decoded_beside_cut_out_ones(root):
+def test_squashed_and_cropped_images_are_decoded_separately(root):
     source = photographs(root)
     squashed = source.for_network(replace(RECIPE, crop="squash")).test
     steps = [transforms.Resize((28, 28), InterpolationMode.BICUBIC), transforms.CenterCrop(24)]
@@ -86,7 +86,7 @@ def test_squashed_images_are_decoded_beside_cut_out_ones(root):
     assert not torch.equal(centred, images)
 
 
-def test_larger_images_have_pixels_of_their_own(root):
+def test_larger_images_are_decoded_from_the_files(root):
     split = photographs(root).for_network(RECIPE).test
     assert isinstance(split, EnlargeableSplit)
     images, labels = next(split.enlarged((36, 36)).batches(10))
@@ -204,14 +204,14 @@ def test_an_unreadable_photograph_is_named_or_left_out(root):
         ({"workers": -1}, "workers=-1"),
     ],
 )
-def test_what_makes_no_sense_is_refused(root, settings, sentence, monkeypatch):
+def test_invalid_settings_are_refused(root, settings, sentence, monkeypatch):
     monkeypatch.chdir(root)
     (root / "short.txt").write_text("n01\nn02\n")
     with pytest.raises(UsageError, match=sentence):
         load(**{"root": root, "classes": root.parent / "wnids.txt", **settings})
 
 
-def test_what_the_network_does_not_say_has_to_be_given(root):
+def test_unknown_preprocessing_must_be_given(root):
     with pytest.raises(UsageError, match=r"give model\.preprocessing\.size=224"):
         photographs(root).for_network(Preprocessing())
     with pytest.raises(UsageError, match="3 channels"):

@@ -201,7 +201,7 @@ def test_a_network_made_in_inference_mode_is_as_it_was():
     assert [key for key in before if not same(before[key], after[key])] == []
 
 
-def test_it_trains_afterwards():
+def test_the_network_can_be_trained_afterwards():
     net = busy()
     shiftbench.measure(net, IMAGES, LABELS, "translate", resamples=2)
     net.noise = False

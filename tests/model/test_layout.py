@@ -85,7 +85,7 @@ def test_a_network_that_runs_in_neither_raises_its_own_error():
         memory_format(net, noise(net, SHAPE))
 
 
-def test_where_a_network_is_at_home():
+def test_device_and_dtype_of_a_network():
     cpu, meta = torch.device("cpu"), torch.device("meta")
     assert home(nn.Linear(2, 2).double(), meta) == (cpu, torch.float64)
     assert home(nn.Flatten(), meta) == (meta, torch.float32)

@@ -72,7 +72,7 @@ def test_with_the_ideal_pool_and_an_average_every_shift_is_exact(downsamplings, 
 
 
 @pytest.mark.parametrize("pool", [BlurPool2d, AvgPool2d])
-def test_an_average_needs_no_more_than_zeros_at_the_frequencies_that_fold_onto_it(pool):
+def test_an_average_needs_only_zeros_at_the_frequencies_that_alias_onto_it(pool):
     """Of what aliases, only 0 and the old Nyquist frequency meet at the mean."""
     assert exact_fraction(network(pool)) == 1
 
@@ -81,7 +81,7 @@ def test_subsampling_alone_leaves_one_in_stride_squared():
     assert exact_fraction(network(Stride2d)) == 1 / 4**2
 
 
-def test_a_relu_brings_aliasing_back():
+def test_a_relu_restores_aliasing():
     assert exact_fraction(network(IdealPool2d, VGG)) == 1 / 4**2
 
 
@@ -91,7 +91,7 @@ def test_a_fully_connected_head_undoes_it(model):
 
 
 @torch.no_grad()
-def test_the_invariant_linear_network_sees_the_mean_colour_alone():
+def test_the_invariant_linear_network_depends_only_on_the_mean_colour():
     x = pictures(1)
     flat = x.mean((2, 3), keepdim=True).expand_as(x)
     torch.testing.assert_close(network(IdealPool2d)(x), network(IdealPool2d)(flat))

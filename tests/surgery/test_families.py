@@ -251,7 +251,7 @@ EXACT = ("resnet, basic", "convnext", "densenet", "mobilenet_v3", "shufflenet")
 
 
 @pytest.mark.parametrize("name", EXACT)
-def test_with_content_picked_grids_no_circular_shift_changes_a_logit(name):
+def test_with_content_dependent_grids_no_circular_shift_changes_a_logit(name):
     # In float64: maxima over many untrained layers make float32's rounding a question of threads.
     shape, make = shape_of(name), pools.AdaptivePolyphase2d
     net, x = network(name).double(), images(shape).double()
