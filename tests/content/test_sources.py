@@ -17,7 +17,7 @@ from shiftbench.errors import ShiftbenchError
 
 @pytest.fixture(autouse=True)
 def fresh(tmp_path, monkeypatch):
-    """A folder on the path, and a process that has not looked at it."""
+    """A folder on the path, and a process that has not read it."""
     monkeypatch.syspath_prepend(str(tmp_path))
     for function in (sources._closure, spec_of, installed_folders):
         function.cache_clear()

@@ -1,4 +1,4 @@
-"""Drawn pictures are kept, and what is found is what would be drawn."""
+"""Drawn images are cached, and cached images equal drawn ones."""
 
 import io
 

@@ -45,7 +45,7 @@ def make_folder(root, counts, classes=CLASSES):
 
 
 def write_image(path, number, label, split, side=8):
-    """Write an image whose first pixel tells its number and label."""
+    """Write an image whose first pixel encodes its number and label."""
     rng = np.random.default_rng([number, label, len(split)])
     pixels = rng.integers(0, 256, (side, side, 3), np.uint8)
     pixels[0, 0] = (number, label, 0)

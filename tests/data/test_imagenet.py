@@ -161,8 +161,8 @@ def test_a_table_and_the_figures_show_objects_from_the_files(root):
     pixels = (views * 0.25 + 0.5) * 255
     assert torch.equal(pixels.round().to(torch.uint8), reduced(root, 9))
     assert table.meta["reduced_from_files"] == [9, 9]
-    pictures = strips(split, protocol, [2], table.shifts, RECIPE.mean)
-    assert np.array_equal(pictures[2][0, 7:16, 7:16], reduced(root, 9)[2].permute(1, 2, 0).numpy())
+    shown = strips(split, protocol, [2], table.shifts, RECIPE.mean)
+    assert np.array_equal(shown[2][0, 7:16, 7:16], reduced(root, 9)[2].permute(1, 2, 0).numpy())
     example = example_views(split, protocol, RECIPE.mean, 3)["base"][:, 7:16, 7:16]
     assert np.allclose(example * 255, reduced(root, 9).permute(0, 2, 3, 1).numpy(), atol=1e-3)
 
@@ -184,7 +184,7 @@ def test_the_limit_keeps_the_same_images_each_time(root):
 
 
 def test_an_unreadable_photograph_is_named_or_left_out(root):
-    (root / "val" / "n01" / "b.png").write_text("not a picture")
+    (root / "val" / "n01" / "b.png").write_text("not an image")
     with pytest.raises(ShiftbenchError, match=r"n01/b\.png .*skip_unreadable=true"):
         photographs(root).for_network(RECIPE)
     split = photographs(root, skip_unreadable=True).for_network(RECIPE).test

@@ -169,7 +169,7 @@ def test_split_moves_with_its_scenes(data):
 def test_larger_images_show_the_same_scenes(side, data):
     split = load(size=side, train_images=20, test_images=40).test
     assert split.images.shape == (40, 3, side, side)
-    # Eight by eight blocks of a picture of any size are alike up to grain and edges.
+    # Eight by eight blocks of an image of any size are alike up to grain and edges.
     coarse, expected = (
         torch.nn.functional.adaptive_avg_pool2d(images.float(), 8)
         for images in (split.images, data.test.images[:40])

@@ -17,7 +17,7 @@ from shiftbench.model import checkpoint
 
 
 class Bomb:
-    """What a stranger's checkpoint may hold."""
+    """Code that a third-party checkpoint may contain."""
 
     def __reduce__(self):
         return os.mkdir, ("exploded",)

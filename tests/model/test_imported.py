@@ -1,4 +1,4 @@
-"""Networks by their dotted names: found, called, or refused in a sentence."""
+"""Networks by their dotted names: found, called, or refused in one sentence."""
 
 import pytest
 import torch

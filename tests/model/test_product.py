@@ -50,7 +50,7 @@ def network(composed, model, pool, head, padding, data, *more):
 def refusal(model, pool, head, padding):
     """The sentence that is due, None where the combination has to work."""
     if pool == "native":
-        return "keeps the downsampling of a network from elsewhere"
+        return "keeps the downsampling of an external network"
     if pool == "global" and head in ("flatten", "pyramid"):
         return "would pool nothing globally"
     if pool == "ideal" and padding != "circular":
