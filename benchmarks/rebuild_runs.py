@@ -24,15 +24,9 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from shiftbench.launch.sweep import jobs_of
+from shiftbench.runs.identity import counting
 from shiftbench.settings.labels import names
-from shiftbench.settings.schema import (
-    CONFIG_DIR,
-    NOT_IDENTITY,
-    STUDY_KEYS,
-    flatten,
-    register,
-    short_hash,
-)
+from shiftbench.settings.schema import CONFIG_DIR, register, short_hash
 from shiftbench.storage.result_files import METRIC_COLUMNS, read_csv, write_csv
 
 LABELS = ("data", "model", "pool", "head", "padding", "augment", "seed")
@@ -53,11 +47,7 @@ def run_of(config: DictConfig) -> dict[str, Any]:
     labels |= {name: config[name] for name in ("padding", "precision", "seed")}
     OmegaConf.set_struct(config, False)
     del config["hydra"]
-    settings = {
-        key: value
-        for key, value in flatten(OmegaConf.to_container(config, resolve=True))
-        if key not in NOT_IDENTITY and not key.startswith(STUDY_KEYS)
-    }
+    settings = counting(config)
     repeated = {key: value for key, value in settings.items() if key != "seed"}
     return {"labels": labels, "settings": settings,
             "config_id": short_hash(json.dumps(repeated, sort_keys=True, default=str))}  # fmt: skip

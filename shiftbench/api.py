@@ -22,10 +22,10 @@ from shiftbench.model.trial import try_network
 from shiftbench.predict.arrays import Numbers, as_images, as_labels, per_channel, whole
 from shiftbench.predict.engine import Options, predict
 from shiftbench.predict.pixel_model import PixelModel
-from shiftbench.predict.protocol import ShiftProtocol
 from shiftbench.prediction_table import PredictionTable
 from shiftbench.settings.labels import load_option
 from shiftbench.settings.schema import CONFIG_DIR
+from shiftbench.shift.base import ShiftProtocol
 from shiftbench.surgery import circular
 
 log = logging.getLogger(__name__)
@@ -157,14 +157,14 @@ def _pixel_model(
     return network.folded(shown)
 
 
-def _check(protocol: ShiftProtocol, images: Tensor, has_mean: bool) -> None:
+def _check(protocol: object, images: Tensor, has_mean: bool) -> None:
     """Refuse a protocol that is none, or whose fill is not known."""
-    if isinstance(protocol, type) or not hasattr(protocol, "plan"):
+    if not isinstance(protocol, ShiftProtocol):
         raise UsageError(
             f"shift={protocol} is not a protocol; give a name, e.g. 'circular', or an object, "
-            "e.g. Circular()"
+            "e.g. Circular(), whose class is derived from shiftbench.shift.ShiftProtocol"
         )
-    fill = getattr(protocol, "fill", None)
+    fill = protocol.fill
     if fill == "mean" and not has_mean:
         raise UsageError(
             "the shift fills with the mean of the pixels, which is not known; give mean=, "

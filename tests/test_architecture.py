@@ -11,11 +11,11 @@ import shiftbench
 
 PACKAGE = Path(shiftbench.__file__).parent
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
-LEAVES = ("data", "augment", "model", "pool", "head", "shift")
+LEAVES = ("data", "augment", "model", "pool", "head", "optimizer", "shift")
 TORCH_FREE = (
     *("claims", "cli", "content", "inference", "launch", "metric", "report", "runs", "settings"),
     *("storage", "errors.py", "prediction_table.py", "processes.py", "seeds.py"),
-    *("allocator.py", "failures.py", "job_slots.py", "streams.py"),  # of runtime
+    *("allocator.py", "failures.py", "job_slots.py", "keep_last.py", "streams.py"),  # of runtime
 )
 
 

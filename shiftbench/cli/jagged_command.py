@@ -73,6 +73,7 @@ def _strips(
     run: Path, protocol: str, tables: Sequence[PredictionTable]
 ) -> Mapping[int, np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]:
     """Return what the network saw, made again from the run's own configuration."""
+    from shiftbench.data.shown import ShownSplit
     from shiftbench.experiment import build
     from shiftbench.predict.strips import strips
 
@@ -82,4 +83,4 @@ def _strips(
     assert steps is not None
     shown = tables[0].shifts[steps.columns[views_of(steps)]]
     shift = build.protocols(config)[protocol]  # type: ignore[arg-type]
-    return strips(data.test, shift, typical_images(tables), shown, data.mean)
+    return strips(ShownSplit.of_test(data), shift, typical_images(tables), shown)

@@ -36,6 +36,7 @@ from shiftbench.storage.result_files import (
     CLAIM_COLUMNS,
     METRIC_COLUMNS,
     NETWORK_COLUMNS,
+    in_order,
     remove_own,
     write_csv,
 )
@@ -220,7 +221,8 @@ def _write(
 
 
 def _write_tables(collection: Collection, summary: pd.DataFrame, folder: Path) -> None:
-    write_csv(collection.metrics, folder / "results.csv", METRIC_COLUMNS)
+    columns = in_order(METRIC_COLUMNS, collection.metrics.columns)  # files may have others
+    write_csv(collection.metrics, folder / "results.csv", columns)
     write_csv(summary, folder / "summary.csv", list(summary.columns))
 
 

@@ -5,7 +5,7 @@ Shapes: images ``(N, C, H, W)`` uint8 in 0..255, labels ``(N,)`` int64 in 0..num
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
@@ -49,47 +49,17 @@ class EnlargeableSplit(Split, Protocol):
         ...
 
 
+@runtime_checkable
+class RenderableSplit(Split, Protocol):
+    """Scenes that can be rendered again after the camera has moved, as those of ``data=shapes``."""
+
+    def render(self, offset: Tensor, index: Tensor | None = None) -> Tensor:
+        """Return the scenes at ``index`` moved by ``offset (N, 2)`` px, ``(N, C, H, W)`` uint8."""
+        ...
+
+
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 """Per-channel mean and standard deviation of pixels, in 0..1."""
-
-
-@dataclass(frozen=True)
-class SeveralSizes:
-    """The same images at one or several sizes: a row holds the pixels of all sizes of an image.
-
-    Attributes:
-        splits: The images, a split for each size; :func:`of_sizes` separates a row again.
-    """
-
-    splits: tuple[Split, ...]
-
-    @property
-    def labels(self) -> Tensor:
-        """``(N,)`` int64."""
-        return self.splits[0].labels
-
-    def __len__(self) -> int:
-        return len(self.splits[0])
-
-    def batches(
-        self, batch_size: int, order: Tensor | None = None
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield ``(rows (n, pixels), labels)`` batches; the last one may be smaller."""
-        parts = [split.batches(batch_size, order) for split in self.splits]
-        for batches in zip(*parts, strict=True):
-            yield torch.cat([images.flatten(1) for images, _ in batches], dim=1), batches[0][1]
-
-    def to(self, device: torch.device) -> SeveralSizes:
-        """Return the split with its batches on ``device``."""
-        return SeveralSizes(tuple(split.to(device) for split in self.splits))
-
-
-def of_sizes(rows: Tensor, sizes: Sequence[tuple[int, int]]) -> list[Tensor]:
-    """Return the images ``(N, C, H, W)`` of every size in rows of :class:`SeveralSizes`."""
-    areas = [height * width for height, width in sizes]
-    channels = rows.shape[1] // sum(areas)
-    parts = rows.split([channels * area for area in areas], dim=1)
-    return [part.unflatten(1, (channels, *size)) for part, size in zip(parts, sizes, strict=True)]
 
 
 @dataclass(frozen=True)

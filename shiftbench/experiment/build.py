@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,23 @@ from shiftbench.content.origin import Origin
 from shiftbench.data.images import Dataset
 from shiftbench.errors import ShiftbenchError, UsageError, shown
 from shiftbench.experiment import external_model
+from shiftbench.head.base import MakeHead
+from shiftbench.metric import Metric
+from shiftbench.metric.options import metrics_of
 from shiftbench.model import checkpoint
 from shiftbench.model.external import Foreign
 from shiftbench.model.layout import training_format
+from shiftbench.optimizer.contract import MakeOptimizer
+from shiftbench.pool.base import MakeDownsampling
+from shiftbench.preprocessing import Preprocessing
+from shiftbench.runtime.keep_last import KeepLast
 from shiftbench.seeds import derive_seed
+from shiftbench.settings.hydra_patches import execution_policy
 from shiftbench.settings.labels import Names, load_option
-from shiftbench.settings.schema import CONFIG_DIR
+from shiftbench.settings.sampling import nested_sampling
+from shiftbench.settings.schema import CONFIG_DIR, DEFAULT_RATES
 from shiftbench.settings.validation import check_arguments
+from shiftbench.shift.base import ShiftProtocol
 
 log = logging.getLogger(__name__)
 
@@ -37,14 +48,27 @@ def instantiate(node: Any, key: str | None = None, **arguments: Any) -> Any:
     """
     if key is not None:
         _check_own_values(key, node)
+    policy = execution_policy(list(_targets(node)), hydra.utils.get_object)
     try:
-        return hydra.utils.instantiate(node, **arguments)
+        return hydra.utils.instantiate(node, **policy, **arguments)
     except InstantiationException as error:
         cause = error.__cause__
         if isinstance(cause, ShiftbenchError):
             raise cause from error
         target = OmegaConf.select(node, "_target_") if OmegaConf.is_config(node) else node
         raise UsageError(f"cannot make {target} ({shown(cause or error, 300)})") from error
+
+
+def _targets(node: Any) -> Iterator[str]:
+    """Yield every ``_target_`` in a node, at whatever depth."""
+    content: Any = OmegaConf.to_container(node) if OmegaConf.is_config(node) else node
+    if isinstance(content, Mapping):
+        if isinstance(target := content.get("_target_"), str):
+            yield target
+        content = list(content.values())
+    if isinstance(content, list):
+        for part in content:
+            yield from _targets(part)
 
 
 def _check_own_values(key: str, node: Any) -> None:
@@ -57,6 +81,8 @@ def _check_own_values(key: str, node: Any) -> None:
     try:
         make = hydra.utils.get_object(target)
     except Exception as error:  # whatever importing somebody's module raises
+        if isinstance(error.__cause__, ShiftbenchError):  # a class that breaks its contract
+            raise error.__cause__ from error
         raise UsageError(
             f"{key} names {shown(target)} in its yaml, which cannot be imported "
             f"({shown(error.__cause__ or error, 300)}); correct "
@@ -66,14 +92,14 @@ def _check_own_values(key: str, node: Any) -> None:
     check_arguments(key, make, own)
 
 
-# The jobs of a sweep mostly share their images: the last data set is kept, and only that.
-_last: list[tuple[str, Dataset]] = []
-
-
-def dataset(config: DictConfig) -> Dataset:
-    """Return the data set, its batches on the CPU; the same object for the same settings.
+def dataset(config: DictConfig, kept: KeepLast[Dataset] | None = None) -> Dataset:
+    """Return the data set, its batches on the CPU.
 
     A network from elsewhere brings its own normalisation, and to photographs also the size.
+
+    Args:
+        config: The composed configuration.
+        kept: Where the last one is kept, to be returned again for the same settings.
 
     Raises:
         UsageError: If the data is for testing only and the run is to train.
@@ -83,18 +109,20 @@ def dataset(config: DictConfig) -> Dataset:
     content: Any = OmegaConf.to_container(config.data, resolve=True)
     by_content = Origin.of({f"data.{key}": value for key, value in content.items()})
     settings = f"{content}{by_content.settings}{recipe}"
-    if not _last or _last[0][0] != settings:
-        _last.clear()  # before loading: two data sets may be too much for the memory
-        loaded = instantiate(config.data, "data")
-        if hasattr(loaded, "for_network") and config.train.epochs:
-            raise UsageError(
-                f"{loaded.name} is for testing only, it has no training images; give train=none"
-            )
-        _last.append((settings, external_model.prepared(loaded, recipe)))
-    data = _last[0][1]
+    kept = KeepLast() if kept is None else kept
+    data = kept.get(settings, lambda: _load(config, recipe))
     if recipe is not None:
         external_model.announce(recipe, data)
     return data
+
+
+def _load(config: DictConfig, recipe: Preprocessing | None) -> Dataset:
+    loaded = instantiate(config.data, "data")
+    if hasattr(loaded, "for_network") and config.train.epochs:
+        raise UsageError(
+            f"{loaded.name} is for testing only, it has no training images; give train=none"
+        )
+    return external_model.prepared(loaded, recipe)
 
 
 def fetch_weights(config: DictConfig) -> None:
@@ -128,9 +156,52 @@ def augmentation(config: DictConfig) -> Any:
     return instantiate(config.augment, "augment")
 
 
-def protocols(config: DictConfig) -> dict[str, Any]:
-    """Return the shift protocols by name."""
-    return {str(name): instantiate(node, f"shift.{name}") for name, node in config.shift.items()}
+def optimizer(config: DictConfig) -> MakeOptimizer:
+    """Return what makes the optimizer of a network, ``(model, settings) -> Optimizer``.
+
+    Raises:
+        UsageError: If its values are out of range, or it cannot be called.
+    """
+    content: Any = OmegaConf.to_container(config.optimizer, resolve=True)
+    own = {key: value for key, value in content.items() if key not in DEFAULT_RATES}
+    made: MakeOptimizer = instantiate(OmegaConf.create(own), "optimizer")
+    if not callable(made):
+        raise UsageError(
+            f"optimizer is a {type(made).__name__} that cannot be called with (model, settings); "
+            "add '_partial_: true' to its yaml if _target_ is a function"
+        )
+    return made
+
+
+def metrics(config: DictConfig) -> list[Metric]:
+    """Return the metrics of the run: functions of the table, with the arguments of their yaml.
+
+    Raises:
+        UsageError: If a yaml names what is not a metric, or two have one name.
+    """
+    nodes = {str(name): node for name, node in config.metric.items()}
+    return metrics_of(
+        {name: instantiate(node, f"metric.{name}", _partial_=True) for name, node in nodes.items()}
+    )
+
+
+def protocols(config: DictConfig) -> dict[str, ShiftProtocol]:
+    """Return the shift protocols by name.
+
+    Raises:
+        UsageError: If one is none.
+    """
+    return {str(name): _protocol(str(name), node) for name, node in config.shift.items()}
+
+
+def _protocol(name: str, node: Any) -> ShiftProtocol:
+    made = instantiate(nested_sampling(node), f"shift.{name}")
+    if not isinstance(made, ShiftProtocol):
+        raise UsageError(
+            f"shift.{name} names {type(made).__name__}, which is no protocol; derive it from "
+            "shiftbench.shift.ShiftProtocol, and make its views in views(split, index, shifts)"
+        )
+    return made
 
 
 def model(config: DictConfig, names: Names, data: Dataset) -> nn.Module:
@@ -173,7 +244,7 @@ def _announce_untrained(config: DictConfig) -> None:
 
 
 def _with_weights(config: DictConfig, names: Names, data: Dataset) -> nn.Module:
-    pool = instantiate(config.pool, "pool")
+    pool = MakeDownsampling(instantiate(config.pool, "pool"))
     weights = Path(config.checkpoint).expanduser() if config.checkpoint else None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(config.seed, "weights"))
@@ -188,14 +259,14 @@ def _with_weights(config: DictConfig, names: Names, data: Dataset) -> nn.Module:
     return network
 
 
-def _own(config: DictConfig, names: Names, data: Dataset, pool: Any) -> nn.Module:
+def _own(config: DictConfig, names: Names, data: Dataset, pool: MakeDownsampling) -> nn.Module:
     """Return a network that takes its pool, head and padding as arguments."""
-    if getattr(getattr(pool, "func", pool), "is_native", False):
+    if pool.kind.is_native:
         raise UsageError(
             f"pool={names.pool} keeps the downsampling of a network from elsewhere, and "
             f"model={names.model} has none but its pool's; name another, as pool=max"
         )
-    head = instantiate(_head_node(config, names), "head")
+    head = MakeHead(instantiate(_head_node(config, names), "head"))
     _refuse_position_aware_head(pool, head, names)
     channels, height, width = data.image_shape
     network: nn.Module = instantiate(
@@ -217,10 +288,8 @@ def _head_node(config: DictConfig, names: Names) -> Any:
     return OmegaConf.create(load_option("head", names.head, [CONFIG_DIR]))
 
 
-def _refuse_position_aware_head(pool: Any, head: Any, names: Names) -> None:
-    make_pool, make_head = getattr(pool, "func", pool), getattr(head, "func", head)
-    needs_global = getattr(make_pool, "needs_global_head", False)
-    if needs_global and not getattr(make_head, "is_global", False):
+def _refuse_position_aware_head(pool: MakeDownsampling, head: MakeHead, names: Names) -> None:
+    if pool.kind.needs_global_head and not head.is_global:
         raise UsageError(
             f"pool={names.pool} with head={names.head} would pool nothing globally; "
             "allowed: head=gap, head=gmp"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from shiftbench.model.external import Foreign
 from shiftbench.model.layout import noise
 from shiftbench.model.outputs import Function, give_logits
 from shiftbench.model.trial import try_network
+from shiftbench.pool.base import MakeDownsampling, downsampling
 from shiftbench.preprocessing import Preprocessing
 from shiftbench.surgery import circular, replace_downsampling
 
@@ -89,11 +91,11 @@ def announce(recipe: Preprocessing, data: Dataset) -> None:
     log.info("preprocessing of the network: %s", wanted)
 
 
-def refuse(pool: Any, pool_name: str, head: str | None, padding: str) -> None:
+def refuse(pool: Callable[..., nn.Module], pool_name: str, head: str | None, padding: str) -> None:
     """Refuse what an external network cannot be given.
 
     Args:
-        pool: The pool's class, or a partial of it.
+        pool: Makes the downsampling layers.
         pool_name: What it is called in tables.
         head: The head that was asked for, None for the network's own.
         padding: The run's padding.
@@ -101,7 +103,7 @@ def refuse(pool: Any, pool_name: str, head: str | None, padding: str) -> None:
     Raises:
         UsageError: In one sentence.
     """
-    if getattr(getattr(pool, "func", pool), "needs_global_head", False):
+    if downsampling(pool).kind.needs_global_head:
         raise UsageError(
             f"pool={pool_name} takes out all subsampling, for which a network has to be laid out; "
             "use model=vgg or model=resnet, or another pool"
@@ -122,7 +124,7 @@ def adopted(
     source: Foreign,
     num_classes: int,
     image_shape: tuple[int, int, int],
-    pool: Any,
+    pool: Callable[..., nn.Module],
     padding: str,
     weights: Path | None,
 ) -> nn.Module:
@@ -139,6 +141,7 @@ def adopted(
     Raises:
         ShiftbenchError: If the parts do not fit each other.
     """
+    pool = downsampling(pool)
     network = source.network(num_classes, image_shape[0])
     _initialise(network, image_shape)
     if source.weights_file is not None:
@@ -156,10 +159,14 @@ def adopted(
 
 
 def _changed(
-    network: nn.Module, pool: Any, padding: str, stem: bool, image_shape: tuple[int, int, int]
+    network: nn.Module,
+    pool: MakeDownsampling,
+    padding: str,
+    stem: bool,
+    image_shape: tuple[int, int, int],
 ) -> nn.Module:
     """Return the network with another downsampling and other borders, and log what changed."""
-    if not getattr(getattr(pool, "func", pool), "is_native", False):
+    if not pool.kind.is_native:
         network, replaced = replace_downsampling(network, pool, padding, stem, image_shape)
         for line in replaced.lines():
             log.info("%s", line)
@@ -180,10 +187,9 @@ def _initialise(network: nn.Module, image_shape: tuple[int, int, int]) -> None:
         ) from error
 
 
-def _refuse_function(network: nn.Module, pool: Any, padding: str) -> None:
+def _refuse_function(network: nn.Module, pool: MakeDownsampling, padding: str) -> None:
     """Refuse to change the layers of a function, which are not known."""
-    native = getattr(getattr(pool, "func", pool), "is_native", False)
-    if isinstance(network, Function) and not (native and padding == "zeros"):
+    if isinstance(network, Function) and not (pool.kind.is_native and padding == "zeros"):
         raise UsageError(
             "model.target returned a function, whose layers cannot be replaced; leave pool= and "
             "padding= out, or return the torch.nn.Module"

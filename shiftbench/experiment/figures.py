@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from shiftbench.data.images import Dataset
+from shiftbench.data.shown import ShownSplit
 from shiftbench.predict.example_views import example_views
-from shiftbench.predict.protocol import ShiftProtocol
 from shiftbench.predict.strips import strips
 from shiftbench.prediction_table import PredictionTable
 from shiftbench.report.attempts import attempt
@@ -19,6 +19,7 @@ from shiftbench.report.heatmap import heatmap
 from shiftbench.report.jagged import jagged, path_of, typical_images, views_of
 from shiftbench.report.layers import depth_figure, maps_figure
 from shiftbench.report.views import caption, protocol_pictures
+from shiftbench.shift.base import ShiftProtocol
 
 
 def draw_protocols(
@@ -68,7 +69,7 @@ def _figure(path: Path) -> Iterator[Path]:
 
 
 def _draw_views(path: Path, name: str, data: Dataset, protocol: ShiftProtocol) -> None:
-    shown = example_views(data.test, protocol, data.mean)
+    shown = example_views(ShownSplit.of_test(data), protocol)
     captions = [caption(shift, protocol.axes) for shift in np.atleast_2d(shown["shifts"])]
     protocol_pictures(shown["base"], shown["moved"], path, title=name, captions=captions)
 
@@ -81,5 +82,5 @@ def _draw_jagged(
     if steps is None:
         return
     shown = table.shifts[steps.columns[views_of(steps)]]
-    pictures = strips(data.test, protocol, typical_images([table]), shown, data.mean)
+    pictures = strips(ShownSplit.of_test(data), protocol, typical_images([table]), shown)
     jagged({label: table}, pictures, path)

@@ -9,15 +9,16 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from shiftbench.data.images import Dataset
+from shiftbench.metric import Metric
 from shiftbench.metric.influence import NAME, Influences
 from shiftbench.metric.result_rows import metric_rows, shift_rows, shifts_of
 from shiftbench.model.cost import Cost
 from shiftbench.predict.layer_probe import probe
 from shiftbench.predict.pixel_model import PixelModel
-from shiftbench.predict.protocol import ShiftProtocol
 from shiftbench.prediction_table import PredictionTable
 from shiftbench.report.attempts import attempt
 from shiftbench.runs.run import Run
+from shiftbench.shift.base import ShiftProtocol
 from shiftbench.storage import result_files
 from shiftbench.training.epoch_stats import EpochRow
 
@@ -30,6 +31,7 @@ def record(
     price: Cost,
     history: Sequence[EpochRow],
     tables: Mapping[str, PredictionTable],
+    metrics: Sequence[Metric],
 ) -> dict[str, pd.DataFrame]:
     """Write a run's numbers, ``metrics.csv`` last.
 
@@ -39,6 +41,7 @@ def record(
         price: What its network costs.
         history: Its epochs.
         tables: What was answered, by the name of the protocol.
+        metrics: Those of the run.
 
     Returns:
         What :func:`~shiftbench.metric.per_shift` made of the tables, by the same names.
@@ -47,9 +50,13 @@ def record(
     frame = pd.DataFrame(history).assign(run_id=this.id)
     result_files.write_csv(frame, this.folder / "train.csv", result_files.TRAIN_COLUMNS)
     rows = shift_rows(shifts, this.id)
-    result_files.write_csv(rows, this.folder / "shifts.csv", result_files.SHIFT_COLUMNS)
-    Influences.from_tables(tables).save(this.folder / NAME)
-    rows = metric_rows(tables, _identity(config, this, price), config.measure.resamples)
+    columns = result_files.in_order(
+        result_files.SHIFT_COLUMNS, rows.columns
+    )  # a protocol may have others
+    result_files.write_csv(rows, this.folder / "shifts.csv", columns)
+    Influences.from_tables(tables, metrics).save(this.folder / NAME)
+    identity = _identity(config, this, price)
+    rows = metric_rows(tables, identity, config.measure.resamples, metrics)
     result_files.write_csv(rows, this.folder / "metrics.csv", result_files.METRIC_COLUMNS)
     return shifts
 

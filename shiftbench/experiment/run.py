@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -15,17 +16,23 @@ from shiftbench.data.images import Dataset
 from shiftbench.distributed import Team
 from shiftbench.errors import ShiftbenchError
 from shiftbench.experiment import build
+from shiftbench.metric import Metric
+from shiftbench.metric.about import description
+from shiftbench.metric.options import standard
 from shiftbench.model.cost import Cost, cost
 from shiftbench.model.layout import home
+from shiftbench.optimizer.contract import MakeOptimizer
 from shiftbench.predict.engine import Options, predict
 from shiftbench.predict.pixel_model import PixelModel
-from shiftbench.predict.protocol import ShiftProtocol, refuse
+from shiftbench.predict.protocol import refuse
 from shiftbench.prediction_table import PredictionTable
 from shiftbench.report.progress import bar
 from shiftbench.runs.run import Run
 from shiftbench.runtime.allocator import keep_freed_memory
 from shiftbench.runtime.devices import describe_device, pick_device, use_precision
 from shiftbench.runtime.failures import is_out_of_memory
+from shiftbench.runtime.keep_last import KeepLast
+from shiftbench.shift.base import ShiftProtocol
 from shiftbench.storage.atomic import remove_leftovers
 from shiftbench.storage.locks import exclusive
 from shiftbench.training.epoch_stats import EpochRow
@@ -34,27 +41,31 @@ from shiftbench.training.trainer import Augment, Trainer, steps_per_epoch
 log = logging.getLogger(__name__)
 
 
-def run(config: DictConfig, this: Run, team: Team) -> None:
+def run(
+    config: DictConfig, this: Run, team: Team, datasets: KeepLast[Dataset] | None = None
+) -> None:
     """Train a network, show it every shifted view, keep its answers, reduce them to numbers.
 
     Everything lands in ``this.folder``; figures are drawn last, when every number is written. The
-    processes of ``team`` share training and measuring; the first one does the rest.
+    processes of ``team`` share training and measuring; the first one does the rest. ``datasets``
+    has the data set of the job before.
     """
     keep_freed_memory()
     device = pick_device(config.device)
     use_precision(config.precision, device)
     team.connect(device)
     protocols = build.protocols(config)
-    augment = build.augmentation(config)
+    trained_by = build.augmentation(config), build.optimizer(config)
+    metrics = build.metrics(config)
     build.fetch_weights(config)
     with _phase("loading the data", config, "data.limit_train", "data.train_images"):
-        data = build.dataset(config)
+        data = build.dataset(config, datasets)
     model = build.model(config, this.names, data)
     require_unedited()
     for protocol in protocols.values():  # refuse what cannot apply before any work
         refuse(protocol, data, model)
     if team.is_first:
-        this.note(preprocessing=data.preprocessing)
+        this.note(preprocessing=data.preprocessing, **_described(metrics))
     price = cost(model, data.image_shape)
     _announce(config, this, device, data, price)
 
@@ -63,7 +74,7 @@ def run(config: DictConfig, this: Run, team: Team) -> None:
     network = PixelModel(model, data.mean, data.std, device, config.precision, dtype, layout)
     data = data.to(device)
     with _phase("training", config, "train.batch_size"):
-        history = _train(config, this, network, data, augment, team)
+        history = _train(config, this, network, data, *trained_by, team)
     with _phase("measuring", config, "measure.batch_size", "measure.memory_gb"):
         tables = _measure(config, this, network, data, protocols, team)
     if not team.is_first:
@@ -72,7 +83,7 @@ def run(config: DictConfig, this: Run, team: Team) -> None:
     from shiftbench.experiment import outputs
 
     with _phase("reporting", config, "measure.resamples"):
-        shifts = outputs.record(config, this, price, history, tables)
+        shifts = outputs.record(config, this, price, history, tables, metrics)
     layers = None
     if config.measure.layers:
         with _phase("probing the layers", config, "measure.memory_gb"):
@@ -80,6 +91,12 @@ def run(config: DictConfig, this: Run, team: Team) -> None:
     if config.figures:
         with _phase("drawing", config):
             outputs.draw(this, data, protocols, tables, shifts, layers)
+
+
+def _described(metrics: Sequence[Metric]) -> dict[str, Any]:
+    """Return what ``run.json`` says of metrics whose code a report may not have."""
+    found = description(one for one in metrics if one not in standard())
+    return {"metrics": found} if found else {}
 
 
 def _announce(
@@ -104,6 +121,7 @@ def _train(
     network: PixelModel,
     data: Dataset,
     augment: Augment,
+    optimizer: MakeOptimizer,
     team: Team,
 ) -> list[EpochRow]:
     settings = config.train
@@ -117,7 +135,7 @@ def _train(
         trainer = Trainer(
             network, data, augment, settings,
             seed=config.seed, path=this.checkpoint, train_id=this.identity.train_id,
-            watcher=watcher, team=team,
+            watcher=watcher, team=team, make_optimizer=optimizer,
         )  # fmt: skip
         return trainer.run()
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from shiftbench.head.base import Head
 
-class FlattenHead(nn.Module):
+
+class FlattenHead(Head):
     """Flatten the last feature map and apply a linear layer: position-aware.
 
     ``x: (N, C, h, w) -> (N, num_classes)``. Invariance must be learned from data.
     """
-
-    is_global = False
 
     def __init__(self, in_chans: int, map_size: tuple[int, int], num_classes: int) -> None:
         super().__init__()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from shiftbench.head.base import Head
 
-class GlobalAverageHead(nn.Module):
+
+class GlobalAverageHead(Head):
     """Average every channel over all positions, then apply a linear layer.
 
     ``x: (N, C, h, w) -> (N, num_classes)``; ``h`` and ``w`` may differ from those at build time.

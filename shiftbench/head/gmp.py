@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from shiftbench.head.base import Head
 
-class GlobalMaxHead(nn.Module):
+
+class GlobalMaxHead(Head):
     """Maximum of every channel over all positions, then a linear layer.
 
     ``x: (N, C, h, w) -> (N, num_classes)``. Exactly invariant to circular shifts of ``x``.

@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from shiftbench.errors import UsageError
+from shiftbench.head.base import Head
 
 
-class PyramidHead(nn.Module):
+class PyramidHead(Head):
     """Maxima over 1×1, 2×2, 4×4 ... cells, concatenated, then a linear layer.
 
     ``x: (N, C, h, w) -> (N, num_classes)``. Between ``gmp`` (one cell) and ``flatten`` (a cell
@@ -23,8 +24,6 @@ class PyramidHead(nn.Module):
         num_classes: Number of logits.
         levels: Cells per side of each grid, none larger than the map.
     """
-
-    is_global = False
 
     def __init__(
         self,

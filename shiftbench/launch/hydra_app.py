@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-from typing import Any
 
-import hydra
 from omegaconf import DictConfig
 
 from shiftbench import processes
 from shiftbench.errors import FAILED, LONGEST, OK, USAGE, ShiftbenchError, UsageError, shown
-from shiftbench.launch.hydra_callback import begun, fresh, refused
-from shiftbench.launch.hydra_patches import mode_is_plain
+from shiftbench.launch import session
+from shiftbench.launch.session import Session
 from shiftbench.runs.sweep_state import FAILED as FAILED_JOB
 from shiftbench.runs.sweep_state import LEFT_OUT
 from shiftbench.runtime.job_slots import keep_given_threads
+from shiftbench.settings import hydra_patches
 from shiftbench.settings.schema import CONFIG_DIR, register, sweep_id
 
 
 def compose_and_run(arguments: list[str]) -> int:
-    """Compose the configuration and run the job or the sweep."""
-    from shiftbench.launch.hydra_errors import explain, refuse
+    """Compose the configuration, run the job or the sweep, return the exit code."""
+    from shiftbench.launch.hydra_errors import refuse
 
     register()
-    _allow_lazy_help()
     refuse(arguments)
     own_wish = os.environ.get("HYDRA_FULL_ERROR") == "1"
     # Makes Hydra hand its errors over instead of printing them and exiting.
@@ -33,50 +30,84 @@ def compose_and_run(arguments: list[str]) -> int:
     os.environ["SHIFTBENCH_SWEEP"] = sweep_id(arguments)  # read by configs/config.yaml
     sys.argv = [sys.argv[0], *arguments]
     keep_given_threads()
-    failures.clear()
-    fresh.clear()
-    try:
-        with mode_is_plain(arguments):
-            _job()
-    except KeyboardInterrupt as stop:
-        _end_sweep(stopped=stop)
-        raise
-    except Exception as error:
-        if refused:
-            _withdraw()
-            raise refused.pop() from error
-        sentence = explain(error, arguments)
-        if sentence is None and begun and not own_wish:  # the launcher, not a job
-            return _end_sweep(f"{type(error).__name__}: {error}".splitlines()[0]) or FAILED
-        if begun:
-            begun.pop().display.stop()
-        if sentence is None or own_wish:
+    with session.opened() as command:
+        try:
+            with hydra_patches.installed(arguments, planned=lambda: command.jobs):
+                hydra_patches.application(_job, CONFIG_DIR)()
+        except KeyboardInterrupt as stop:
+            _end_sweep(command, stopped=stop)
             raise
-        _withdraw()
-        raise UsageError(sentence) from error
-    if refused:
-        _withdraw()
-        raise refused.pop()
-    for failure in failures:
+        except Exception as error:
+            return _end_badly(command, error, arguments, own_wish)
+        return _end(command)
+
+
+def _job(config: DictConfig) -> None:
+    """Run one job; called by Hydra, with joblib and submitit in a process of theirs."""
+    from shiftbench.launch.job import run_job
+
+    command = session.current()
+    try:
+        run_job(config, command)
+    except ShiftbenchError as error:
+        command.failures.append(error)
+
+
+def _end(command: Session) -> int:
+    """Report what failed or was refused; return the exit code."""
+    if command.refusal:
+        _withdraw(command)
+        raise command.refusal
+    for failure in command.failures:
         print(f"shiftbench: {shown(failure, LONGEST)}", file=sys.stderr)
         processes.leave_reason(str(failure))
-    code = _end_sweep()
-    return _exit_code([isinstance(failure, UsageError) for failure in failures]) or code
+    code = _end_sweep(command)
+    return _exit_code([isinstance(failure, UsageError) for failure in command.failures]) or code
 
 
-def _withdraw() -> None:
+def _end_badly(command: Session, error: Exception, arguments: list[str], own_wish: bool) -> int:
+    """End what Hydra or a launcher gave up.
+
+    Args:
+        command: The command's session.
+        error: What Hydra raised.
+        arguments: What was typed.
+        own_wish: Whether the user set ``HYDRA_FULL_ERROR=1``, to see tracebacks.
+
+    Raises:
+        UsageError: If the user can correct it.
+        Exception: The error itself otherwise, but for launchers, whose reason is reported.
+    """
+    from shiftbench.launch.hydra_errors import explain
+
+    if command.refusal:
+        _withdraw(command)
+        raise command.refusal from error
+    sentence = explain(error, arguments)
+    if sentence is None and command.controller and not own_wish:  # the launcher, not a job
+        return _end_sweep(command, f"{type(error).__name__}: {error}".splitlines()[0]) or FAILED
+    if command.controller:
+        command.controller.display.stop()
+    if sentence is None or own_wish:
+        raise error
+    _withdraw(command)
+    raise UsageError(sentence) from error
+
+
+def _withdraw(command: Session) -> None:
     """Remove the folder of a sweep that is refused, if it was not there before."""
-    while fresh:
-        made = fresh.pop()
-        if not any(folder.glob("jobs/*") for folder in made.folders):
-            made.remove()
+    made = command.created
+    if made and not any(folder.glob("jobs/*") for folder in made.folders):
+        made.remove()
 
 
-def _end_sweep(launcher_error: str | None = None, stopped: KeyboardInterrupt | None = None) -> int:
+def _end_sweep(
+    command: Session, launcher_error: str | None = None, stopped: KeyboardInterrupt | None = None
+) -> int:
     """Write the report of the sweep, if there is one, and return its exit code."""
-    if not begun:
+    if not command.controller:
         return OK
-    jobs = begun.pop().end(launcher_error, stopped)
+    jobs = command.controller.end(launcher_error, stopped)
     failed = [job for job in jobs if job.state in (FAILED_JOB, LEFT_OUT)]
     if failed:
         processes.leave_reason(f"{len(failed)} of {len(jobs)} jobs failed, as said above")
@@ -88,33 +119,3 @@ def _exit_code(wrong_settings: list[bool]) -> int:
     if not wrong_settings:
         return OK
     return USAGE if all(wrong_settings) else FAILED
-
-
-# A job that raised would make Hydra print a line of its own, so failures are kept here instead.
-failures: list[ShiftbenchError] = []
-
-
-@hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name="config")
-def _job(config: DictConfig) -> None:
-    from shiftbench.launch.job import run_job
-
-    try:
-        run_job(config)
-    except ShiftbenchError as error:
-        failures.append(error)
-
-
-def _allow_lazy_help() -> None:
-    """Let Hydra 1.3's lazily made help text pass argparse's check (Python 3.14 and later).
-
-    To be deleted with Hydra 1.4.
-    """
-    check: Any = getattr(argparse.ArgumentParser, "_check_help", None)
-    if check is None:
-        return
-
-    def check_help(parser: argparse.ArgumentParser, action: argparse.Action) -> None:
-        if isinstance(action.help, str):
-            check(parser, action)
-
-    setattr(argparse.ArgumentParser, "_check_help", check_help)  # noqa: B010

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import re
 import sys
-import traceback
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import NoReturn
 
-from hydra._internal.utils import get_args_parser
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from shiftbench.errors import UsageError, did_you_mean, shown
 from shiftbench.launch.setting_names import known_keys, option_keys
-from shiftbench.settings.schema import CONFIG_DIR, GROUPS
+from shiftbench.settings.hydra_patches import args_parser, is_composing, is_readable
+from shiftbench.settings.schema import CONFIG_DIR, GROUPS, LISTS
 
 _SYNTAX_SIGNS = (
     "LexerNoViableAlt", "no viable alternative", "mismatched input", "extraneous input",
@@ -37,6 +34,9 @@ _AUTHORS_WORDS = re.compile(  # of use to Hydra's authors alone
     r"|, set env var HYDRA_FULL_ERROR=1.*|\$[A-Z_]+|\w+Error raised while resolving interpolation:"
     r"| \(\w+Config\)"
 )
+
+# What an optimizer might be expected to have, and the training has.
+_CALLED = {f"optimizer.{name}": f"train.{name}" for name in ("lr", "weight_decay", "momentum")}
 
 _OPTION = re.compile(r"=\[?(?!(?:null|true|false|nan|inf)$)[a-z]", re.IGNORECASE)
 _COMPLETION = re.compile("(?:un)?install=|query=")
@@ -61,7 +61,7 @@ def refuse(arguments: Sequence[str]) -> None:
     for item in arguments:
         if any("\ud800" <= character <= "\udfff" for character in item):
             raise UsageError(_undecoded(item))
-    parser = get_args_parser()
+    parser = args_parser()
     parser.error = _refuse_flags  # type: ignore[method-assign]
     given = parser.parse_args(list(arguments))
     if given.experimental_rerun is not None:
@@ -109,7 +109,7 @@ def explain(error: BaseException, arguments: list[str]) -> str | None:
         return _unknown_option(error)
     if missing := _missing_launcher(_all_text(error)):
         return missing
-    if not isinstance(error, HydraException | OmegaConfBaseException) and not _composing(error):
+    if not isinstance(error, HydraException | OmegaConfBaseException) and not is_composing(error):
         return None
     text = _all_text(error)
     unknown = re.search(r"Key '([^']+)' (?:is not in struct|not in '[^']+')", text)
@@ -130,13 +130,6 @@ def explain(error: BaseException, arguments: list[str]) -> str | None:
     if "Config group override must be a string or a list" in text:
         return _bad_option(arguments)
     return _plain(text)
-
-
-def _composing(error: BaseException) -> bool:
-    """Whether ``error`` arose while Hydra put the configuration together, before any job."""
-    files = {Path(frame.filename).name for frame in traceback.extract_tb(error.__traceback__)}
-    ours = "job.py" in files or "experiment.py" in files
-    return not ours and bool(files & {"config_loader_impl.py", "overrides_parser.py"})
 
 
 def _missing_launcher(text: str) -> str | None:
@@ -165,6 +158,8 @@ def _unknown_key(key: str, text: str, arguments: list[str]) -> str:
     typed = [item.partition("=")[0].lstrip("+~") for item in arguments]
     given = next((item for item in typed if f"{item}.".startswith(f"{name}.")),
                  next((item for item in typed if item.endswith(key)), name))  # fmt: skip
+    if given in _CALLED:
+        return f"'{given}' is called {_CALLED[given]}, whatever the optimizer; give that"
     if elsewhere := _of_another_option(given, arguments):
         return elsewhere
     known = list(known_keys())
@@ -187,10 +182,11 @@ def _of_another_option(key: str, arguments: Sequence[str]) -> str | None:
     chosen = _chosen(group, arguments)
     if chosen in names:
         return None
-    if group == "shift":
+    if group in LISTS:
+        first = {"shift": "circular", "metric": "standard"}[group]
         return (
-            f"'{key}' is set, but shift={chosen} does not have {names[0]}; "
-            f"add it, as shift=[circular,{names[0]}]"
+            f"'{key}' is set, but {group}={chosen} does not have {names[0]}; "
+            f"add it, as {group}=[{first},{names[0]}]"
         )
     return (
         f"{group}={chosen} has no setting '{rest}'; "
@@ -255,14 +251,8 @@ def _bad_syntax(arguments: Sequence[str]) -> str:
 
 def _unreadable(arguments: Sequence[str]) -> str:
     """Return the first argument that Hydra cannot read."""
-    parser = OverridesParser.create()
-    for item in arguments:
-        try:
-            if not item.startswith("-"):
-                parser.parse_override(item)
-        except HydraException:
-            return item
-    return " ".join(arguments)
+    unreadable = [item for item in arguments if not (item.startswith("-") or is_readable(item))]
+    return unreadable[0] if unreadable else " ".join(arguments)
 
 
 def _plain(text: str) -> str:

@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 from shiftbench import processes
 from shiftbench.errors import ShiftbenchError, UsageError
 from shiftbench.launch.discard import withdrawn
+from shiftbench.launch.session import Session, Throttle
 from shiftbench.report.progress import mute
 from shiftbench.runs import results_versions
 from shiftbench.runs.run import Run
@@ -28,11 +29,13 @@ from shiftbench.storage.interrupts import heed_termination, how_stopped
 
 log = logging.getLogger(__name__)
 
-STARTED = time.time()
 
-
-def run_job(config: DictConfig) -> None:
+def run_job(config: DictConfig, session: Session) -> None:
     """Run the composed configuration, or say that it is done.
+
+    Args:
+        config: The composed configuration.
+        session: What is kept from job to job.
 
     Raises:
         ShiftbenchError: In one sentence, for what the user can correct. A job of a sweep raises
@@ -44,20 +47,20 @@ def run_job(config: DictConfig) -> None:
     setup_logging(beside_others)
     if sweep is not None and beside_others:
         heed_termination()
-        take_place(hydra.launcher, sweep / "places")
+        session.place = session.place or take_place(hydra.launcher, sweep / "places")
         mute()
     if not processes.is_first():
         mute()
         if not beside_others:
-            _follow(config)
+            _follow(config, session)
         return
     with _others_waiting(beside_others):
         if sweep is not None:
-            _run_in_sweep(config, Sweep.load(sweep))
+            _run_in_sweep(config, Sweep.load(sweep), session)
             return
         configuration.check(config)
         this = Run.of(config, run_names(config))
-        _finish(this, config, STARTED)
+        _finish(this, config, session.started, session)
         _show(this, config.figures)
 
 
@@ -70,7 +73,7 @@ def _others_waiting(beside_others: bool) -> AbstractContextManager[None]:
     return distributed.deciding()
 
 
-def _follow(config: DictConfig) -> None:
+def _follow(config: DictConfig, session: Session) -> None:
     """Do this process's share of what the first one decides to run."""
     from shiftbench import distributed
     from shiftbench.experiment.run import run
@@ -84,10 +87,10 @@ def _follow(config: DictConfig) -> None:
                 f"the processes were given different settings ({run_id}, {this.id}); "
                 "start the same command everywhere"
             )
-        run(config, this, team)
+        run(config, this, team, session.datasets)
 
 
-def _run_in_sweep(config: DictConfig, sweep: Sweep) -> None:
+def _run_in_sweep(config: DictConfig, sweep: Sweep, session: Session) -> None:
     hydra = HydraConfig.get()
     overrides = given_overrides()
     place = f"job {int(hydra.job.num) + 1} of {len(sweep.overrides)}"
@@ -102,7 +105,7 @@ def _run_in_sweep(config: DictConfig, sweep: Sweep) -> None:
         this = Run.of(config, run_names(config))
         sweep.put(overrides, state=RUNNING, run_id=this.id)
         log.info("%s: %s", place, this.id)
-        state = DONE if _finish(this, config, sweep.started) else SKIPPED
+        state = DONE if _finish(this, config, sweep.started, session) else SKIPPED
     except KeyboardInterrupt as stop:
         run_id = this.id if this else None
         sweep.put(overrides, state=STOPPED, run_id=run_id, error=how_stopped(stop))
@@ -116,7 +119,7 @@ def _run_in_sweep(config: DictConfig, sweep: Sweep) -> None:
         return
     sweep.put(overrides, state=state, run_id=this.id, seconds=time.time() - started)
     if state == DONE:
-        _tell(sweep, this, place)
+        _tell(sweep, this, place, session.tables)
 
 
 def _refuse_two_ways(launcher: Any) -> None:
@@ -127,7 +130,7 @@ def _refuse_two_ways(launcher: Any) -> None:
         )
 
 
-def _finish(this: Run, config: DictConfig, started: float) -> bool:
+def _finish(this: Run, config: DictConfig, started: float, session: Session) -> bool:
     """Run what is not done; return whether there was anything to do."""
     if this.is_done() and not config.force:
         log.info("done, skipped: %s (force=true runs it again)", this.id)
@@ -148,7 +151,7 @@ def _finish(this: Run, config: DictConfig, started: float) -> bool:
             from shiftbench.experiment.run import run
 
             with distributed.team(this.id) as team:
-                run(config, this, team)
+                run(config, this, team, session.datasets)
     return True
 
 
@@ -221,35 +224,25 @@ class ConsoleHandler(logging.Handler):
 
 
 def _show(this: Run, figures: bool) -> None:
+    from shiftbench.metric.about import remember
     from shiftbench.report.terminal import print_run
     from shiftbench.storage.result_files import METRIC_COLUMNS, read_rows
 
+    remember(this.noted("metrics"))
     checkpoint = this.checkpoint if this.checkpoint.is_file() else None
     rows = read_rows(this.folder / "metrics.csv", METRIC_COLUMNS)
     print_run(rows, this.folder, checkpoint, figures=figures)
 
 
-def _tell(sweep: Sweep, this: Run, place: str) -> None:
+def _tell(sweep: Sweep, this: Run, place: str, tables: Throttle) -> None:
     """Log the numbers of a finished job and bring the sweep's tables up to date."""
     from shiftbench.report.terminal import in_one_line
     from shiftbench.storage.result_files import METRIC_COLUMNS, read_rows
 
     rows = read_rows(this.folder / "metrics.csv", METRIC_COLUMNS)
     log.info("%s done: %s", place, in_one_line(rows))
-    _keep_tables_current(sweep)
+    if tables.is_due():
+        from shiftbench.cli.report_command import keep_current
 
-
-# When this process last wrote a sweep's tables, and how long that took, in seconds.
-_written = [0.0, 0.0]
-
-
-def _keep_tables_current(sweep: Sweep) -> None:
-    """Write the sweep's tables anew, unless that would take more than a twentieth of the time."""
-    ended, took = _written
-    started = time.monotonic()
-    if started - ended < 20 * took:
-        return
-    from shiftbench.cli.report_command import keep_current
-
-    keep_current(sweep.folder)
-    _written[:] = [time.monotonic(), time.monotonic() - started]
+        with tables.timed():
+            keep_current(sweep.folder)

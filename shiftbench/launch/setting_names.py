@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from shiftbench.settings.schema import CONFIG_DIR, GROUPS, Config, flatten
+from shiftbench.settings.schema import CONFIG_DIR, GROUPS, LISTS, Config, flatten
 
 
 def known_keys() -> Iterator[str]:
@@ -29,7 +29,7 @@ def option_keys() -> Iterator[tuple[tuple[str, str], str]]:
 
 def _keys_of(group: str, path: Path) -> Iterator[str]:
     content: Any = OmegaConf.to_container(OmegaConf.load(path))
-    prefix = f"shift.{path.stem}." if group == "shift" else f"{group}."
+    prefix = f"{group}.{path.stem}." if group in LISTS else f"{group}."
     if group != "experiment" and isinstance(content, dict):
         content.pop("defaults", None)  # Hydra's
         # _target_ and _partial_ are the yaml's own, see refuse

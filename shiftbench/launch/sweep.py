@@ -10,14 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
 from shiftbench.errors import UsageError
-from shiftbench.launch.hydra_patches import compose_once
 from shiftbench.report.progress import SweepDisplay
 from shiftbench.report.records import INTERRUPTED
 from shiftbench.runs.run import close_status
@@ -33,6 +29,7 @@ from shiftbench.runs.sweep_state import (
     Sweep,
 )
 from shiftbench.runtime.job_slots import is_parallel
+from shiftbench.settings.hydra_patches import compose_jobs_once, parse_overrides, product
 from shiftbench.settings.schema import as_typed, check_scale
 from shiftbench.storage.atomic import remove_leftovers
 from shiftbench.storage.interrupts import how_stopped
@@ -43,20 +40,20 @@ LONGEST_END = 10.0  # seconds that a process takes to end
 
 
 @dataclass(frozen=True)
-class Conductor:
+class SweepController:
     """Begins and ends a sweep."""
 
     sweep: Sweep
     display: SweepDisplay
 
     @classmethod
-    def of(cls, config: DictConfig, jobs: list[list[str]]) -> Conductor:
+    def of(cls, config: DictConfig, jobs: list[list[str]]) -> SweepController:
         """Write which jobs the sweep has and begin to show how they stand."""
         folder = Path(config.hydra.sweep.dir).expanduser()
         remove_leftovers(folder, older_than=LONGEST_WRITE)  # the same sweep may run elsewhere
         sweep = Sweep.start(folder, Path(config.out).expanduser() / "runs", jobs)
         if not is_parallel(config.hydra.launcher):
-            compose_once(GlobalHydra.instance().config_loader())
+            compose_jobs_once()
         display = SweepDisplay(sweep.jobs, shown=config.progress)
         display.start()
         return cls(sweep, display)
@@ -72,7 +69,7 @@ class Conductor:
         """
         self.display.stop()
         if launcher_error:
-            self._bury(launcher_error)
+            self._mark_running_as_failed(launcher_error)
         if stopped:
             self._stop(how_stopped(stopped))
         jobs = self.sweep.jobs()
@@ -87,7 +84,7 @@ class Conductor:
             _tell_how_they_ended(jobs)
         return jobs
 
-    def _bury(self, reason: str) -> None:
+    def _mark_running_as_failed(self, reason: str) -> None:
         """Call failed what was running when its process died: nobody else will."""
         for job in self.sweep.jobs():
             if job.state == RUNNING:
@@ -137,11 +134,9 @@ def jobs_of(config: DictConfig) -> list[list[str]]:
     """
     check_scale(config)
     params = config.hydra.sweeper.get("params") or {}
-    # The loader knows the options that glob(*) stands for.
-    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
-    given = parser.parse_overrides(as_typed(config.hydra.overrides.task))
+    given = parse_overrides(as_typed(config.hydra.overrides.task))
     grids = [
-        parser.parse_overrides([f"{key}={value}" for key, value in {**params, **grid}.items()])
+        parse_overrides([f"{key}={value}" for key, value in {**params, **grid}.items()])
         for grid in config.study.grids.values() or [{}]
     ]
     jobs: dict[frozenset[str], list[str]] = {}
@@ -149,9 +144,8 @@ def jobs_of(config: DictConfig) -> list[list[str]]:
         narrowed = _narrowed(grid, given, grids)
         if narrowed is None:
             continue
-        [product] = _split(parser.parse_overrides(narrowed), max_batch_size=None)
-        for job in product:
-            jobs.setdefault(frozenset(job), list(job))
+        for job in product(narrowed):
+            jobs.setdefault(frozenset(job), job)
     if not jobs:
         raise UsageError(
             "no part of this experiment is left, since each of them has another value for one of "
@@ -196,18 +190,6 @@ def _values(override: Override) -> list[str]:
     if override.is_discrete_sweep():
         return list(override.sweep_string_iterator())
     return [override.get_value_element_as_str()]
-
-
-_split = BasicSweeper.split_arguments
-
-
-def hand_out(jobs: list[list[str]]) -> None:
-    """Let Hydra's sweeper run these jobs instead of the one grid that it would span."""
-
-    def split_arguments(*_: object, **__: object) -> list[list[list[str]]]:
-        return [jobs]
-
-    BasicSweeper.split_arguments = staticmethod(split_arguments)  # type: ignore[method-assign]
 
 
 def counts(jobs: list[Job]) -> str:

@@ -16,6 +16,7 @@ from shiftbench.metric import invariance as _invariance  # noqa: F401
 from shiftbench.metric import peer as _peer  # noqa: F401
 
 # isort: on
+from shiftbench.metric.about import About, about, arrow_of
 from shiftbench.metric.base import METRICS, Metric, Need, Terms, metric
 from shiftbench.metric.evaluation import MetricValue, evaluate
 from shiftbench.metric.paired import Difference, compare
@@ -23,11 +24,14 @@ from shiftbench.metric.shifts import per_shift
 
 __all__ = [
     "METRICS",
+    "About",
     "Difference",
     "Metric",
     "MetricValue",
     "Need",
     "Terms",
+    "about",
+    "arrow_of",
     "compare",
     "evaluate",
     "metric",

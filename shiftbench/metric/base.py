@@ -19,6 +19,7 @@ from shiftbench.prediction_table import PredictionTable
 Floats = NDArray[np.float64]
 Combine = Callable[[Floats], Floats]
 CHUNK = 2_000_000  # numbers held at a time where a copy is needed
+ARROWS = {True: "↑", False: "↓", None: "–"}
 F = TypeVar("F", bound=Callable[..., "Terms"])
 
 
@@ -178,7 +179,7 @@ class Metric:
     @property
     def arrow(self) -> str:
         """The better direction: ``"↑"``, ``"↓"`` or, for neither, ``"–"``."""
-        return {True: "↑", False: "↓", None: "–"}[self.higher_is_better]
+        return ARROWS[self.higher_is_better]
 
     def missing(self, table: PredictionTable) -> str | None:
         """The first thing ``table`` lacks for this metric; None if it applies."""

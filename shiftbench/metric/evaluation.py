@@ -46,7 +46,7 @@ def evaluate(
     seed: int = 0,
     confidence: float = 0.95,
     method: str = BCA,
-    names: Iterable[str] | None = None,
+    names: Iterable[str | Metric] | None = None,
 ) -> list[MetricValue]:
     """Every metric that applies to ``table``, with intervals from resampled images.
 
@@ -56,7 +56,8 @@ def evaluate(
         seed: Seed of the resampling; the same table and seed give the same numbers.
         confidence: Of the intervals.
         method: ``"bca"`` or ``"percentile"``, for metrics of which the resamples decide.
-        names: The metrics to compute, all by default. Those that do not apply are skipped.
+        names: The metrics to compute, by name or as they are; all by default. Those that do not
+            apply are skipped.
 
     >>> from shiftbench.metric.example import example
     >>> [row] = evaluate(example(), names=["shift_accuracy"], seed=1)
@@ -82,12 +83,16 @@ def _row(metric: Metric, term: Terms, interval: Interval) -> MetricValue:
     )
 
 
-def applicable(names: Iterable[str] | None, *tables: PredictionTable) -> list[Metric]:
-    """The metrics called ``names`` (all if None) that apply to every one of ``tables``."""
+def applicable(names: Iterable[str | Metric] | None, *tables: PredictionTable) -> list[Metric]:
+    """Those of the metrics ``names`` (all if None) that apply to every one of ``tables``."""
     if any(table.n_images == 0 for table in tables):
         raise ShiftbenchError("the prediction table holds no images; measure at least one")
-    names = list(METRICS if names is None else names)
-    for name in names:
-        require_one_of("metric", name, METRICS)
-    metrics = (METRICS[name] for name in names)
+    metrics = [_metric(name) for name in (METRICS if names is None else names)]
     return [metric for metric in metrics if all(map(metric.applies, tables))]
+
+
+def _metric(name: str | Metric) -> Metric:
+    if isinstance(name, Metric):
+        return name
+    require_one_of("metric", name, METRICS)
+    return METRICS[name]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.errors import ShiftbenchError
-from shiftbench.metric import METRICS, Terms
+from shiftbench.metric import METRICS, Metric, Terms
 from shiftbench.prediction_table import PredictionTable
 from shiftbench.storage.atomic import atomic_file
 
@@ -72,20 +72,29 @@ class Influences:
         return self.numbers[protocol, metric]
 
     @classmethod
-    def from_tables(cls, tables: Mapping[str, PredictionTable]) -> Influences:
-        """Return the influences on every metric that applies, by the name of the protocol."""
+    def from_tables(
+        cls, tables: Mapping[str, PredictionTable], metrics: Iterable[Metric] | None = None
+    ) -> Influences:
+        """Return the influences on every metric that applies, by the name of the protocol.
+
+        Args:
+            tables: The answers.
+            metrics: All of :data:`METRICS` by default.
+        """
+        chosen = list(METRICS.values() if metrics is None else metrics)
         images: dict[str, str] = {}
         values: dict[tuple[str, str], float] = {}
         numbers: dict[tuple[str, str], Floats] = {}
         for protocol, table in tables.items():
             images[protocol] = _digest(table)
-            for name, metric in METRICS.items():
+            for metric in chosen:
                 if not metric.applies(table):
                     continue
                 terms = metric(table)
                 found = influence(terms)
                 if found is not None:
-                    values[protocol, name], numbers[protocol, name] = terms.value, found
+                    key = protocol, metric.name
+                    values[key], numbers[key] = terms.value, found
         return cls(images, values, numbers)
 
     def save(self, path: Path) -> bool:

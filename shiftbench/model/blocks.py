@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,10 +12,13 @@ from torch import Tensor, nn
 from shiftbench.model.evaluating import evaluating
 from shiftbench.ops.padding import conv2d
 
+if TYPE_CHECKING:
+    from shiftbench.pool import Downsampling
+
 # Channels of a first stage; at this width a network may already exceed the memory.
 MAX_WIDTH = 4096
 
-MakePool = Callable[..., nn.Module]
+MakePool = Callable[..., "Downsampling"]
 MakeHead = Callable[[int, tuple[int, int], int], nn.Module]
 
 
@@ -28,28 +31,26 @@ def conv_block(in_chans: int, out_chans: int, padding: str, stride: int = 1) -> 
     ]
 
 
-def conv_stride(pool: nn.Module | None) -> int:
+def conv_stride(pool: Downsampling | None) -> int:
     """Return the stride of the convolution before ``pool``: 1 except for ``pool=stride``."""
-    return int(getattr(pool, "conv_stride", 1))
+    return 1 if pool is None else pool.conv_stride
 
 
-def site_stride(pool: nn.Module) -> int:
+def site_stride(pool: Downsampling) -> int:
     """Return the factor by which ``pool``'s downsampling step reduces the feature map."""
-    stride = getattr(pool, "stride", 2)
-    return int(stride[0] if isinstance(stride, tuple) else stride)
+    return pool.stride[0] if isinstance(pool.stride, tuple) else pool.stride
 
 
 def subsample_together(
-    pool: nn.Module, y: Tensor, shortcut_pool: nn.Module, x: Tensor
+    pool: Downsampling, y: Tensor, shortcut_pool: Downsampling, x: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Subsample both branches of a residual block; a content-dependent grid is selected on ``y``.
 
     A shortcut on another grid would add features that are one pixel apart.
     """
-    pick = getattr(pool, "phase", None)
-    if pick is None:
+    if not pool.picks_grid:
         return pool(y), shortcut_pool(x)
-    phase = pick(y)
+    phase = pool.phase(y)
     return pool(y, phase), shortcut_pool(x, phase)
 
 
@@ -72,6 +73,6 @@ def init_weights(model: nn.Module, nonlinearity: Literal["relu", "linear"] = "re
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity=nonlinearity)
 
 
-def total_stride(pools: list[nn.Module]) -> int:
+def total_stride(pools: list[Downsampling]) -> int:
     """Return the product of the strides of all downsampling steps."""
     return math.prod(site_stride(pool) for pool in pools)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import nn
 
 from shiftbench.errors import UsageError
 from shiftbench.model.vgg import VGG
 from shiftbench.ops.padding import conv2d
+
+if TYPE_CHECKING:
+    from shiftbench.pool import Downsampling
 
 
 class LinearVGG(VGG):
@@ -32,7 +37,7 @@ class LinearVGG(VGG):
     ) -> list[nn.Module]:
         return [conv2d(in_chans, out_chans, 3, stride, padding)]
 
-    def _site(self, pool: nn.Module, channels: int, padding: str) -> list[nn.Module]:
+    def _site(self, pool: Downsampling, channels: int, padding: str) -> list[nn.Module]:
         if not _is_additive(pool, channels):
             raise UsageError(
                 f"model=linear needs a linear pool, got {type(pool).__name__}; "

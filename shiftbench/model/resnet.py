@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,6 +11,9 @@ from torch import Tensor, nn
 from shiftbench.errors import UsageError, require_within
 from shiftbench.model import blocks
 from shiftbench.ops.padding import conv2d
+
+if TYPE_CHECKING:
+    from shiftbench.pool import Downsampling
 
 CIFAR_DEPTHS = (20, 32, 44, 56)
 
@@ -23,7 +27,11 @@ class BasicBlock(nn.Module):
     """
 
     def __init__(
-        self, in_chans: int, out_chans: int, padding: str, pools: tuple[nn.Module, nn.Module] | None
+        self,
+        in_chans: int,
+        out_chans: int,
+        padding: str,
+        pools: tuple[Downsampling, Downsampling] | None,
     ) -> None:
         super().__init__()
         self.pool = pools[0] if pools else None
@@ -79,7 +87,7 @@ class ResNet(nn.Module):
         super().__init__()
         counts, width = _plan(depth, width)
         self.stem = nn.Sequential(*blocks.conv_block(in_chans, width, padding))
-        sites: list[nn.Module] = []
+        sites: list[Downsampling] = []
         layers: list[nn.Module] = []
         chans = width
         for stage, count in enumerate(counts):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor, nn
 
 from shiftbench.errors import UsageError, require_within
 from shiftbench.model import blocks
 from shiftbench.ops.max_filter import StrideOneMax2d
+
+if TYPE_CHECKING:
+    from shiftbench.pool import Downsampling
 
 # Convolutions per stage; 8, 10, 13 and 16 are the stacks of VGG-11, -13, -16 and -19.
 STAGES = {
@@ -94,7 +97,7 @@ class VGG(nn.Module):
         in_chans: int,
         out_chans: int,
         convolutions: int,
-        pool: nn.Module | None,
+        pool: Downsampling | None,
         padding: str,
     ) -> list[nn.Module]:
         """Return a stage's convolution blocks and its downsampling step."""
@@ -112,9 +115,9 @@ class VGG(nn.Module):
         """Return a convolution and the layers that belong to it."""
         return blocks.conv_block(in_chans, out_chans, padding, stride)
 
-    def _site(self, pool: nn.Module, channels: int, padding: str) -> list[nn.Module]:
+    def _site(self, pool: Downsampling, channels: int, padding: str) -> list[nn.Module]:
         """Return a downsampling step, with the running maximum that its pool may require."""
-        if getattr(pool, "max_first", False):
+        if pool.max_first:
             return [StrideOneMax2d(padding), pool]
         return [pool]
 

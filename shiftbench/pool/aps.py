@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from shiftbench.errors import require_within
 from shiftbench.ops.autocast import at_least_single
+from shiftbench.pool.base import Downsampling
 from shiftbench.pool.blur import BlurPool2d
 
 
-class AdaptivePolyphase2d(nn.Module):
+class AdaptivePolyphase2d(Downsampling):
     """Of the ``stride``² sampling grids, keep the one with the largest norm, image by image.
 
     ``x: (N, C, H, W) -> (N, C, ceil(H/s), ceil(W/s))``. A circular shift of the input permutes the
@@ -30,6 +31,7 @@ class AdaptivePolyphase2d(nn.Module):
             paper).
     """
 
+    stride: int
     max_first = True
 
     def __init__(

@@ -6,13 +6,14 @@ from math import comb
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from shiftbench.errors import require_one_of, require_within
 from shiftbench.ops import separable_filter
 from shiftbench.ops.autocast import computed_in
 from shiftbench.ops.geometry import space_to_batch
 from shiftbench.ops.padding import MODES, pad2d
+from shiftbench.pool.base import Downsampling
 
 
 def taps(filter_size: int) -> tuple[float, ...]:
@@ -50,7 +51,7 @@ def _depthwise(x: Tensor, kernel: Tensor, stride: int) -> Tensor:
     return blurred.to(dtype)
 
 
-class BlurPool2d(nn.Module):
+class BlurPool2d(Downsampling):
     """Binomial low-pass filter of ``filter_size`` taps, then every ``stride``-th sample.
 
     ``x: (N, C, H, W) -> (N, C, ceil(H/s), ceil(W/s))``. At a pooling site a stride-1 maximum comes
@@ -66,6 +67,7 @@ class BlurPool2d(nn.Module):
             zeros, circular, reflect.
     """
 
+    stride: int
     max_first = True
     kernel: Tensor
 

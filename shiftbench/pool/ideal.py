@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from shiftbench.errors import UsageError
 from shiftbench.ops.autocast import at_least_single
 from shiftbench.ops.geometry import space_to_batch
+from shiftbench.pool.base import Downsampling
 
 
-class IdealPool2d(nn.Module):
+class IdealPool2d(Downsampling):
     """Remove every frequency that the smaller grid cannot carry, then sample (``pool=ideal``).
 
     ``x: (N, C, H, W) -> (N, C, ceil(H/s), ceil(W/s))`` on a torus, through the Fourier domain. The
@@ -34,6 +35,7 @@ class IdealPool2d(nn.Module):
         UsageError: If ``padding`` is another.
     """
 
+    stride: int
     pad = "circular"
 
     def __init__(self, channels: int, stride: int = 2, padding: str = "zeros") -> None:

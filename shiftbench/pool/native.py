@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
+
+from shiftbench.pool.base import Downsampling
 
 
-class Native(nn.Module):
+class Native(Downsampling):
     """Marks that a network's own downsampling stays; never part of a network.
 
     It is what networks from elsewhere have unless told; those of ours have no downsampling but

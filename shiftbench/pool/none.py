@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
+
+from shiftbench.pool.base import Downsampling
 
 
-class NoPool2d(nn.Module):
+class NoPool2d(Downsampling):
     """Keep every sample; the only pooling is the global one in the head (``pool=global``).
 
     ``x: (N, C, H, W) -> (N, C, H, W)``. With circular padding and a global head the network is

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
+
+from shiftbench.pool.base import Downsampling
 
 
-class Stride2d(nn.Module):
+class Stride2d(Downsampling):
     """No pooling layer: the preceding convolution has the stride (Springenberg, arXiv 1412.6806).
 
     ``x: (N, C, H, W) -> (N, C, H, W)``; the convolution before it does the subsampling, with the

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from shiftbench.data.images import Split
+from shiftbench.data.shown import ShownSplit
 from shiftbench.predict.direct import DirectEngine
 from shiftbench.predict.pixel_model import PixelModel
-from shiftbench.predict.protocol import ShiftProtocol
 from shiftbench.predict.table_columns import answers
+from shiftbench.shift.base import ShiftProtocol
 from shiftbench.shift.plan import Plan
 
 PAIRS = 24
@@ -17,7 +17,7 @@ PAIRS = 24
 
 def audit(
     network: PixelModel,
-    split: Split,
+    split: ShownSplit,
     protocol: ShiftProtocol,
     plan: Plan,
     columns: dict[str, Tensor],
@@ -41,10 +41,10 @@ def audit(
     """
     rows = torch.randint(len(part), (PAIRS,), generator=generator).sort().values
     views = torch.randint(len(plan), (PAIRS,), generator=generator)
-    images, labels = next(iter(split.batches(PAIRS, rows + part.start)))
+    shown, labels = next(split.chunks(PAIRS, rows + part.start))
     shifts = torch.stack([plan.shifts[torch.zeros_like(views)], plan.shifts[views]], 1)
-    direct = DirectEngine(network, protocol, plan, PAIRS, None, network.rounding)
-    logits = direct.logits(images, shifts)
+    direct = DirectEngine(network, protocol, plan, PAIRS, network.rounding)
+    logits = direct.logits(shown, rows + part.start, shifts)
     found = answers(logits, labels, torch.tensor([-1, -1]), network.rounding)
     table = {
         name: values[rows] if values.ndim == 1 else values[rows, views]

@@ -13,15 +13,17 @@ import torch
 from torch import Tensor, nn
 
 from shiftbench.data.images import Split
+from shiftbench.data.shown import ShownSplit
 from shiftbench.ops.autocast import at_least_single
 from shiftbench.predict.dense_network import DenseNetwork
+from shiftbench.predict.engine_base import Engine
 from shiftbench.predict.noise import spread_images
 from shiftbench.predict.phases import NotDenseError
 from shiftbench.predict.pixel_model import PixelModel
-from shiftbench.predict.protocol import ShiftProtocol
 from shiftbench.predict.self_check import check
 from shiftbench.predict.table_columns import answers
 from shiftbench.seeds import derive_seed
+from shiftbench.shift.base import ShiftProtocol
 from shiftbench.shift.plan import PATHS, torus
 
 SELF_CHECK_IMAGES = 4
@@ -31,7 +33,7 @@ LIVE_MAPS = 3.0  # feature maps of the largest size that exist at once
 CPU_CACHE = 10 * 2**20
 
 
-class DenseEngine:
+class DenseEngine(Engine):
     """Answers for every circular shift of the protocol, checked on a few images first.
 
     Attributes:
@@ -47,8 +49,9 @@ class DenseEngine:
         self.network = network
         self.dense = DenseNetwork(network.model)
         size = image_shape[1:]
+        assert protocol.sampling is not None
         self.plan = protocol.plan(1, size)
-        self.step = PATHS[protocol.path]  # type: ignore[attr-defined]
+        self.step = PATHS[protocol.sampling.path]
         self.every_shift = torus(size).offsets
         self.meta: dict[str, int] = {}
         self.images_at_once = 1
@@ -80,8 +83,9 @@ class DenseEngine:
         return engine
 
     @torch.inference_mode()
-    def answer(self, images: Tensor, labels: Tensor, shifts: Tensor) -> dict[str, Tensor]:
-        """Return the table's columns for ``images``."""
+    def answer(self, split: ShownSplit, labels: Tensor, shifts: Tensor) -> dict[str, Tensor]:
+        """Return the table's columns for the fetched images."""
+        images = split.pixels(split.positions)
         with self.network.autocasting():
             logits = at_least_single(self.dense(self.network.normalise(images)))
         views = self.dense.columns(self.plan.shifts).to(labels.device)
@@ -124,8 +128,10 @@ class DenseEngine:
 
 def _every_shift(protocol: ShiftProtocol) -> ShiftProtocol:
     """Return the protocol that shows every offset, if ``protocol`` does not insist on draws."""
-    if not getattr(protocol, "circular", False):
+    if not protocol.circular:
         raise NotDenseError("only circular shifts are available at once")
-    if getattr(protocol, "sampling", "draws") not in ("auto", "all"):
+    if protocol.sampling is None or protocol.sampling.mode not in ("auto", "all"):
         raise NotDenseError("draws were asked for")
-    return dataclasses.replace(protocol, sampling="all")  # type: ignore[type-var]
+    whole = dataclasses.replace(protocol.sampling, mode="all")
+    every: ShiftProtocol = dataclasses.replace(protocol, sampling=whole)  # type: ignore[type-var]
+    return every

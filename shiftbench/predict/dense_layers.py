@@ -14,7 +14,9 @@ from functools import partial
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from shiftbench.head.base import Head
 from shiftbench.ops import padding
+from shiftbench.pool.base import Downsampling, as_pool
 from shiftbench.predict.phases import (
     AllPhases,
     AllPhasesByContent,
@@ -55,33 +57,28 @@ def _densified(module: nn.Module, trace: Trace, known: dict[int, nn.Module]) -> 
 
 def _dense_layer(module: nn.Module, trace: Trace) -> nn.Module | None:
     """Return the dense form of a layer, None where it needs none."""
-    if _has_method(module, "all_phases") or _has_method(module, "phase"):
-        return _dense_pool(module, trace)
+    pool = as_pool(module)
+    if pool is not None and (pool.picks_grid or pool.keeps_all_grids):
+        return _dense_pool(pool, trace)
     if isinstance(module, nn.Conv2d):
         return _dense_conv(module, trace)
     if isinstance(module, nn.MaxPool2d | nn.AvgPool2d):
         return _dense_window_pool(module, trace)
-    if isinstance(module, nn.Flatten) or getattr(module, "is_global", None) is False:
+    if isinstance(module, nn.Flatten) or (isinstance(module, Head) and not module.is_global):
         return AllShifts(module, trace)
     if isinstance(module, nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d):
         return None if module.output_size in (1, (1, 1)) else AllShifts(module, trace)
     return None
 
 
-def _has_method(module: nn.Module, name: str) -> bool:
-    # A network of somebody's own may have a "phase" that is a word or a number.
-    return callable(getattr(module, name, None)) and hasattr(module, "stride")
-
-
-def _dense_pool(module: nn.Module, trace: Trace) -> nn.Module | None:
-    stride = _pair(module.stride)
-    pad = getattr(module, "pad", "circular")
-    if pad != "circular":
-        raise NotDenseError(f"a {type(module).__name__} pads with {pad}")
+def _dense_pool(pool: Downsampling, trace: Trace) -> nn.Module | None:
+    stride = _pair(pool.stride)
+    if pool.pad != "circular":
+        raise NotDenseError(f"a {type(pool).__name__} pads with {pool.pad}")
     if stride == (1, 1):
         return None
-    kind = AllPhasesByContent if _has_method(module, "phase") else AllPhases
-    return kind(module, stride, trace)
+    kind = AllPhasesByContent if pool.picks_grid else AllPhases
+    return kind(pool, stride, trace)
 
 
 def _dense_conv(conv: nn.Conv2d, trace: Trace) -> nn.Module | None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from shiftbench.data.shown import ShownSplit
 from shiftbench.ops.autocast import at_least_single
+from shiftbench.predict.engine_base import Engine
 from shiftbench.predict.logits import FLOAT32, Rounding
-from shiftbench.predict.protocol import ShiftProtocol
 from shiftbench.predict.table_columns import answers
+from shiftbench.shift.base import ShiftProtocol
 from shiftbench.shift.plan import Plan
 
 
-class DirectEngine:
+class DirectEngine(Engine):
     """A forward pass for every view.
 
     Args:
@@ -22,7 +24,6 @@ class DirectEngine:
         protocol: What moves.
         plan: Which shifts every image is shown.
         batch_size: Views per forward pass.
-        mean: Per-channel pixel mean, for protocols that fill with it.
         rounding: Of the model.
     """
 
@@ -34,26 +35,29 @@ class DirectEngine:
         protocol: ShiftProtocol,
         plan: Plan,
         batch_size: int,
-        mean: Sequence[float] | None,
         rounding: Rounding = FLOAT32,
     ) -> None:
         self.model, self.protocol, self.plan = model, protocol, plan
-        self.batch_size, self.mean, self.rounding = batch_size, mean, rounding
+        self.batch_size, self.rounding = batch_size, rounding
+        self.meta: dict[str, int] = {}
 
-    def answer(self, images: Tensor, labels: Tensor, shifts: Tensor) -> dict[str, Tensor]:
-        """Return the table's columns for ``images`` under their ``shifts (N, K, A)``."""
-        logits = self.logits(images, shifts)
+    def answer(self, split: ShownSplit, labels: Tensor, shifts: Tensor) -> dict[str, Tensor]:
+        """Return the table's columns for the fetched images under their ``shifts (N, K, A)``."""
+        logits = self.logits(split, split.positions, shifts)
         return answers(logits, labels, self.plan.previous.to(labels.device), self.rounding)
 
     @torch.inference_mode()
-    def logits(self, images: Tensor, shifts: Tensor) -> Tensor:
-        """Return ``(N, K, classes)``; views of one image lie side by side in a batch."""
+    def logits(self, split: ShownSplit, index: Tensor, shifts: Tensor) -> Tensor:
+        """Return ``(N, K, classes)`` for the images at positions ``index (N,)`` of a split.
+
+        Views of one image lie side by side in a batch.
+        """
         count, columns = shifts.shape[:2]
         flat = shifts.reshape(count * columns, -1)
-        image = torch.arange(count, device=images.device).repeat_interleave(columns)
+        image = index.repeat_interleave(columns)
         size = self.batch_size
         logits = [
-            at_least_single(self.model(self.protocol.views(images[part], moves, self.mean)))
+            at_least_single(self.model(self.protocol.views(split, part, moves)))
             for part, moves in zip(torch.split(image, size), torch.split(flat, size), strict=True)
         ]
         return torch.cat(logits).reshape(count, columns, -1)

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from shiftbench.data.images import Split
+from shiftbench.data.shown import ShownSplit
 from shiftbench.errors import ShiftbenchError, require_one_of
 from shiftbench.predict.audit import audit
 from shiftbench.predict.dense import DenseEngine
 from shiftbench.predict.direct import DirectEngine
+from shiftbench.predict.engine_base import Engine
 from shiftbench.predict.image_digests import image_digests
 from shiftbench.predict.noise import spread_images
 from shiftbench.predict.phases import NotDenseError
 from shiftbench.predict.pixel_model import PixelModel
-from shiftbench.predict.protocol import ShiftProtocol, describe, source
+from shiftbench.predict.protocol import plan_for
 from shiftbench.predict.stability import IMAGES, Stability, stability
 from shiftbench.predict.table_columns import VERSION, check_labels
 from shiftbench.prediction_table import PredictionTable
 from shiftbench.seeds import derive_seed
 from shiftbench.settings.schema import ENGINES
+from shiftbench.shift.base import ShiftProtocol
 from shiftbench.shift.plan import Plan
 
 log = logging.getLogger(__name__)
@@ -49,17 +52,6 @@ class Options:
 
     def __post_init__(self) -> None:
         require_one_of("engine", self.engine, ENGINES)
-
-
-class Engine(Protocol):
-    """Answers for the views of images."""
-
-    name: str
-    plan: Plan
-
-    def answer(self, images: Tensor, labels: Tensor, shifts: Tensor) -> dict[str, Tensor]:
-        """Return the table's columns for ``images``."""
-        ...
 
 
 def predict(
@@ -93,13 +85,14 @@ def predict(
     for reason in steady.reasons:
         log.warning("the network's answer to an image also depends on %s", reason)
     part = range(len(split)) if part is None else part
-    work = _Work(network, split, image_shape, *source(protocol, split), options, mean, part,
-                 advance, steady)  # fmt: skip
+    shown = ShownSplit(split, image_shape[1:], mean)
+    protocol.check(shown)
+    work = _Work(network, split, image_shape, protocol, shown, options, part, advance, steady)
     engine, merged = _measured(work)
-    meta = {"protocol": describe(protocol), "engine": engine.name,
+    meta = {"protocol": protocol.describe(), "engine": engine.name,
             "num_classes": steady.num_classes, "exhaustive": engine.plan.exhaustive,
             "answers_version": VERSION, "logit_tolerance": network.rounding.tolerance,
-            **steady.meta, **engine.plan.meta, **getattr(engine, "meta", {})}  # fmt: skip
+            **steady.meta, **engine.plan.meta, **engine.meta}  # fmt: skip
     if failed := int((merged["top1"] < 0).sum()):
         meta["nan_views"] = failed
         log.warning(
@@ -117,9 +110,8 @@ class _Work:
     split: Split
     image_shape: tuple[int, int, int]
     protocol: ShiftProtocol
-    views_from: Split
+    shown: ShownSplit
     options: Options
-    mean: Sequence[float] | None
     part: range
     advance: Callable[[int, int], None]
     steady: Stability
@@ -134,7 +126,7 @@ def _measured(work: _Work) -> tuple[Engine, dict[str, Tensor]]:
     except NotDenseError as reason:
         if work.options.engine == "dense":
             raise _not_dense(reason) from reason
-        if getattr(work.protocol, "circular", False):
+        if work.protocol.circular:
             log.info("not every shift at once, since %s", reason)
     return _directly(work)
 
@@ -146,7 +138,7 @@ def _densely(work: _Work) -> tuple[Engine, dict[str, Tensor]]:
     engine = DenseEngine.of(network, split, work.image_shape, protocol, work.options.memory_gb)
     columns = _columns(work, engine, engine.images_at_once)
     generator = torch.Generator().manual_seed(derive_seed(0, "dense-audit", work.part.start))
-    wrong = audit(network, split, protocol, engine.plan, columns, work.part, generator)
+    wrong = audit(network, work.shown, protocol, engine.plan, columns, work.part, generator)
     if wrong is None:
         return engine, columns
     if len(work.part) < len(split):  # other processes measure their images this way, with success
@@ -161,10 +153,8 @@ def _not_dense(reason: object) -> ShiftbenchError:
 
 def _directly(work: _Work) -> tuple[Engine, dict[str, Tensor]]:
     batch_size, num_classes = work.options.batch_size, work.steady.num_classes
-    plan = work.protocol.plan(len(work.split), work.image_shape[1:])
-    engine = DirectEngine(
-        work.network, work.protocol, plan, batch_size, work.mean, work.network.rounding
-    )
+    plan = plan_for(work.protocol, work.shown, len(work.split))
+    engine = DirectEngine(work.network, work.protocol, plan, batch_size, work.network.rounding)
     # A few batches at once: enough that the last, smaller one costs little, and the bar moves.
     size = min(8 * batch_size // len(plan), LOGITS_AT_ONCE // (len(plan) * num_classes))
     return engine, _columns(work, engine, max(1, size))
@@ -173,29 +163,22 @@ def _directly(work: _Work) -> tuple[Engine, dict[str, Tensor]]:
 def _columns(work: _Work, engine: Engine, size: int) -> dict[str, Tensor]:
     """Return the table's columns on the CPU, ``size`` images at once."""
     columns: dict[str, list[Tensor]] = {}
-    done = 0
-    for images, labels, shifts in _chunks(work.views_from, engine.plan, size, work.part):
-        if work.views_from is work.split:  # else these are positions, or larger images
+    start, part = work.part.start, work.part
+    order = None if len(part) == len(work.split) else torch.arange(part.start, part.stop)
+    sizes = work.protocol.source_sizes(work.shown.image_size)
+    for chunk, labels in work.shown.chunks(size, order, sizes):
+        if None in chunk.fetched:  # else these are photographs at other sizes
+            images = chunk.pixels(chunk.positions)
             columns.setdefault("images", []).append(image_digests(images, labels))
-        for name, values in engine.answer(images, labels, shifts).items():
+        stop = start + len(labels)
+        for name, values in engine.answer(chunk, labels, engine.plan.rows(start, stop)).items():
             columns.setdefault(name, []).append(values.cpu())
-        done += len(labels)
-        work.advance(done, len(work.part))
+        start = stop
+        work.advance(stop - part.start, len(part))
     if "images" not in columns:
-        own = work.split.batches(256, torch.arange(work.part.start, work.part.stop))
+        own = work.split.batches(256, torch.arange(part.start, part.stop))
         columns["images"] = [image_digests(images, labels) for images, labels in own]
     return {name: torch.cat(parts) for name, parts in columns.items()}
-
-
-def _chunks(
-    split: Split, plan: Plan, size: int, part: range
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    start = part.start
-    order = None if len(part) == len(split) else torch.arange(part.start, part.stop)
-    for images, labels in split.batches(size, order):
-        stop = start + len(labels)
-        yield images, labels, plan.rows(start, stop)
-        start = stop
 
 
 def _table(

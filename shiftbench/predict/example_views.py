@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,15 +9,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shiftbench.data.images import Split
+from shiftbench.data.shown import ShownSplit
 from shiftbench.ops.geometry import to_unit
-from shiftbench.predict.protocol import ShiftProtocol, source
+from shiftbench.predict.protocol import plan_for
+from shiftbench.shift.base import ShiftProtocol
 
 
 def example_views(
-    split: Split,
+    split: ShownSplit,
     protocol: ShiftProtocol,
-    mean: Sequence[float] | None = None,
     count: int = 4,
 ) -> dict[str, NDArray[Any]]:
     """Return the first images of ``split`` as a protocol shows them, unmoved and moved.
@@ -26,7 +25,6 @@ def example_views(
     Args:
         split: The images.
         protocol: What moves.
-        mean: Per-channel pixel mean in 0..1, for protocols that fill with it.
         count: How many images.
 
     Returns:
@@ -36,15 +34,13 @@ def example_views(
     Raises:
         UsageError: If the protocol cannot show this split.
     """
-    pixels, _ = next(iter(split.batches(count)))
-    shown, views_from = source(protocol, split)
-    images, labels = next(iter(views_from.batches(count)))
-    height, width = pixels.shape[-2:]
-    shifts = shown.plan(len(labels), (height, width)).rows(0, len(labels))
+    protocol.check(split)
+    index = torch.arange(min(count, len(split)))
+    shifts = plan_for(protocol, split, len(index)).rows(0, len(index))
     moves = _spread(shifts)
     return {
-        "base": _array(shown.views(images, shifts[:, 0], mean)),
-        "moved": _array(shown.views(images, moves, mean)),
+        "base": _array(protocol.views(split, index, shifts[:, 0])),
+        "moved": _array(protocol.views(split, index, moves)),
         "shifts": moves.cpu().numpy().astype(np.float32),
     }
 

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from shiftbench.errors import ShiftbenchError, UsageError
 from shiftbench.model.evaluating import evaluating
 from shiftbench.model.layout import home, memory_format
+from shiftbench.pool.base import Downsampling
 from shiftbench.predict.arrays import Numbers, as_images, per_channel
 from shiftbench.predict.layer_errors import differences, finite_mean, high_share
 from shiftbench.predict.pixel_model import PixelModel
@@ -156,7 +157,8 @@ def _run(model: nn.Module, x: Tensor, see: See) -> None:
 def _is_layer(module: nn.Module) -> bool:
     # A pool that picks its grid (with a method `phase`) may hold a filter, yet is one layer.
     childless = next(module.children(), None) is None
-    return (childless or hasattr(module, "phase")) and not isinstance(module, nn.Identity)
+    one_layer = childless or (isinstance(module, Downsampling) and module.picks_grid)
+    return one_layer and not isinstance(module, nn.Identity)
 
 
 def _survey(model: nn.Module, image: Tensor) -> list[Layer]:

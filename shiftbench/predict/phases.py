@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
+from shiftbench.head.base import Head
 from shiftbench.ops.fourier_conv_inference import SpectralConv, worth_it
 from shiftbench.ops.geometry import rolls_to_batch, space_to_batch
 from shiftbench.ops.padding import pad2d
+from shiftbench.pool.base import Downsampling
 
 
 class NotDenseError(Exception):
@@ -73,7 +75,7 @@ class Trace:
         return False
 
 
-class Windowed(nn.Module):
+class Windowed(Downsampling):
     """A convolution or pooling window at stride 1 on a torus, then every grid.
 
     Args:
@@ -83,6 +85,8 @@ class Windowed(nn.Module):
         stride: The layer's own stride.
         trace: Notes what happens to the batch.
     """
+
+    stride: tuple[int, int]
 
     def __init__(
         self,
@@ -132,31 +136,33 @@ class WindowedConv(Windowed):
         return prepared[size]
 
 
-class AllPhases(nn.Module):
+class AllPhases(Downsampling):
     """A pool with a method ``all_phases``."""
 
-    def __init__(self, pool: nn.Module, stride: tuple[int, int], trace: Trace) -> None:
+    stride: tuple[int, int]
+
+    def __init__(self, pool: Downsampling, stride: tuple[int, int], trace: Trace) -> None:
         super().__init__()
         self.pool, self.stride, self.trace = pool, stride, trace
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the pool's output on every grid."""
         self.trace.split(x, self.stride)
-        phases: Tensor = self.pool.all_phases(x)  # type: ignore[operator]
-        return phases
+        return self.pool.all_phases(x)
 
 
-class AllPhasesByContent(nn.Module):
+class AllPhasesByContent(Downsampling):
     """A pool that picks its grid by content: it is shown every roll of its input."""
 
-    def __init__(self, pool: nn.Module, stride: tuple[int, int], trace: Trace) -> None:
+    stride: tuple[int, int]
+
+    def __init__(self, pool: Downsampling, stride: tuple[int, int], trace: Trace) -> None:
         super().__init__()
         self.pool, self.stride, self.trace = pool, stride, trace
 
     def phase(self, x: Tensor) -> Tensor:
         """Return the grid that the pool picks for every roll of every item."""
-        picked: Tensor = self.pool.phase(rolls_to_batch(x, self.stride, -1))  # type: ignore[operator]
-        return picked
+        return self.pool.phase(rolls_to_batch(x, self.stride, -1))
 
     def forward(self, x: Tensor, phase: Tensor | None = None) -> Tensor:
         """Return the pool's output for every roll of every item."""
@@ -178,10 +184,8 @@ class AllShifts(nn.Module):
         if x.ndim != 4 or x.shape[2:].numel() == 1 or not self.trace.show(x):
             plain: Tensor = self.head(x)
             return plain
-        all_shifts = getattr(self.head, "all_shifts", None)
-        if all_shifts is not None:
-            logits: Tensor = all_shifts(x)
-            return logits
+        if isinstance(self.head, Head):
+            return self.head.all_shifts(x)
         size = (int(x.shape[2]), int(x.shape[3]))
         output: Tensor = self.head(rolls_to_batch(x, size, 1))
         return output

@@ -16,7 +16,7 @@ from shiftbench.inference.crossed import CONFIDENCE, Deviation, deviation
 from shiftbench.inference.kinds import over
 from shiftbench.inference.sample import Sample
 from shiftbench.inference.simultaneous import simultaneous_confidence
-from shiftbench.metric import METRICS
+from shiftbench.metric import about
 from shiftbench.report.per_image import Measured, PerImage, values_of
 from shiftbench.report.records import Collection
 
@@ -70,7 +70,8 @@ class Best:
         seeds: dict[str, dict[int, str]] = {}
         for name, run in done.items():
             seeds.setdefault(run.config_id, {}).setdefault(run.seed, name)
-        directed = [name for name, one in METRICS.items() if one.higher_is_better is not None]
+        present = map(str, collection.metrics["metric"].unique())
+        directed = [name for name in present if _higher_is_better(name) is not None]
         images = PerImage({name: run.folder for name, run in done.items()}, directed)
         return cls(seeds, Measured(values_of(collection.metrics), images))
 
@@ -107,7 +108,7 @@ class Best:
         }
 
     def _marked(self, config_ids: Sequence[str], protocol: str, metric: str) -> Marked:
-        higher = METRICS[metric].higher_is_better if metric in METRICS else None
+        higher = _higher_is_better(metric)
         means = self._means(config_ids, protocol, metric)
         if higher is None or len(means) < 2 or self.measured is None:
             return NONE
@@ -138,6 +139,11 @@ class Best:
 
 
 NO_MARKS = Best()
+
+
+def _higher_is_better(metric: str) -> bool | None:
+    known = about(metric)
+    return known.higher_is_better if known else None
 
 
 def _not_apart(best: str, samples: Mapping[str, Sample]) -> Marked:

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from shiftbench.errors import UsageError, require_one_of
-from shiftbench.metric import METRICS
+from shiftbench.metric import METRICS, arrow_of
 from shiftbench.report.best import NO_MARKS, Best, meaning
 from shiftbench.report.interval_kinds import kinds_in, mark
 from shiftbench.report.interval_kinds import legend as interval_legend
@@ -129,10 +129,11 @@ def grids(
 
 
 def chosen_metrics(summary: pd.DataFrame, wanted: Sequence[str] = ()) -> tuple[str, ...]:
-    """Return the metrics to show: those that were wanted, or the usual ones that there are."""
+    """Return the metrics to show: those wanted, or the usual ones and what others have added."""
     present = [name[:-3] for name in summary.columns if name.endswith("_sd")]
     if not wanted:
-        return tuple(name for name in SHOWN if name in present) or SHOWN[:2]
+        usual = [name for name in SHOWN if name in present]
+        return (*usual, *(name for name in present if name not in METRICS)) or SHOWN[:2]
     for name in wanted:
         require_one_of("--metrics", name, present or list(METRICS))
     if not present:
@@ -235,7 +236,7 @@ def _cell(row: Mapping[str, Any], name: str, intervals: bool, kinds: tuple[str, 
 
 def arrow(name: str) -> str:
     """Return the better direction of a metric, '' where there is none or it is not known."""
-    return METRICS[name].arrow.strip(NOTHING) if name in METRICS else ""
+    return arrow_of(name).strip(NOTHING)
 
 
 def heads(grid: Grid) -> list[str]:

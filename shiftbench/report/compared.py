@@ -10,7 +10,7 @@ import pandas as pd
 
 from shiftbench.errors import ShiftbenchError, UsageError
 from shiftbench.inference.kinds import IMAGES
-from shiftbench.metric import METRICS, Difference, compare
+from shiftbench.metric import METRICS, Difference, about, compare
 from shiftbench.prediction_table import PredictionTable
 from shiftbench.report.paired_interval import STUDENT, is_over_seeds, paired_intervals
 from shiftbench.report.per_image import Measured, Pair, PerImage, same_images, values_of
@@ -146,9 +146,12 @@ def _rows(runs: _Runs, protocol: str, over: str) -> Iterator[Row]:
         [pair] = runs.pairs.values()
         paths = [run.folder / "predictions" / f"{protocol}.npz" for run in pair]
         if all(path.is_file() for path in paths):
-            return _of_tables(paths, protocol)
+            yield from _of_tables(paths, protocol)
+            others = [metric for metric in runs.metrics if metric not in METRICS]
+            yield from _of_samples(runs, protocol, over, others)
+            return
     _require_same(runs, protocol)
-    return _of_samples(runs, protocol, over)
+    yield from _of_samples(runs, protocol, over, runs.metrics)
 
 
 def _of_tables(paths: Sequence[Path], protocol: str) -> Iterator[Row]:
@@ -158,13 +161,13 @@ def _of_tables(paths: Sequence[Path], protocol: str) -> Iterator[Row]:
             for difference in compare(a, b))  # fmt: skip
 
 
-def _of_samples(runs: _Runs, protocol: str, over: str) -> Iterator[Row]:
-    """Yield the rows of runs of several seeds, or of a pair whose tables are gone."""
+def _of_samples(runs: _Runs, protocol: str, over: str, metrics: Sequence[str]) -> Iterator[Row]:
+    """Yield the rows of what tables do not give: several seeds, no tables, metrics of others."""
     found = {
         metric: runs.measured.difference(
             runs.names, protocol, metric, over_images=over == SEEDS_AND_IMAGES
         )
-        for metric in runs.metrics
+        for metric in metrics
     }
     samples = {metric: sample for metric, sample in found.items() if sample is not None}
     intervals = paired_intervals(samples)
@@ -212,7 +215,7 @@ def better(difference: Difference) -> str:
     >>> better(Difference("consistency", 0.8, 0.9, 0.1, -0.05, 0.15))
     ''
     """
-    known = METRICS.get(difference.metric)
+    known = about(difference.metric)
     higher = known.higher_is_better if known else None
     apart = difference.ci_low > 0 or difference.ci_high < 0
     if not apart or higher is None:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from shiftbench.inference.kinds import IMAGES
-from shiftbench.metric import METRICS, Difference
+from shiftbench.metric import Difference, arrow_of
 from shiftbench.metric.interval import EXACT
 from shiftbench.report import interval_kinds
 from shiftbench.report.compared import Compared, Row
@@ -76,7 +76,7 @@ def comparison_table(rows: Sequence[Row], protocol: str, kinds: tuple[str, ...])
         row, one = by_name[name], by_name[name].difference
         letter = letters.get(one.interval, "") or interval_kinds.mark(one.interval, kinds)
         table.add_row(
-            name, METRICS[name].arrow if name in METRICS else "", f"{one.value_a:.3f}",
+            name, arrow_of(name), f"{one.value_a:.3f}",
             f"{one.value_b:.3f}", _difference(one, letter), row.verdict,
             style="bold" if row.verdict else None, end_section=bool(names) and name == names[-1],
         )  # fmt: skip

@@ -10,9 +10,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from shiftbench.report.study import Panel
+from shiftbench.storage.result_files import axes_of
 
-# The stated neutral values: a row with another scale or angle is no plain shift.
-NEUTRAL = {"scale": 1.0, "angle": 0.0}
+# Of axes other than dy and dx: a row with another value is no plain shift.
+NEUTRAL = {"scale": 1.0}
+NEUTRAL_BY_DEFAULT = 0.0
 
 
 def moved_rows(shifts: pd.DataFrame, panel: Panel) -> pd.DataFrame:
@@ -30,7 +32,10 @@ def moved_rows(shifts: pd.DataFrame, panel: Panel) -> pd.DataFrame:
     protocol = panel.rows["protocol"].iloc[0]
     wanted = (shifts["protocol"] == protocol) & shifts["config_id"].isin(panel.rows["config_id"])
     rows = shifts[wanted].dropna(subset=["dy", "dx", "agreement"])
-    for name, neutral in NEUTRAL.items():
+    for name in axes_of(list(shifts.columns)):
+        if name in ("dy", "dx"):
+            continue
+        neutral = NEUTRAL.get(name, NEUTRAL_BY_DEFAULT)
         rows = rows[rows[name].astype(float).fillna(neutral) == neutral]
     columns = ["config_id", "run_id", "dy", "dx", "agreement", "n_images"]
     named = panel.rows[["config_id", "label", "pool", "augment"]]

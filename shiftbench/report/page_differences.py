@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from shiftbench.metric import METRICS
+from shiftbench.metric import about
 from shiftbench.report.page_tables import MAIN, Cell, Row, Table, column_of
 from shiftbench.report.study import labels
 
@@ -71,7 +71,7 @@ def _verdict(metric: str, low: float, high: float) -> str:
     """Return ``better``, ``worse``, ``differs`` or, where the interval has 0 in it, nothing."""
     if not (low > 0 or high < 0):
         return ""
-    known = METRICS.get(metric)
+    known = about(metric)
     if known is None or known.higher_is_better is None:
         return "differs"
     return "better" if (low > 0) == known.higher_is_better else "worse"

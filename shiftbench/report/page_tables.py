@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from shiftbench.metric import METRICS
+from shiftbench.metric import about
 from shiftbench.report.best import NO_MARKS, Best, Marked, meaning
 from shiftbench.report.interval_kinds import kinds_in, legend, mark
 from shiftbench.report.study import panel_labels, panels
@@ -100,7 +100,7 @@ def result_tables(
 
 def column_of(name: str) -> Column:
     """Return a metric's column, with the first line of its documentation."""
-    metric = METRICS.get(name)
+    metric = about(name)
     return Column(name, metric.arrow, metric.summary) if metric else Column(name)
 
 

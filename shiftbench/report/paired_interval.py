@@ -11,7 +11,7 @@ import numpy as np
 from shiftbench.inference.crossed import deviation
 from shiftbench.inference.kinds import IMAGES, over
 from shiftbench.inference.sample import Sample
-from shiftbench.metric import METRICS, Terms
+from shiftbench.metric import Terms, about
 from shiftbench.metric.bootstrap import Bootstrap
 from shiftbench.metric.interval import Interval, interval_of
 
@@ -71,7 +71,7 @@ def _over_seeds(sample: Sample, metric: str) -> PairedInterval:
 
 def _bounds(metric: str) -> tuple[float, float]:
     """Return the smallest and the largest possible difference of a metric."""
-    known = METRICS.get(metric)
+    known = about(metric)
     low, high = known.bounds if known else (-math.inf, math.inf)
     return low - high, high - low
 
@@ -79,7 +79,7 @@ def _bounds(metric: str) -> tuple[float, float]:
 def _terms(sample: Sample, metric: str) -> Terms:
     """Return a difference, meant over seeds, as a mean over images."""
     [rows] = sample.images.values()
-    known = METRICS.get(metric)
+    known = about(metric)
     bounds = _bounds(metric)
     if not np.ptp(rows.mean(axis=0)) and (known is None or known.higher_is_better is None):
         bounds = (-math.inf, math.inf)  # pairs of images may vary where no single one moves it

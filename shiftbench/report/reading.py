@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from io import StringIO
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from shiftbench.errors import ShiftbenchError
+from shiftbench.metric.about import remember
 from shiftbench.report.records import (
     BROKEN,
     DAMAGED,
@@ -23,15 +26,9 @@ from shiftbench.report.records import (
     RUNNING,
     RunRecord,
 )  # fmt: skip
+from shiftbench.storage import result_files
 from shiftbench.storage.locks import is_locked
-from shiftbench.storage.result_files import (
-    LAYER_COLUMNS,
-    METRIC_COLUMNS,
-    SCHEMA_VERSION,
-    SHIFT_COLUMNS,
-    as_text,
-    parse_rows,
-)
+from shiftbench.storage.result_files import LAYER_COLUMNS, METRIC_COLUMNS, SHIFT_COLUMNS
 
 FILES_AT_ONCE = 100
 TEXT = ("run_id", "experiment", "data", "model", "pool", "head", "padding", "augment", "protocol",
@@ -55,6 +52,7 @@ def read_run(folder: Path) -> RunRecord:
         reason = f"run.json is damaged ({type(error).__name__})"
         return RunRecord(folder.name, folder.name, folder, empty, {}, DAMAGED, reason)
     about["smoke"] = who.get("smoke") is True
+    remember(who.get("metrics"))
     rest = {**about, "results": results, **_made_with(folder), **_state(folder)}
     return RunRecord(folder=folder, labels=labels, settings=settings, **rest)
 
@@ -96,17 +94,31 @@ def _json(path: Path) -> dict[str, Any]:
     return content
 
 
+@dataclass(frozen=True)
+class Text:
+    """A result file.
+
+    Attributes:
+        header: The names of its columns, in the order of the file.
+        rows: The text below the header.
+    """
+
+    header: tuple[str, ...]
+    rows: str
+
+
 def read_metrics(runs: Sequence[RunRecord]) -> tuple[pd.DataFrame, list[RunRecord]]:
     """Read ``metrics.csv`` of the finished runs.
 
     Returns:
         The rows of those that are as they were written, and all runs, the others ``damaged``.
+        Columns that a file has beyond today's are kept, empty in the rows of the others.
     """
     texts, checked = [], []
     for run in runs:
         if run.state == DONE:
             try:
-                texts.append(_rows(run, "metrics.csv", METRIC_COLUMNS))
+                texts.append(_text(run, "metrics.csv", METRIC_COLUMNS))
             except ValueError as reason:
                 run = replace(run, state=DAMAGED, error=str(reason))
         checked.append(run)
@@ -130,15 +142,15 @@ def _read(runs: Sequence[RunRecord], name: str, columns: Sequence[str]) -> pd.Da
         texts = []
         for run in runs[start : start + FILES_AT_ONCE]:
             try:
-                texts.append(_rows(run, name, columns))
+                texts.append(_text(run, name, columns))
             except ValueError as reason:
                 log.warning("%s: %s", run.folder, reason)
         parts.append(_parse(texts, columns))
-    return pd.concat(parts, ignore_index=True) if parts else _parse([], columns)
+    return _joined(parts, columns) if parts else _parse([], columns)
 
 
-def _rows(run: RunRecord, name: str, columns: Sequence[str]) -> str:
-    """Return a result file's text below its header.
+def _text(run: RunRecord, name: str, columns: Sequence[str]) -> Text:
+    """Return a result file that has the columns, and may have more.
 
     Raises:
         ValueError: Why it is not to be used.
@@ -150,50 +162,71 @@ def _rows(run: RunRecord, name: str, columns: Sequence[str]) -> str:
     written = run.files.get(name)
     if written is not None and hashlib.sha256(content).hexdigest() != written:
         raise ValueError(f"{name} was changed since the run wrote it")
-    rows = _in_columns(content.decode("utf-8", "replace"), name, columns)
-    if written is None:
-        _check(rows, name, columns)
-    return rows
-
-
-def _in_columns(text: str, name: str, columns: Sequence[str]) -> str:
-    """Return the rows of a file with their fields in the order of ``columns``.
-
-    Files of this schema have that order; the fields of others are found by their names.
-    """
-    header, _, rows = text.partition("\n")
-    if header == ",".join(columns) and not _is_of_other_schema(rows, columns):
-        return rows
+    header, _, rows = content.decode("utf-8", "replace").partition("\n")
+    text = Text(tuple(next(csv.reader([header]), ())), rows)
     try:
-        return as_text(parse_rows(text, Path(name), columns), columns)
+        result_files.require_columns(Path(name), columns, text.header)
+        result_files.require_schema(Path(name), _schema_of(text))
     except ShiftbenchError as error:
         raise ValueError(str(error)) from error
+    if written is None:
+        _check(text, name, columns)
+    return text
 
 
-def _is_of_other_schema(rows: str, columns: Sequence[str]) -> bool:
-    last = rows.partition("\n")[0].rpartition(",")[2]
-    return bool(rows) and columns[-1] == "schema_version" and last != str(SCHEMA_VERSION)
+def _schema_of(text: Text) -> list[str]:
+    """Return the schema that the first row names, [] where there is none: a run writes but one."""
+    if not text.rows or "schema_version" not in text.header:
+        return []
+    try:
+        first = next(csv.reader([text.rows.partition("\n")[0]], strict=True))
+        return [first[text.header.index("schema_version")]]
+    except (csv.Error, IndexError):
+        return [""]
 
 
-def _check(rows: str, name: str, columns: Sequence[str]) -> None:
+def _check(text: Text, name: str, columns: Sequence[str]) -> None:
     """Raise unless the rows, which no digest vouches for, are whole."""
     try:
-        whole = rows.endswith("\n") and len(_parse([rows], columns)) == rows.count("\n")
+        count = len(_parse([text], columns))
+        whole = text.rows.endswith("\n") and count == text.rows.count("\n")
     except (ValueError, TypeError):
         whole = False
     if not whole:
         raise ValueError(f"{name} is damaged: its rows cannot be read")
 
 
-def _parse(texts: Sequence[str], columns: Sequence[str]) -> pd.DataFrame:
-    """Return the rows of many files, parsed at once: a call for each would take the most time."""
-    types: dict[str, Any] = {name: str if name in TEXT else float for name in columns}
-    types |= {name: int for name in columns if name in WHOLE}
+def _parse(texts: Sequence[Text], columns: Sequence[str]) -> pd.DataFrame:
+    """Return the rows of many files, neighbours of equal columns parsed at once.
+
+    A call for each file would take most of the time of a report.
+    """
+    alike = groupby(texts, key=lambda text: text.header)
+    parts = [_frame(header, [text.rows for text in group], columns) for header, group in alike]
+    return _joined(parts or [_frame(columns, [], columns)], columns)
+
+
+def _frame(header: Sequence[str], rows: Sequence[str], columns: Sequence[str]) -> pd.DataFrame:
+    """Return the rows of files with one header; columns that are not known have any type."""
+    known = [name for name in header if name in columns]
+    types: dict[str, Any] = {name: str if name in TEXT else float for name in known}
+    types |= {name: int for name in known if name in WHOLE}
     # "none" and "null" are names of options here, not missing values
     frame = pd.read_csv(
-        StringIO("".join(texts)), names=list(columns), header=None, dtype=types,
+        StringIO("".join(rows)), names=list(header), header=None, dtype=types,
         keep_default_na=False, na_values=[""], index_col=False,
     )  # fmt: skip
+    frame = result_files.completed(frame, columns)
     text = [name for name in columns if name in TEXT]
     frame[text] = frame[text].fillna("")
-    return frame
+    return frame[result_files.in_order(columns, header)]
+
+
+def _joined(parts: Sequence[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
+    """Return the rows of all parts; what only some have beyond ``columns`` is kept."""
+    if len(parts) == 1:
+        return parts[0]
+    order = list(columns)
+    for part in parts:
+        order = result_files.in_order(order, part.columns)
+    return pd.concat(parts, ignore_index=True)[order]

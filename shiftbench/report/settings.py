@@ -19,7 +19,7 @@ def untold(runs: Mapping[str, RunRecord]) -> dict[str, str]:
     """
     values: dict[str, dict[str, str]] = {}
     for config_id, run in runs.items():
-        for key, value in run.settings.items():
+        for key, value in _with_choices(run.settings).items():
             if key != "seed":
                 values.setdefault(key, {})[config_id] = _text(value)
     shown = [key for key, found in values.items() if len(set(found.values())) > 1]
@@ -30,6 +30,13 @@ def untold(runs: Mapping[str, RunRecord]) -> dict[str, str]:
         for config_id in runs
     }  # fmt: skip
     return _with_protocols(told, runs)
+
+
+def _with_choices(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with what a run that does not mention a group has of it."""
+    metrics = dict.fromkeys(key.split(".")[1] for key in settings if key.startswith("metric."))
+    chosen = {"metric": ",".join(metrics) or "standard", "optimizer._target_": "sgd.Sgd"}
+    return {**chosen, **settings}
 
 
 def _is_told(key: str, values: Mapping[str, str], runs: Mapping[str, RunRecord]) -> bool:

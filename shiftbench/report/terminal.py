@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from shiftbench.metric import METRICS
+from shiftbench.metric import arrow_of
 from shiftbench.report.interval_kinds import kinds_of, legend, mark
 from shiftbench.storage.result_files import Row
 
@@ -44,8 +44,7 @@ def _table(rows: Sequence[Row], title: str) -> Table:
     kinds = kinds_of(row["interval"] for row in rows)
     for name in _ordered(rows):
         cells = [_cell(values.get((protocol, name)), kinds) for protocol in protocols]
-        arrow = METRICS[name].arrow if name in METRICS else ""
-        table.add_row(name, arrow, *cells, style="bold" if name in FIRST else None,
+        table.add_row(name, arrow_of(name), *cells, style="bold" if name in FIRST else None,
                       end_section=name == FIRST[-1])  # fmt: skip
     return table
 
@@ -84,16 +83,21 @@ def _number(text: str) -> float:
 
 
 def in_one_line(rows: Sequence[Row]) -> str:
-    """Return a run's first numbers: ``accuracy 0.744 · consistency 0.783 circular, ...``."""
+    """Return a run's first numbers: ``accuracy 0.744 · consistency 0.783 circular, ...``.
+
+    Of a run without consistency, the first metric that it has.
+    """
     values = {(row["metric"], row["protocol"]): _number(row["value"]) for row in rows}
+    metrics = [name for name in _distinct(rows, "metric") if name != "accuracy"]
+    metric = "consistency" if "consistency" in metrics else "".join(metrics[:1])
     parts = [
-        f"{values['consistency', name]:.3f} {name}"
+        f"{values[metric, name]:.3f} {name}"
         for name in _distinct(rows, "protocol")
-        if ("consistency", name) in values
+        if (metric, name) in values
     ]
     accuracy = next((values[key] for key in values if key[0] == "accuracy"), None)
     first = [f"accuracy {accuracy:.3f}"] if accuracy is not None else []
-    return " · ".join([*first, f"consistency {', '.join(parts)}"])
+    return " · ".join([*first, *([f"{metric} {', '.join(parts)}"] if parts else [])])
 
 
 def print_run(

@@ -15,12 +15,18 @@ from shiftbench.content.origin import Origin
 from shiftbench.errors import UsageError
 from shiftbench.runs import results_versions
 from shiftbench.settings.labels import Names
+from shiftbench.settings.sampling import earlier_names
 from shiftbench.settings.schema import NOT_IDENTITY, STUDY_KEYS, flatten, is_smoke, short_hash, slug
 from shiftbench.storage.atomic import names_a_file
 
 # What is decided only once the weights are there: sweeping over it trains once. A data set's
 # ``test`` says what is different about its test images, which no weight and no mean depends on.
-AFTER_TRAINING = ("shift.", "measure.", "data.test.")
+AFTER_TRAINING = ("shift.", "metric.", "measure.", "data.test.")
+# What a run had before it could choose: where a group says no more, the run keeps its id.
+_BEFORE = {
+    "optimizer": {"optimizer._target_": "shiftbench.optimizer.sgd.Sgd"},
+    "metric": {"metric.standard._target_": "shiftbench.metric.options.standard"},
+}
 _TEST_LABEL = re.compile(r"\btest\.\w+=(\[[^]]*]|[^],]*)")  # of shapes[test.position=uniform]
 
 
@@ -98,14 +104,28 @@ def _readable(config: DictConfig, names: Names) -> str:
     return f"{'-'.join(slug(part) for part in parts)[:100]}-s{config.seed}"
 
 
-def _settings(config: DictConfig) -> Origin:
-    """Return every setting that can change the result, by content."""
-    content = OmegaConf.to_container(config, resolve=True)
+def counting(config: DictConfig) -> dict[str, Any]:
+    """Return every setting that can change the result, ``{"pool.filter_size": 3}``.
+
+    Groups that came later are left out where they say what a run did before there was a choice.
+    """
+    content: Any = OmegaConf.to_container(config, resolve=True)
+    content["shift"] = earlier_names(content["shift"])
     given = {
         key: value
-        for key, value in flatten(content)  # type: ignore[arg-type]
+        for key, value in flatten(content)
         if key not in NOT_IDENTITY and not key.startswith(STUDY_KEYS)
     }
+    for group, before in _BEFORE.items():
+        chosen = {key: value for key, value in given.items() if key.partition(".")[0] == group}
+        if chosen == before or chosen == {group: {}}:
+            given = {key: value for key, value in given.items() if key not in chosen}
+    return given
+
+
+def _settings(config: DictConfig) -> Origin:
+    """Return every setting that can change the result, by content."""
+    given = counting(config)
     for key in ("checkpoint", "model.weights"):
         named = given.get(key)
         if named and (key == "checkpoint" or names_a_file(str(named))):

@@ -14,6 +14,7 @@ from typing import Any
 
 from shiftbench.errors import ShiftbenchError
 from shiftbench.metric.influence import NAME, Influences
+from shiftbench.metric.options import metrics_of_settings
 from shiftbench.metric.result_rows import metric_rows, shift_rows, shifts_of
 from shiftbench.prediction_table import PredictionTable
 from shiftbench.runs import results_versions
@@ -71,16 +72,18 @@ def _remeasure(folder: Path) -> bool:
                 "schema_version": result_files.SCHEMA_VERSION}  # fmt: skip
     settings = dict(run.get("settings", {}))
     resamples = int(settings.get("measure.resamples", RESAMPLES))
+    metrics = metrics_of_settings(settings)
+    shifts = shift_rows(shifts_of(tables), str(run["run_id"]))
     texts = {
         SHIFTS: result_files.csv_text(
-            shift_rows(shifts_of(tables), str(run["run_id"])), result_files.SHIFT_COLUMNS
+            shifts, result_files.in_order(result_files.SHIFT_COLUMNS, shifts.columns)
         ),
         METRICS: result_files.csv_text(
-            metric_rows(tables, identity, resamples), result_files.METRIC_COLUMNS
+            metric_rows(tables, identity, resamples, metrics), result_files.METRIC_COLUMNS
         ),
     }
     made = {**run.get("versions", {}), **results_versions.from_tables(settings)}
-    images = Influences.from_tables(tables).save(folder / NAME)
+    images = Influences.from_tables(tables, metrics).save(folder / NAME)
     return _replace(folder, {**run, "versions": made}, status, texts) or images
 
 
@@ -99,6 +102,11 @@ def _rows(folder: Path, status: Mapping[str, Any]) -> list[result_files.Row]:
     rows = result_files.read_rows(folder / METRICS, result_files.METRIC_COLUMNS)
     if not rows:
         raise ShiftbenchError(f"{METRICS} has no rows")
+    if unknown := [name for name in rows[0] if name not in result_files.METRIC_COLUMNS]:
+        raise ShiftbenchError(
+            f"{METRICS} has columns of another version of shiftbench ({', '.join(unknown)}); "
+            "remeasure it with that version"
+        )
     return rows
 
 

@@ -105,6 +105,10 @@ class Run:
         text = json.dumps(content, indent=2, sort_keys=True, default=str) + "\n"
         write_text(self.folder / "run.json", text)
 
+    def noted(self, name: str) -> Any:
+        """Return what was added to ``run.json`` under a name, None where nothing was."""
+        return self._content("run.json").get(name)
+
     def outdated(self) -> dict[str, tuple[int, int]]:
         """Return the parts that computed other numbers when the run was made: then and now."""
         made = self._content("run.json").get("versions", {})

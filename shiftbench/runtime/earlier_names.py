@@ -22,7 +22,7 @@ TODAY: dict[str, str] = {
     "callbacks": "launch.hydra_callback",
     "checkpoint": "model.checkpoint",
     "comparing": "cli.compare_command",
-    "composing": "launch.hydra_patches",
+    "composing": "settings.hydra_patches",
     "config": "settings.schema",
     "cost": "model.cost",
     "data.cache": "storage.cache",

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-# Locks of this process; the system gives them back when it ends, however it ends.
-_held: list[Any] = []
-
 
 # What the user's OMP_NUM_THREADS was: joblib gives its processes one of its own.
 _GIVEN_THREADS = "SHIFTBENCH_THREADS"
@@ -20,8 +17,22 @@ def keep_given_threads() -> None:
         os.environ[_GIVEN_THREADS] = given
 
 
-def take_place(launcher: Any, folder: Path) -> None:
-    """Give this process its share of the machine, once: threads, and a device of its own.
+@dataclass(frozen=True)
+class Place:
+    """A process's share of the machine.
+
+    Attributes:
+        number: Which one, from 0.
+        lock: Held as long as the process lives; the system gives it back, however that ends. None
+            where no place was free.
+    """
+
+    number: int
+    lock: Any = None
+
+
+def take_place(launcher: Any, folder: Path) -> Place:
+    """Give this process its share of the machine: threads, and a device of its own.
 
     A number of threads that the user gave as ``OMP_NUM_THREADS`` counts for every job. Must come
     before torch is imported, which reads the number of threads then.
@@ -30,14 +41,14 @@ def take_place(launcher: Any, folder: Path) -> None:
         launcher: Hydra's launcher settings.
         folder: Where the processes of one sweep tell each other which places are taken.
     """
-    if _held:
-        return
     at_once = jobs_at_once(launcher)
     cores = launcher.get("cpus_per_task") or max(1, _cores() // at_once)
     threads = os.environ.get(_GIVEN_THREADS) or str(cores)
     # torch asks MKL last, and joblib gives its processes one MKL thread.
     os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = threads
-    os.environ["SHIFTBENCH_PLACE"] = str(_free_place(folder, at_once))
+    taken = _free_place(folder, at_once)
+    os.environ["SHIFTBENCH_PLACE"] = str(taken.number)
+    return taken
 
 
 def is_parallel(launcher: Any) -> bool:
@@ -57,7 +68,7 @@ def place() -> int:
     return int(os.environ.get("SHIFTBENCH_PLACE", "0"))
 
 
-def _free_place(folder: Path, at_once: int) -> int:
+def _free_place(folder: Path, at_once: int) -> Place:
     from filelock import FileLock, Timeout
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -67,10 +78,8 @@ def _free_place(folder: Path, at_once: int) -> int:
             lock.acquire(timeout=0)
         except (Timeout, OSError, NotImplementedError):
             continue
-        _held.append(lock)
-        return number
-    _held.append(None)
-    return 0
+        return Place(number, lock)
+    return Place(0)
 
 
 def _cores() -> int:

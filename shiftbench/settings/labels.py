@@ -42,7 +42,7 @@ def names(config: DictConfig, choices: Mapping[str, Any], folders: list[Path]) -
         folders: Where yaml files are looked up, in order.
     """
     labels = {
-        group: _label(group, str(choices[group]), config[group], folders)
+        group: _label(group, str(choices[group]), config, folders)
         for group in ("data", "model", "pool", "head", "augment", "train")
         if choices.get(group) not in (None, "null")
     }
@@ -57,8 +57,11 @@ def _own_head(pool: str, default_head: str) -> str:
     return "gap" if pool == "global" else default_head
 
 
-def _label(group: str, choice: str, node: Any, folders: list[Path]) -> str:
+def _label(group: str, choice: str, config: DictConfig, folders: list[Path]) -> str:
+    node = config[group]
     default = load_option(group, choice, folders)
+    if group == "train":  # whose defaults may depend on the optimizer
+        default = _resolved(default, config)
     own = dict(flatten(OmegaConf.to_container(node, resolve=True)))  # type: ignore[arg-type]
     plain = dict(flatten(default))
     if group == "data":
@@ -73,6 +76,14 @@ def _label(group: str, choice: str, node: Any, folders: list[Path]) -> str:
         if key in plain and plain[key] != value and key not in hidden
     ]
     return f"{choice}[{','.join(changed)}]".replace(" ", "") if changed else choice
+
+
+def _resolved(option: dict[str, Any], config: DictConfig) -> dict[str, Any]:
+    """Return an option's values as they are in ``config``, which its interpolations refer to."""
+    around: Any = OmegaConf.to_container(config)
+    content: Any = OmegaConf.to_container(OmegaConf.create({**around, "train": option})["train"],
+                                          resolve=True)  # fmt: skip
+    return dict(content)
 
 
 def parts_of(label: str) -> tuple[str, list[str]]:

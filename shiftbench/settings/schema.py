@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import II, MISSING, DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from shiftbench.errors import UsageError, did_you_mean, require_one_of, require_within, shown
@@ -18,7 +18,10 @@ from shiftbench.errors import UsageError, did_you_mean, require_one_of, require_
 _PACKAGED = Path(__file__).parents[1] / "configs"  # in a wheel
 CONFIG_DIR = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "configs"
 
-GROUPS = ("data", "model", "pool", "head", "augment", "shift", "train", "experiment")
+GROUPS = (
+    "data", "model", "pool", "head", "augment", "shift", "metric", "train", "optimizer",
+    "experiment",
+)  # fmt: skip
 PADDINGS = ("zeros", "circular", "reflect")
 PRECISIONS = ("fp32", "tf32", "bf16")
 SCHEDULES = ("onecycle", "cosine")
@@ -29,7 +32,16 @@ SCALES = ("smoke", "cpu", "gpu")
 NOT_IDENTITY = (
     "device", "out", "force", "fail_fast", "progress", "figures", "data.workers",
     "data.memory_limit_gb", "measure.batch_size", "measure.memory_gb",
+    "optimizer.default_lr", "optimizer.default_weight_decay",  # train.lr says what they became
 )  # fmt: skip
+# Groups of which a run may have several options, each under its name: shift=[circular,crop].
+LISTS = ("shift", "metric")
+# What an optimizer's yaml has for the train group.
+DEFAULT_RATES = ("default_lr", "default_weight_decay")
+# As in configs/optimizer/sgd.yaml, for a configuration of the user's own that names no optimizer.
+_SGD = {
+    "_target_": "shiftbench.optimizer.sgd.Sgd", "default_lr": 0.1, "default_weight_decay": 5e-4,
+}  # fmt: skip
 # Which runs a study is made of: what they set, not that they belong to it, changes a result.
 STUDY_KEYS = ("study.", "scale")
 
@@ -46,6 +58,11 @@ class Train:
     schedule: str = "onecycle"
     warmup: float = 0.25
     label_smoothing: float = 0.1
+
+
+def _train() -> Train:
+    """Return the defaults of ``train``: its rates are those that suit the optimizer."""
+    return Train(lr=II("optimizer.default_lr"), weight_decay=II("optimizer.default_weight_decay"))
 
 
 @dataclass
@@ -86,7 +103,9 @@ class Config:
     head: Any = None
     augment: Any = MISSING
     shift: dict[str, Any] = field(default_factory=dict)
-    train: Train = field(default_factory=Train)
+    metric: dict[str, Any] = field(default_factory=dict)
+    optimizer: Any = field(default_factory=lambda: dict(_SGD))
+    train: Train = field(default_factory=_train)
     measure: Measure = field(default_factory=Measure)
     padding: str = "zeros"
     seed: int = 0
@@ -106,7 +125,10 @@ def register() -> None:
     """Make the schema known to Hydra; may be called more than once."""
     from hydra.core.config_store import ConfigStore  # here: `list` and `report` start without Hydra
 
+    from shiftbench.settings.sampling import read_earlier_names
+
     ConfigStore.instance().store(name="schema", node=Config)
+    read_earlier_names()
 
 
 def check(config: DictConfig) -> None:
@@ -196,8 +218,14 @@ def _check_paths(config: DictConfig) -> None:
 
 def _check_groups(config: DictConfig) -> None:
     """Refuse groups that are not made from one of their options."""
-    nodes = {key: config[key] for key in ("data", "model", "pool", "augment")}
-    nodes |= {f"shift.{name}": node for name, node in config.shift.items()}
+    nodes = {key: config[key] for key in ("data", "model", "pool", "augment", "optimizer")}
+    for group in LISTS:
+        if "_target_" in config[group]:
+            raise UsageError(
+                f"an option of {group} has no name in the configuration; begin its yaml with the "
+                f"line '# @package {group}.NAME', NAME being that of the file"
+            )
+        nodes |= {f"{group}.{name}": node for name, node in config[group].items()}
     for key, node in nodes.items():
         if not isinstance(node, DictConfig) or not isinstance(node.get("_target_"), str):
             group = key.partition(".")[0]

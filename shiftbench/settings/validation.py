@@ -49,7 +49,9 @@ def check_arguments(key: str, make: Callable[..., Any], given: Mapping[str, Any]
         if name not in parameters and not open_ended:
             _refuse_name(key, str(name), make, parameters)
         hint = hints.get(str(name), Any)
-        if not _fits(value, hint):
+        if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+            check_arguments(f"{key}.{name}", hint, value)  # type: ignore[arg-type]
+        elif not _fits(value, hint):
             raise UsageError(f"{key}.{name}={shown(value)} does not fit; it takes {_words(hint)}")
 
 

@@ -1,25 +1,33 @@
 """Shift protocols: what moves, by how much, and what enters the frame.
 
-A protocol is a frozen dataclass with
-
-* ``axes``: names of the shift parameters, ``("dy", "dx")`` in pixels of the content, down and to
-  the right, or ``("scale",)``, a side in pixels;
-* ``plan(n_images, image_size) -> Plan``: which shifts every image is shown, before any is shown
-  (raises :class:`~shiftbench.errors.UsageError` where the protocol cannot apply);
-* ``views(images, shifts, mean) -> Tensor``: image n moved by ``shifts[n]``; pixels in, pixels out,
-  before normalisation, so that black is truly black. uint8 in 0..255 comes back as uint8 or as
-  float in 0..1.
-
-and, where pixels are not enough,
-
-* ``views_of(split, index, shifts) -> Tensor``: what ``views`` returns, for the images at positions
-  ``index (N,)`` of a split that knows more than pixels; it is called instead of ``views``;
-* ``check(split)``: raises :class:`~shiftbench.errors.UsageError` where the split cannot serve;
-* ``source_sizes(image_size)`` and ``views_of_sources(sources, shifts, image_size, mean)``: at which
-  sizes the images have to be for the views of a network whose input is ``image_size``, and those
-  views, given the images at each of these sizes; they are called instead of ``views`` for a split
-  that decodes them from their files (photographs).
-
-Its fields, all of them, go into the meta of the table. A yaml of another name over the same class
-is a preset that repeats a published evaluation.
+A protocol is a frozen dataclass over :class:`ShiftProtocol`, which says what it has to have:
+``plan``, which shifts every image is shown, and ``views``, the images moved. A yaml of another name
+over the same class is a preset that repeats a published evaluation.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from shiftbench.shift.base import ShiftProtocol as ShiftProtocol
+    from shiftbench.shift.plan import Plan as Plan
+    from shiftbench.shift.sampling import PeerSampling as PeerSampling
+    from shiftbench.shift.sampling import Sampling as Sampling
+    from shiftbench.shift.sampling import takes_sampling as takes_sampling
+
+_HOMES = {
+    "PeerSampling": "sampling",
+    "Plan": "plan",
+    "Sampling": "sampling",
+    "ShiftProtocol": "base",
+    "takes_sampling": "sampling",
+}
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name in _HOMES:
+        return getattr(import_module(f"shiftbench.shift.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'shiftbench.shift' has no attribute '{name}'")

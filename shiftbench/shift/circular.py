@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from shiftbench.errors import UsageError
 from shiftbench.ops.geometry import translate
-from shiftbench.shift.plan import Grid, Plan, Sampling, span, square, torus
+from shiftbench.shift.base import ShiftProtocol
+from shiftbench.shift.plan import Grid, Plan, span, square, torus
+from shiftbench.shift.sampling import PeerSampling, takes_sampling
 from shiftbench.shift.values import ends
 
+if TYPE_CHECKING:
+    from shiftbench.data.shown import ShownSplit
 
+
+@takes_sampling
 @dataclass(frozen=True)
-class Circular:
+class Circular(ShiftProtocol):
     """``torch.roll`` by (dy, dx), every offset of the image (Chaman & Dokmanić, arXiv 2011.14214).
 
     No pixel is lost, so a difference in the answer is the network's alone. It flatters networks
@@ -22,23 +29,14 @@ class Circular:
 
     Args:
         max_shift: Largest offset per axis in pixels, ends included; None for every offset.
-        sampling: See :class:`~shiftbench.shift.plan.Sampling`, as the fields below.
+        sampling: Which of the offsets are shown.
         offsets: First and last offset per axis in pixels, ends included, instead of
             ±``max_shift``; where 0 is not between them, the base view is not one of the set.
-        peer: Whose draws ``sampling=peer`` replays.
-        batch: Images that share such a draw; None is the published number.
     """
 
     max_shift: int | None = None
-    sampling: str = "auto"
-    draws: int = 32
-    steps: int = 8
-    seed: int = 0
-    path: str = "diagonal"
+    sampling: PeerSampling = field(default=PeerSampling())
     offsets: Sequence[int] | None = None
-    peer: str | None = None
-    batch: int | None = None
-    axes = ("dy", "dx")
     circular = True
 
     def __post_init__(self) -> None:
@@ -46,10 +44,7 @@ class Circular:
 
     def plan(self, n_images: int, image_size: tuple[int, int]) -> Plan:
         """Return which shifts every image is shown."""
-        picker = Sampling(
-            self.sampling, self.draws, self.steps, self.seed, self.path, self.peer, self.batch
-        )
-        return picker.plan(n_images, self._grid(image_size), "circular")
+        return self.sampling.plan(n_images, self._grid(image_size), "circular")
 
     def _grid(self, image_size: tuple[int, int]) -> Grid:
         height, width = image_size
@@ -70,6 +65,6 @@ class Circular:
             )
         return square(self.max_shift)
 
-    def views(self, images: Tensor, shifts: Tensor, mean: Sequence[float] | None = None) -> Tensor:
-        """Return image n rolled by ``shifts[n]``; ``(N, C, H, W) -> (N, C, H, W)``."""
-        return translate(images, shifts, "circular")
+    def views(self, split: ShownSplit, index: Tensor, shifts: Tensor) -> Tensor:
+        """Return image ``index[n]`` rolled by ``shifts[n]``, ``(N, C, H, W)``."""
+        return translate(split.pixels(index), shifts, "circular")

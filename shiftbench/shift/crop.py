@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from shiftbench.errors import UsageError, require_one_of
-from shiftbench.ops.geometry import resize, windows
-from shiftbench.shift.plan import Plan, Sampling, box
+from shiftbench.ops.geometry import windows
+from shiftbench.shift.base import ShiftProtocol
+from shiftbench.shift.plan import Plan, box
+from shiftbench.shift.sampling import PeerSampling, takes_sampling
 from shiftbench.shift.values import BASES, base_corner
 
+if TYPE_CHECKING:
+    from shiftbench.data.shown import ShownSplit
 
+
+@takes_sampling
 @dataclass(frozen=True)
-class Crop:
+class Crop(ShiftProtocol):
     """A window of the network's input size inside an image that is larger by ``margin``.
 
     The images of a data set have the network's input size H×W, so each is first enlarged (bicubic)
@@ -31,22 +37,13 @@ class Crop:
             loops leave it out.
         base: Where the base view's corner is: ``centre``, ⌊margin/2⌋, or ``before_centre``,
             ⌊(margin − 1)/2⌋ as in Azulay & Weiss's script, a pixel less where ``margin`` is even.
-        sampling: See :class:`~shiftbench.shift.plan.Sampling`, as the fields below.
-        peer: Whose draws ``sampling=peer`` replays.
-        batch: Images that share such a draw; None is the published number.
+        sampling: Which of the offsets are shown.
     """
 
     margin: int | None = None
     end: bool = True
     base: str = "centre"
-    sampling: str = "auto"
-    draws: int = 32
-    steps: int = 8
-    seed: int = 0
-    path: str = "diagonal"
-    peer: str | None = None
-    batch: int | None = None
-    axes = ("dy", "dx")
+    sampling: PeerSampling = field(default=PeerSampling())
 
     def __post_init__(self) -> None:
         require_one_of("shift.crop.base", self.base, BASES)
@@ -56,32 +53,20 @@ class Crop:
         margin = self._margin(image_size)
         base = base_corner(self.base, margin)
         content = range(base - margin + (not self.end), base + 1)
-        picker = Sampling(
-            self.sampling, self.draws, self.steps, self.seed, self.path, self.peer, self.batch
-        )
-        return picker.plan(n_images, box(content, content), "crop")
+        return self.sampling.plan(n_images, box(content, content), "crop")
 
-    def views(self, images: Tensor, shifts: Tensor, mean: Sequence[float] | None = None) -> Tensor:
-        """Return the window of image n moved by −``shifts[n]``; ``(N, C, H, W)`` in and out."""
-        size = (images.shape[-2], images.shape[-1])
+    def views(self, split: ShownSplit, index: Tensor, shifts: Tensor) -> Tensor:
+        """Return the window of image ``index[n]`` moved by −``shifts[n]``, ``(N, C, H, W)``."""
+        size = split.image_size
+        base = base_corner(self.base, self._margin(size))
         [larger] = self.source_sizes(size)
-        return self.views_of_sources([resize(images, larger, "bicubic")], shifts, size, mean)
+        images = split.pixels(index, larger, "bicubic")
+        return windows(images, base - shifts.to(torch.long), size)
 
     def source_sizes(self, image_size: tuple[int, int]) -> list[tuple[int, int]]:
         """Return the size of the images that windows of ``image_size`` are cut from."""
         margin = self._margin(image_size)
         return [(image_size[0] + margin, image_size[1] + margin)]
-
-    def views_of_sources(
-        self,
-        sources: Sequence[Tensor],
-        shifts: Tensor,
-        image_size: tuple[int, int],
-        mean: Sequence[float] | None = None,
-    ) -> Tensor:
-        """Return the windows of images that have the one size of :meth:`source_sizes`."""
-        base = base_corner(self.base, self._margin(image_size))
-        return windows(sources[0], base - shifts.to(torch.long), image_size)
 
     def _margin(self, image_size: tuple[int, int]) -> int:
         shorter = min(image_size)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from shiftbench.errors import UsageError, require_one_of
-from shiftbench.ops.geometry import resize
+from shiftbench.shift.base import ShiftProtocol
 from shiftbench.shift.canvas import FILLS, on_canvas
-from shiftbench.shift.plan import Plan, Sampling, box
+from shiftbench.shift.plan import Plan, box
+from shiftbench.shift.sampling import Sampling, takes_sampling
 from shiftbench.shift.values import BASES, base_corner, canvas_size, object_size, side
 
+if TYPE_CHECKING:
+    from shiftbench.data.shown import ShownSplit
 
+
+@takes_sampling
 @dataclass(frozen=True)
-class Embed:
+class Embed(ShiftProtocol):
     """The image, reduced (antialiased), pasted on a canvas and moved by whole pixels.
 
     The set is every position on the canvas. Photographs (``data=imagenet``) are reduced from their
@@ -32,19 +37,14 @@ class Embed:
         base: Where the base view's corner is: ``centre``, ⌊room/2⌋ of the pixels that are left
             beside the object, or ``before_centre``, ⌊(room − 1)/2⌋ as in Azulay & Weiss's script,
             a pixel less where the room is even.
-        sampling: See :class:`~shiftbench.shift.plan.Sampling`, as the fields below.
+        sampling: Which of the offsets are shown.
     """
 
     size: float = 0.75
     canvas: int | None = None
     fill: str = "black"
     base: str = "centre"
-    sampling: str = "auto"
-    draws: int = 32
-    steps: int = 8
-    seed: int = 0
-    path: str = "diagonal"
-    axes = ("dy", "dx")
+    sampling: Sampling = field(default=Sampling())
 
     def __post_init__(self) -> None:
         require_one_of("shift.embed.fill", self.fill, FILLS)
@@ -56,32 +56,20 @@ class Embed:
         rows, columns = (
             range(-base, free - base + 1) for base, free in zip(bases, room, strict=True)
         )
-        picker = Sampling(self.sampling, self.draws, self.steps, self.seed, self.path)
-        return picker.plan(n_images, box(rows, columns), "embed")
+        return self.sampling.plan(n_images, box(rows, columns), "embed")
 
-    def views(self, images: Tensor, shifts: Tensor, mean: Sequence[float] | None = None) -> Tensor:
-        """Return image n on its canvas, ``shifts[n]`` from the base view.
+    def views(self, split: ShownSplit, index: Tensor, shifts: Tensor) -> Tensor:
+        """Return image ``index[n]`` on its canvas, ``shifts[n]`` from the base view.
 
-        ``(N, C, H, W) -> (N, C, canvas, canvas)``, in the type of ``images``, but for ``mean``.
+        ``(N, C, canvas, canvas)``, in the type of the images, but for ``mean``.
         """
-        image_size = (images.shape[-2], images.shape[-1])
-        objects = [resize(images, size) for size in self.source_sizes(image_size)]
-        return self.views_of_sources(objects, shifts, image_size, mean)
+        size, canvas = self._sizes(split.image_size)
+        corners = torch.tensor(self._base(split.image_size)) + shifts.cpu().long()
+        return on_canvas(split.pixels(index, size), corners, canvas, self.fill, split.mean)
 
     def source_sizes(self, image_size: tuple[int, int]) -> list[tuple[int, int]]:
         """Return the size of the object."""
         return [self._sizes(image_size)[0]]
-
-    def views_of_sources(
-        self,
-        sources: Sequence[Tensor],
-        shifts: Tensor,
-        image_size: tuple[int, int],
-        mean: Sequence[float] | None = None,
-    ) -> Tensor:
-        """Return objects that have the one size of :meth:`source_sizes` on their canvas."""
-        corners = torch.tensor(self._base(image_size)) + shifts.cpu().long()
-        return on_canvas(sources[0], corners, self._sizes(image_size)[1], self.fill, mean)
 
     def _base(self, image_size: tuple[int, int]) -> list[int]:
         return [base_corner(self.base, free) for free in self._room(image_size)]

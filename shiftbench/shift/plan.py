@@ -9,18 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from shiftbench.errors import UsageError, require_one_of, require_within
+from shiftbench.errors import UsageError
 from shiftbench.seeds import derive_seed
 from shiftbench.shift.peer import PEERS
 
-SAMPLING = ("auto", "all", "draws", "path", "peer")
 PATHS = {
     "diagonal": (1, 1),
     "reverse_diagonal": (-1, -1),
     "horizontal": (0, 1),
     "vertical": (1, 0),
 }
-MOST_EXHAUSTIVE = 128
 
 
 @dataclass(frozen=True)
@@ -98,107 +96,85 @@ class Grid:
         return dy % self.period[0], dx % self.period[1]
 
 
-@dataclass(frozen=True)
-class Sampling:
-    """How a protocol picks from its grid of offsets.
+def sequence(grid: Grid, steps: int, step: tuple[int, int], protocol: str) -> Grid:
+    """Return the offsets of a grid on a path around the base view, the base first.
 
     Args:
-        sampling: ``all`` shows every offset, ``draws`` shows ``draws`` of them per image, ``auto``
-            shows all up to 128; ``path`` shows a sequence of ``steps`` one-pixel steps around the
-            base view, −⌊steps/2⌋ to +⌈steps/2⌉ px; ``peer`` replays the draws of a publication.
-        draws: Offsets per image, drawn without replacement.
-        steps: One-pixel steps per image for ``top1_change`` where offsets are drawn.
-        seed: Seed of the draws, by name apart from every other random stream; with ``peer`` it
-            seeds the generator that the publication used.
-        path: Direction of a one-pixel step of the content: ``diagonal`` (down and to the right),
-            ``reverse_diagonal`` (up and to the left), ``horizontal``, ``vertical``.
-        peer: Whose draws ``peer`` replays, see :data:`~shiftbench.shift.peer.PEERS`.
-        batch: Images that share a draw there; None is the published number.
+        grid: Every offset.
+        steps: How many steps the path has.
+        step: One of them, (dy, dx) in px.
+        protocol: Its name, for an error.
+
+    Raises:
+        UsageError: If the path leaves the grid.
     """
+    too_long = UsageError(
+        f"shift.{protocol}.sampling=path with steps={steps} does not fit its offsets; "
+        "allowed: 1 to as many pixels as the image can move along the path"
+    )
+    if not 1 <= steps < len(grid):  # before as many are listed
+        raise too_long
+    ahead = sorted(range(-(steps // 2), steps - steps // 2 + 1), key=_nearest)
+    offsets = torch.tensor(ahead)[:, None] * torch.tensor(step) * grid.per_pixel
+    if bool((grid.find(offsets) < 0).any()):
+        raise too_long
+    return Grid(offsets, None, grid.per_pixel)
 
-    sampling: str
-    draws: int
-    steps: int
-    seed: int
-    path: str
-    peer: str | None = None
-    batch: int | None = None
 
-    def __post_init__(self) -> None:
-        require_one_of("shift sampling", self.sampling, SAMPLING)
-        require_one_of("shift path", self.path, PATHS)
-        if self.peer is not None or self.sampling == "peer":
-            require_one_of("shift peer", self.peer, PEERS)
-        if self.batch is not None and self.batch < 1:
-            raise UsageError(f"shift batch={self.batch} is too few; allowed: 1 or more, or null")
-        require_within("shift seed", self.seed, 0, 2**32 - 1)  # what NumPy's legacy stream takes
-        if self.draws < 2:
-            raise UsageError(f"shift draws={self.draws} is too few; a pair of views needs 2")
-        if self.steps < 0:
-            raise UsageError(f"shift steps={self.steps} is negative; allowed: 0 or more")
+def replayed(n_images: int, grid: Grid, name: str, batch: int | None, seed: int) -> Plan:
+    """Return the views of a publication's loop: base, then in the order in which it drew them.
 
-    def plan(self, n_images: int, grid: Grid, protocol: str) -> Plan:
-        """Return the plan for ``n_images`` on ``grid``."""
-        size = len(grid) - grid.first
-        if size < 2:
-            raise UsageError(f"shift.{protocol} leaves a single offset; a pair of views needs 2")
-        if self.sampling == "peer":
-            return self._replayed(n_images, grid)
-        if self.sampling == "path":
-            return _exhaustive(self._sequence(grid, protocol), PATHS[self.path])
-        exhaustive = self.sampling == "all" or self.draws >= size
-        if exhaustive or (self.sampling == "auto" and size <= MOST_EXHAUSTIVE):
-            return _exhaustive(grid, PATHS[self.path])
-        return self._drawn(n_images, grid, protocol)
+    Args:
+        n_images: How many images there are.
+        grid: Its range is what offsets are drawn from.
+        name: Of the publication, in :data:`~shiftbench.shift.peer.PEERS`.
+        batch: Images that share a draw; None is the published number.
+        seed: Of the generator that the publication used.
+    """
+    peer = PEERS[name]
+    batch = batch or peer.batch
+    offsets = grid.offsets[grid.first :]
+    low, high = offsets.amin(0), offsets.amax(0)
+    raw = torch.from_numpy(peer.replay(n_images, batch, (high - low + 1).tolist(), seed))
+    moved = high - raw if peer.window else low + raw
+    shifts = torch.cat([torch.zeros(n_images, 1, 2, dtype=torch.long), moved], dim=1)
+    sampled = torch.ones(shifts.shape[1], dtype=torch.bool)
+    sampled[0] = False
+    meta = {"peer": {"name": name, "batch": batch, **peer.meta}}
+    return Plan(shifts, sampled, torch.full(sampled.shape, -1), exhaustive=False, meta=meta)
 
-    def _sequence(self, grid: Grid, protocol: str) -> Grid:
-        """Return the offsets on the path around the base view, the base first."""
-        if not 1 <= self.steps < len(grid):  # before as many are listed
-            raise self._too_long(protocol)
-        ahead = sorted(range(-(self.steps // 2), self.steps - self.steps // 2 + 1), key=_nearest)
-        offsets = torch.tensor(ahead)[:, None] * torch.tensor(PATHS[self.path]) * grid.per_pixel
-        if bool((grid.find(offsets) < 0).any()):
-            raise self._too_long(protocol)
-        return Grid(offsets, None, grid.per_pixel)
 
-    def _too_long(self, protocol: str) -> UsageError:
-        return UsageError(
-            f"shift.{protocol}.sampling=path with steps={self.steps} does not fit its offsets; "
-            "allowed: 1 to as many pixels as the image can move along the path"
-        )
+def drawn(
+    n_images: int, grid: Grid, step: tuple[int, int], numbers: tuple[int, int, int], protocol: str
+) -> Plan:
+    """Return drawn offsets for every image, and some of their neighbours on the path.
 
-    def _replayed(self, n_images: int, grid: Grid) -> Plan:
-        """Columns: base, then the views in the order in which the publication drew them."""
-        peer = PEERS[str(self.peer)]
-        batch = self.batch or peer.batch
-        offsets = grid.offsets[grid.first :]
-        low, high = offsets.amin(0), offsets.amax(0)
-        raw = torch.from_numpy(peer.replay(n_images, batch, (high - low + 1).tolist(), self.seed))
-        moved = high - raw if peer.window else low + raw
-        shifts = torch.cat([torch.zeros(n_images, 1, 2, dtype=torch.long), moved], dim=1)
-        sampled = torch.ones(shifts.shape[1], dtype=torch.bool)
-        sampled[0] = False
-        meta = {"peer": {"name": self.peer, "batch": batch, **peer.meta}}
-        return Plan(shifts, sampled, torch.full(sampled.shape, -1), exhaustive=False, meta=meta)
+    Columns: base, draws, starts of steps where the draws cannot serve, ends of steps.
 
-    def _drawn(self, n_images: int, grid: Grid, protocol: str) -> Plan:
-        """Columns: base, draws, starts of steps where the draws cannot serve, ends of steps."""
-        generator = torch.Generator().manual_seed(derive_seed(self.seed, "shift", protocol))
-        successor, size = grid.successors(PATHS[self.path]), len(grid) - grid.first
-        draws = grid.first + _choose(n_images, size, self.draws, generator)
-        eligible = (successor >= 0).nonzero().squeeze(1)
-        steps = min(self.steps, self.draws, len(eligible))
-        starts, extra, first_start = draws[:, :steps], draws[:, :0], 1
-        if len(eligible) < size:  # some offsets have no neighbour: draw the starts apart
-            starts = extra = eligible[_choose(n_images, len(eligible), steps, generator)]
-            first_start = 1 + self.draws
-        base = torch.zeros(n_images, 1, dtype=torch.long)
-        index = torch.cat([base, draws, extra, successor[starts]], dim=1)
-        previous = torch.full((index.shape[1],), -1)
-        previous[index.shape[1] - steps :] = torch.arange(first_start, first_start + steps)
-        sampled = torch.zeros(index.shape[1], dtype=torch.bool)
-        sampled[1 : 1 + self.draws] = True
-        return Plan(grid.pixels(index), sampled, previous, exhaustive=False)
+    Args:
+        n_images: How many images there are.
+        grid: Every offset.
+        step: A step of the path, (dy, dx) in px.
+        numbers: Draws per image, steps per image, seed.
+        protocol: Its name; every protocol has draws of its own.
+    """
+    draws_per_image, most_steps, seed = numbers
+    generator = torch.Generator().manual_seed(derive_seed(seed, "shift", protocol))
+    successor, size = grid.successors(step), len(grid) - grid.first
+    draws = grid.first + _choose(n_images, size, draws_per_image, generator)
+    eligible = (successor >= 0).nonzero().squeeze(1)
+    steps = min(most_steps, draws_per_image, len(eligible))
+    starts, extra, first_start = draws[:, :steps], draws[:, :0], 1
+    if len(eligible) < size:  # some offsets have no neighbour: draw the starts apart
+        starts = extra = eligible[_choose(n_images, len(eligible), steps, generator)]
+        first_start = 1 + draws_per_image
+    base = torch.zeros(n_images, 1, dtype=torch.long)
+    index = torch.cat([base, draws, extra, successor[starts]], dim=1)
+    previous = torch.full((index.shape[1],), -1)
+    previous[index.shape[1] - steps :] = torch.arange(first_start, first_start + steps)
+    sampled = torch.zeros(index.shape[1], dtype=torch.bool)
+    sampled[1 : 1 + draws_per_image] = True
+    return Plan(grid.pixels(index), sampled, previous, exhaustive=False)
 
 
 def box(rows: Sequence[int], columns: Sequence[int], per_pixel: int = 1) -> Grid:
@@ -231,7 +207,8 @@ def torus(image_size: tuple[int, int]) -> Grid:
     return Grid(torch.cartesian_prod(rows, columns), image_size)
 
 
-def _exhaustive(grid: Grid, step: tuple[int, int]) -> Plan:
+def exhaustive(grid: Grid, step: tuple[int, int]) -> Plan:
+    """Return every offset of a grid, and which is one ``step`` px after which."""
     successor = grid.successors(step)
     previous = torch.full((len(grid),), -1)
     has_next = successor >= 0

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from shiftbench.errors import UsageError, require_one_of
-from shiftbench.ops.geometry import resize
+from shiftbench.shift.base import ShiftProtocol
 from shiftbench.shift.canvas import FILLS, on_canvas
 from shiftbench.shift.plan import Plan
 from shiftbench.shift.values import canvas_size, object_size, side
 
+if TYPE_CHECKING:
+    from shiftbench.data.shown import ShownSplit
+
 
 @dataclass(frozen=True)
-class Rescale:
+class Rescale(ShiftProtocol):
     """The image, reduced (antialiased), pasted on a canvas at ``steps`` + 1 consecutive sizes.
 
     The axis is ``scale``, the shorter side of the object in pixels; the base view is the smallest.
@@ -61,54 +64,27 @@ class Rescale:
         sampled = torch.ones(columns, dtype=torch.bool)
         return Plan(shifts, sampled, torch.arange(-1, columns - 1), exhaustive=True)
 
-    def views(self, images: Tensor, shifts: Tensor, mean: Sequence[float] | None = None) -> Tensor:
-        """Return image n on its canvas, its shorter side ``shifts[n, 0]`` px.
+    def views(self, split: ShownSplit, index: Tensor, shifts: Tensor) -> Tensor:
+        """Return image ``index[n]`` on its canvas, its shorter side ``shifts[n, 0]`` px.
 
-        ``(N, C, H, W) -> (N, C, canvas, canvas)``, in the type of ``images``, but for ``mean``.
+        ``(N, C, canvas, canvas)``, in the type of the images, but for ``mean``.
         """
-        image_size = (images.shape[-2], images.shape[-1])
-        return self._placed(
-            lambda scale, chosen: resize(images[chosen], object_size(scale, image_size)),
-            shifts.to(images.device),
-            image_size,
-            mean,
-        )
+        canvas, scales = self._canvas(split.image_size), shifts[:, 0].long().cpu()
+        parts, places = [], []
+        for scale in scales.unique().tolist():
+            chosen = (scales == scale).nonzero().squeeze(1)
+            size = object_size(scale, split.image_size)
+            corner = torch.tensor([(canvas[0] - size[0]) // 2, (canvas[1] - size[1]) // 2])
+            objects = split.pixels(index.cpu()[chosen], size)
+            corners = corner.expand(len(chosen), 2)
+            parts.append(on_canvas(objects, corners, canvas, self.fill, split.mean))
+            places.append(chosen)
+        views = torch.cat(parts)[torch.cat(places).argsort()]
+        return views.contiguous(memory_format=torch.channels_last)
 
     def source_sizes(self, image_size: tuple[int, int]) -> list[tuple[int, int]]:
         """Return every size of the object, the smallest first."""
         return [object_size(scale, image_size) for scale in self._scales(image_size)]
-
-    def views_of_sources(
-        self,
-        sources: Sequence[Tensor],
-        shifts: Tensor,
-        image_size: tuple[int, int],
-        mean: Sequence[float] | None = None,
-    ) -> Tensor:
-        """Return the objects, given at every one of :meth:`source_sizes`, on their canvas."""
-        of_scale = dict(zip(self._scales(image_size), sources, strict=True))
-        shifts = shifts.to(sources[0].device)
-        return self._placed(lambda scale, chosen: of_scale[scale][chosen], shifts, image_size, mean)
-
-    def _placed(
-        self,
-        objects: Callable[[int, Tensor], Tensor],
-        shifts: Tensor,
-        image_size: tuple[int, int],
-        mean: Sequence[float] | None,
-    ) -> Tensor:
-        """Return image n on its canvas; ``objects`` has the images at an index at a scale."""
-        canvas, scales = self._canvas(image_size), shifts[:, 0].long()
-        parts, places = [], []
-        for scale in scales.unique().tolist():
-            chosen = (scales == scale).nonzero().squeeze(1)
-            size = object_size(scale, image_size)
-            corner = torch.tensor([(canvas[0] - size[0]) // 2, (canvas[1] - size[1]) // 2])
-            corners = corner.expand(len(chosen), 2)
-            parts.append(on_canvas(objects(scale, chosen), corners, canvas, self.fill, mean))
-            places.append(chosen)
-        views = torch.cat(parts)[torch.cat(places).argsort()]
-        return views.contiguous(memory_format=torch.channels_last)
 
     def _canvas(self, image_size: tuple[int, int]) -> tuple[int, int]:
         return canvas_size("shift.rescale.canvas", self.canvas, image_size)

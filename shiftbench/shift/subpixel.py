@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from shiftbench.ops.geometry import to_unit
+from shiftbench.shift.base import ShiftProtocol
 from shiftbench.shift.fraction import fractional_grid
-from shiftbench.shift.plan import Plan, Sampling
+from shiftbench.shift.plan import Plan
+from shiftbench.shift.sampling import Sampling, takes_sampling
 from shiftbench.shift.values import ends
 
+if TYPE_CHECKING:
+    from shiftbench.data.shown import ShownSplit
 
+
+@takes_sampling
 @dataclass(frozen=True)
-class Subpixel:
+class Subpixel(ShiftProtocol):
     """The band-limited image between the pixels, sampled elsewhere; it wraps around.
 
     Whole offsets are ``torch.roll``. On an axis of even size the Nyquist frequency has no phase to
@@ -29,8 +36,7 @@ class Subpixel:
         fraction: Step in pixels: 0.5, 0.25 or another 1/n.
         max_shift: Largest offset per axis in pixels, ends included; the set is every multiple of
             ``fraction`` from −``max_shift`` to it.
-        sampling: See :class:`~shiftbench.shift.plan.Sampling`, as the fields below; one step of
-            the path is a whole pixel.
+        sampling: Which of the offsets are shown; one step of the path is a whole pixel.
         offsets: First and last offset per axis in pixels, instead of ±``max_shift``, with steps of
             ``fraction`` from the first one on; where 0 is none of them, the base view is not one
             of the set.
@@ -38,13 +44,8 @@ class Subpixel:
 
     fraction: float = 0.5
     max_shift: float = 2
-    sampling: str = "auto"
-    draws: int = 32
-    steps: int = 8
-    seed: int = 0
-    path: str = "diagonal"
+    sampling: Sampling = field(default=Sampling())
     offsets: Sequence[float] | None = None
-    axes = ("dy", "dx")
 
     def __post_init__(self) -> None:
         given = ends("shift.subpixel.offsets", self.offsets, whole=False)
@@ -55,15 +56,14 @@ class Subpixel:
         grid = fractional_grid(
             "shift.subpixel", self.fraction, self.max_shift, self.offsets, image_size
         )
-        picker = Sampling(self.sampling, self.draws, self.steps, self.seed, self.path)
-        return picker.plan(n_images, grid, "subpixel")
+        return self.sampling.plan(n_images, grid, "subpixel")
 
-    def views(self, images: Tensor, shifts: Tensor, mean: Sequence[float] | None = None) -> Tensor:
-        """Return image n shifted by ``shifts[n]`` px.
+    def views(self, split: ShownSplit, index: Tensor, shifts: Tensor) -> Tensor:
+        """Return image ``index[n]`` shifted by ``shifts[n]`` px.
 
-        ``(N, C, H, W) -> (N, C, H, W)`` float32; uint8 becomes 0..1, give or take an overshoot.
+        ``(N, C, H, W)`` float32; uint8 becomes 0..1, give or take an overshoot.
         """
-        return fourier_shift(to_unit(images), shifts)
+        return fourier_shift(to_unit(split.pixels(index)), shifts)
 
 
 def fourier_shift(images: Tensor, shifts: Tensor) -> Tensor:

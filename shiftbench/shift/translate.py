@@ -3,44 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from shiftbench.errors import UsageError, require_one_of
 from shiftbench.ops.geometry import as_float, translate
-from shiftbench.shift.plan import Grid, Plan, Sampling, span, square
+from shiftbench.shift.base import ShiftProtocol
+from shiftbench.shift.plan import Grid, Plan, span, square
+from shiftbench.shift.sampling import PeerSampling, takes_sampling
 from shiftbench.shift.values import ends
 
 FILLS = ("black", "mean", "reflect", "edge")
 
+if TYPE_CHECKING:
+    from shiftbench.data.shown import ShownSplit
 
+
+@takes_sampling
 @dataclass(frozen=True)
-class Translate:
+class Translate(ShiftProtocol):
     """Move the image by whole pixels, −``max_shift``..+``max_shift`` per axis, ends included.
 
     Args:
         max_shift: Largest offset per axis in pixels.
         fill: What enters: ``black`` (0 before normalisation), ``mean`` (of the training pixels),
             ``reflect`` or ``edge``.
-        sampling: See :class:`~shiftbench.shift.plan.Sampling`, as the fields below.
+        sampling: Which of the offsets are shown.
         offsets: First and last offset per axis in pixels, ends included, instead of
             ±``max_shift``; where 0 is not between them, the base view is not one of the set.
-        peer: Whose draws ``sampling=peer`` replays.
-        batch: Images that share such a draw; None is the published number.
     """
 
     max_shift: int = 4
     fill: str = "black"
-    sampling: str = "auto"
-    draws: int = 32
-    steps: int = 8
-    seed: int = 0
-    path: str = "diagonal"
+    sampling: PeerSampling = field(default=PeerSampling())
     offsets: Sequence[int] | None = None
-    peer: str | None = None
-    batch: int | None = None
-    axes = ("dy", "dx")
 
     def __post_init__(self) -> None:
         require_one_of("shift.translate.fill", self.fill, FILLS)
@@ -48,10 +46,7 @@ class Translate:
 
     def plan(self, n_images: int, image_size: tuple[int, int]) -> Plan:
         """Return which shifts every image is shown."""
-        picker = Sampling(
-            self.sampling, self.draws, self.steps, self.seed, self.path, self.peer, self.batch
-        )
-        return picker.plan(n_images, self._grid(image_size), "translate")
+        return self.sampling.plan(n_images, self._grid(image_size), "translate")
 
     def _grid(self, image_size: tuple[int, int]) -> Grid:
         height, width = image_size
@@ -70,10 +65,11 @@ class Translate:
             )
         return square(self.max_shift)
 
-    def views(self, images: Tensor, shifts: Tensor, mean: Sequence[float] | None = None) -> Tensor:
-        """Return image n moved by ``shifts[n]``; ``(N, C, H, W) -> (N, C, H, W)``.
+    def views(self, split: ShownSplit, index: Tensor, shifts: Tensor) -> Tensor:
+        """Return image ``index[n]`` moved by ``shifts[n]``, ``(N, C, H, W)``.
 
-        In the type of ``images``; with ``mean``, which is no whole pixel value, float in 0..1.
+        In the type of the images; with ``mean``, which is no whole pixel value, float in 0..1.
         """
+        images = split.pixels(index)
         images = as_float(images) if self.fill == "mean" else images
-        return translate(images, shifts, self.fill, mean)
+        return translate(images, shifts, self.fill, split.mean)

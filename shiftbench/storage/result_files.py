@@ -1,15 +1,19 @@
 """The result files: their columns, how they are written and read.
 
+Readers find columns by name. A column that is added to one of the tuples below is optional in files
+that were written before, and a column that a file has beyond them is kept: ``REQUIRED`` alone must
+be there.
+
 pandas is loaded when there is a frame to make: a command that only shows rows starts without it.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shiftbench.errors import ShiftbenchError
 from shiftbench.storage.atomic import write_text
@@ -19,7 +23,8 @@ if TYPE_CHECKING:
 
 Row = dict[str, str]
 
-# 2: the column ``interval``. Files of earlier schemas are read, those of later ones refused.
+# 2: the column ``interval``. Raised when the meaning of a column changes; a column that is added
+# leaves it as it is. Files of earlier schemas are read, those of later ones refused.
 SCHEMA_VERSION = 2
 
 METRIC_COLUMNS = (
@@ -28,7 +33,7 @@ METRIC_COLUMNS = (
     "n_shifts", "engine", "schema_version",
 )  # fmt: skip
 ADDED = {"interval": "percentile"}
-"""Columns that files of schema 1 lack, and what their rows had."""
+"""What rows with an interval had before a column was added; other added columns are empty then."""
 SHIFT_COLUMNS = (
     "run_id", "protocol", "dy", "dx", "scale", "angle", "accuracy", "agreement",
     "mean_absolute_change", "n_images",
@@ -46,12 +51,49 @@ LAYER_COLUMNS = (
     "run_id", "layer", "index", "kind", "stride", "dy", "dx", "equivariance_error",
     "cosine_distance", "invariance_error", "aliasing",
 )  # fmt: skip
+REQUIRED = frozenset((
+    "run_id", "protocol", "experiment", "data", "model", "pool", "head", "padding", "augment",
+    "seed", "params", "macs", "metric", "value", "ci_low", "ci_high", "n_images", "n_shifts",
+    "engine", "schema_version",
+    "dy", "dx", "scale", "angle", "accuracy", "agreement", "mean_absolute_change",
+    "layer", "index", "kind", "stride", "equivariance_error", "cosine_distance",
+    "invariance_error", "aliasing",
+))  # fmt: skip
+"""Columns of the first schema, which a file that should have them may not lack. It never grows."""
+
+
+def in_order(columns: Sequence[str], found: Iterable[Any]) -> list[str]:
+    """Return ``columns`` with those of ``found`` that are not among them, each after its neighbour.
+
+    A new shift axis therefore stays between ``protocol`` and ``accuracy``; see :func:`axes_of`.
+
+    >>> in_order(["protocol", "dy", "accuracy"], ["protocol", "dy", "shear", "accuracy", "loss"])
+    ['protocol', 'dy', 'shear', 'accuracy', 'loss']
+    """
+    ordered = list(columns)
+    place = len(ordered)
+    for name in map(str, found):
+        if name not in ordered:
+            ordered.insert(place, name)
+        place = ordered.index(name) + 1
+    return ordered
+
+
+def axes_of(columns: Sequence[str]) -> list[str]:
+    """Return the shift axes among the columns of ``shifts.csv``: what precedes ``accuracy``.
+
+    >>> axes_of(SHIFT_COLUMNS)
+    ['dy', 'dx', 'scale', 'angle']
+    """
+    before = columns[: list(columns).index("accuracy")]
+    return [name for name in before if name not in ("run_id", "protocol")]
 
 
 def write_csv(frame: pd.DataFrame, path: Path, columns: Sequence[str]) -> None:
     """Write the named columns, whole or not at all; floats with nine significant digits.
 
-    Columns that the frame lacks are left empty. The same frame gives the same bytes.
+    Columns that the frame lacks are left empty, those that are not named are left out: name them
+    with :func:`in_order`. The same frame gives the same bytes.
     """
     write_text(path, csv_text(frame, columns))
 
@@ -78,7 +120,7 @@ def remove_own(path: Path, columns: Sequence[str]) -> None:
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Read a result file and make sure that it has the columns.
+    """Read a result file and make sure that it has the columns; it may have more.
 
     Raises:
         ShiftbenchError: If the file is missing, unreadable or of another schema.
@@ -90,11 +132,22 @@ def read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
         frame = pd.read_csv(path, keep_default_na=False, na_values=[""])
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
-    _require(path, columns, list(map(str, frame.columns)))
+    require_columns(path, columns, list(map(str, frame.columns)))
     if "schema_version" in frame:
-        _require_schema(path, str(frame["schema_version"].max()))
+        require_schema(path, map(str, frame["schema_version"].unique()))
+    return completed(frame, columns)
+
+
+def completed(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Return a frame with those of ``columns`` that it lacks, as they were before they were added.
+
+    Args:
+        frame: Rows of a result file, under their names.
+        columns: Those of the file as it is written today.
+    """
     for name in missing_columns(columns, list(map(str, frame.columns))):
-        frame[name] = frame["ci_low"].notna().map({True: ADDED[name], False: None})
+        known = ADDED.get(name)
+        frame[name] = frame["ci_low"].notna().map({True: known, False: None}) if known else None
     return frame
 
 
@@ -112,7 +165,7 @@ def read_rows(path: Path, columns: Sequence[str]) -> list[Row]:
 
 
 def parse_rows(text: str, path: Path, columns: Sequence[str]) -> list[Row]:
-    """Return the rows of a result file's text, by name of column, those of ``ADDED`` filled in.
+    """Return the rows of a result file's text, by name of column; added columns are filled in.
 
     Raises:
         ShiftbenchError: As :func:`read_csv`.
@@ -125,24 +178,21 @@ def parse_rows(text: str, path: Path, columns: Sequence[str]) -> list[Row]:
     except (ValueError, csv.Error) as error:
         raise _unreadable(path, error) from error
     found = list(reader.fieldnames or [])
-    _require(path, columns, found)
-    if rows and "schema_version" in found:
-        _require_schema(path, rows[0]["schema_version"])
-    filled = missing_columns(columns, found)
-    return [row | {name: ADDED[name] if row["ci_low"] else "" for name in filled} for row in rows]
+    require_columns(path, columns, found)
+    if "schema_version" in found:
+        require_schema(path, dict.fromkeys(row["schema_version"] for row in rows))
+    missing = missing_columns(columns, found)
+    return [row | {name: _before(name, row) for name in missing} for row in rows]
 
 
 def missing_columns(columns: Sequence[str], found: Sequence[str]) -> list[str]:
-    """Return those of ``columns`` that a file of an earlier schema lacks."""
-    return [name for name in columns if name in ADDED and name not in found]
+    """Return those of ``columns`` that were added after a file was written."""
+    return [name for name in columns if name not in found and name not in REQUIRED]
 
 
-def as_text(rows: Sequence[Mapping[str, str]], columns: Sequence[str]) -> str:
-    """Return the text of a result file without its header, from the fields of its rows."""
-    file = StringIO(newline="")
-    writer = csv.DictWriter(file, columns, lineterminator="\n", extrasaction="ignore")
-    writer.writerows(rows)
-    return file.getvalue()
+def _before(name: str, row: Row) -> str:
+    """Return what a row had before a column was added."""
+    return ADDED[name] if name in ADDED and row["ci_low"] else ""
 
 
 def _unreadable(path: Path, error: Exception) -> ShiftbenchError:
@@ -151,19 +201,37 @@ def _unreadable(path: Path, error: Exception) -> ShiftbenchError:
     return ShiftbenchError(f"{path} is not a readable CSV file ({error})")
 
 
-def _require(path: Path, columns: Sequence[str], found: Sequence[str]) -> None:
-    missing = [name for name in columns if name not in found and name not in ADDED]
+def require_columns(path: Path, columns: Sequence[str], found: Sequence[str]) -> None:
+    """Refuse a file that lacks one of the required columns.
+
+    Raises:
+        ShiftbenchError: Naming what it lacks.
+    """
+    missing = [name for name in columns if name not in found and name in REQUIRED]
     if missing:
         raise ShiftbenchError(f"{path} lacks the columns {', '.join(missing)}")
 
 
-def _require_schema(path: Path, version: str) -> None:
+def require_schema(path: Path, versions: Iterable[str]) -> None:
+    """Refuse a file of a later schema, whose columns may mean something else.
+
+    Args:
+        path: Of the file.
+        versions: What its rows have in the column ``schema_version``.
+
+    Raises:
+        ShiftbenchError: Naming the version that is not known.
+    """
+    for version in versions:
+        if not _is_known_schema(version):
+            raise ShiftbenchError(
+                f"{path} has schema_version {version or 'none'}; this version of shiftbench reads "
+                f"1 to {SCHEMA_VERSION}; read it with the version that wrote it, or a later one"
+            )
+
+
+def _is_known_schema(version: str) -> bool:
     try:
-        number = int(float(version))
-    except ValueError:
-        number = 0
-    if not 0 < number <= SCHEMA_VERSION:
-        raise ShiftbenchError(
-            f"{path} has schema_version {version or 'none'}; this version of shiftbench reads 1 to "
-            f"{SCHEMA_VERSION}; read it with the version that wrote it, or a later one"
-        )
+        return 0 < int(float(version)) <= SCHEMA_VERSION
+    except (ValueError, OverflowError):
+        return False

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import nn
 
 from shiftbench.errors import ShiftbenchError, require_one_of
 from shiftbench.ops.padding import MODES
+from shiftbench.pool.base import downsampling
 from shiftbench.surgery.copying import ImageShape, copied, image_shape_of
 from shiftbench.surgery.equality import before_difference
 from shiftbench.surgery.functions import name_pooling_functions
-from shiftbench.surgery.planning import MakePool, Order, plans
+from shiftbench.surgery.planning import Order, plans
 from shiftbench.surgery.rewriting import Rewriting
 from shiftbench.surgery.survey import SUBSAMPLES, Survey, survey
 from shiftbench.surgery.watching import titled
@@ -46,7 +48,7 @@ class Replaced:
 
 def replace_downsampling(
     model: nn.Module,
-    make_pool: MakePool,
+    make_pool: Callable[..., nn.Module],
     padding: str = "zeros",
     stem: bool = False,
     image_shape: ImageShape | None = None,
@@ -85,7 +87,7 @@ def replace_downsampling(
     found = survey(changed, shape)
     if name_pooling_functions(changed, found):
         found = survey(changed, shape)
-    planned = plans(changed, found, Order(make_pool, padding, stem))
+    planned = plans(changed, found, Order(downsampling(make_pool), padding, stem))
     todo = [plan for plan in planned if not plan.reason]
     rewriting = Rewriting(changed, found, todo)
     now = rewriting.insert()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
+from shiftbench.pool.base import Downsampling
 from shiftbench.surgery.overrides import pooled_everywhere
 from shiftbench.surgery.windows import Pair, border_of, dense_avg, dense_max, pair, windows_of
 
@@ -80,7 +82,7 @@ class Aligned2d(nn.Module):
         return slice(start, start + stride * windows_of(pool, size, axis))
 
 
-class Subsample2d(nn.Module):
+class Subsample2d(Downsampling):
     """Every s-th sample: a filter of one tap, which keeps the logits of a rewritten network.
 
     ``x: (N, C, H, W) -> (N, C, ceil(H/s), ceil(W/s))``. It replaces a pool until this is
@@ -105,7 +107,7 @@ class Subsample2d(nn.Module):
         return x[:, :, :: self.stride, :: self.stride]
 
 
-class Steps2d(nn.Sequential):
+class Steps2d(nn.Sequential, Downsampling):
     """Pools in sequence: a stride of 4 as two steps of stride 2, each with a filter.
 
     ``x: (N, C, H, W) -> (N, C, ceil(H/s), ceil(W/s))`` for s the product of their strides. Two
@@ -114,8 +116,12 @@ class Steps2d(nn.Sequential):
     lower of them.
     """
 
+    def __init__(self, *pools: Downsampling) -> None:
+        super().__init__(*pools)
+        self.stride = math.prod(pair(pool.stride)[0] for pool in pools)
 
-class StepsByContent2d(nn.Module):
+
+class StepsByContent2d(Downsampling):
     """A sequence of pools that select their grid by content, each among its own grids.
 
     ``x: (N, C, H, W) -> (N, C, ceil(H/s), ceil(W/s))``.
@@ -126,13 +132,11 @@ class StepsByContent2d(nn.Module):
 
     max_first = True
 
-    def __init__(self, pools: Iterable[nn.Module]) -> None:
+    def __init__(self, pools: Sequence[Downsampling]) -> None:
         super().__init__()
         self.pools = nn.ModuleList(pools)
-        self.strides = [pair(pool.stride)[0] for pool in self.pools]
-        self.stride = 1
-        for stride in self.strides:
-            self.stride *= stride
+        self.strides = [pair(pool.stride)[0] for pool in pools]
+        self.stride = math.prod(self.strides)
 
     def phase(self, x: Tensor) -> Tensor:
         """Return the index ``(N,)`` of the selected grid, the first pool's digit lowest."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from torch import nn
 
 from shiftbench.errors import UsageError
+from shiftbench.pool.base import Downsampling, MakeDownsampling
 from shiftbench.surgery.layers import (
     Steps2d,
     StepsByContent2d,
@@ -18,8 +19,6 @@ from shiftbench.surgery.layers import (
 from shiftbench.surgery.survey import Step, Survey
 from shiftbench.surgery.unstrided import runs_unstrided, unstride
 from shiftbench.surgery.windows import pair
-
-MakePool = Callable[..., nn.Module]
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Plan:
 class Order:
     """The caller's arguments, see :func:`~shiftbench.surgery.replace_downsampling`."""
 
-    make_pool: MakePool
+    make_pool: MakeDownsampling
     padding: str
     stem: bool
 
@@ -97,14 +96,14 @@ def _plan(model: nn.Module, found: Survey, step: Step, order: Order) -> Plan:
     return _plan_pooling(plan, module, pool)
 
 
-def _plan_pooling(plan: Plan, module: nn.MaxPool2d | nn.AvgPool2d, pool: nn.Module) -> Plan:
+def _plan_pooling(plan: Plan, module: nn.MaxPool2d | nn.AvgPool2d, pool: Downsampling) -> Plan:
     kind = nn.MaxPool2d if plan.step.kind == "max" else nn.AvgPool2d
     first = pool[0] if isinstance(pool, Steps2d) else pool
     if isinstance(first, kind):
         asked = f"it is what pool={plan.step.kind} asks for"
         return replace(plan, reason=asked, asked=True)
-    max_first = kind is nn.MaxPool2d and getattr(first, "max_first", False)
-    if max_first or hasattr(pool, "phase"):
+    max_first = kind is nn.MaxPool2d and isinstance(first, Downsampling) and first.max_first
+    if max_first or pool.picks_grid:
         return replace(plan, pool=pool, window_first=True)
     if has_own_forward(module):
         return replace(plan, reason=f"a {type(module).__name__} does more than pool")
@@ -113,7 +112,7 @@ def _plan_pooling(plan: Plan, module: nn.MaxPool2d | nn.AvgPool2d, pool: nn.Modu
     if not cells_fit(module):
         return replace(plan, reason="no pool leaves as many cells as its border does")
     if conv_strides(pool):  # plain subsampling, known to the dense engine
-        pool = nn.MaxPool2d(1, plan.step.stride[0])
+        return replace(plan, pool=nn.MaxPool2d(1, plan.step.stride[0]))
     return replace(plan, pool=pool)
 
 
@@ -133,7 +132,7 @@ def _untouched(module: nn.Module, step: Step, found: Survey, stem: bool) -> str:
     return ""
 
 
-def _pool(order: Order, step: Step) -> nn.Module:
+def _pool(order: Order, step: Step) -> Downsampling:
     """Return a pool for a step's stride, in steps of stride 2 if it is a power of 2."""
     factors = _factors(step.stride[0])
     made = [
@@ -145,7 +144,7 @@ def _pool(order: Order, step: Step) -> nn.Module:
         return order.make_pool(step.channels, stride=step.stride[0], padding=order.padding)
     for pool, factor in zip(made, factors, strict=True):
         _require_subsampling(pool, replace(step, stride=(factor, factor)))
-    return StepsByContent2d(made) if hasattr(made[0], "phase") else Steps2d(*made)
+    return StepsByContent2d(made) if made[0].picks_grid else Steps2d(*made)
 
 
 def _factors(stride: int) -> Sequence[int]:
@@ -156,9 +155,8 @@ def _factors(stride: int) -> Sequence[int]:
     return [*factors, stride] if stride > 1 else factors
 
 
-def _require_subsampling(pool: nn.Module, step: Step) -> None:
-    stride = pair(getattr(pool, "stride", step.stride))
-    if stride != step.stride:
+def _require_subsampling(pool: Downsampling, step: Step) -> None:
+    if pair(pool.stride) != step.stride:
         raise UsageError(
             f"a {type(pool).__name__} leaves the feature maps of a trained network "
             f"{step.stride[0]} times too large; allowed: pools that subsample, e.g. pool=max, avg, "
@@ -166,14 +164,16 @@ def _require_subsampling(pool: nn.Module, step: Step) -> None:
         )
 
 
-def conv_strides(pool: nn.Module) -> bool:
+def conv_strides(pool: Downsampling) -> bool:
     """Return whether a pool leaves the subsampling to the convolution before it."""
-    return int(getattr(pool, "conv_stride", 1)) > 1
+    return pool.conv_stride > 1
 
 
 def called(pool: nn.Module) -> str:
     """Return a pool's name in the report: ``BlurPool2d``, ``BlurPool2d twice``."""
-    parts = [*pool] if isinstance(pool, Steps2d) else [*getattr(pool, "pools", [pool])]
+    parts = [pool]
+    if isinstance(pool, Steps2d | StepsByContent2d):
+        parts = [*pool] if isinstance(pool, Steps2d) else [*pool.pools]
     times = {1: "", 2: " twice"}.get(len(parts), f" {len(parts)} times")
     return f"{type(parts[0]).__name__}{times}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from shiftbench.errors import UsageError
+from shiftbench.pool.base import Downsampling
 from shiftbench.surgery.graph import Traceable
 from shiftbench.surgery.insertion import (
     OTHER_POOLS,
@@ -105,7 +106,8 @@ class Rewriting:
         Raises:
             UsageError: If a step on a content-dependent grid is merged with one on a fixed grid.
         """
-        if not any(hasattr(plan.pool, "phase") for plan in self.plans.values()):
+        pools = [plan.pool for plan in self.plans.values()]
+        if not any(isinstance(pool, Downsampling) and pool.picks_grid for pool in pools):
             return [[name] for name in self.plans]
         grids = self.found.grids
         if any(grids.conflict):

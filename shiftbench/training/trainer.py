@@ -1,4 +1,4 @@
-"""The training loop: SGD with momentum on batches that are already on the device."""
+"""The training loop, on batches that are already on the device."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from shiftbench.distributed import Team
 from shiftbench.errors import UsageError
 from shiftbench.model import checkpoint
 from shiftbench.model.pointwise import subsampled_first
+from shiftbench.optimizer.contract import MakeOptimizer, Rates
+from shiftbench.optimizer.sgd import Sgd
 from shiftbench.predict.pixel_model import PixelModel
 from shiftbench.seeds import derive_seed
 from shiftbench.storage.atomic import set_aside
@@ -31,14 +33,11 @@ _ALONE = Team()
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 
 
-class Settings(Protocol):
+class Settings(Rates, Protocol):
     """What the loop reads of the ``train`` group; see ``configs/train``."""
 
     epochs: int
     batch_size: int
-    lr: float
-    momentum: float
-    weight_decay: float
     schedule: str
     warmup: float
     label_smoothing: float
@@ -73,9 +72,10 @@ class Trainer:
         train_id: Written into the checkpoint; one of another training is put aside.
         watcher: Told how it goes.
         team: The processes that share every batch; the first one writes the checkpoint.
+        make_optimizer: See :mod:`shiftbench.optimizer`.
 
     Raises:
-        UsageError: If a batch is smaller than the team.
+        UsageError: If a batch is smaller than the team, or what is made is no optimizer.
     """
 
     network: PixelModel
@@ -87,6 +87,7 @@ class Trainer:
     train_id: str
     watcher: Watcher
     team: Team = field(default_factory=Team)
+    make_optimizer: MakeOptimizer = field(default_factory=Sgd)
     history: list[EpochRow] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -100,11 +101,13 @@ class Trainer:
             )
 
     def _new_optimizer(self) -> torch.optim.Optimizer:
-        chosen = self.settings
-        return torch.optim.SGD(
-            self.network.model.parameters(),
-            lr=chosen.lr, momentum=chosen.momentum, weight_decay=chosen.weight_decay,
-        )  # fmt: skip
+        made = self.make_optimizer(self.network.model, self.settings)
+        if not isinstance(made, torch.optim.Optimizer):
+            raise UsageError(
+                f"optimizer makes a {type(made).__name__}, not a torch.optim.Optimizer; return one "
+                "from the call (model, settings), or see shiftbench list optimizer"
+            )
+        return made
 
     def run(self) -> list[EpochRow]:
         """Train to the last epoch and return a row for each.

@@ -6,6 +6,7 @@ import torch
 
 from shiftbench.api import measure
 from shiftbench.data.images import TensorSplit
+from shiftbench.data.shown import ShownSplit
 from shiftbench.predict.strips import strips
 from shiftbench.report.jagged import jagged, path_of, typical_images, views_of
 from shiftbench.shift.circular import Circular
@@ -39,7 +40,7 @@ def test_the_path_runs_through_the_base_from_minus_to_plus(protocol, expected):
     path = path_of(answers)
     assert [tuple(shift) for shift in answers.shifts[path.columns].tolist()] == expected
     assert path.position.tolist() == [sum(s) / (2 if s[0] and s[1] else 1) for s in expected]
-    assert path.name == protocol.path
+    assert path.name == protocol.sampling.path
 
 
 def test_drawn_shifts_have_no_path():
@@ -58,12 +59,12 @@ def test_images_are_picked_by_rank_from_calm_to_restless():
 def test_a_strip_holds_the_pixels_that_the_network_was_shown():
     images = pictures()
     split = TensorSplit(images, torch.zeros(6, dtype=torch.long))
-    strip = strips(split, Circular(), [4], [(0, 0), (1, -2)])[4]
+    strip = strips(ShownSplit(split, (8, 8)), Circular(), [4], [(0, 0), (1, -2)])[4]
     assert strip.shape == (2, 8, 8, 3)
     expected = images[4].roll((1, -2), (1, 2)).permute(1, 2, 0)
     assert (strip[1] == expected.numpy()).all()
     floats = TensorSplit(images / 255, split.labels)
-    assert (strips(floats, Circular(), [4], [(1, -2)])[4][0] == strip[1]).all()
+    assert (strips(ShownSplit(floats, (8, 8)), Circular(), [4], [(1, -2)])[4][0] == strip[1]).all()
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -74,7 +75,9 @@ def test_the_figure_is_drawn_and_the_same_each_time(tmp_path, channels):
     path = path_of(answers)
     chosen = typical_images([answers])
     split = TensorSplit(images, torch.zeros(6, dtype=torch.long))
-    shown = strips(split, protocol, chosen, answers.shifts[path.columns[views_of(path)]])
+    shown = strips(
+        ShownSplit(split, (8, 8)), protocol, chosen, answers.shifts[path.columns[views_of(path)]]
+    )
     for name in ("a.png", "b.png"):
         jagged({"max": answers, "blur": answers}, shown, tmp_path / name)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()

@@ -12,11 +12,12 @@ from torchvision.transforms import InterpolationMode
 
 from shiftbench.data.imagenet import FIRST, LAST, load
 from shiftbench.data.images import EnlargeableSplit
+from shiftbench.data.shown import ShownSplit
 from shiftbench.errors import ShiftbenchError, UsageError
 from shiftbench.predict.engine import Options, predict
 from shiftbench.predict.example_views import example_views
 from shiftbench.predict.pixel_model import PixelModel
-from shiftbench.predict.protocol import source
+from shiftbench.predict.protocol import plan_for
 from shiftbench.predict.strips import strips
 from shiftbench.preprocessing import Preprocessing
 from shiftbench.shift.embed import Embed
@@ -127,13 +128,14 @@ def test_objects_on_a_canvas_are_reduced_from_the_files(root, limit, network_siz
     recipe = replace(RECIPE, size=network_size, resize=network_size + 4)
     split = photographs(root, memory_limit_gb=limit).for_network(recipe).test
     for protocol in (Embed(size=9, sampling="path", steps=2), Rescale(size=8, steps=3)):
-        shown, rows = source(protocol, split)
-        plan = shown.plan(3, (network_size, network_size))
+        whole = ShownSplit(split, (network_size, network_size))
+        plan = plan_for(protocol, whole, 3)
         moves = plan.rows(0, 3)
-        [(images, labels)] = rows.batches(10)
+        [(shown, labels)] = whole.chunks(10, None, protocol.source_sizes(whole.image_size))
+        assert None not in shown.fetched
         assert torch.equal(labels, split.labels)
         for column in range(len(plan)):
-            views = shown.views(images, moves[:, column], None)
+            views = protocol.views(shown, torch.arange(3), moves[:, column])
             offset, side = moves[0, column].tolist(), 9
             if len(offset) == 1:
                 offset, side = (0, 0), offset[0]
@@ -161,9 +163,10 @@ def test_a_table_and_the_figures_show_objects_from_the_files(root):
     pixels = (views * 0.25 + 0.5) * 255
     assert torch.equal(pixels.round().to(torch.uint8), reduced(root, 9))
     assert table.meta["reduced_from_files"] == [9, 9]
-    shown = strips(split, protocol, [2], table.shifts, RECIPE.mean)
-    assert np.array_equal(shown[2][0, 7:16, 7:16], reduced(root, 9)[2].permute(1, 2, 0).numpy())
-    example = example_views(split, protocol, RECIPE.mean, 3)["base"][:, 7:16, 7:16]
+    shown = ShownSplit(split, (24, 24), RECIPE.mean)
+    images = strips(shown, protocol, [2], table.shifts)
+    assert np.array_equal(images[2][0, 7:16, 7:16], reduced(root, 9)[2].permute(1, 2, 0).numpy())
+    example = example_views(shown, protocol, 3)["base"][:, 7:16, 7:16]
     assert np.allclose(example * 255, reduced(root, 9).permute(0, 2, 3, 1).numpy(), atol=1e-3)
 
 

@@ -9,6 +9,7 @@ from torch import nn
 
 from shiftbench.api import measure
 from shiftbench.data.images import TensorSplit
+from shiftbench.data.shown import ShownSplit
 from shiftbench.errors import ShiftbenchError
 from shiftbench.predict.audit import audit
 from shiftbench.predict.direct import DirectEngine
@@ -43,13 +44,15 @@ def pixel_model(net):
 
 
 def table(network):
-    engine = DirectEngine(network, PROTOCOL, PLAN, 64, None)
-    return engine.answer(images(), LABELS, PLAN.rows(0, COUNT))
+    engine = DirectEngine(network, PROTOCOL, PLAN, 64)
+    [(split, _)] = ShownSplit.of(images()).chunks(COUNT)
+    return engine.answer(split, LABELS, PLAN.rows(0, COUNT))
 
 
 def audited(net, columns, part=range(COUNT), seed=0):
     split, generator = TensorSplit(images(), LABELS), torch.Generator().manual_seed(seed)
-    return audit(pixel_model(net), split, PROTOCOL, PLAN, columns, part, generator)
+    shown = ShownSplit(split, (SIZE, SIZE))
+    return audit(pixel_model(net), shown, PROTOCOL, PLAN, columns, part, generator)
 
 
 def only(part, columns):

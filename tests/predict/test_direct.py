@@ -7,6 +7,7 @@ from torch import nn
 
 from shiftbench.api import measure
 from shiftbench.data.images import TensorSplit
+from shiftbench.data.shown import ShownSplit
 from shiftbench.errors import ShiftbenchError, UsageError
 from shiftbench.predict.engine import Options, predict
 from shiftbench.predict.pixel_model import PixelModel
@@ -48,7 +49,7 @@ def test_the_table_is_that_of_the_plain_loop(protocol, batch_size):
     shifts = torch.from_numpy(table.shifts).expand(5, -1, -1)
     for n in range(5):
         for k in range(shifts.shape[1]):
-            view = protocol.views(images[n : n + 1], shifts[n, k : k + 1])
+            view = protocol.views(ShownSplit.of(images), torch.tensor([n]), shifts[n, k : k + 1])
             probability = net(view).softmax(1)[0].detach()
             assert table.top1[n, k] == int(probability.argmax())
             assert table.p_top1[n, k] == pytest.approx(float(probability.max()), abs=1e-6)

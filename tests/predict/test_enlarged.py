@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 
+import pytest
 import torch
 
 from shiftbench.data.images import TensorSplit
+from shiftbench.data.shown import ShownSplit
 from shiftbench.ops.geometry import resize
 from shiftbench.predict.direct import DirectEngine
-from shiftbench.predict.protocol import source
+from shiftbench.predict.protocol import plan_for
 from shiftbench.predict.strips import strips
 from shiftbench.shift.crop import Crop
 from shiftbench.shift.translate import Translate
@@ -48,39 +50,55 @@ def photos():
 
 
 def test_windows_are_cut_out_of_the_larger_images():
-    split = photos()
-    shown, larger = source(PROTOCOL, split)
-    plan = shown.plan(3, (16, 16))
-    for images, _ in larger.batches(3):
-        views = shown.views(images, torch.tensor([[0, 0], [2, 2], [-2, 1]]), None)
-    assert torch.equal(views[0], split.whole[0, :, 2:18, 2:18])
-    assert torch.equal(views[1], split.whole[1, :, 0:16, 0:16])
-    assert torch.equal(views[2], split.whole[2, :, 4:20, 1:17])
+    split = ShownSplit(photos(), (16, 16))
+    plan = plan_for(PROTOCOL, split, 3)
+    whole = split.split.whole
+    views = PROTOCOL.views(split, torch.arange(3), torch.tensor([[0, 0], [2, 2], [-2, 1]]))
+    assert torch.equal(views[0], whole[0, :, 2:18, 2:18])
+    assert torch.equal(views[1], whole[1, :, 0:16, 0:16])
+    assert torch.equal(views[2], whole[2, :, 4:20, 1:17])
     assert plan.meta["enlarged_from_files"] == [20, 20]
     assert torch.equal(plan.shifts, PROTOCOL.plan(3, (16, 16)).shifts)
 
 
-def test_other_splits_and_protocols_are_shown_as_they_are():
-    plain = photos().shown
-    assert source(PROTOCOL, plain) == (PROTOCOL, plain)
-    split, protocol = photos(), Translate(max_shift=1)
-    shown, same = source(protocol, split)
-    assert shown is protocol
-    assert same is split
+def test_other_splits_are_enlarged_and_other_protocols_see_what_the_network_sees():
+    plain = ShownSplit(photos().shown, (16, 16))
+    assert plan_for(PROTOCOL, plain, 3).meta == {}
+    enlarged = resize(photos().shown.images, (20, 20), "bicubic")
+    still = PROTOCOL.views(plain, torch.arange(3), torch.zeros(3, 2))
+    assert torch.equal(still, enlarged[:, :, 2:18, 2:18])
+    split, protocol = ShownSplit(photos(), (16, 16)), Translate(max_shift=1)
+    assert plan_for(protocol, split, 3).meta == {}
+    assert torch.equal(
+        protocol.views(split, torch.arange(3), torch.zeros(3, 2)), photos().shown.images
+    )
+
+
+@pytest.mark.parametrize("sizes", [[], [(20, 20)], [(9, 9), (10, 10)]])
+def test_chunks_hold_the_pixels_of_their_positions_and_no_others_are_taken_for_them(sizes):
+    whole = ShownSplit(photos(), (16, 16))
+    for chunk, labels in whole.chunks(2, torch.tensor([0, 2]), sizes):
+        assert labels.tolist() == chunk.positions.tolist() == [0, 2]
+        assert set(chunk.fetched) == (set(sizes) or {None})
+        for size in sizes or [None]:
+            index = torch.tensor([2, 0, 2, 1])  # 1 is not there, and is fetched
+            for one, pixels in zip(index, chunk.pixels(index, size), strict=True):
+                assert torch.equal(pixels, whole.pixels(one[None], size)[0])
+    everything = whole.pixels(torch.arange(3))
+    assert torch.equal(everything, photos().shown.images)
 
 
 def test_an_engine_and_the_figures_see_the_same_windows():
-    split = photos()
-    shown, larger = source(PROTOCOL, split)
-    plan = shown.plan(3, (16, 16))
+    split = ShownSplit(photos(), (16, 16))
+    plan = plan_for(PROTOCOL, split, 3)
     seen = []
 
     def remember(views):
         seen.append(views)
         return torch.zeros(len(views), 2)
 
-    images, _ = next(larger.batches(3))
-    DirectEngine(remember, shown, plan, 64, None).logits(images, plan.rows(0, 3))
+    engine = DirectEngine(remember, PROTOCOL, plan, 64)
+    engine.logits(split, torch.arange(3), plan.rows(0, 3))
     pictures = strips(split, PROTOCOL, [1], plan.shifts)
     of_second = torch.cat(seen)[len(plan) : 2 * len(plan)].permute(0, 2, 3, 1)
     assert torch.equal(torch.from_numpy(pictures[1]), of_second)

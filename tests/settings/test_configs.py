@@ -10,7 +10,8 @@ from omegaconf import OmegaConf
 from shiftbench.cli.list_command import first_comment
 from shiftbench.errors import UsageError
 from shiftbench.experiment import build
-from shiftbench.settings.schema import CONFIG_DIR, GROUPS, check, register
+from shiftbench.runtime.keep_last import KeepLast
+from shiftbench.settings.schema import CONFIG_DIR, DEFAULT_RATES, GROUPS, check, register
 
 FILES = sorted(CONFIG_DIR.glob("*/*.yaml"))
 GIVEN = {  # what the code passes, by group
@@ -53,7 +54,7 @@ def test_every_yaml_holds_each_argument_with_its_default(path):
     node = OmegaConf.to_container(OmegaConf.load(path))
     module, _, name = node["_target_"].rpartition(".")
     signature = inspect.signature(getattr(importlib.import_module(module), name))
-    ours = ("default_head", "defaults")  # naming's and Hydra's
+    ours = ("default_head", "defaults", *DEFAULT_RATES)  # naming's, Hydra's and train's
     own = {k: v for k, v in node.items() if not k.startswith("_") and k not in ours}
     expected = {
         name: list(p.default) if isinstance(p.default, tuple) else p.default
@@ -93,6 +94,7 @@ def test_no_protocol_leaves_nothing_to_measure(composed):
 
 def test_jobs_that_share_their_data_load_it_once(composed):
     small = ("data.size=16", "data.train_images=40", "data.test_images=10")
-    first = build.dataset(composed(*small, "pool=max"))
-    assert build.dataset(composed(*small, "pool=blur")) is first
-    assert build.dataset(composed(*small, "data.clutter=0.5")) is not first
+    kept = KeepLast()
+    first = build.dataset(composed(*small, "pool=max"), kept)
+    assert build.dataset(composed(*small, "pool=blur"), kept) is first
+    assert build.dataset(composed(*small, "data.clutter=0.5"), kept) is not first

@@ -13,6 +13,7 @@ from torch import nn
 from shiftbench.api import measure
 from shiftbench.data.images import TensorSplit
 from shiftbench.data.shapes import load
+from shiftbench.data.shown import ShownSplit
 from shiftbench.errors import UsageError
 from shiftbench.experiment.build import instantiate
 from shiftbench.metric import METRICS
@@ -32,7 +33,15 @@ FILES = sorted((CONFIG_DIR / "shift").glob("*.yaml"))
 
 
 def preset(name, **changes):
-    return replace(instantiate(OmegaConf.load(CONFIG_DIR / "shift" / f"{name}.yaml")), **changes)
+    node = OmegaConf.load(CONFIG_DIR / "shift" / f"{name}.yaml")
+    for key, value in changes.items():
+        OmegaConf.update(node, key.replace("__", "."), value, force_add=False)
+    return instantiate(node)
+
+
+def moved(protocol, images, shifts, mean=None):
+    """Return every image moved by its shift."""
+    return protocol.views(ShownSplit.of(images, mean), torch.arange(len(images)), shifts)
 
 
 def square(axis):
@@ -119,7 +128,7 @@ def steps_of(protocol, images):
     pairs = [(int(before), after) for after, before in enumerate(plan.previous) if before >= 0]
     pairs.sort(key=lambda pair: float((rows[0, pair[1]] - rows[0, pair[0]]) @ rows[0, pair[0]]))
     for pair in pairs:
-        yield tuple(protocol.views(images, rows[:, column], [0.5] * 3) for column in pair)
+        yield tuple(moved(protocol, images, rows[:, column], [0.5] * 3) for column in pair)
 
 
 @pytest.mark.parametrize("side", [224, 33])
@@ -162,7 +171,7 @@ def test_half_pixel_shifts_are_those_of_the_released_code():
         large = torch.fft.ifftshift(large[:, :, :64, :64], dim=(2, 3))
         twice = torch.fft.ifft2(large).real * 4
         theirs = twice.roll((1 - 2 * i, 1 - 2 * j), (2, 3))[:, :, ::2, ::2]
-        back = protocol.views(images, -torch.tensor([[i - 0.5, j - 0.5]]))
+        back = moved(protocol, images, -torch.tensor([[i - 0.5, j - 0.5]]))
         assert torch.allclose(back, theirs, atol=1e-5)
 
 
@@ -183,7 +192,7 @@ def test_the_mean_colour_is_zero_once_it_is_normalised(protocol, dtype):
     images = images if dtype == torch.uint8 else images.to(dtype) / 255
     network = PixelModel(nn.Identity(), mean, std, torch.device("cpu"))
     plan = protocol.plan(1, (32, 32))
-    views = protocol.views(images, plan.rows(0, 1)[:, 1], mean)
+    views = moved(protocol, images, plan.rows(0, 1)[:, 1], mean)
     values = network.normalise(views).flatten(2)[0]
     darkest = network.normalise(images.float() / (255 if dtype == torch.uint8 else 1))[0, :, 0, 0]
     for channel, dark in zip(values, darkest, strict=True):
@@ -195,7 +204,7 @@ def test_the_mean_colour_is_zero_once_it_is_normalised(protocol, dtype):
 
 def test_what_is_not_filled_keeps_its_pixels():
     images = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8)
-    views = preset("rojas2022").views(images, torch.tensor([[3, -2]] * 2), [0.49, 0.48, 0.45])
+    views = moved(preset("rojas2022"), images, torch.tensor([[3, -2]] * 2), [0.49, 0.48, 0.45])
     assert views.dtype == torch.float32
     assert torch.equal(views[:, :, 3:, :14], images[:, :, :13, 2:].float() / 255)
 
@@ -245,7 +254,7 @@ def rojas_loop(n_images, batch, seed):
 )
 @pytest.mark.parametrize("n_images", [1, 300])
 def test_peer_draws_are_those_of_the_published_loop(name, loop, side, batch, seed, n_images):
-    plan = preset(name, sampling="peer", seed=seed).plan(n_images, (side, side))
+    plan = preset(name, sampling__mode="peer", sampling__seed=seed).plan(n_images, (side, side))
     expected = loop(n_images, batch, seed)
     assert plan.shifts[:, 1:].tolist() == [[list(map(int, s)) for s in row] for row in expected]
     assert not plan.shifts[:, 0].any()
@@ -272,7 +281,7 @@ class Tiny(nn.Module):
 @pytest.mark.parametrize("name", ["chaman2021", "rojas2022"])
 def test_the_peer_metric_is_the_plain_loop(name, tmp_path):
     images, labels = torch.rand(11, 3, 16, 16), torch.arange(11) % 7
-    protocol = preset(name, sampling="peer", batch=4, seed=1)
+    protocol = preset(name, sampling__mode="peer", sampling__batch=4, sampling__seed=1)
     model = Tiny().eval()
     table = measure(model, images, labels, protocol, mean=[0.5] * 3).predictions
     table.save(tmp_path / "table.npz")
@@ -281,7 +290,7 @@ def test_the_peer_metric_is_the_plain_loop(name, tmp_path):
     means, sizes = [], []
     for start in range(0, 11, 4):
         part = images[start : start + 4]
-        views = [protocol.views(part, shifts[start : start + 4, k], [0.5] * 3) for k in (1, 2)]
+        views = [moved(protocol, part, shifts[start : start + 4, k], [0.5] * 3) for k in (1, 2)]
         first, second = (model(view - 0.5).argmax(1) for view in views)
         means.append(float((first == second).float().mean()))
         sizes.append(len(part))
@@ -300,7 +309,11 @@ def test_peer_draws_estimate_the_exact_expectation():
     images, labels = torch.rand(200, 3, 8, 8), torch.zeros(200, dtype=torch.long)
     exact = measure(Tiny(), images, labels, preset("chaman2021"), resamples=2).metrics
     peer = measure(
-        Tiny(), images, labels, preset("chaman2021", sampling="peer", batch=1), resamples=2
+        Tiny(),
+        images,
+        labels,
+        preset("chaman2021", sampling__mode="peer", sampling__batch=1),
+        resamples=2,
     ).metrics
     expected = float(exact.loc[exact["metric"] == "pair_consistency", "value"].iloc[0])
     found = float(peer.loc[peer["metric"] == "peer_consistency", "value"].iloc[0])
@@ -365,10 +378,13 @@ def test_a_canvas_that_the_network_does_not_take_is_refused_without_a_trace(shap
         (lambda: Circular(offsets=[0.5, 1]), "two whole numbers"),
         (lambda: preset("crop", base="center"), "did you mean 'centre'"),
         (lambda: preset("embed", base="edge"), "centre, before_centre"),
-        (lambda: preset("rojas2022").views(torch.zeros(1, 3, 8, 8), torch.ones(1, 2)), "fill=mean"),
+        (
+            lambda: moved(preset("rojas2022"), torch.zeros(1, 3, 8, 8), torch.ones(1, 2)),
+            "fill=mean",
+        ),
         (lambda: preset("saha2024", offsets=[-32, 0]).plan(1, (32, 32)), "allowed: −31 to 31"),
         (lambda: preset("michaeli2023").plan(1, (28, 28)), "does not fit images of 28×28"),
-        (lambda: preset("michaeli2023", sampling="path").plan(1, (32, 32)), "sampling=path"),
+        (lambda: preset("michaeli2023", sampling__mode="path").plan(1, (32, 32)), "sampling=path"),
     ],
 )
 def test_what_cannot_apply_is_refused(make, sentence):
@@ -377,7 +393,9 @@ def test_what_cannot_apply_is_refused(make, sentence):
 
 
 def test_draws_of_a_set_without_the_base_never_draw_it():
-    plan = preset("michaeli2023", sampling="draws", draws=8, steps=4).plan(50, (32, 32))
+    plan = preset(
+        "michaeli2023", sampling__mode="draws", sampling__draws=8, sampling__steps=4
+    ).plan(50, (32, 32))
     assert (plan.shifts[:, 1:] >= 1).all()
     ends = (plan.previous >= 0).nonzero().squeeze(1)
     assert len(ends) == 4
@@ -386,13 +404,13 @@ def test_draws_of_a_set_without_the_base_never_draw_it():
 
 def test_every_peer_has_a_preset():
     for name in PEERS:
-        assert preset(name).peer == name
+        assert preset(name).sampling.peer == name
 
 
 @pytest.mark.parametrize("name", ["crop", "camera", "rescale", "embed"])
 def test_pictures_of_what_the_network_sees(shapes, name, tmp_path):
     protocol = preset(name)
-    views = example_views(shapes.test, protocol, shapes.mean, 2)
+    views = example_views(ShownSplit.of_test(shapes), protocol, 2)
     assert views["base"].shape == views["moved"].shape == (2, 36, 36, 3)
     assert np.abs(views["base"] - views["moved"]).max() > 0
     captions = [caption(shift, protocol.axes) for shift in views["shifts"].tolist()]
@@ -407,7 +425,7 @@ def test_the_dense_engine_answers_for_presets_too(name):
     conv = nn.Conv2d(3, 8, 3, stride=2, padding=1, padding_mode="circular")
     net = nn.Sequential(conv, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5))
     images, labels = torch.rand(3, 3, 32, 32), [0, 1, 2]
-    protocol = preset(name, sampling="all")
+    protocol = preset(name, sampling__mode="all")
     dense, direct = (
         measure(net, images, labels, protocol, engine=engine, resamples=2).predictions
         for engine in ("dense", "direct")

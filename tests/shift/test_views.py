@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shiftbench.data.shapes import load
+from shiftbench.data.shown import ShownSplit
 from shiftbench.errors import UsageError
 from shiftbench.ops.geometry import paste, resize, translate, windows
-from shiftbench.predict.protocol import source
 from shiftbench.shift.camera import Camera
 from shiftbench.shift.crop import Crop
 from shiftbench.shift.embed import Embed
@@ -26,12 +26,17 @@ def pictures(shape, seed=0):
     return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
 
 
+def views(protocol, images, shifts, mean=None):
+    """Return every image moved by its shift."""
+    return protocol.views(ShownSplit.of(images, mean), torch.arange(len(images)), shifts)
+
+
 def every_view(protocol, images, mean=None):
     """Yield (shift, views of all images) for every column of the plan."""
     plan = protocol.plan(len(images), tuple(images.shape[-2:]))
     rows = plan.rows(0, len(images))
     for column in range(len(plan)):
-        yield rows[0, column].tolist(), protocol.views(images, rows[:, column], mean)
+        yield rows[0, column].tolist(), views(protocol, images, rows[:, column], mean)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -52,7 +57,7 @@ def test_crops_are_the_windows_of_the_enlarged_image(shape, margin):
 def test_the_base_of_a_crop_is_its_central_window():
     images = pictures((1, 1, 8, 8))
     whole = resize(images, (10, 10), "bicubic")
-    assert torch.equal(Crop(2).views(images, torch.zeros(1, 2)), whole[:, :, 1:9, 1:9])
+    assert torch.equal(views(Crop(2), images, torch.zeros(1, 2)), whole[:, :, 1:9, 1:9])
 
 
 def test_enlarging_keeps_the_type_and_the_range():
@@ -156,7 +161,7 @@ def test_sizes_are_consecutive_and_the_last_may_fill_the_canvas():
     assert plan.shifts[:, 0].tolist() == list(range(24, 33))
     assert plan.previous.tolist() == list(range(-1, 8))
     images = pictures((1, 1, 32, 32))
-    assert torch.equal(Rescale(24).views(images, torch.tensor([[32]])), images)
+    assert torch.equal(views(Rescale(24), images, torch.tensor([[32]])), images)
 
 
 @given(
@@ -166,7 +171,7 @@ def test_sizes_are_consecutive_and_the_last_may_fill_the_canvas():
 @settings(max_examples=25, deadline=None)
 def test_a_whole_fourier_shift_is_a_roll(shape, shift):
     images = pictures(shape)
-    moved = Subpixel().views(images, torch.tensor(shift).expand(len(images), 2))
+    moved = views(Subpixel(), images, torch.tensor(shift).expand(len(images), 2))
     assert moved.dtype == torch.float32
     assert torch.allclose(moved, images.roll(shift, (2, 3)).float() / 255, atol=1e-5)
 
@@ -195,7 +200,7 @@ def test_fourier_shifts_add_up_and_keep_energy_below_nyquist(size, shift):
 def test_two_half_shifts_are_a_whole_one_on_odd_sizes():
     images = pictures((2, 3, 15, 15))
     half = torch.full((2, 2), 0.5)
-    twice = fourier_shift(Subpixel().views(images, half), half)
+    twice = fourier_shift(views(Subpixel(), images, half), half)
     assert torch.allclose(twice, images.roll((1, 1), (2, 3)).float() / 255, atol=1e-5)
 
 
@@ -214,17 +219,15 @@ def shapes():
 
 
 def test_the_camera_shows_the_split_and_a_whole_move_is_a_roll_inside(shapes):
-    protocol, positions = source(Camera(max_shift=2, fraction=0.5), shapes.test)
-    index, labels = next(iter(positions.batches(5, torch.tensor([7, 3, 0, 11, 2]))))
-    assert index.tolist() == [7, 3, 0, 11, 2]
-    assert torch.equal(labels, shapes.test.labels[index])
+    protocol, split = Camera(max_shift=2, fraction=0.5), ShownSplit.of_test(shapes)
+    index = torch.tensor([7, 3, 0, 11, 2])
     base = shapes.test.images[index]
-    assert torch.equal(protocol.views(index, torch.zeros(5, 2), None), base)
-    moved = protocol.views(index, torch.tensor([[2.0, -1.0]]).expand(5, 2), None)
+    assert torch.equal(protocol.views(split, index, torch.zeros(5, 2)), base)
+    moved = protocol.views(split, index, torch.tensor([[2.0, -1.0]]).expand(5, 2))
     inside = (slice(None), slice(None), slice(3, 21), slice(3, 21))
     difference = moved.int() - base.roll((2, -1), (2, 3)).int()
     assert difference[inside].abs().max() <= 1  # float rounding of a grey level
-    assert not torch.equal(protocol.views(index, torch.full((5, 2), 0.5), None), base)
+    assert not torch.equal(protocol.views(split, index, torch.full((5, 2), 0.5)), base)
 
 
 def test_fractional_offsets_are_every_multiple_and_the_path_is_one_pixel():
@@ -286,8 +289,8 @@ def test_pasting_and_cutting_out_are_inverse(corner, size):
         (lambda: Subpixel(0.5, 0).plan(1, (32, 32)), "does not fit images"),
         (lambda: Camera(32).plan(1, (32, 32)), "does not fit images"),
         (lambda: Camera(offsets=[1, 0]), "smaller first"),
-        (lambda: Camera().check(object()), "only data=shapes"),
-        (lambda: Camera().views(torch.zeros(1, 1, 4, 4), torch.zeros(1, 2)), "data=shapes"),
+        (lambda: Camera().check(ShownSplit.of(torch.zeros(1, 1, 4, 4))), "only data=shapes"),
+        (lambda: views(Camera(), torch.zeros(1, 1, 4, 4), torch.zeros(1, 2)), "data=shapes"),
     ],
 )
 def test_what_cannot_apply_is_refused(make, sentence):

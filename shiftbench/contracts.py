@@ -1,0 +1,101 @@
+"""What the extension points share: plain classes given a contract, misspelt names refused."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Iterable
+from functools import partial
+from typing import Any, TypeVar
+
+from torch import nn
+
+from shiftbench.errors import UsageError
+
+Module = TypeVar("Module", bound=nn.Module)
+
+# Of the ratio of difflib: "max_fist" is close to "max_first", "axis" to "axes"; "path" is not to
+# "pad", nor "padding".
+_CLOSE = 0.75
+
+
+def names_of(contract: type) -> frozenset[str]:
+    """Return the public names that ``contract`` declares, with ``forward`` for modules."""
+    own = {name for name in own_names(contract) if not name.startswith("_")}
+    return frozenset(own | ({"forward"} if issubclass(contract, nn.Module) else set()))
+
+
+def refuse_misspelt(kind: type, contract: type, names: Iterable[str]) -> None:
+    """Refuse public names of a user's class that are nearly, but not quite, one of the contract.
+
+    A default that the class means to override would otherwise stay in force without a word.
+    Helpers with other names are the class's own affair, and so are names that contain a name of the
+    contract as a whole word (``phase_of``).
+
+    Args:
+        kind: The user's class.
+        contract: ``Downsampling``, ``Head`` or ``ShiftProtocol``.
+        names: Its attributes, methods and fields.
+
+    Raises:
+        UsageError: Naming the attribute and the one that was meant.
+    """
+    known = names_of(contract)
+    inherited = {name for base in kind.__mro__[1:] for name in vars(base)}
+    for name in names:
+        if name.startswith("_") or name in known or name in inherited:
+            continue
+        close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=_CLOSE)
+        if close and not name.startswith(f"{close[0]}_") and not name.endswith(f"_{close[0]}"):
+            raise UsageError(
+                f"{kind.__module__}.{kind.__qualname__} has an attribute '{name}', which is none "
+                f"of {contract.__name__} (did you mean '{close[0]}'?); correct it, or call a "
+                f"helper of your own '_{name}'"
+            )
+
+
+def own_names(kind: type) -> list[str]:
+    """Return the names that the body of a class declares, with or without a value."""
+    return [*vars(kind), *inspect.get_annotations(kind)]
+
+
+def with_contract(kind: type[nn.Module], contract: type[Module]) -> type[Module]:
+    """Return a subclass of a plain module class that has the defaults of ``contract``, too.
+
+    What ``kind`` itself has wins. The name stays, so that reports and ``print(model)`` do.
+    """
+    if issubclass(kind, contract):
+        return kind
+    if (kind, contract) not in _made:
+        about = {"__doc__": kind.__doc__, "__module__": kind.__module__}
+        _made[kind, contract] = type(kind.__name__, (kind, contract), about)
+    made: type[Module] = _made[kind, contract]
+    return made
+
+
+_made: dict[tuple[type, type], Any] = {}  # modules of one class stay of one class
+
+
+def give_contract(module: nn.Module, contract: type[Module]) -> Module:
+    """Give a plain module the defaults of ``contract``; it stays the same object.
+
+    Raises:
+        UsageError: If a parameter, buffer or child of it is called as something of the contract.
+    """
+    if isinstance(module, contract):
+        return module
+    held = {*module._parameters, *module._buffers, *module._modules}
+    if hidden := sorted(held & names_of(contract)):
+        raise UsageError(
+            f"{type(module).__name__} holds a tensor or layer called '{hidden[0]}', which "
+            f"{contract.__name__} has another use for; give it another name"
+        )
+    module.__class__ = with_contract(type(module), contract)
+    assert isinstance(module, contract)
+    return module
+
+
+def class_made_by(make: Any) -> type[nn.Module] | None:
+    """Return the module class that a class, or a partial of it, makes; None for a function."""
+    kind = make.func if isinstance(make, partial) else make
+    return kind if isinstance(kind, type) and issubclass(kind, nn.Module) else None

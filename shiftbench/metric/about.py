@@ -1,0 +1,84 @@
+"""What a report has to know about a metric, those of other people included, whose code it lacks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shiftbench.metric.base import ARROWS, METRICS, Metric
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """A metric without its function, as ``run.json`` describes it.
+
+    Attributes:
+        name: The name in ``metrics.csv``.
+        higher_is_better: None where neither direction is better.
+        bounds: The smallest and the largest possible value.
+        summary: The first line of its documentation.
+    """
+
+    name: str
+    higher_is_better: bool | None
+    bounds: tuple[float, float]
+    summary: str
+
+    @property
+    def arrow(self) -> str:
+        """The better direction, as :attr:`Metric.arrow`."""
+        return ARROWS[self.higher_is_better]
+
+
+# What the run folders that this process has read say of metrics that are not the package's. A name
+# means one thing in a report, so the first description of it stays.
+_described: dict[str, About] = {}
+
+
+def about(name: str) -> Metric | About | None:
+    """Return what is known of a metric, None where no code and no run folder describes it."""
+    return METRICS.get(name) or _described.get(name)
+
+
+def arrow_of(name: str) -> str:
+    """Return the better direction of a metric, '' where it is not known."""
+    known = about(name)
+    return known.arrow if known else ""
+
+
+def description(metrics: Iterable[Metric]) -> dict[str, dict[str, Any]]:
+    """Return what ``run.json`` says of metrics; bounds that are infinite are null there."""
+    return {
+        one.name: {
+            "higher_is_better": one.higher_is_better,
+            "bounds": [bound if math.isfinite(bound) else None for bound in one.bounds],
+            "summary": one.summary,
+        }
+        for one in metrics
+    }
+
+
+def remember(described: object) -> None:
+    """Keep what a ``run.json`` says of metrics; what is not as :func:`description` is ignored."""
+    if not isinstance(described, Mapping):
+        return
+    for name, content in described.items():
+        if isinstance(name, str) and (found := _read(name, content)):
+            _described.setdefault(name, found)
+
+
+def _read(name: str, content: Any) -> About | None:
+    try:
+        low, high = content["bounds"]
+        bounds = (
+            -math.inf if low is None else float(low),
+            math.inf if high is None else float(high),
+        )
+        higher = content["higher_is_better"]
+        return About(
+            name, None if higher is None else bool(higher), bounds, str(content["summary"])
+        )
+    except (KeyError, TypeError, ValueError):
+        return None

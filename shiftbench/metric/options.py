@@ -1,0 +1,112 @@
+"""The ``metric`` group: from the functions that yaml files name to the metrics of a run."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial, update_wrapper
+from typing import Any
+
+from shiftbench.errors import ShiftbenchError, UsageError, shown
+from shiftbench.metric.base import METRICS, Metric
+
+STANDARD = tuple(METRICS)
+"""The metrics of the package; what is entered in ``METRICS`` later is somebody else's."""
+
+
+def standard() -> tuple[Metric, ...]:
+    """Return the metrics of the package, in the order of their rows."""
+    return tuple(METRICS[name] for name in STANDARD)
+
+
+def metrics_of(options: Mapping[str, Callable[..., Any]]) -> list[Metric]:
+    """Return the metrics that the chosen options stand for; no option stands for the standard ones.
+
+    Args:
+        options: By name, a function of the prediction table that :func:`shiftbench.metric.metric`
+            was put above, or a partial of one. Its rows in ``metrics.csv`` have the option's name.
+
+    Raises:
+        UsageError: If a function is not a metric, or two metrics would have one name.
+    """
+    found: dict[str, Metric] = {}
+    for name, function in options.items():
+        made = standard() if _plain(function) is standard else (_named(name, function),)
+        for one in made:
+            known = found.setdefault(one.name, one)
+            if known.function is not one.function:
+                raise _taken(one.name)
+    return list(found.values()) or list(standard())
+
+
+def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
+    return function.func if isinstance(function, partial) else function
+
+
+def _named(name: str, function: Callable[..., Any]) -> Metric:
+    """Return the metric of a function under the name of its option."""
+    plain = _plain(function)
+    known = next((one for one in METRICS.values() if one.function is plain), None)
+    if known is None:
+        place = f"{getattr(plain, '__module__', '')}.{getattr(plain, '__qualname__', plain)}"
+        raise UsageError(
+            f"metric.{name} names {shown(place)}, which is not a metric; put "
+            f'@shiftbench.metric.metric("{name}", higher_is_better=True) above the function'
+        )
+    given = _unusual(function) if isinstance(function, partial) else {}
+    bound = update_wrapper(partial(plain, **given), plain) if given else plain
+    if name in STANDARD and METRICS[name].function is not plain:
+        raise _taken(name)
+    return replace(known, name=name, function=bound)
+
+
+def _unusual(function: partial[Any]) -> dict[str, Any]:
+    """Return the arguments that are not what the function has by itself."""
+    usual = inspect.signature(function.func).parameters
+    return {name: value for name, value in function.keywords.items()
+            if name not in usual or usual[name].default != value}  # fmt: skip
+
+
+def _taken(name: str) -> UsageError:
+    return UsageError(
+        f"metric.{name} would be two metrics of one name, and {name} is another one already; "
+        "give yours a yaml of another name"
+    )
+
+
+def metrics_of_settings(settings: Mapping[str, Any]) -> list[Metric]:
+    """Return the metrics of a finished run, from the settings in its ``run.json``.
+
+    Args:
+        settings: Flat, ``{"metric.mine._target_": "my_metrics.mine"}``; a run that chose nothing
+            has the standard metrics.
+
+    Raises:
+        ShiftbenchError: If one of them is not of the package, so that its code is not known here.
+    """
+    chosen: dict[str, dict[str, Any]] = {}
+    for key, value in settings.items():
+        group, _, rest = key.partition(".")
+        name, _, argument = rest.rpartition(".")
+        if group == "metric" and name:
+            chosen.setdefault(name, {})[argument] = value
+    return metrics_of({name: _packaged(name, node) for name, node in chosen.items()})
+
+
+def _packaged(name: str, node: Mapping[str, Any]) -> Callable[..., Any]:
+    """Return the function of the package that an option names, with its arguments."""
+    functions: list[Callable[..., Any]] = [standard, *(one.function for one in standard())]
+    own = {_public(function): function for function in functions}
+    target = str(node.get("_target_"))
+    if target not in own:
+        raise ShiftbenchError(
+            f"its metric {name} is not of shiftbench ({shown(target)}); the run's command with "
+            "force=true measures it again"
+        )
+    return partial(own[target], **{k: v for k, v in node.items() if not k.startswith("_")})
+
+
+def _public(function: Callable[..., Any]) -> str:
+    """Return how settings name a function of the package, see ``content.origin.public_name``."""
+    return f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}"

@@ -1,0 +1,35 @@
+"""The contract of an engine."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from torch import Tensor
+
+from shiftbench.data.shown import ShownSplit
+from shiftbench.shift.plan import Plan
+
+
+class Engine(ABC):
+    """Answers for the views of images.
+
+    Attributes:
+        name: What it is called in tables.
+        plan: Which shifts every image is shown.
+        meta: What else the table's meta has to say, plain values.
+    """
+
+    name: ClassVar[str]
+    plan: Plan
+    meta: dict[str, int]
+
+    @abstractmethod
+    def answer(self, split: ShownSplit, labels: Tensor, shifts: Tensor) -> dict[str, Tensor]:
+        """Return the table's columns for the images that are fetched, ``split.positions``.
+
+        Args:
+            split: The images.
+            labels: ``(N,)`` their true classes.
+            shifts: ``(N, K, A)``, the columns of the plan.
+        """

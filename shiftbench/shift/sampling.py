@@ -1,0 +1,140 @@
+"""Which offsets of a grid an image is shown: the ``sampling`` node of a protocol."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, TypeVar, cast
+
+from shiftbench.errors import UsageError, require_one_of, require_within
+from shiftbench.shift.peer import PEERS
+from shiftbench.shift.plan import PATHS, Grid, Plan, drawn, exhaustive, replayed, sequence
+
+MODES = ("auto", "all", "draws", "path")
+MOST_EXHAUSTIVE = 128
+Protocol = TypeVar("Protocol", bound=type)
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a protocol picks from its grid of offsets.
+
+    Args:
+        mode: ``all`` shows every offset, ``draws`` shows ``draws`` of them per image, ``auto``
+            shows all up to 128; ``path`` shows a sequence of ``steps`` one-pixel steps around the
+            base view, −⌊steps/2⌋ to +⌈steps/2⌉ px.
+        draws: Offsets per image, drawn without replacement.
+        steps: One-pixel steps per image for ``top1_change`` where offsets are drawn.
+        seed: Seed of the draws, by name apart from every other random stream.
+        path: Direction of a one-pixel step of the content: ``diagonal`` (down and to the right),
+            ``reverse_diagonal`` (up and to the left), ``horizontal``, ``vertical``.
+    """
+
+    mode: str = "auto"
+    draws: int = 32
+    steps: int = 8
+    seed: int = 0
+    path: str = "diagonal"
+
+    def __post_init__(self) -> None:
+        require_one_of("shift sampling", self.mode, self.modes())
+        require_one_of("shift path", self.path, PATHS)
+        require_within("shift seed", self.seed, 0, 2**32 - 1)  # what NumPy's legacy stream takes
+        if self.draws < 2:
+            raise UsageError(f"shift draws={self.draws} is too few; a pair of views needs 2")
+        if self.steps < 0:
+            raise UsageError(f"shift steps={self.steps} is negative; allowed: 0 or more")
+
+    @classmethod
+    def modes(cls) -> tuple[str, ...]:
+        """Return the values of ``mode``."""
+        return MODES
+
+    def plan(self, n_images: int, grid: Grid, protocol: str) -> Plan:
+        """Return the plan for ``n_images`` on the grid of the protocol of this name.
+
+        Raises:
+            UsageError: If the grid has too few offsets.
+        """
+        size = len(grid) - grid.first
+        if size < 2:
+            raise UsageError(f"shift.{protocol} leaves a single offset; a pair of views needs 2")
+        step = PATHS[self.path]
+        if self.mode == "path":
+            return exhaustive(sequence(grid, self.steps, step, protocol), step)
+        shows_all = self.mode == "all" or self.draws >= size
+        if shows_all or (self.mode == "auto" and size <= MOST_EXHAUSTIVE):
+            return exhaustive(grid, step)
+        return drawn(n_images, grid, step, (self.draws, self.steps, self.seed), protocol)
+
+    def flat(self) -> dict[str, Any]:
+        """Return the fields by the names that they have beside a protocol's own."""
+        own = asdict(self)
+        return {"sampling": own.pop("mode"), **own}
+
+
+@dataclass(frozen=True)
+class PeerSampling(Sampling):
+    """The same, or the draws of a publication (``mode: peer``).
+
+    Args:
+        mode: As there, or ``peer``; ``seed`` then seeds the generator that the publication used.
+        peer: Whose draws ``mode: peer`` replays, see :data:`~shiftbench.shift.peer.PEERS`.
+        batch: Images that share a draw there; None is the published number.
+    """
+
+    peer: str | None = None
+    batch: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.peer is not None or self.mode == "peer":
+            require_one_of("shift peer", self.peer, PEERS)
+        if self.batch is not None and self.batch < 1:
+            raise UsageError(f"shift batch={self.batch} is too few; allowed: 1 or more, or null")
+
+    @classmethod
+    def modes(cls) -> tuple[str, ...]:
+        """Return the values of ``mode``."""
+        return (*MODES, "peer")
+
+    def plan(self, n_images: int, grid: Grid, protocol: str) -> Plan:
+        """Return the plan, see :meth:`Sampling.plan`."""
+        if self.mode != "peer" or len(grid) - grid.first < 2:
+            return super().plan(n_images, grid, protocol)
+        return replayed(n_images, grid, str(self.peer), self.batch, self.seed)
+
+
+def takes_sampling(protocol: Protocol) -> Protocol:
+    """Let a dataclass be made with the fields of its ``sampling``, by their own names.
+
+    ``Circular(sampling="draws", draws=5)`` is ``Circular(sampling=Sampling("draws", draws=5))``, as
+    before there was such a node; a mapping, as a yaml has it, is one too.
+    """
+    own = {field.name: field.default for field in fields(protocol)}
+    default = cast(Sampling, own["sampling"])
+    makes: Callable[..., None] = vars(protocol)["__init__"]
+
+    @functools.wraps(makes)
+    def init(self: Any, *args: Any, **given: Any) -> None:
+        names = {field.name for field in fields(default)} - own.keys()
+        flat = {name: given.pop(name) for name in names & given.keys()}
+        makes(self, *args, **given)
+        object.__setattr__(self, "sampling", _sampling(default, self.sampling, flat))
+
+    setattr(protocol, "__init__", init)  # noqa: B010 (mypy takes the plain assignment for unsound)
+    return protocol
+
+
+def _sampling(default: Sampling, given: object, flat: Mapping[str, Any]) -> Sampling:
+    if isinstance(given, Mapping):
+        given = type(default)(**{str(name): value for name, value in given.items()})
+    elif isinstance(given, str):
+        given = replace(default, mode=given, **flat)
+        flat = {}
+    if not isinstance(given, Sampling):
+        raise UsageError(
+            f"a protocol's sampling={given} is none; give a mapping, e.g. {{mode: draws, draws: 8}}"
+        )
+    return replace(given, **flat) if flat else given
