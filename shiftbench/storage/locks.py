@@ -33,8 +33,8 @@ def exclusive(path: Path, waiting: str = "") -> Iterator[None]:
     lock = _lock(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Tried beforehand: filelock takes some places where no file can be made for locked ones,
-        # and would wait for ever.
+        # Tested in advance: filelock mistakes some folders in which no file can be created for
+        # locked ones, and would wait forever.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o666))
         try:
             lock.acquire(timeout=0)
