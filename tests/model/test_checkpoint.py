@@ -69,7 +69,7 @@ def prefixed(state, prefix, **more):
 
 
 def wrapped(state, how):
-    """A state dict as others keep it."""
+    """A state dict in the formats of other tools."""
     parallel = prefixed(state, "module.")
     return {
         "bare": state,

@@ -1,4 +1,4 @@
-"""A network that is measured, probed or counted comes back as it was, and torch with it."""
+"""Measuring, probing and counting restore the network and torch's global state."""
 
 import copy
 import random
@@ -35,7 +35,7 @@ class Merging(nn.Linear):
 
 
 class Busy(nn.Module):
-    """Everything that a forward pass may leave behind."""
+    """Every side effect that a forward pass may have."""
 
     def __init__(self):
         super().__init__()
@@ -83,7 +83,7 @@ def tensor_state(tensor):
 
 
 def snapshot(model):
-    """What can be said of a network and of torch, by name."""
+    """The observable state of a network and of torch, by name."""
     state = {}
     for name, module in model.named_modules():
         state[name] = (type(module), module.training, list(vars(module)))
@@ -158,7 +158,7 @@ def test_everything_is_as_it_was_when_measuring_fails():
 
 
 class Restless(nn.Module):
-    """A network that does to itself and to torch what it should leave alone."""
+    """A network that changes its own state and torch's global state."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Channels-last where a network answers the same with it, contiguous where it does not."""
+"""Channels-last if it does not change a network's output, otherwise contiguous."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ class Head(nn.Module):
 
 
 def in_memory_order(x):
-    """What depends on the memory format without failing."""
+    """A layer that depends on the memory format without failing."""
     return torch.as_strided(x, (len(x), x[0].numel()), (x[0].numel(), 1), x.storage_offset())
 
 

@@ -73,7 +73,7 @@ def test_with_the_ideal_pool_and_an_average_every_shift_is_exact(downsamplings, 
 
 @pytest.mark.parametrize("pool", [BlurPool2d, AvgPool2d])
 def test_an_average_needs_only_zeros_at_the_frequencies_that_alias_onto_it(pool):
-    """Of what aliases, only 0 and the old Nyquist frequency meet at the mean."""
+    """Of the aliases, only 0 and the old Nyquist frequency contribute to the mean."""
     assert exact_fraction(network(pool)) == 1
 
 

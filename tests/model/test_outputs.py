@@ -1,4 +1,4 @@
-"""Logits in what networks return; networks in what functions refer to."""
+"""Logits in the output of networks; networks to which functions refer."""
 
 import functools
 from collections import namedtuple

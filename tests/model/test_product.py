@@ -48,7 +48,7 @@ def network(composed, model, pool, head, padding, data, *more):
 
 
 def refusal(model, pool, head, padding):
-    """The sentence that is due, None where the combination has to work."""
+    """The expected message, None if the combination must work."""
     if pool == "native":
         return "keeps the downsampling of an external network"
     if pool == "global" and head in ("flatten", "pyramid"):

@@ -1,4 +1,4 @@
-"""Networks of timm: the sentence where it is missing, and what it says where it is there."""
+"""Networks of timm: the error if it is missing, and its preprocessing if it is installed."""
 
 import importlib.util
 import logging

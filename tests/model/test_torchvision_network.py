@@ -1,4 +1,4 @@
-"""Networks of torchvision: what their weights say of preprocessing, files, names, no network."""
+"""Networks of torchvision: preprocessing of their weights, files, names, offline use."""
 
 import urllib.error
 

@@ -1,4 +1,4 @@
-"""Networks that a shift on a torus changes: refused by the name of the layer that does it."""
+"""Networks that are not equivariant on a torus are refused, naming the responsible layer."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What takes the place of each kind of downsampling step, and what is left alone."""
+"""The replacement of each kind of downsampling step, and unchanged steps."""
 
 import copy
 import functools

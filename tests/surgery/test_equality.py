@@ -1,4 +1,4 @@
-"""With a filter of one tap, a rewritten network gives its own logits, whatever it is built of."""
+"""With a filter of one tap, a rewritten network of any construction gives its own logits."""
 
 import copy
 

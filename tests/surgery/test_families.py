@@ -1,7 +1,7 @@
 """Every family of torchvision and many of timm: rewritten and equal, circular, or refused by name.
 
-Members are small, and so are their images; ``benchmarks/surgery_families.py`` takes those that
-people use.
+Members are small, and so are their images; ``benchmarks/surgery_families.py`` uses
+commonly used members.
 """
 
 import pytest

@@ -1,4 +1,4 @@
-"""What the report of surgery says: every step by its layer's name, done or kept and why."""
+"""The report of surgery: every step by its layer's name, replaced or kept with the reason."""
 
 import pytest
 import torch

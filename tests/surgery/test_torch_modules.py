@@ -107,7 +107,7 @@ WRAPPED = {
 
 
 def _maps(make):
-    """Return whether what ``make`` returns takes a map and returns one."""
+    """Return whether the module of ``make`` maps a feature map to a feature map."""
     try:
         torch.manual_seed(0)
         output = make().eval()(images(MAP))
