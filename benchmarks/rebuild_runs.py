@@ -25,6 +25,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from shiftbench.launch.sweep import jobs_of
 from shiftbench.runs.identity import counting
+from shiftbench.settings.hydra_patches import VERSION_BASE
 from shiftbench.settings.labels import names
 from shiftbench.settings.schema import CONFIG_DIR, register, short_hash
 from shiftbench.storage.result_files import METRIC_COLUMNS, read_csv, write_csv
@@ -35,7 +36,7 @@ LABELS = ("data", "model", "pool", "head", "padding", "augment", "seed")
 def composed(given: list[str]) -> Iterator[DictConfig]:
     """Yield the configuration of every job of an experiment."""
     register()
-    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+    with initialize_config_dir(str(CONFIG_DIR), **VERSION_BASE):
         study = compose("config", given, return_hydra_config=True)
         for job in jobs_of(study):
             yield compose("config", [*given, *job], return_hydra_config=True)

@@ -14,8 +14,15 @@ MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 LEAVES = ("data", "augment", "model", "pool", "head", "optimizer", "shift")
 TORCH_FREE = (
     *("claims", "cli", "content", "inference", "launch", "metric", "report", "runs", "settings"),
-    *("storage", "errors.py", "prediction_table.py", "processes.py", "seeds.py"),
-    *("allocator.py", "failures.py", "job_slots.py", "keep_last.py", "streams.py"),  # of runtime
+    *("storage", "errors.py", "prediction_table.py", "seeds.py"),
+    *(
+        "allocator.py",
+        "env.py",
+        "failures.py",
+        "job_slots.py",
+        "keep_last.py",
+        "streams.py",
+    ),  # of runtime
 )
 
 
@@ -54,6 +61,16 @@ def test_leaves_import_no_sibling(path):
 def test_only_build_instantiates(path):
     if path.name != "build.py":
         assert "hydra.utils" not in imports(path)
+
+
+PRIVATE = ("hydra._internal", "hydra.core.global_hydra", "hydra.core.override_parser",
+           "hydra.core.plugins", "hydra.plugins")  # fmt: skip
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_only_one_module_reaches_into_hydra(path):
+    if path.name != "hydra_patches.py":
+        assert not any(name and name.startswith(PRIVATE) for name in imports(path))
 
 
 @pytest.mark.parametrize("path", [m for m in MODULES if m.parts[0] == "predict"], ids=str)

@@ -10,8 +10,9 @@ import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
-from shiftbench import __version__, processes
+from shiftbench import __version__
 from shiftbench.errors import FAILED, LONGEST, OK, USAGE, ShiftbenchError, UsageError, shown
+from shiftbench.runtime.distributed import env as processes
 from shiftbench.runtime.streams import adapt_streams
 from shiftbench.storage.interrupts import exit_code, heed_termination
 

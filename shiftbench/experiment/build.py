@@ -36,6 +36,7 @@ from shiftbench.settings.validation import check_arguments
 from shiftbench.shift.base import ShiftProtocol
 
 log = logging.getLogger(__name__)
+logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # its errors are sentences here
 
 
 def instantiate(node: Any, key: str | None = None, **arguments: Any) -> Any:

@@ -13,7 +13,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from shiftbench.content.sources import require_unedited
 from shiftbench.data.images import Dataset
-from shiftbench.distributed import Team
 from shiftbench.errors import ShiftbenchError
 from shiftbench.experiment import build
 from shiftbench.metric import Metric
@@ -30,6 +29,7 @@ from shiftbench.report.progress import bar
 from shiftbench.runs.run import Run
 from shiftbench.runtime.allocator import keep_freed_memory
 from shiftbench.runtime.devices import describe_device, pick_device, use_precision
+from shiftbench.runtime.distributed.team import Team
 from shiftbench.runtime.failures import is_out_of_memory
 from shiftbench.runtime.keep_last import KeepLast
 from shiftbench.shift.base import ShiftProtocol

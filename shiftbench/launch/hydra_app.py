@@ -7,12 +7,12 @@ import sys
 
 from omegaconf import DictConfig
 
-from shiftbench import processes
 from shiftbench.errors import FAILED, LONGEST, OK, USAGE, ShiftbenchError, UsageError, shown
 from shiftbench.launch import session
 from shiftbench.launch.session import Session
 from shiftbench.runs.sweep_state import FAILED as FAILED_JOB
 from shiftbench.runs.sweep_state import LEFT_OUT
+from shiftbench.runtime.distributed import env as processes
 from shiftbench.runtime.job_slots import keep_given_threads
 from shiftbench.settings import hydra_patches
 from shiftbench.settings.schema import CONFIG_DIR, register, sweep_id

@@ -9,14 +9,14 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from shiftbench import processes
 from shiftbench.errors import UsageError
 from shiftbench.launch import session
+from shiftbench.runtime.distributed import env as processes
+from shiftbench.settings.hydra_patches import SAME_SCHEMA
 from shiftbench.storage.atomic import cannot_write
 
-# Our yaml for joblib stands on the plugin's own schema of that name, as it should. Said here, as
-# joblib's processes load this module before they compose their jobs.
-warnings.filterwarnings("ignore", r"(?s).*is validated against ConfigStore schema")
+# For joblib's processes, which load this module before they compose their jobs.
+warnings.filterwarnings("ignore", SAME_SCHEMA)
 
 
 class KeepSweep(Callback):

@@ -13,7 +13,6 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from shiftbench import processes
 from shiftbench.errors import ShiftbenchError, UsageError
 from shiftbench.launch.discard import withdrawn
 from shiftbench.launch.session import Session, Throttle
@@ -21,6 +20,7 @@ from shiftbench.report.progress import mute
 from shiftbench.runs import results_versions
 from shiftbench.runs.run import Run
 from shiftbench.runs.sweep_state import DONE, FAILED, LEFT_OUT, RUNNING, SKIPPED, STOPPED, Sweep
+from shiftbench.runtime.distributed import env as processes
 from shiftbench.runtime.job_slots import is_parallel, take_place
 from shiftbench.runtime.streams import adapt_streams
 from shiftbench.settings import labels
@@ -68,15 +68,15 @@ def _others_waiting(beside_others: bool) -> AbstractContextManager[None]:
     """Let the other processes of a command under torchrun wait for what this one decides."""
     if processes.count() == 1 or beside_others:
         return nullcontext()
-    from shiftbench import distributed
+    from shiftbench.runtime.distributed import team as distributed
 
     return distributed.deciding()
 
 
 def _follow(config: DictConfig, session: Session) -> None:
     """Do this process's share of what the first one decides to run."""
-    from shiftbench import distributed
     from shiftbench.experiment.run import run
+    from shiftbench.runtime.distributed import team as distributed
 
     if (run_id := distributed.decision()) is None:
         return
@@ -147,8 +147,8 @@ def _finish(this: Run, config: DictConfig, started: float, session: Session) -> 
             for reason in this.identity.origin.get("unknown", ()):
                 log.info("%s: not a part of what this run is known by", reason)
             _announce_torch()
-            from shiftbench import distributed
             from shiftbench.experiment.run import run
+            from shiftbench.runtime.distributed import team as distributed
 
             with distributed.team(this.id) as team:
                 run(config, this, team, session.datasets)

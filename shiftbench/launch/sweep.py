@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
 from shiftbench.errors import UsageError
@@ -29,7 +28,7 @@ from shiftbench.runs.sweep_state import (
     Sweep,
 )
 from shiftbench.runtime.job_slots import is_parallel
-from shiftbench.settings.hydra_patches import compose_jobs_once, parse_overrides, product
+from shiftbench.settings.hydra_patches import Override, compose_jobs_once, parse_overrides, product
 from shiftbench.settings.schema import as_typed, check_scale
 from shiftbench.storage.atomic import remove_leftovers
 from shiftbench.storage.interrupts import how_stopped

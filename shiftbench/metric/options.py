@@ -31,7 +31,9 @@ def metrics_of(options: Mapping[str, Callable[..., Any]]) -> list[Metric]:
         UsageError: If a function is not a metric, or two metrics would have one name.
     """
     found: dict[str, Metric] = {}
-    for name, function in options.items():
+    # The order in which options were named is no part of a run's id, so rows do not follow it.
+    for name in sorted(options, key=lambda name: (_plain(options[name]) is not standard, name)):
+        function = options[name]
         made = standard() if _plain(function) is standard else (_named(name, function),)
         for one in made:
             known = found.setdefault(one.name, one)

@@ -34,7 +34,8 @@ def untold(runs: Mapping[str, RunRecord]) -> dict[str, str]:
 
 def _with_choices(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings with what a run that does not mention a group has of it."""
-    metrics = dict.fromkeys(key.split(".")[1] for key in settings if key.startswith("metric."))
+    named = {key.split(".")[1] for key in settings if key.startswith("metric.")}
+    metrics = sorted(named, key=lambda name: (name != "standard", name))
     chosen = {"metric": ",".join(metrics) or "standard", "optimizer._target_": "sgd.Sgd"}
     return {**chosen, **settings}
 

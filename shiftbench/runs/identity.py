@@ -110,7 +110,7 @@ def counting(config: DictConfig) -> dict[str, Any]:
     Groups that came later are left out where they say what a run did before there was a choice.
     """
     content: Any = OmegaConf.to_container(config, resolve=True)
-    content["shift"] = earlier_names(content["shift"])
+    content["shift"] = earlier_names(content.get("shift") or {})
     given = {
         key: value
         for key, value in flatten(content)

@@ -10,7 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from shiftbench import __version__, processes
+from shiftbench import __version__
+from shiftbench.runtime.distributed import env as processes
 
 PACKAGES = ("torch", "torchvision", "hydra-core", "omegaconf", "numpy", "pandas")
 

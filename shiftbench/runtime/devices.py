@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from shiftbench import processes
 from shiftbench.errors import UsageError
+from shiftbench.runtime.distributed import env as processes
 from shiftbench.runtime.job_slots import place
 
 

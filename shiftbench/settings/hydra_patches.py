@@ -7,48 +7,52 @@ against the Hydra that is installed.
 | --- | --- |
 | ``hydra.main(version_base=)`` | 1.3 warns where it is missing, 1.4 where it is given |
 | ``Hydra.get_mode`` | skipped (a composition, 0.1 s) where nothing can set ``hydra.mode``; elsewhere an experiment's yaml may set it, which 1.4 itself does not look at |
-| ``BasicSweeper.split_arguments`` | the jobs of a study's grids instead of one grid; a product of values |
+| ``BasicSweeper.split_arguments``, ``Plugins`` | the jobs of a study's grids instead of one grid; a product of values |
 | ``ConfigLoader.load_sweep_config`` | each job is composed once, not twice |
 | ``GlobalHydra``, ``OverridesParser`` | values of overrides, with the options that ``glob(*)`` stands for |
 | ``get_args_parser`` | flags are refused before Hydra obeys them |
 | ``ArgumentParser._check_help`` (Python's) | 1.3 gives it help that is no string, which Python 3.14 rejects |
 | names of modules that compose | tells Hydra's errors from those of a job |
 | ``instantiate(_execution_whitelist_=)`` | 1.4 warns where it is missing, 1.3 does not know it |
+| its warning for what Hydra itself makes | callbacks, launchers and sweepers may be the user's, whose names are not known beforehand: Hydra's list of what it refuses counts, as with 1.3. An error from 1.5 on |
 """  # noqa: E501
 
 from __future__ import annotations
 
 import argparse
+import inspect
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import partial, wraps
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import hydra
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override as Override
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
 IS_1_3 = hydra.__version__.startswith("1.3.")
-
-_split_arguments = BasicSweeper.split_arguments
+VERSION_BASE = {"version_base": "1.3"} if IS_1_3 else {}  # for hydra.main and hydra.initialize
+# Our yaml for joblib stands on the plugin's own schema of that name, as it should.
+SAME_SCHEMA = r"(?s).*is validated against ConfigStore schema"
 # The modules of Hydra in whose frames an error is one of composition.
 _COMPOSING = {"config_loader_impl.py", "overrides_parser.py"}
 
 
 def application(job: Callable[[DictConfig], None], config_path: Path) -> Callable[[], None]:
     """Return the function that composes ``config.yaml`` by ``sys.argv`` and runs ``job``."""
-    base = {"version_base": "1.3"} if IS_1_3 else {}
-    decorate = hydra.main(config_path=str(config_path), config_name="config", **base)
+    decorate = hydra.main(config_path=str(config_path), config_name="config", **VERSION_BASE)
     return decorate(job)  # type: ignore[no-any-return]
 
 
@@ -63,18 +67,34 @@ def installed(
         planned: Returns the overrides of every job of the sweep; Hydra's sweeper runs these
             instead of the one grid that it would span. None leaves it to Hydra.
     """
+    sweeper = _sweeper()
+    of_hydra = sweeper.split_arguments
 
+    @wraps(of_hydra)
     def split(overrides: list[Override], max_batch_size: int | None) -> list[list[list[str]]]:
         jobs = planned()
-        return _split_arguments(overrides, max_batch_size) if jobs is None else [jobs]
+        return of_hydra(overrides, max_batch_size) if jobs is None else [jobs]
 
     mode = _composed_mode if may_set_mode(arguments) else _no_mode
     with (
+        warnings.catch_warnings(),
         _lazy_help_allowed(),
         _replaced(Hydra, "get_mode", mode),
-        _replaced(BasicSweeper, "split_arguments", staticmethod(split)),
+        _replaced(sweeper, "split_arguments", staticmethod(split)),
     ):
+        warnings.filterwarnings("ignore", SAME_SCHEMA)
+        warnings.filterwarnings("ignore", r"(?s)hydra\.utils\.instantiate\(\) resolved _target_=")
         yield
+
+
+def _sweeper() -> Any:
+    """Return the class of Hydra's sweeper.
+
+    Hydra 1.3 loads the modules of its plugins a second time when it first looks for them: a class
+    that was imported before is not the one that it makes.
+    """
+    Plugins.instance()
+    return import_module("hydra._internal.core_plugins.basic_sweeper").BasicSweeper
 
 
 @contextmanager
@@ -173,7 +193,8 @@ def product(overrides: Sequence[str]) -> list[list[str]]:
     >>> product(["pool=max,blur", "seed=0"])
     [['pool=max', 'seed=0'], ['pool=blur', 'seed=0']]
     """
-    [jobs] = _split_arguments(parse_overrides(overrides), None)
+    split = inspect.unwrap(_sweeper().split_arguments)  # Hydra's, even while another is installed
+    [jobs] = split(parse_overrides(overrides), None)
     return [list(job) for job in jobs]
 
 
@@ -218,16 +239,18 @@ def execution_policy(targets: Sequence[str], find: Callable[[str], Any]) -> dict
     """
     if IS_1_3:
         return {}
-    return {"_execution_whitelist_": [name for name in targets if not _is_python(name, find)]}
+    return {"_execution_whitelist_": [name for target in targets for name in _names(target, find)]}
 
 
-def _is_python(name: str, find: Callable[[str], Any]) -> bool:
-    """Whether what ``name`` leads to is of Python's standard library."""
+def _names(target: str, find: Callable[[str], Any]) -> list[str]:
+    """Return what a target is called, none if it is of Python's standard library."""
     try:
-        made = find(name)
+        made = find(target)
     except Exception:
-        return False
+        return [target]
     while isinstance(made, partial):
         made = made.func
-    module = str(getattr(made, "__module__", None))
-    return module.partition(".")[0] in sys.stdlib_module_names
+    module, name = (str(getattr(made, key, "")) for key in ("__module__", "__qualname__"))
+    if module.partition(".")[0] in sys.stdlib_module_names:
+        return []
+    return [target, f"{module}.{name}"]  # Hydra compares nested ones by where they are defined

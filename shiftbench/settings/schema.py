@@ -7,6 +7,7 @@ import re
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,7 @@ class Config:
     study: Study = field(default_factory=Study)
 
 
+@cache  # Hydra 1.4 warns where a name is given again
 def register() -> None:
     """Make the schema known to Hydra; may be called more than once."""
     from hydra.core.config_store import ConfigStore  # here: `list` and `report` start without Hydra

@@ -8,8 +8,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from shiftbench.distributed import Team
 from shiftbench.errors import ShiftbenchError
+from shiftbench.runtime.distributed.team import Team
 
 CHECK_EVERY = 20  # steps between looks at the loss; each look waits for the device
 _ALONE = Team()

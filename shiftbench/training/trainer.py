@@ -16,13 +16,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from shiftbench.data.images import Dataset, Split
-from shiftbench.distributed import Team
 from shiftbench.errors import UsageError
 from shiftbench.model import checkpoint
 from shiftbench.model.pointwise import subsampled_first
 from shiftbench.optimizer.contract import MakeOptimizer, Rates
 from shiftbench.optimizer.sgd import Sgd
 from shiftbench.predict.pixel_model import PixelModel
+from shiftbench.runtime.distributed.team import Team
 from shiftbench.seeds import derive_seed
 from shiftbench.storage.atomic import set_aside
 from shiftbench.training.epoch_stats import EpochRow, Tally, Watcher

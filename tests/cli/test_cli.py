@@ -23,7 +23,7 @@ from shiftbench.storage.result_files import (
 def finished(tmp_path_factory, shiftbench_command, tiny):
     """A tiny run in a folder with spaces, finished once for all tests."""
     folder = tmp_path_factory.mktemp("my results")
-    done = shiftbench_command(*tiny, "pool=blur", "out=here we are", cwd=folder)
+    done = shiftbench_command(*tiny, "pool=blur", "out=here we are", "figures=true", cwd=folder)
     assert done.returncode == 0, done.stderr
     [run] = (folder / "here we are" / "runs").iterdir()
     return folder, run, done
@@ -43,7 +43,7 @@ def test_a_run_leaves_every_file_of_the_design(finished):
 
 
 def test_the_layer_probe_is_part_of_a_run_unless_told(tmp_path, shiftbench_command, tiny):
-    rest = [item for item in tiny if item != "measure.layers=false"]
+    rest = [item for item in tiny if item not in ("measure.layers=false", "figures=false")]
     done = shiftbench_command(*rest, "padding=circular", "head=gap", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     [run] = tmp_path.glob("outputs/runs/*")

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from shiftbench.errors import ShiftbenchError, UsageError, shown
 from shiftbench.experiment import build
 from shiftbench.launch.hydra_errors import explain, refuse
+from shiftbench.settings.hydra_patches import VERSION_BASE
 from shiftbench.settings.labels import Names
 from shiftbench.settings.schema import CONFIG_DIR, check, register
 from shiftbench.settings.validation import check_arguments
@@ -46,7 +47,7 @@ def composed(line):
     register()
     GlobalHydra.instance().clear()
     try:
-        with hydra.initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        with hydra.initialize_config_dir(str(CONFIG_DIR), **VERSION_BASE):
             return hydra.compose("config", line)
     except Exception as error:
         sentence = explain(error, line)

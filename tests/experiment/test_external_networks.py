@@ -13,6 +13,7 @@ from torch import nn
 from shiftbench.errors import UsageError
 from shiftbench.experiment import build
 from shiftbench.runs.identity import Identity
+from shiftbench.settings.hydra_patches import VERSION_BASE
 from shiftbench.settings.labels import names
 from shiftbench.settings.schema import CONFIG_DIR, register
 
@@ -53,7 +54,7 @@ SEEN = "model.preprocessing={size: 24, mean: [0.5,0.5,0.5], std: [0.25,0.25,0.25
 @pytest.fixture(scope="module")
 def composed():
     register()
-    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+    with initialize_config_dir(str(CONFIG_DIR), **VERSION_BASE):
         yield lambda *overrides: compose("config", list(overrides))
 
 

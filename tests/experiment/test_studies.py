@@ -8,6 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from shiftbench.runs.identity import Identity
+from shiftbench.settings.hydra_patches import VERSION_BASE
 from shiftbench.settings.labels import names
 from shiftbench.settings.schema import CONFIG_DIR, check, flatten, is_smoke, register
 
@@ -19,7 +20,7 @@ SCALES = ("smoke", "cpu", "gpu")
 @pytest.fixture(scope="module")
 def composed():
     register()
-    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+    with initialize_config_dir(str(CONFIG_DIR), **VERSION_BASE):
         yield lambda *overrides: compose("config", list(overrides))
 
 

@@ -10,6 +10,7 @@ from hydra import compose, initialize_config_dir
 from shiftbench.data.images import Dataset, TensorSplit
 from shiftbench.errors import UsageError
 from shiftbench.experiment import build
+from shiftbench.settings.hydra_patches import VERSION_BASE
 from shiftbench.settings.labels import Names
 from shiftbench.settings.schema import CONFIG_DIR, PADDINGS, register
 
@@ -34,7 +35,7 @@ def dataset(size=(16, 16), channels=3):
 @pytest.fixture(scope="module")
 def composed():
     register()
-    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+    with initialize_config_dir(str(CONFIG_DIR), **VERSION_BASE):
         yield lambda *overrides: compose("config", list(overrides))
 
 

@@ -6,6 +6,7 @@ from hydra import compose, initialize_config_dir
 
 from shiftbench.experiment import build
 from shiftbench.runs.identity import Identity
+from shiftbench.settings.hydra_patches import VERSION_BASE
 from shiftbench.settings.labels import names
 from shiftbench.settings.schema import CONFIG_DIR, register
 
@@ -18,7 +19,7 @@ TESTED_ELSEWHERE = ("data.test.position=uniform", "data.test.object_size=[0.2,0.
 @pytest.fixture(scope="module")
 def composed():
     register()
-    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+    with initialize_config_dir(str(CONFIG_DIR), **VERSION_BASE):
         yield lambda *overrides: compose("config", list(overrides))
 
 

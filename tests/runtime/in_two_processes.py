@@ -10,13 +10,14 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from shiftbench import distributed, processes
 from shiftbench.augment.crop import CropAugment
-from shiftbench.batch_norm import whole_batches
 from shiftbench.data.images import Dataset, TensorSplit
-from shiftbench.distributed import Team
 from shiftbench.model import checkpoint
 from shiftbench.predict.pixel_model import PixelModel
+from shiftbench.runtime.distributed import env as processes
+from shiftbench.runtime.distributed import team as distributed
+from shiftbench.runtime.distributed.sync_batch_norm import whole_batches
+from shiftbench.runtime.distributed.team import Team
 from shiftbench.settings.schema import Train
 from shiftbench.training.trainer import Trainer
 

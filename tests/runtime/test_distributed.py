@@ -12,14 +12,14 @@ import pytest
 import torch
 from torch import nn
 
-from shiftbench import processes
 from shiftbench.data import shapes
-from shiftbench.distributed import Team
 from shiftbench.errors import UsageError
 from shiftbench.predict.engine import Options, predict
 from shiftbench.predict.pixel_model import PixelModel
 from shiftbench.prediction_table import PredictionTable
 from shiftbench.runtime import devices
+from shiftbench.runtime.distributed import env as processes
+from shiftbench.runtime.distributed.team import Team
 from shiftbench.shift.camera import Camera
 from shiftbench.shift.circular import Circular
 

@@ -11,6 +11,7 @@ from shiftbench.cli.list_command import first_comment
 from shiftbench.errors import UsageError
 from shiftbench.experiment import build
 from shiftbench.runtime.keep_last import KeepLast
+from shiftbench.settings.hydra_patches import VERSION_BASE
 from shiftbench.settings.schema import CONFIG_DIR, DEFAULT_RATES, GROUPS, check, register
 
 FILES = sorted(CONFIG_DIR.glob("*/*.yaml"))
@@ -18,13 +19,14 @@ GIVEN = {  # what the code passes, by group
     "model": {"num_classes", "in_chans", "image_size", "pool", "head", "padding"},
     "pool": {"channels", "stride", "padding"},
     "head": {"in_chans", "map_size", "num_classes"},
+    "metric": {"table"},
 }
 
 
 @pytest.fixture(scope="module")
 def composed():
     register()
-    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+    with initialize_config_dir(str(CONFIG_DIR), **VERSION_BASE):
         yield lambda *overrides: compose("config", list(overrides))
 
 

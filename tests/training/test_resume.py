@@ -17,7 +17,8 @@ EPOCHS = "train.epochs=4"
 
 @pytest.fixture(scope="module")
 def settings(tiny):
-    return [*(item for item in tiny if "epochs" not in item), EPOCHS, "augment=crop", "pool=blur"]
+    return [*(item for item in tiny if "epochs" not in item), EPOCHS, "augment=crop", "pool=blur",
+            "figures=true"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")

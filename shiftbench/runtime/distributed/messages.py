@@ -17,8 +17,8 @@ from typing import Any
 from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
-from shiftbench import processes
 from shiftbench.errors import ShiftbenchError, UsageError
+from shiftbench.runtime.distributed import env as processes
 
 LOOK_EVERY = 0.02  # seconds
 GRACE = 30.0  # seconds for a failure to be heard everywhere

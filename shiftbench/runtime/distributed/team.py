@@ -24,10 +24,10 @@ from torch import Tensor, nn
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.nn.parallel import DistributedDataParallel
 
-from shiftbench import processes
-from shiftbench.batch_norm import whole_batches
-from shiftbench.board import Board, Failure
 from shiftbench.errors import ShiftbenchError, UsageError
+from shiftbench.runtime.distributed import env as processes
+from shiftbench.runtime.distributed.messages import Board, Failure
+from shiftbench.runtime.distributed.sync_batch_norm import whole_batches
 from shiftbench.runtime.failures import reason_of
 
 log = logging.getLogger(__name__)

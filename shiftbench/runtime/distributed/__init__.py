@@ -1,0 +1,1 @@
+"""One command over several processes, as torchrun starts them; imports no torch by itself."""
