@@ -1,6 +1,6 @@
 """Levels of shift augmentation in training.
 
 An augmentation is a callable ``augment(images, generator) -> images`` on a batch
-``(N, C, H, W)`` of pixels (uint8 in 0..255 or float in 0..1), on whatever device it lies. Draws are
-per image, on the CPU from the generator it is handed, so they do not depend on the device.
+``(N, C, H, W)`` of pixels (uint8 in 0..255 or float in 0..1), on any device. Draws are
+made per image on the CPU from the given generator, so they do not depend on the device.
 """

@@ -1,4 +1,4 @@
-"""The usual recipe for small images: ±4 px and flip."""
+"""The standard recipe for small images: ±4 px and flip."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shiftbench.ops.geometry import translate
 class CropAugment:
     """Translate by −``max_shift``..+``max_shift`` px per axis with black fill, flip with p = 1/2.
 
-    The same as padding by ``max_shift`` and taking a random crop (He et al., arXiv 1512.03385,
+    Equivalent to padding by ``max_shift`` and taking a random crop (He et al., arXiv 1512.03385,
     sec. 4.2), drawn for every image.
     """
 

@@ -1,4 +1,4 @@
-"""Per-image random draws, made on the CPU so that they are the same on every device."""
+"""Per-image random draws, made on the CPU so that every device gets the same ones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-# Offsets are drawn in float32, which holds every whole number up to 2**24.
+# Offsets are drawn in float32, which represents every integer up to 2**24.
 MAX_SHIFT = 100_000
 
 
@@ -18,13 +18,13 @@ def random_flip(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def random_offsets(count: int, limits: tuple[int, int], generator: torch.Generator) -> Tensor:
-    """Return ``(count, 2)`` whole offsets, uniform in −limit..+limit (ends included) per axis."""
+    """Return ``(count, 2)`` integer offsets, uniform in −limit..+limit (ends included) per axis."""
     draws = torch.rand(count, 2, generator=generator)
     limit = torch.tensor(limits)
     return (draws * (2 * limit + 1)).floor().long().minimum(2 * limit) - limit
 
 
 def any_offsets(count: int, size: Sequence[int], generator: torch.Generator) -> Tensor:
-    """Return ``(count, 2)`` whole offsets, uniform over every circular shift of ``size``."""
+    """Return ``(count, 2)`` integer offsets, uniform over every circular shift of ``size``."""
     draws = torch.rand(count, 2, generator=generator)
     return (draws * torch.tensor(size)).floor().long()

@@ -19,8 +19,8 @@ class FullAugment:
     """Rescale about the centre, then shift circularly by any offset, then flip with p = 1/2.
 
     Args:
-        scale: Smallest and largest magnification, 0.01 to 100; drawn log-uniformly. What a smaller
-            image leaves free is filled by repeating its edge.
+        scale: Smallest and largest magnification, 0.01 to 100; drawn log-uniformly. The area
+            around a smaller image is filled by repeating its edge.
     """
 
     scale: Sequence[float] = (0.6, 1.4)
@@ -30,7 +30,7 @@ class FullAugment:
         if len(scale) != 2 or not 0.01 <= scale[0] <= scale[1] <= 100:
             raise UsageError(
                 f"augment.scale={shown(scale)} is not a range; "
-                "give two numbers from 0.01 to 100, smaller first, as [0.6,1.4]"
+                "give two numbers from 0.01 to 100, smaller first, e.g. [0.6,1.4]"
             )
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:

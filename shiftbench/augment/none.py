@@ -10,7 +10,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class NoAugment:
-    """Return the images as they are."""
+    """Return the images unchanged."""
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Return ``images``."""

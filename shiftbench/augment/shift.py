@@ -14,7 +14,7 @@ from shiftbench.ops.geometry import FILLS, translate
 
 @dataclass(frozen=True)
 class ShiftAugment:
-    """Translate every image by its own random offset, every offset being equally likely.
+    """Translate every image by its own random offset; all offsets are equally likely.
 
     Args:
         max_shift: Largest offset in pixels per axis; None for the whole image.
@@ -38,6 +38,6 @@ class ShiftAugment:
         elif self.fill == "circular":
             offsets = any_offsets(len(images), (height, width), generator)
         else:
-            # Half the side at most: beyond that an object is more often gone than not.
+            # At most half the side: beyond that, most objects leave the frame.
             offsets = random_offsets(len(images), (height // 2, width // 2), generator)
         return translate(images, offsets, self.fill)

@@ -1,15 +1,15 @@
-"""Published findings, each checked against result files; ``docs/claims.md`` has the rules.
+"""Published findings, each checked against result files; the rules are in ``docs/claims.md``.
 
 A claim (:mod:`~shiftbench.claims.claim`) selects runs from the evidence
 (:mod:`~shiftbench.claims.evidence`), holds all other settings equal
 (:mod:`~shiftbench.claims.blocks`), computes the one number that decides it
-(:mod:`~shiftbench.claims.estimates`) and says what follows (:mod:`~shiftbench.claims.verdicts`).
-No torch, nothing of the report: it hands in what is on disk.
+(:mod:`~shiftbench.claims.estimates`) and derives a verdict (:mod:`~shiftbench.claims.verdicts`).
+The package imports neither torch nor the report, which passes in the contents of the result files.
 """
 
 from shiftbench.claims.claim import Claim, Finding, Network, Plot, Series
 from shiftbench.claims.evidence import Evidence, Number, Run
-from shiftbench.claims.judging import CLAIMS, Judged, claim_rows, judge, network_rows
+from shiftbench.claims.judging import CLAIMS, Judged, claim_rows, find_claim, judge, network_rows
 
 __all__ = [
     "CLAIMS",
@@ -23,6 +23,7 @@ __all__ = [
     "Run",
     "Series",
     "claim_rows",
+    "find_claim",
     "judge",
     "network_rows",
 ]

@@ -1,4 +1,4 @@
-"""Networks that are near chance judge nothing."""
+"""Excludes networks near chance: a network that guesses is neither stable nor unstable."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ ACCURACY, CHANCE = "accuracy", "chance_consistency"
 
 
 def able(evidence: Evidence) -> tuple[Evidence, list[Run]]:
-    """Return the evidence without the trained networks that are near chance, and those.
+    """Split the evidence: the evidence without trained networks near chance, and their runs.
 
     A network, all of its seeds, is near chance if (accuracy - chance) / (1 - chance), the mean over
     seeds of the lower end of its interval over images, is at most a quarter. Chance is
     ``chance_consistency``: how often two of the network's answers to different images agree, which
-    is at least 1 / num_classes. Of several laws of test images (``data.test.*``) the best counts:
-    that a network fails on images unlike those of training may be what a claim is about. Untrained
-    networks, and runs that lack either metric, stay.
+    is at least 1 / num_classes. Of several distributions of test images (``data.test.*``) the best
+    counts: a claim may concern failures on images unlike those of training. Untrained networks and
+    runs that lack either metric are kept.
     """
     networks: dict[str, dict[str, list[Run]]] = {}
     for run in evidence.runs:
@@ -44,7 +44,7 @@ def _is_near_chance(runs: Sequence[Run]) -> bool:
 
 
 def _above_chance(run: Run) -> float | None:
-    """Return how far from chance to 1 a network is, None where it is not known."""
+    """Return the position of the accuracy between chance (0) and 1, None if it is unknown."""
     for protocol in run.protocols:
         accuracy, chance = (run.numbers.get((protocol, name)) for name in (ACCURACY, CHANCE))
         if accuracy is None or chance is None or not chance.value < 1:

@@ -1,4 +1,4 @@
-"""Whether blur helps beyond the accuracy that it brings (X1)."""
+"""Whether blur raises consistency by more than its gain in accuracy explains (X1)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from shiftbench.inference.sample import Floats, Sample
 
 FEWEST_ON_A_LINE = 8  # networks that estimate the slope of consistency on accuracy
 UNKNOWN = (
-    "which images both networks get right is not known: the runs lack images.npz; "
+    "which images both networks get right is unknown: the runs lack images.npz; "
     "shiftbench report --remeasure writes it from prediction tables"
 )
 
@@ -39,8 +39,8 @@ UNKNOWN = (
 def on_images_that_both_get_right(block: Block) -> Estimate:
     """Return the gain in consistency on the images that both networks classify correctly.
 
-    There both have accuracy 1, so a gain is not one of accuracy. The value is NaN where a run does
-    not have its images one by one.
+    There both have accuracy 1, so a gain is not due to accuracy. The value is NaN if a run lacks
+    the influence of each image.
     """
     found = {seed: _gain_by_image(arms) for seed, arms in block.seeds.items()}
     known = {seed: one for seed, one in found.items() if one is not None}
@@ -56,7 +56,7 @@ def on_images_that_both_get_right(block: Block) -> Estimate:
 
 
 def _gain_by_image(arms: Mapping[str, Run]) -> tuple[str, float, Floats] | None:
-    """Return the images' digest, the gain on those that both get right, and what each adds."""
+    """Return the images' digest, the gain on those that both get right, and its influences."""
     right: list[Floats] = []
     consistency: list[Floats] = []
     digests = set()
@@ -78,7 +78,7 @@ def _gain_by_image(arms: Mapping[str, Run]) -> tuple[str, float, Floats] | None:
 
 
 def _trained_longer(evidence: Evidence) -> list[Block]:
-    """Return pairs of networks at several lengths of the training, as checkpoints along it."""
+    """Return pairs of networks that were trained for several numbers of epochs."""
     found = blocks(measured(evidence, CONSISTENCY, ACCURACY), _at_epochs,
                    free=("pool", "train.epochs"), protocols=(CIRCULAR,))  # fmt: skip
     return [block for block in found if _count(block, PLAIN) > 1 and _count(block, BLUR)]
@@ -96,8 +96,8 @@ def _count(block: Block, side: str) -> int:
 def at_matched_accuracy(block: Block) -> Estimate:
     """Return the gain in consistency over plain networks of the same accuracy.
 
-    Plain networks at several lengths of the training are a line of consistency over accuracy; of
-    the networks with blur, those count whose accuracy lies on it.
+    Plain networks trained for several numbers of epochs form a line of consistency over accuracy;
+    of the networks with blur, those whose accuracy lies in its range are used.
     """
     found = estimate(block, _above_the_line)
     return Estimate(
@@ -138,7 +138,7 @@ def _beyond_accuracy(evidence: Evidence) -> Finding | None:
 
 
 def _line(found: Sequence[Block]) -> str:
-    """Say what a line through the plain networks gives to accuracy, where they are enough."""
+    """Return the gain that a line through the plain networks attributes to accuracy, in words."""
     both = (ACCURACY, CONSISTENCY)
     plain = [
         [estimate(block, reading(PLAIN, CIRCULAR, metric)).value for metric in both]
@@ -153,13 +153,14 @@ def _line(found: Sequence[Block]) -> str:
     left = more_consistent.mean() - slope * more_accurate.mean()
     return (
         f"mean gain in consistency {more_consistent.mean():+.3f}; {left:+.3f} beyond what a line "
-        f"through the {len(x)} plain networks (slope {slope:.2f}) gives to accuracy"
+        f"through the {len(x)} plain networks (slope {slope:.2f}) attributes to accuracy"
     )
 
 
 CLAIMS = (
     Claim(
-        "X1", f"not published; computed from the 23 networks of {PAPER}",
+        "X1", "blur_helps_beyond_accuracy",
+        f"not published; computed from the 23 networks of {PAPER}",
         "Blur still helps once accuracy is accounted for",
         "share of the gain beyond accuracy=0.73 (computed)",
         "consistency of images that both get right, blur - plain, above 0", RUNS,

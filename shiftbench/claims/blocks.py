@@ -1,4 +1,4 @@
-"""Runs that may be compared: equal in every setting but the studied ones, seed by seed."""
+"""Comparable runs: equal in every setting except the studied ones, seed by seed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shiftbench.claims.evidence import Run
 from shiftbench.claims.names import is_in, names_of
 
 Arm = str
-# How a network is measured decides how sure a number is, not which number it is.
+# Settings of measuring change the precision of a number, not the number that is estimated.
 NEVER_COMPARED = ("seed", "measure", "shift")
 
 
@@ -29,11 +29,11 @@ class Labelled(Protocol):
 
 @dataclass(frozen=True)
 class Block:
-    """Runs that differ in nothing but the studied factor (their arm) and the seed.
+    """Runs that differ only in the studied factor (their arm) and the seed.
 
     Attributes:
-        name: What tells the block from the others that are compared: ``vgg · gap``.
-        seeds: Seed by seed, the run of every arm; a seed that lacks one is left out.
+        name: Distinguishes the block from the others that are compared: ``vgg · gap``.
+        seeds: By seed, the run of every arm; seeds without one of them are left out.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Block:
 
     @property
     def runs(self) -> list[Run]:
-        """Every run of it."""
+        """All runs of the block."""
         return [run for arms in self.seeds.values() for run in arms.values()]
 
 
@@ -61,18 +61,18 @@ def blocks(
     """Return the blocks that have every arm for at least one seed.
 
     Args:
-        runs: From which to choose.
-        arm: Which arm a run is, None for a run that is not of interest.
+        runs: The runs to choose from.
+        arm: Returns the arm of a run, None for a run to be ignored.
         free: Groups (``pool``) or settings (``model.depth``) that arms may differ in.
-        protocols: Under which the arms are compared; their settings have to be equal too.
-        arms: Those that a block needs; None for all that it has, two at least.
+        protocols: The protocols that are compared; their settings must be equal, too.
+        arms: The arms that a block must have; None for all that it has, at least two.
     """
     found: dict[str, dict[int, dict[Arm, Run]]] = {}
     for run in runs:
         name = arm(run)
         if name is not None and (arms is None or name in arms):
             seeds = found.setdefault(block_key(run, free, protocols), {})
-            # Of two that differ in how they were measured alone, either will do.
+            # Of two runs that differ only in settings of measuring, the first is used.
             seeds.setdefault(run.seed, {}).setdefault(name, run)
     kept = [whole for seeds in found.values() if (whole := _whole(seeds, arms))]
     return _named(kept, free)
@@ -93,13 +93,13 @@ def _whole(
 
 
 def block_key(run: Labelled, free: Sequence[str], protocols: Sequence[str]) -> str:
-    """Return what runs share that differ in these groups, and in the seed, alone."""
+    """Return the key shared by runs that differ only in these groups and in the seed."""
     kept = [f"shift.{name}" for name in protocols]
     return settings_key(run, (*free, *NEVER_COMPARED), kept)
 
 
 def settings_key(run: Labelled, free: Sequence[str], kept: Sequence[str] = ()) -> str:
-    """Return what runs share that are equal in all else.
+    """Return the key shared by runs that are equal in every other setting.
 
     Args:
         run: One of them.
@@ -112,7 +112,7 @@ def settings_key(run: Labelled, free: Sequence[str], kept: Sequence[str] = ()) -
         if not is_in(key, (*free, "head")) or is_in(key, kept)
     }
     if "head" not in free:
-        shared["head"] = run.labels.get("head")  # by name: a model's own is no setting
+        shared["head"] = run.labels.get("head")  # a default head is not among the settings
     return json.dumps(shared, sort_keys=True, default=str)
 
 

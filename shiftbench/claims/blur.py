@@ -17,7 +17,7 @@ from shiftbench.claims.verdicts import decide, decide_every, sentences
 PAPER = "Zhang 2019 (arXiv 1904.11486)"
 CIRCULAR, CONSISTENCY, ACCURACY = "circular", "consistency", "accuracy"
 BLUR, PLAIN = "blur", "plain"
-# What blur-pooling takes the place of; in a network from elsewhere, what it came with.
+# The pool that blur-pooling replaces; in an external network, its native downsampling.
 REFERENCE = {"vgg": "max", "resnet": "stride"}
 PUBLISHED = {"1": 0.8920, "2": 0.8996, "3": 0.9091, "4": 0.9129, "5": 0.9131}  # ResNet50
 
@@ -28,13 +28,13 @@ def measured(evidence: Evidence, *metrics: str) -> list[Run]:
 
 
 def pairs(evidence: Evidence) -> list[Block]:
-    """Return networks with a 3-tap blur, and with what it takes the place of."""
+    """Return networks with a 3-tap blur, and with the pool that it replaces."""
     return blocks(measured(evidence, CONSISTENCY), side_of, free=("pool",), protocols=(CIRCULAR,),
                   arms=(PLAIN, BLUR))  # fmt: skip
 
 
 def side_of(run: Run) -> str | None:
-    """Return which side of a comparison a network is on, None where it is on neither."""
+    """Return the arm of a network in a comparison of blur, None if it has neither."""
     if run.pool == "blur":
         return BLUR
     return PLAIN if run.pool == REFERENCE.get(run.option("model"), "native") else None
@@ -75,7 +75,7 @@ def _range(every: Sequence[Estimate]) -> str:
 
 
 def filters(evidence: Evidence) -> list[Block]:
-    """Return blur networks that differ in the number of taps, three numbers at least."""
+    """Return blur networks that differ in the number of taps, with at least three numbers."""
     runs = [run for run in measured(evidence, CONSISTENCY) if run.option("pool") == "blur"]
     found = blocks(runs, _taps, free=("pool.filter_size",), protocols=(CIRCULAR,))
     return [block for block in found if len(block.arms) > 2]
@@ -130,7 +130,7 @@ def _width_costs_accuracy(evidence: Evidence) -> Finding | None:
         for block in found
     ]
     change = values(arm_means(found[0], CIRCULAR, "top1_change"))
-    left = f"one pixel still changes {change['7']:.3f} of the answers at 7 taps"
+    left = f"one pixel still changes {change['7']:.3f} of the predictions at 7 taps"
     without = f", {change['1']:.3f} without a filter" if "1" in change else ""
     return decide_every(losses, 0.0, left + without, _taps_plot(found[0]))
 
@@ -178,28 +178,33 @@ def gain_plot(found: Sequence[Block]) -> Plot:
 RUNS = ("zhang", "azulay_weiss")
 CLAIMS = (
     Claim(
-        "A11", "Azulay & Weiss 2019 (arXiv 1805.12177), abstract",
+        "A11", "wide_blur_costs_accuracy",
+        "Azulay & Weiss 2019 (arXiv 1805.12177), abstract",
         "Antialiasing is a partial fix: a wider blur costs accuracy", "direction only (abstract)",
         "accuracy with 3 taps - with 7 taps, above 0", ("zhang",), _width_costs_accuracy,
     ),
     Claim(
-        "Z1", f"{PAPER}, released results", "Blur raises consistency in every network",
+        "Z1", "blur_raises_consistency",
+        f"{PAPER}, released results", "Blur raises consistency in every network",
         "least=+0.0084; most=+0.0513; 23 of 23 ImageNet networks",
         "consistency, blur - plain, above 0", RUNS, _raises_consistency,
     ),
     Claim(
-        "Z2", f"{PAPER}, released results", "Blur raises accuracy",
+        "Z2", "blur_raises_accuracy",
+        f"{PAPER}, released results", "Blur raises accuracy",
         "least=+0.0002; most=+0.0225; mean=+0.0108; 23 of 23 ImageNet networks",
         "accuracy, blur - plain, mean over networks, above 0", RUNS, _raises_accuracy,
     ),
     Claim(
-        "Z3", f"{PAPER}, released results",
+        "Z3", "wider_blur_more_consistent",
+        f"{PAPER}, released results",
         "Consistency grows with the filter; accuracy peaks at 3 to 4 taps",
         f"ResNet50 {listed(PUBLISHED, 4)}",
         "slope of consistency on the number of taps, above 0", ("zhang",), _grows_with_the_filter,
     ),
     Claim(
-        "Z4", f"{PAPER}, CIFAR-10",
+        "Z4", "blur_beats_augmentation",
+        f"{PAPER}, CIFAR-10",
         "Blur without augmentation is more consistent than augmentation without blur",
         f"blur none=0.981; max shift=0.966 ({UNCHECKED})",
         "consistency, blur without - max with augmentation, above 0", RUNS,

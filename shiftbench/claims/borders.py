@@ -1,4 +1,4 @@
-"""Kayhan & van Gemert 2020: what zero padding gives away (K1)."""
+"""Kayhan & van Gemert 2020: zero padding reveals position (K1)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shiftbench.claims.verdicts import decide_every, sentences
 
 CROP, CONSISTENCY = "crop", "consistency"
 POOLS, PADDINGS = ("max", "blur"), ("zeros", "circular")
-MARGIN = 0.01  # of consistency: less than that is no loss (published: 0.0024)
+MARGIN = 0.01  # of consistency: a smaller loss counts as none (published: 0.0024)
 ARMS = tuple(f"{pool} {padding}" for pool, padding in product(POOLS, PADDINGS))
 
 
@@ -22,7 +22,7 @@ def _arm(run: Run) -> str:
 
 
 def _interaction(read: Reader) -> float:
-    """Return what both together do beyond the sum of what each does alone."""
+    """Return the interaction: the effect of both minus the sum of the single effects."""
     both, none = read("blur circular", CROP, CONSISTENCY), read("max zeros", CROP, CONSISTENCY)
     return both - none - _padding_effect(read) - _blur_effect(read)
 
@@ -53,7 +53,8 @@ def _they_add_up(evidence: Evidence) -> Finding | None:
 
 CLAIMS = (
     Claim(
-        "K1", "Kayhan & van Gemert 2020 (arXiv 2003.07064), released results",
+        "K1", "padding_and_blur_add_up",
+        "Kayhan & van Gemert 2020 (arXiv 2003.07064), released results",
         "Padding without zeros and blur add up",
         "ResNet18 same=0.8643; full=0.8838; blur=0.8832; both=0.9003",
         f"consistency of crops, both - padding - blur + neither, above -{MARGIN}", ("padding",),

@@ -1,4 +1,4 @@
-"""What a claim is, what was found about it, and the figure that decides it."""
+"""A claim, the finding about it, and the data of its deciding figure."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ class Series:
 
 @dataclass(frozen=True)
 class Plot:
-    """The figure that decides a claim, as numbers.
+    """The data of the figure that decides a claim.
 
     Attributes:
         kind: ``lines``, ``bars`` or ``dots``.
-        x_label: Of the axis.
-        y_label: Of the axis.
-        series: What is drawn.
-        x_names: For ``bars``: what stands at x = 0, 1, ...
+        x_label: Label of the x axis.
+        y_label: Label of the y axis.
+        series: The series to draw.
+        x_names: For ``bars``: the names at x = 0, 1, ...
         log: Whether both axes are logarithmic, to base 2 and 10.
         zero: Whether lines at 0 are drawn.
     """
@@ -66,22 +66,22 @@ class Network:
 
 @dataclass(frozen=True)
 class Finding:
-    """What the runs say about a claim.
+    """The result of judging a claim by runs.
 
     Attributes:
         verdict: ``reproduced``, ``not reproduced`` or ``inconclusive``.
-        measured: A number: of one network, or the mean over networks of a claim on every one.
-        low: Lower end of its 95 % interval, NaN where there is none (exact claims).
+        measured: The number of one network, or the mean over networks for a claim on every one.
+        low: Lower end of its 95 % interval, NaN without an interval (exact claims).
         high: Upper end.
-        reason: What it was decided by, and what else there is to know.
-        runs: The names of the runs behind it.
-        plot: The figure that decides it.
-        measured_of: What ``measured`` is of: ``mean over 7 networks``, ``vgg · gap``, ...
-        networks: Every network of a claim on every one, with simultaneous intervals.
-        mean_verdict: The verdict on the mean over networks such as these, '' where there is none.
-        threshold: What the numbers have to be above, NaN where ``networks`` is empty.
-        least_certain: The one of ``networks`` that is the farthest from being above.
-        ratio: Whether the numbers are ratios, to be drawn on a logarithmic axis.
+        reason: The basis of the verdict, and additional numbers.
+        runs: The names of the runs used.
+        plot: The data of its deciding figure.
+        measured_of: What ``measured`` describes: ``mean over 7 networks``, ``vgg · gap``, ...
+        networks: All networks of a claim on every one, with simultaneous intervals.
+        mean_verdict: The verdict on the mean over networks such as these, '' without one.
+        threshold: The numbers must be above it; NaN if ``networks`` is empty.
+        least_certain: The one of ``networks`` with the weakest evidence of being above.
+        ratio: Whether the numbers are ratios, drawn on a logarithmic axis.
     """
 
     verdict: str
@@ -104,17 +104,20 @@ class Claim:
     """A published finding.
 
     Attributes:
-        key: ``A1``; the letter says whose: A Azulay & Weiss, Z Zhang, C Chaman & Dokmanić, S and T
-            of pooling and augmentation in general, K Kayhan & van Gemert, X beyond accuracy.
+        key: ``A1``; the letter stands for the source: A Azulay & Weiss, Z Zhang, C Chaman &
+            Dokmanić, S and T pooling and augmentation in general, K Kayhan & van Gemert, X beyond
+            accuracy.
+        slug: Its readable name, ``one_pixel_changes_top1``; accepted wherever the key is.
         source: Paper and section.
-        statement: What is claimed.
+        statement: The claim in one sentence.
         published: The published numbers, ``name=value`` with ``; `` between them.
-        measured: What the deciding number is.
-        experiments: Those that make the runs for it.
-        check: From the evidence to a finding, None where the runs for it are not there.
+        measured: A description of the deciding number.
+        experiments: The studies that make its runs.
+        check: Returns the finding for the evidence, None without runs for it.
     """
 
     key: str
+    slug: str
     source: str
     statement: str
     published: str

@@ -1,12 +1,12 @@
 """The number that decides a claim and its 95 % interval over seeds and test images.
 
-For every seed the number is computed by itself, from runs equal in all else. All seeds see the same
-test images, so its interval takes both for random: what each image adds to each metric
-(``images.npz``) is carried through the formula, and seeds and images are crossed random effects
-(:mod:`shiftbench.inference.crossed`). One seed: the images are resampled, the same ones for all
-runs. Where a run has no ``images.npz``, the intervals over images of ``metrics.csv`` are carried
-through the formula and added in squares (Zou & Donner, Statistics in Medicine 27, 2008), and to
-them the deviation over seeds: too wide, as pairs are not paired by image.
+The number is computed separately for every seed, from runs that are equal in all else. All seeds
+share the test images, so the interval treats both as random: the influence of each image on each
+metric (``images.npz``) is propagated through the formula, and seeds and images are crossed random
+effects (:mod:`shiftbench.inference.crossed`). With one seed, the images are resampled, the same
+ones for all runs. If a run has no ``images.npz``, the intervals over images of ``metrics.csv`` are
+propagated through the formula and added in quadrature (Zou & Donner, Statistics in Medicine 27,
+2008), together with the deviation over seeds: too wide, since runs are not paired by image.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = ["Estimate", "Reader", "Statistic", "estimate", "over_seeds", "togethe
 NAN = math.nan
 RESAMPLES, SEED = 1000, 0
 NORMAL = t_quantile(CONFIDENCE, math.inf)
-# What an interval is over where the images are known by the intervals of metrics.csv alone.
+# What an interval covers if only the intervals of metrics.csv are known, not single images.
 OWN_IMAGES, ADDED = "images, one seed, not paired", "{} seeds + images, not paired"
 
 
@@ -41,16 +41,16 @@ class Estimate:
     """A number with its interval.
 
     Attributes:
-        value: The number, NaN where it could not be computed.
-        low: Lower end, NaN where there is no interval.
+        value: The number, NaN if it could not be computed.
+        low: Lower end, NaN without an interval.
         high: Upper end.
-        over: What the interval is over: ``3 seeds × images``, ``images, one seed``, ... or ''.
-        name: Of the block it is from.
-        runs: The runs it is made from.
-        deviation: The standard error behind the interval, None where there is none.
-        sample: The number of every seed, and what each image adds to it.
-        half_widths: Below and above, of the interval over images alone that was carried from
-            ``metrics.csv``; NaN where images are known one by one.
+        over: What the interval covers: ``3 seeds × images``, ``images, one seed``, ... or ''.
+        name: Name of its block.
+        runs: The runs used.
+        deviation: The standard error behind the interval, None without one.
+        sample: The number of every seed, and the influence of each image on it.
+        half_widths: Below and above, of the interval over images that was propagated from
+            ``metrics.csv``; NaN if the influence of each image is known.
     """
 
     value: float
@@ -78,7 +78,7 @@ class Estimate:
 
 
 def estimate(block: Block, statistic: Statistic) -> Estimate:
-    """Return the statistic of a block with its interval, over the seeds that have it."""
+    """Return the statistic of a block with its interval, over the seeds for which it exists."""
     found = {seed: linear(arms, statistic) for seed, arms in block.seeds.items()}
     found = {seed: one for seed, one in found.items() if not math.isnan(one.value)}
     names = tuple(run.run_id for seed in found for run in block.seeds[seed].values())
@@ -97,7 +97,7 @@ def estimate(block: Block, statistic: Statistic) -> Estimate:
 
 
 def together(found: Sequence[Block], statistic: Statistic) -> Estimate:
-    """Return the mean of a statistic over blocks, for the seeds that all of them have."""
+    """Return the mean of a statistic over blocks, for their common seeds."""
     common = set.intersection(*(set(block.seeds) for block in found)) if found else set()
     parts = [
         estimate(Block(block.name, {seed: block.seeds[seed] for seed in sorted(common)}), statistic)
@@ -107,7 +107,7 @@ def together(found: Sequence[Block], statistic: Statistic) -> Estimate:
 
 
 def mean_estimate(parts: Sequence[Estimate]) -> Estimate:
-    """Return the mean over networks: these networks, other seeds and images."""
+    """Return the mean over exactly these networks, with an interval over seeds and images."""
     names = tuple(dict.fromkeys(name for part in parts for name in part.runs))
     samples = [part.sample for part in parts if part.sample is not None]
     if not parts or len(samples) < len(parts):
@@ -121,10 +121,10 @@ def mean_estimate(parts: Sequence[Estimate]) -> Estimate:
 
 
 def population_estimate(parts: Sequence[Estimate]) -> Estimate:
-    """Return the mean over networks, of which these are a sample, as are seeds and images.
+    """Return the mean over networks, treating networks, seeds and images as samples.
 
-    The networks' spread V / J has in it the deviation of the seeds and how much networks differ;
-    what the images do to all networks alike does not average out and is added.
+    The variance V / J over networks includes the deviation over seeds and the differences between
+    networks; the common effect of the images does not average out and is added.
     """
     mean = mean_estimate(parts)
     values = np.array([part.value for part in parts])
@@ -143,7 +143,7 @@ def population_estimate(parts: Sequence[Estimate]) -> Estimate:
 def _shared(parts: Sequence[Estimate]) -> float:
     """Return the mean covariance of two networks through their images."""
     found = [part.deviation for part in parts if part.deviation and part.deviation.images]
-    if len(found) < len(parts):  # unknown: as if the images did the same to all
+    if len(found) < len(parts):  # unknown: assume a fully shared effect of the images
         widths = [sum(part.half_widths) / 2 / NORMAL for part in parts]
         known = [one**2 for one in widths if not math.isnan(one)]
         return math.fsum(known) / len(known) if known else 0.0
@@ -166,10 +166,10 @@ def crossed(sample: Sample) -> Estimate:
 
 
 def over_seeds(values: Sequence[float]) -> Estimate:
-    """Return the mean of a number that was computed seed by seed, with Student's t-interval.
+    """Return the mean of a number that was computed for each seed, with Student's t-interval.
 
-    It is about these test images alone. One seed has none. Seeds that agree to the last digit say
-    nothing about how far others would be off, so they have none either.
+    The interval is for these test images only. One seed has none, nor have seeds that agree to the
+    last digit, since they do not show how far others would differ.
 
     >>> over_seeds([0.1, 0.2, 0.3]).over
     '3 seeds'
@@ -185,7 +185,7 @@ def over_seeds(values: Sequence[float]) -> Estimate:
 
 
 def _sample(found: Mapping[int, Linear]) -> Sample:
-    """Return the values by seed, and what images add to them if it is known for every seed."""
+    """Return the values by seed, with the influence of images if all seeds have it."""
     values = np.array([one.value for one in found.values()])
     parts = [one.images for one in found.values()]
     keys = set(parts[0])
@@ -213,7 +213,7 @@ def _of_one_seed(
 
 
 def _paired(arms: Mapping[str, Run], statistic: Statistic, found: Linear) -> tuple[float, float]:
-    """Return the BCa interval of resampled images; NaN where they hardly move the formula."""
+    """Return the BCa interval of resampled images, NaN if they hardly change the formula."""
     influences = found.influences or {}
     numbers = sorted({len(one.numbers) for one in influences.values()})
     weights = {
@@ -246,12 +246,12 @@ def _carried(arms: Mapping[str, Run], statistic: Statistic, found: Linear) -> tu
 
 
 def _added(sample: Sample, own: Sequence[tuple[float, float]]) -> Estimate:
-    """Return the mean over seeds whose images are known by ``metrics.csv`` alone.
+    """Return the mean over seeds for which only the intervals of ``metrics.csv`` are known.
 
     Args:
         sample: The number of every seed.
-        own: Half-widths of intervals over images, of every seed or of every network. All see the
-            same images, so they are averaged, not divided by the root of their number.
+        own: Half-widths of intervals over images, of every seed or of every network. All share
+            their images, so they are averaged, not divided by the root of their number.
     """
     down, up = (math.fsum(one[side] for one in own) / len(own) for side in (0, 1))
     seeds = over_seeds(sample.values.tolist())

@@ -1,4 +1,4 @@
-"""What a claim is judged by: finished runs, their settings and their numbers."""
+"""The evidence for claims: finished runs with their settings and metrics."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pandas as pd
 from shiftbench.inference.sample import Floats
 
 Rows = Callable[[Collection[str]], pd.DataFrame]
-# Networks from elsewhere say which weights they bring.
+# Settings that name the weights of external networks.
 WEIGHTS = ("model.weights", "model.target")
 
 
@@ -29,7 +29,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Influence:
-    """What each test image adds to a metric, see :mod:`shiftbench.metric.influence`.
+    """The influence of each test image on a metric, see :mod:`shiftbench.metric.influence`.
 
     Attributes:
         images: A digest of the test images.
@@ -57,13 +57,13 @@ class Run:
     """A finished run.
 
     Attributes:
-        run_id: Its name.
-        labels: What it is called in tables, ``{"pool": "blur[filter_size=5]", "seed": 0}``.
+        run_id: Name of the run.
+        labels: Its labels in tables, ``{"pool": "blur[filter_size=5]", "seed": 0}``.
         settings: Every setting that can change a result, flattened: ``{"pool.filter_size": 5}``.
         numbers: Its metrics by (protocol, metric).
-        influence: Returns what each image adds to a metric under a protocol, None where the run
-            does not have it.
-        smoke: Whether its experiment says that its numbers mean nothing, see ``Study``.
+        influence: Returns the influence of each image on a metric under a protocol, None if the
+            run does not have it.
+        smoke: Whether its experiment marks its numbers as no evidence, see ``Study``.
     """
 
     run_id: str
@@ -75,12 +75,12 @@ class Run:
 
     @property
     def seed(self) -> int:
-        """The seed of its random streams."""
+        """Seed of its random streams."""
         return int(self.labels["seed"])
 
     @property
     def protocols(self) -> list[str]:
-        """Under which protocols it was measured."""
+        """The protocols under which it was measured."""
         return list(dict.fromkeys(protocol for protocol, _ in self.numbers))
 
     def option(self, group: str) -> str:
@@ -93,21 +93,21 @@ class Run:
 
     @property
     def pool(self) -> str:
-        """The pool, the taps of a blur in its name where they are not 3: ``blur5``, ``aps3``."""
+        """The pool, with the taps of its blur if they are not the default: ``blur5``, ``aps3``."""
         name, taps = self.option("pool"), self.settings.get("pool.filter_size")
         usual = {"blur": 3, "aps": 1}
         return f"{name}{taps}" if name in usual and taps not in (None, usual[name]) else name
 
     @property
     def is_trained(self) -> bool:
-        """Whether its weights are more than the draws they began as."""
+        """Whether its weights are trained or loaded, not only initialised at random."""
         given = any(self.settings.get(key) for key in ("checkpoint", *WEIGHTS))
         return given or int(self.settings.get("train.epochs") or 0) > 0
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything that claims are judged by.
+    """All evidence by which claims are judged.
 
     Attributes:
         runs: The finished runs.

@@ -44,14 +44,15 @@ _KNOWN = {claim.key: claim for part in _PARTS for claim in part.CLAIMS}
 
 CLAIMS: dict[str, Claim] = {key: _KNOWN[key] for key in _ORDER}
 """Every claim by its key, in the order of the tables."""
+_BY_NAME = {name: claim for claim in CLAIMS.values() for name in (claim.key, claim.slug)}
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim and what was found, None where its runs are not there.
+    """A claim and its finding, None without runs for it.
 
-    ``near_chance``: how many runs were left out since their networks are near chance. ``smoke``:
-    how many of the runs behind it, or of those left out, are smoke runs.
+    ``near_chance``: number of runs that were excluded because their networks are near chance.
+    ``smoke``: number of smoke runs among those used, or among those excluded.
     """
 
     claim: Claim
@@ -61,12 +62,12 @@ class Judged:
 
     @property
     def verdict(self) -> str:
-        """The verdict, ``not run`` where there is no finding."""
+        """The verdict, ``not run`` without a finding."""
         return self.finding.verdict if self.finding else NOT_RUN
 
     @property
     def reason(self) -> str:
-        """Why; what to run where there is no finding; that runs are smoke runs comes first."""
+        """The reason, or what to run without a finding; smoke runs are stated first."""
         return f"smoke runs ({self.smoke}): {SMOKE}; {self._why}" if self.smoke else self._why
 
     @property
@@ -74,31 +75,39 @@ class Judged:
         if self.finding:
             return self.finding.reason
         if self.near_chance:
-            return (
-                f"no runs for it that are not near chance ({self.near_chance} are); train longer, "
-                "or on more images"
-            )
+            near = f"near chance ({self.near_chance} excluded)"
+            return f"all runs for it are {near}; train longer, or on more images"
         commands = (f"shiftbench experiment={name}" for name in self.claim.experiments)
         return f"no runs for it here; run {' or '.join(commands)}"
 
 
-def judge(evidence: Evidence, keys: Sequence[str] | None = None) -> list[Judged]:
+def find_claim(name: str) -> Claim | None:
+    """Return the claim with this key or slug, None if there is none.
+
+    >>> [claim.key for name in ("A1", "one_pixel_changes_top1") if (claim := find_claim(name))]
+    ['A1', 'A1']
+    """
+    return _BY_NAME.get(name)
+
+
+def judge(evidence: Evidence, names: Sequence[str] | None = None) -> list[Judged]:
     """Judge claims by the evidence, without networks near chance.
 
     Args:
         evidence: The runs.
-        keys: Which claims; None for all.
+        names: Keys or slugs of the claims; None for all.
 
     Raises:
-        UsageError: If a key is none of a claim.
+        UsageError: If a name is not that of a claim.
     """
-    for key in keys or ():
-        if key not in CLAIMS:
+    for name in names or ():
+        if find_claim(name) is None:
             raise UsageError(
-                f"study.claims has {shown(key)}, which is no claim{did_you_mean(key, CLAIMS)}; "
-                f"known: {', '.join(CLAIMS)}"
+                f"study.claims has {shown(name)}, which is no claim{did_you_mean(name, _BY_NAME)}; "
+                f"known: {', '.join(CLAIMS)}, or their names in docs/claims.md"
             )
-    wanted = [claim for key, claim in CLAIMS.items() if keys is None or key in keys]
+    chosen_keys = None if names is None else {_BY_NAME[name].key for name in names}
+    wanted = [one for key, one in CLAIMS.items() if chosen_keys is None or key in chosen_keys]
     chosen, weak = able(evidence)
     smoke = {run.run_id for run in evidence.runs if run.smoke}
     return [_judged(claim, evidence, chosen, weak, smoke) for claim in wanted]
@@ -116,7 +125,7 @@ def _judged(
 
 
 def claim_rows(judged: Sequence[Judged]) -> pd.DataFrame:
-    """Return ``claims.csv``: a row per claim; ``runs`` are names with ``;`` between them."""
+    """Return ``claims.csv``: a row per claim; ``runs`` are names separated by ``;``."""
     return pd.DataFrame([_row(one) for one in judged], columns=list(CLAIM_COLUMNS))
 
 
@@ -133,8 +142,9 @@ def network_rows(judged: Sequence[Judged]) -> pd.DataFrame:
 def _row(one: Judged) -> dict[str, object]:
     claim, found = one.claim, one.finding
     return {
-        "claim": claim.key, "source": claim.source, "statement": claim.statement,
-        "published": claim.published, "measured": found.measured if found else math.nan,
+        "claim": claim.key, "slug": claim.slug, "source": claim.source,
+        "statement": claim.statement, "published": claim.published,
+        "measured": found.measured if found else math.nan,
         "measured_of": found.measured_of if found else "",
         "mean_verdict": found.mean_verdict if found else "",
         "ci_low": found.low if found else math.nan, "ci_high": found.high if found else math.nan,

@@ -1,4 +1,4 @@
-"""What the networks of a claim are called: what tells them apart, in as few words as it takes."""
+"""Short names of the networks of a claim, from the labels in which they differ."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Parts = Mapping[str, list[str]]
 
 
 def names_of(labels: Sequence[Mapping[str, str]], free: Sequence[str] = ()) -> list[str]:
-    """Return what tells each of several runs from the others.
+    """Return a name for each of several runs, from the labels in which they differ.
 
     Args:
-        labels: Those of every run, ``{"model": "vgg[depth=8,width=4]", "head": "gap"}``.
+        labels: The labels of every run, ``{"model": "vgg[depth=8,width=4]", "head": "gap"}``.
         free: Groups (``pool``) and settings (``model.depth``) that are left out.
 
     >>> gap = {"model": "vgg[depth=8,width=4]", "head": "gap"}
@@ -25,20 +25,20 @@ def names_of(labels: Sequence[Mapping[str, str]], free: Sequence[str] = ()) -> l
     ['vgg[width=4]', 'vgg[width=8]']
     """
     parts = [_parts(one, free) for one in labels]
-    return [" · ".join(_told(one, parts)) for one in parts]
+    return [" · ".join(_distinguishing(one, parts)) for one in parts]
 
 
-def is_in(key: str, places: Iterable[str]) -> bool:
-    """Whether a setting is one of the places or in one of them.
+def is_in(key: str, prefixes: Iterable[str]) -> bool:
+    """Whether a setting is one of these keys or lies below one of them.
 
     >>> is_in("pool.filter_size", ["pool"]), is_in("pools", ["pool"])
     (True, False)
     """
-    return any(key == place or key.startswith(f"{place}.") for place in places)
+    return any(key == prefix or key.startswith(f"{prefix}.") for prefix in prefixes)
 
 
 def _parts(labels: Mapping[str, str], free: Sequence[str]) -> Parts:
-    """Return the option of every group and, after it, its settings: ``["vgg", "width=4"]``."""
+    """Return the option of every group, followed by its settings: ``["vgg", "width=4"]``."""
     found = {}
     for group in NAMED_BY:
         option, settings = parts_of(labels.get(group, ""))
@@ -48,7 +48,7 @@ def _parts(labels: Mapping[str, str], free: Sequence[str]) -> Parts:
     return found
 
 
-def _told(one: Parts, every: Sequence[Parts]) -> Iterator[str]:
+def _distinguishing(one: Parts, every: Sequence[Parts]) -> Iterator[str]:
     for group, (option, *settings) in one.items():
         others = [other.get(group, [""]) for other in every]
         own = [setting for setting in settings if not all(setting in other for other in others)]

@@ -1,4 +1,4 @@
-"""Azulay & Weiss 2019: stability against the size of the object (A4)."""
+"""Azulay & Weiss 2019: stability as a function of object size (A4)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shiftbench.claims.one_pixel import CHANGE, ON_CIFAR, ON_IMAGENET, PAPER, is
 from shiftbench.claims.plots import reading, series
 from shiftbench.claims.verdicts import decide_every
 
-# object_24: the whole image at 24 px, reduced on a canvas or, beyond the frame, seen in windows.
+# object_24: the whole image at 24 px, reduced on a canvas or, if larger than the frame, in windows.
 NAMED = re.compile(r"(?:object|size|window)_0*(\d+)")
 MOST_LINES = 6
 
@@ -32,7 +32,7 @@ def sizes(run: Run) -> dict[int, str]:
 
 
 def frame(run: Run) -> float | None:
-    """Return the side in pixels that the network sees, None where no setting tells."""
+    """Return the side of the network's input in pixels, None if no setting states it."""
     for size, protocol in sizes(run).items():
         margin = run.settings.get(f"shift.{protocol}.margin")
         if margin:
@@ -53,7 +53,7 @@ def nearest(available: Sequence[int], size: float) -> int:
 
 
 def _magnification(run: Run) -> str | None:
-    """Return the one magnification that a network was trained at, None where there are several."""
+    """Return the fixed magnification at which a network was trained, None if it varied."""
     scale = run.settings.get("augment.scale")
     if not isinstance(scale, list | tuple) or len(scale) != 2 or scale[0] != scale[1]:
         return None
@@ -61,7 +61,7 @@ def _magnification(run: Run) -> str | None:
 
 
 def _moved(evidence: Evidence) -> list[Block]:
-    """Return networks that were trained at several sizes and are equal in all else."""
+    """Return networks that were trained at several sizes and are otherwise equal."""
     swept = [run for run in evidence.runs if run.is_trained and sizes(run) and frame(run)]
     protocols = list(dict.fromkeys(name for run in swept for name in sizes(run).values()))
     found = blocks(swept, _magnification, free=("augment",), protocols=protocols)
@@ -76,7 +76,7 @@ def _own(block: Block) -> dict[str, int]:
 
 
 def _follows(block: Block) -> Estimate:
-    """Return how much less stable networks are at each other's training sizes than at their own."""
+    """Return the extra instability of networks at each other's training sizes."""
     own, protocol = _own(block), sizes(block.runs[0])
 
     def statistic(read: Reader) -> float:
@@ -92,7 +92,7 @@ def _follows(block: Block) -> Estimate:
 
 
 def _still(evidence: Evidence) -> list[Block]:
-    """Return plain networks whose sweep has sizes on both sides of the frame's."""
+    """Return plain networks measured at sizes below and above that of the frame."""
     runs = [run for run in evidence.runs if is_plain(run) and _has_both_sides(run)]
     protocols = list(dict.fromkeys(name for run in runs for name in sizes(run).values()))
     return single(runs, protocols)
@@ -126,7 +126,7 @@ def _u_shaped(evidence: Evidence) -> Finding | None:
         return decide_every([_follows(block) for block in moved], 0.0, more, _plot(moved, True))
     if not still:
         return None
-    more = "of the U's two arms the lower one; no network was trained at another size"
+    more = "the lower of the U's two arms; no network was trained at another size"
     return decide_every(list(u_shapes.values()), 0.0, more, _plot(still, False))
 
 
@@ -151,7 +151,8 @@ def _plot(found: Sequence[Block], moved: bool) -> Plot:
 
 CLAIMS = (
     Claim(
-        "A4", f"{PAPER}, abstract",
+        "A4", "stability_peaks_at_trained_size",
+        f"{PAPER}, abstract",
         "Stability is highest near the object size of training",
         "0.1=0.13; 0.7 to 1.0=0.05 to 0.07; 1.9=0.17 to 0.19 (third-party rerun, off a plot)",
         "top1_change at other training sizes - at its own, above 0", (ON_CIFAR, ON_IMAGENET),

@@ -1,4 +1,4 @@
-"""Azulay & Weiss 2019, table 1: what one pixel changes (A1, A2, A3, A5)."""
+"""Azulay & Weiss 2019, table 1: the effect of a shift by one pixel (A1, A2, A3, A5)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DOUBLE = 2.0  # the smallest ratio of table 1 is 0.29 / 0.14
 
 
 def is_plain(run: Run) -> bool:
-    """Whether it is a network as the paper measured them: trained, not antialiased."""
+    """Whether a network is of the kind that the paper measured: trained, not antialiased."""
     return run.is_trained and run.pool in PLAIN and run.option("augment") in ("none", "crop")
 
 
@@ -67,10 +67,10 @@ def _probability_moves(evidence: Evidence) -> Finding | None:
 
 
 def log_changes(read: Reader, arm: str, protocol: str) -> float:
-    """Return the logarithm of the share of changed answers, half an image more than were seen.
+    """Return the logarithm of the share of changed predictions, with half an image added.
 
-    So a network without a change has a number, too (Anscombe, Biometrika 43, 1956); NaN where the
-    run does not have the metric.
+    The value is therefore finite for a network without a change (Anscombe, Biometrika 43, 1956);
+    NaN if the run lacks the metric.
     """
     number = read.n_images(arm, protocol, CHANGE)
     share = read(arm, protocol, CHANGE)
@@ -114,7 +114,7 @@ def _ordered(block: Block) -> list[str]:
 
 
 def _slope_over_depth(block: Block) -> Estimate:
-    """Return by how much ten layers more change the share of changed answers."""
+    """Return the change of the share of changed predictions per ten more layers."""
     depths = _ordered(block)
 
     def statistic(read: Reader) -> float:
@@ -130,13 +130,13 @@ def _deeper_is_worse(evidence: Evidence) -> Finding | None:
     found = _depths(evidence)
     if not found:
         return None
-    told = []
+    parts = []
     for metric in (CHANGE, "accuracy", "correct_consistency"):
         means = values(arm_means(found[0], CROP, metric))
-        told.append(
+        parts.append(
             f"{metric} by depth {listed({depth: means[depth] for depth in _ordered(found[0])})}"
         )
-    more = sentences(*told)
+    more = sentences(*parts)
     return decide_every([_slope_over_depth(block) for block in found], 0.0, more,
                         _depth_plot(found))  # fmt: skip
 
@@ -154,26 +154,30 @@ def _depth_plot(found: Sequence[Block]) -> Plot:
 ON_CIFAR, ON_IMAGENET = "azulay_weiss", "azulay_weiss_imagenet"
 CLAIMS = (
     Claim(
-        "A1", f"{PAPER}, table 1", "One pixel often changes the top-1 class",
+        "A1", "one_pixel_changes_top1",
+        f"{PAPER}, table 1", "One pixel often changes the top-1 class",
         "crop VGG16=0.062; ResNet50=0.061; DenseNet121=0.068; Keras crop=0.05 to 0.14; "
         "black VGG16=0.18; ResNet50=0.20; DenseNet121=0.19",
         f"top1_change of crops, above {OFTEN}", (ON_CIFAR, ON_IMAGENET), _changes_often,
     ),
     Claim(
-        "A2", f"{PAPER}, table 1", "One pixel moves the top class's probability",
+        "A2", "one_pixel_moves_probability",
+        f"{PAPER}, table 1", "One pixel moves the top class's probability",
         "crop VGG16=0.038; ResNet50=0.040; DenseNet121=0.045; "
         "black VGG16=0.060; ResNet50=0.086; DenseNet121=0.079",
         f"mean_absolute_change of crops, above {MUCH}", (ON_CIFAR, ON_IMAGENET),
         _probability_moves,
     ),
     Claim(
-        "A3", f"{PAPER}, table 1",
+        "A3", "small_objects_less_stable",
+        f"{PAPER}, table 1",
         "Small objects on black are about three times less stable than crops",
         "ratio VGG16=2.9; ResNet50=3.3; DenseNet121=2.8; Keras=2.1 to 2.2",
         f"top1_change, black / crop, above {DOUBLE:g}", (ON_CIFAR, ON_IMAGENET), _small_objects,
     ),
     Claim(
-        "A5", "Azulay & Weiss 2018 (arXiv 1805.12177v1), abstract; 2019, table 1",
+        "A5", "deeper_less_stable",
+        "Azulay & Weiss 2018 (arXiv 1805.12177v1), abstract; 2019, table 1",
         "Deeper networks are less stable",
         "Keras crop VGG16=0.05; ResNet50=0.14; disputed by PyTorch crop VGG16=0.062; "
         "ResNet50=0.061; DenseNet121=0.068",

@@ -1,4 +1,4 @@
-"""Azulay & Weiss 2019: what data sets are like, and what augmentation cannot fill in (A9, A10)."""
+"""Azulay & Weiss 2019: bias of data sets, and the limits of augmentation (A9, A10)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from shiftbench.claims.verdicts import decide_every, sentences
 CAMERA, CIRCULAR, CONSISTENCY = "camera", "circular", "consistency"
 NARROW, WIDE = "centred", "uniform"
 NONE, SHIFT = "none", "shift"
-TOLD = {CROP: "crop", BLACK: "black", "typical": "objects as trained"}
+TEST_NAMES = {CROP: "crop", BLACK: "black", "typical": "objects as trained"}
 
 
 def _law(run: Run) -> str | None:
-    """Return the law of positions in training, None unless the test scenes are anywhere."""
+    """Return the distribution of training positions, None unless test scenes are uniform."""
     position = run.settings.get("data.position")
     tested = run.settings.get("data.test.position") or position
     return str(position) if tested == WIDE and position in (NARROW, WIDE) else None
@@ -44,10 +44,10 @@ def _biased_data(evidence: Evidence) -> Finding | None:
         )
         for block in found
     ]
-    told = (f"{metric} after training on {listed(values(arm_means(found[0], CAMERA, metric)))}"
+    parts = (f"{metric} after training on {listed(values(arm_means(found[0], CAMERA, metric)))}"
             for metric in (CONSISTENCY, "accuracy"))  # fmt: skip
     plot = bars(arms_of_blocks(found, CAMERA, CONSISTENCY), "network", "consistency off centre")
-    return decide_every(every, 0.0, sentences(*told), plot)
+    return decide_every(every, 0.0, sentences(*parts), plot)
 
 
 def _augment(run: Run) -> str | None:
@@ -56,14 +56,14 @@ def _augment(run: Run) -> str | None:
 
 
 def _by_protocol(evidence: Evidence) -> list[Block]:
-    """Return networks with and without augmentation, seen on crops and on small objects."""
+    """Return networks with and without augmentation, tested on crops and on small objects."""
     runs = [run for run in evidence.runs if run.is_trained and run.pool == "max"
             and run.has(CROP, CHANGE) and run.has(BLACK, CHANGE)]  # fmt: skip
     return blocks(runs, _augment, free=("augment",), protocols=(CROP, BLACK), arms=(NONE, SHIFT))
 
 
 def _outside(run: Run) -> str | None:
-    """Return the arm of a run on ``shapes``: augmentation, and whether objects are as trained."""
+    """Return the arm of a run on ``shapes``: its augmentation and its test objects."""
     augment, size = _augment(run), run.settings.get("data.test.object_size")
     if augment is None or "data.test.object_size" not in run.settings:
         return None
@@ -74,7 +74,7 @@ def _outside(run: Run) -> str | None:
 
 
 def _by_object(evidence: Evidence) -> list[Block]:
-    """Return the same with test objects of the trained sizes, and of others."""
+    """Return networks with and without augmentation, tested on trained and on other sizes."""
     runs = [run for run in evidence.runs if run.is_trained and run.pool == "max"
             and run.has(CIRCULAR, CHANGE)]  # fmt: skip
     found = blocks(runs, _outside, free=("augment", "data.test"), protocols=(CIRCULAR,))
@@ -88,7 +88,7 @@ def _is_square(arms: Sequence[str]) -> bool:
 
 
 def _gain(read: Reader, test: str) -> float:
-    """Return by what factor, as a logarithm, augmentation makes changes rarer.
+    """Return the factor by which augmentation makes changes rarer, as a logarithm.
 
     ``test`` is a protocol, or a size of the objects.
     """
@@ -99,7 +99,7 @@ def _gain(read: Reader, test: str) -> float:
 
 
 def _tests(block: Block) -> list[str]:
-    """Return the tests of a block, the one on images like those of training first."""
+    """Return the tests of a block, first the one on images like those of training."""
     if NONE in block.arms:
         return [CROP, BLACK]
     tested = dict.fromkeys(arm.partition(" ")[2] for arm in block.arms)
@@ -107,7 +107,7 @@ def _tests(block: Block) -> list[str]:
 
 
 def _advantage(read: Reader, tests: Sequence[str]) -> float:
-    """Return by how much more augmentation gains on the first test than on the others."""
+    """Return the gain of augmentation on the first test minus its mean gain on the others."""
     first, *others = (_gain(read, test) for test in tests)
     return first - math.fsum(others) / len(others)
 
@@ -121,21 +121,23 @@ def _only_near_typical_images(evidence: Evidence) -> Finding | None:
     for block in found[:MOST_SERIES]:
         for test in _tests(block):
             gain = estimate(block, partial(_gain, test=test)).through(math.exp)
-            rows.setdefault(TOLD.get(test, f"objects {test}"), {})[block.name or "all"] = gain
-    more = "changes get rarer by this factor more on typical images"
+            rows.setdefault(TEST_NAMES.get(test, f"objects {test}"), {})[block.name or "all"] = gain
+    more = "the factor by which changes get rarer is this much larger on typical images"
     plot = bars(rows, "network", "times rarer with augmentation")
     return decide_every(every, 0.0, more, plot, shown=math.exp)
 
 
 CLAIMS = (
     Claim(
-        "A9", f"{PAPER}, on the photographer's bias",
+        "A9", "photographers_bias",
+        f"{PAPER}, on the photographer's bias",
         "Photographer's bias: data with centred objects do not teach invariance elsewhere",
         "direction only", "consistency off centre, trained on uniform - on centred, above 0",
         ("photographer",), _biased_data,
     ),
     Claim(
-        "A10", f"{PAPER}, abstract",
+        "A10", "augmentation_helps_near_training_only",
+        f"{PAPER}, abstract",
         "Augmentation buys invariance only for images like those of training",
         "direction only (abstract)",
         "factor by which augmentation makes changes rarer, typical / atypical images, above 1",

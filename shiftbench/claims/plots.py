@@ -1,4 +1,4 @@
-"""Estimates as the series of a figure."""
+"""Data of figures: estimates as series."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from shiftbench.claims.blocks import Block
 from shiftbench.claims.claim import Plot, Series
 from shiftbench.claims.estimates import Estimate, Statistic, estimate
 
-MOST_SERIES = 8  # more lines or bars cannot be told apart
+MOST_SERIES = 8  # more lines or bars cannot be distinguished
 
 
 def arm_means(block: Block, protocol: str, metric: str) -> dict[str, Estimate]:
@@ -17,7 +17,7 @@ def arm_means(block: Block, protocol: str, metric: str) -> dict[str, Estimate]:
 
 
 def reading(arm: str, protocol: str, metric: str) -> Statistic:
-    """Return the statistic that is one metric of one arm."""
+    """Return the statistic that reads one metric of one arm."""
     return lambda read: read(arm, protocol, metric)
 
 
@@ -27,7 +27,7 @@ def values(means: Mapping[str, Estimate]) -> dict[str, float]:
 
 
 def series(name: str, x: Sequence[float], found: Sequence[Estimate], pool: str = "") -> Series:
-    """Return estimates as one series; a missing interval has no length."""
+    """Return estimates as one series; a missing interval has zero length."""
     low = tuple(one.value if one.low != one.low else one.low for one in found)
     high = tuple(one.value if one.high != one.high else one.high for one in found)
     return Series(name, tuple(x), tuple(one.value for one in found), low, high, pool)
@@ -39,12 +39,12 @@ def bars(
     y_label: str,
     published: Mapping[str, float] | None = None,
 ) -> Plot:
-    """Return a figure of groups of bars.
+    """Return the data of a figure with groups of bars.
 
     Args:
-        rows: Series name to (group name to value); the first series names the groups.
-        x_label: What the groups are.
-        y_label: What is measured.
+        rows: By series name, the values by group name; the first series orders the groups.
+        x_label: Meaning of the groups.
+        y_label: The measured quantity.
         published: Published numbers by group, drawn beside the bars.
     """
     groups = list(dict.fromkeys(name for row in rows.values() for name in row))
@@ -63,7 +63,7 @@ def bars(
 def arms_of_blocks(
     found: Sequence[Block], protocol: str, metric: str, arms: Sequence[str] | None = None
 ) -> dict[str, dict[str, Estimate]]:
-    """Return series for :func:`bars`: an arm per series, a block per group."""
+    """Return the rows of :func:`bars`: an arm per series, a block per group."""
     rows: dict[str, dict[str, Estimate]] = {}
     for block in found[:MOST_SERIES]:
         means = arm_means(block, protocol, metric)

@@ -1,4 +1,4 @@
-"""Chaman & Dokmanić 2021: adaptive polyphase sampling, and where its promise ends (C1 to C3)."""
+"""Chaman & Dokmanić 2021: adaptive polyphase sampling, its guarantee and limits (C1 to C3)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from shiftbench.claims.verdicts import decide_every, decide_exact
 
 PAPER = "Chaman & Dokmanić 2021 (arXiv 2011.14214)"
 CIRCULAR, CROP, SUBPIXEL, CONSISTENCY = "circular", "crop", "subpixel", "consistency"
-TOLERANCE = 0.001  # two grids whose norms are equal to the last bit are picked by rounding
+TOLERANCE = 0.001  # between grids of equal norm, rounding decides
 GLOBAL_HEADS = ("gap", "gmp")
 
 
-def promised(evidence: Evidence, *protocols: str) -> list[Block]:
-    """Return the networks that the promise is for: APS, circular borders, a global head."""
+def guaranteed(evidence: Evidence, *protocols: str) -> list[Block]:
+    """Return the networks that the guarantee covers: APS, circular borders, a global head."""
     runs = [
         run
         for run in evidence.runs
@@ -31,7 +31,7 @@ def promised(evidence: Evidence, *protocols: str) -> list[Block]:
 
 
 def _is_exact(evidence: Evidence) -> Finding | None:
-    found = promised(evidence, CIRCULAR)
+    found = guaranteed(evidence, CIRCULAR)
     values = [
         Estimate(run.numbers[CIRCULAR, CONSISTENCY].value, name=block.name, runs=(run.run_id,))
         for block in found
@@ -45,7 +45,7 @@ def _is_exact(evidence: Evidence) -> Finding | None:
 
 
 def _fails_under(evidence: Evidence, protocol: str) -> Finding | None:
-    found = promised(evidence, CIRCULAR, protocol)
+    found = guaranteed(evidence, CIRCULAR, protocol)
     gaps = [
         estimate(
             block,
@@ -64,7 +64,7 @@ def _means(found: Sequence[Block], protocols: Sequence[str]) -> dict[str, Estima
 def _plot(evidence: Evidence) -> Plot:
     means: dict[str, Estimate] = {}
     for protocol in (CIRCULAR, CROP, "translate", SUBPIXEL):
-        found = [block for block in promised(evidence, protocol) if block.runs[0].is_trained]
+        found = [block for block in guaranteed(evidence, protocol) if block.runs[0].is_trained]
         means |= _means(found, [protocol])
     return bars({"aps": means}, "protocol", "consistency",
                 {CIRCULAR: 1.0, CROP: 0.9274, SUBPIXEL: 0.875})  # fmt: skip
@@ -80,18 +80,21 @@ def _fails_under_half_pixels(evidence: Evidence) -> Finding | None:
 
 CLAIMS = (
     Claim(
-        "C1", f"{PAPER}, abstract",
+        "C1", "aps_exact_under_circular_shifts",
+        f"{PAPER}, abstract",
         "APS is exactly consistent under whole circular shifts, untrained too", "1",
         f"consistency under circular shifts, 1 ± {TOLERANCE:g}", ("azulay_weiss", "theory"),
         _is_exact,
     ),
     Claim(
-        "C2", "Saha & Gokhale 2024 (arXiv 2404.07410), table of CIFAR-10",
+        "C2", "aps_inexact_under_crops",
+        "Saha & Gokhale 2024 (arXiv 2404.07410), table of CIFAR-10",
         "APS is not consistent under crops", "circular=1; standard shift=0.9274 (ResNet18)",
         "consistency, circular - crop, above 0", ("azulay_weiss",), _fails_under_crops,
     ),
     Claim(
-        "C3", "Michaeli & Soudry 2025 (arXiv 2510.22673), table",
+        "C3", "aps_inexact_under_half_pixels",
+        "Michaeli & Soudry 2025 (arXiv 2510.22673), table",
         "APS is not consistent under half-pixel shifts", "integer=1; half pixel=0.875 (XCiT-Nano)",
         "consistency, circular - subpixel, above 0", ("azulay_weiss",), _fails_under_half_pixels,
     ),

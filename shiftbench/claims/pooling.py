@@ -1,4 +1,4 @@
-"""What pooling, the head and augmentation each do for invariance (S1 to S3, T1)."""
+"""Contributions of pooling, the head and augmentation to invariance (S1 to S3, T1)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _trained(evidence: Evidence, protocol: str = CIRCULAR) -> list[Run]:
 
 
 def agreement(evidence: Evidence, runs: Sequence[Run]) -> dict[str, pd.Series[float]]:
-    """Return, for every run, agreement with the unshifted image by distance in whole pixels."""
+    """Return, by run, the agreement with the unshifted image at each distance in whole pixels."""
     rows = evidence.shifts([run.run_id for run in runs]) if runs else pd.DataFrame()
     if rows.empty:
         return {}
@@ -46,9 +46,9 @@ def agreement(evidence: Evidence, runs: Sequence[Run]) -> dict[str, pd.Series[fl
 
 
 def _fade(curve: pd.Series[float]) -> float:
-    """Return agreement at one pixel less that at half the farthest distance and beyond.
+    """Return agreement at one pixel minus that at half the largest distance and beyond.
 
-    NaN where no shift is of one pixel, or none is far.
+    NaN without a shift by one pixel, or without a far one.
     """
     farthest = float(curve.index.max())
     if 1.0 not in curve.index or farthest < FAR:
@@ -87,7 +87,7 @@ def _distance_plot(runs: Sequence[Run], curves: dict[str, pd.Series[float]]) -> 
             table = pd.concat(shown, axis=1)
             lines.append(Series(head, tuple(map(float, table.index)), tuple(table.mean(axis=1)),
                                 tuple(table.min(axis=1)), tuple(table.max(axis=1))))  # fmt: skip
-    return Plot("lines", "shift in px", "share that keeps its answer", tuple(lines))
+    return Plot("lines", "shift in px", "share with unchanged prediction", tuple(lines))
 
 
 def _corners(evidence: Evidence) -> list[Block]:
@@ -136,7 +136,7 @@ def _stride_keeps_less(evidence: Evidence) -> Finding | None:
 
 
 def _grids(evidence: Evidence, protocol: str) -> list[Block]:
-    """Return full grids of pool × head × augmentation with two pools at least."""
+    """Return full grids of pool × head × augmentation with at least two pools."""
     runs = [
         run
         for run in _trained(evidence, protocol)
@@ -170,13 +170,13 @@ def _mean(read: Reader, protocol: str, **levels: str) -> float:
 
 
 def _gain(read: Reader, protocol: str, factor: str, step: tuple[str, str]) -> float:
-    """Return what a step from one level of a factor to another gains, all else averaged."""
+    """Return the gain from one level of a factor to another, averaged over all else."""
     before, after = (_mean(read, protocol, **{factor: level}) for level in step)
     return after - before
 
 
 def _steps(block: Block) -> list[tuple[str, tuple[str, str]]]:
-    """Return the steps of architecture in a grid: away from max pooling, and to a global head."""
+    """Return the changes of architecture in a grid: away from max pooling, and to a global head."""
     pools = [pool for pool in ANTIALIASED if pool in _pools(block.arms)]
     reference = [("pool", ("max", pool)) for pool in pools if "max" in _pools(block.arms)]
     return [*reference, ("head", ("flatten", "gap"))]
@@ -203,7 +203,7 @@ def _augmentation_matters_more(evidence: Evidence) -> Finding | None:
 
 
 def _against_augmentation(block: Block, protocol: str) -> dict[str, Estimate]:
-    """Return, step by step, what augmentation gains less what the step of architecture gains."""
+    """Return, by change of architecture, the gain from augmentation minus that from the change."""
     found = {}
     for factor, step in _steps(block):
         name = f"{protocol}, augment - {factor} {' → '.join(step)}"
@@ -219,21 +219,25 @@ def _against_augmentation(block: Block, protocol: str) -> dict[str, Estimate]:
 RUNS = ("azulay_weiss",)
 CLAIMS = (
     Claim(
-        "S1", ARTICLE, "Pooling gives invariance only locally: it fades as the shift grows",
+        "S1", "pooling_invariance_is_local",
+        ARTICLE, "Pooling gives invariance only locally: it fades as the shift grows",
         "direction only", "agreement at 1 px - at half the farthest shift and beyond, above 0",
         RUNS, _fades,
     ),
     Claim(
-        "S2", ARTICLE, "Without global pooling, invariance is learned from augmented data",
+        "S2", "flatten_learns_invariance",
+        ARTICLE, "Without global pooling, invariance is learned from augmented data",
         "direction only",
         "gain in consistency from augmentation, flatten - gap, above 0", RUNS, _flatten_learns_it,
     ),
     Claim(
-        "S3", ARTICLE, "Strided convolution keeps less invariance than pooling", "direction only",
+        "S3", "stride_keeps_less_invariance",
+        ARTICLE, "Strided convolution keeps less invariance than pooling", "direction only",
         "consistency, max - stride, above 0", RUNS, _stride_keeps_less,
     ),
     Claim(
-        "T1", "Kauderer-Abrams 2017 (arXiv 1801.01450), abstract",
+        "T1", "augmentation_outweighs_architecture",
+        "Kauderer-Abrams 2017 (arXiv 1801.01450), abstract",
         "Augmentation matters more than architecture", "direction only (abstract)",
         "gain in consistency, augmentation - each step of architecture, above 0", RUNS,
         _augmentation_matters_more,

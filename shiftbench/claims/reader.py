@@ -1,4 +1,4 @@
-"""What a formula reads: the metrics of the runs of one seed, and how it depends on each of them."""
+"""The input of a formula: the metrics of one seed's runs, and its derivative in each of them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ NAN = math.nan
 
 
 class Reader:
-    """The numbers of one seed's runs, and which of them a formula asked for.
+    """The numbers of one seed's runs; records which of them a formula reads.
 
     Args:
         arms: The run of every arm.
-        replaced: Numbers that are read in the place of those of the runs.
+        replaced: Numbers that replace those of the runs.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class Reader:
         self._replaced = replaced or {}
 
     def __call__(self, arm: str, protocol: str, metric: str) -> float:
-        """Return the value of a metric, NaN where the run has none."""
+        """Return the value of a metric, NaN if the run lacks it."""
         key = (arm, protocol, metric)
         self.asked[key] = None
         if key in self._replaced:
@@ -40,7 +40,7 @@ class Reader:
         return NAN if number is None else number.value
 
     def n_images(self, arm: str, protocol: str, metric: str) -> int:
-        """Return how many images a metric is over, 0 where the run has none."""
+        """Return the number of images of a metric, 0 if the run lacks it."""
         number = self.arms[arm].numbers.get((protocol, metric))
         return 0 if number is None else number.n_images
 
@@ -50,13 +50,13 @@ Statistic = Callable[[Reader], float]
 
 @dataclass(frozen=True)
 class Linear:
-    """A formula near its value: how it depends on the numbers it asked for, and on the images.
+    """The linear approximation of a formula in the numbers that it reads, and in the images.
 
     Attributes:
-        value: The formula's value, NaN where it has none.
-        numbers: What it asked for.
-        influences: Of the images on each of those; None where some run does not have them.
-        slopes: The formula's slope in each number, over a step of its standard error.
+        value: The formula's value, NaN if it is undefined.
+        numbers: The numbers that it reads.
+        influences: Influences of the images on those; None if some run lacks them.
+        slopes: The formula's slope in each number, over steps of one standard error.
     """
 
     value: float
@@ -66,7 +66,7 @@ class Linear:
 
     @property
     def images(self) -> dict[str, Floats]:
-        """What every image contributes to the value, by set of images."""
+        """The influence of every image on the value, by set of images."""
         found: dict[str, Floats] = {}
         for key, influence in (self.influences or {}).items():
             part = (self.slopes or {})[key] * influence.numbers
@@ -75,7 +75,7 @@ class Linear:
 
 
 def linear(arms: Mapping[str, Run], statistic: Statistic) -> Linear:
-    """Return a formula of the runs of one seed near its value."""
+    """Return the linear approximation of a formula on the runs of one seed."""
     reader = Reader(arms)
     value = statistic(reader)
     numbers = {key: number for key in reader.asked if (number := arms[key[0]].numbers.get(key[1:]))}
@@ -92,7 +92,7 @@ def linear(arms: Mapping[str, Run], statistic: Statistic) -> Linear:
 def _slope(
     arms: Mapping[str, Run], statistic: Statistic, key: Key, value: float, influence: Influence
 ) -> float:
-    """Return the slope over one standard error to either side, as far as the formula is defined."""
+    """Return the slope over one standard error to either side, where the formula is defined."""
     step = influence.error
     if step == 0:
         return 0.0
@@ -105,13 +105,13 @@ def _slope(
 def resampled(
     arms: Mapping[str, Run], statistic: Statistic, found: Linear, weights: Mapping[int, Floats]
 ) -> Floats:
-    """Return the formula for resampled images, the same ones for all that saw them.
+    """Return the formula's values for resampled images, the same ones for all runs on them.
 
     Args:
         arms: The run of every arm.
         statistic: The formula.
         found: What :func:`linear` returned for it.
-        weights: By number of images N, ``(R, N)``: how often each is drawn.
+        weights: By number of images N, ``(R, N)``: how often each image is drawn.
     """
     moved = {}
     for key, influence in (found.influences or {}).items():

@@ -1,4 +1,4 @@
-"""Azulay & Weiss 2019, section 3: the sampling theorem, exactly and layer by layer (A6 to A8)."""
+"""Azulay & Weiss 2019, section 3: consequences of the sampling theorem (A6 to A8)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shiftbench.claims.plots import bars, reading, series
 from shiftbench.claims.verdicts import decide_every, decide_exact, sentences
 
 CIRCULAR, EXACT = "circular", "exact_fraction"
-GRID_TOLERANCE = 0.05  # relative: by chance a logit comes within rounding of itself
+GRID_TOLERANCE = 0.05  # relative: by chance a logit returns to within rounding of its value
 INVARIANT = 0.999
 LINEAR = "linear"
 MOST_LINES = 6
@@ -34,13 +34,13 @@ def _on_a_torus(evidence: Evidence, head: str = "gap") -> list[Run]:
 
 
 def total_stride(run: Run) -> int | None:
-    """Return 2 to the number of downsamplings, None where it was left to the model."""
+    """Return 2 to the number of downsamplings, None if the setting was not given."""
     count = run.settings.get("model.downsamplings")
     return None if count is None else int(2 ** int(count))
 
 
 def _subsampled(evidence: Evidence) -> list[Block]:
-    """Return plain subsampling networks that were shown every shift, the same number per phase."""
+    """Return plain subsampling networks that were tested with equally many shifts per phase."""
     runs = [
         run
         for run in _on_a_torus(evidence)
@@ -96,9 +96,9 @@ def _shiftable_is_invariant(evidence: Evidence) -> Finding | None:
                          if values}}  # fmt: skip
     worst, best = min(linear.values()), max(relu.values())
     verdict = REPRODUCED if worst >= INVARIANT > best else NOT_REPRODUCED
-    told = f"linear networks at least {worst:.4f}, ReLU networks at most {best:.4f}"
-    told_flat = f"linear with a flatten head at most {max(flat.values()):.4f}" if flat else ""
-    return Finding(verdict, worst, float("nan"), float("nan"), sentences(told, told_flat),
+    of_linear = f"linear networks at least {worst:.4f}, ReLU networks at most {best:.4f}"
+    of_flat = f"linear with a flatten head at most {max(flat.values()):.4f}" if flat else ""
+    return Finding(verdict, worst, float("nan"), float("nan"), sentences(of_linear, of_flat),
                    (*linear, *relu, *flat), bars(rows, "network", EXACT),
                    f"lowest of {len(linear)} linear runs")  # fmt: skip
 
@@ -129,7 +129,7 @@ def _less_shiftable(evidence: Evidence) -> Finding | None:
 
 
 def layer_errors(evidence: Evidence, runs: Sequence[Run]) -> dict[str, pd.Series[float]]:
-    """Return the invariance error of the spatial mean by layer, averaged over shifts but zero."""
+    """Return the invariance error of the spatial mean by layer, averaged over non-zero shifts."""
     rows = evidence.layers([run.run_id for run in runs]) if runs else pd.DataFrame()
     if rows.empty:
         return {}
@@ -142,7 +142,7 @@ def layer_errors(evidence: Evidence, runs: Sequence[Run]) -> dict[str, pd.Series
 
 
 def trend(rows: pd.Series[float]) -> float:
-    """Return the least-squares slope of a series, from its first row to its last one.
+    """Return the least-squares slope of a series, from its first row (0) to its last (1).
 
     >>> round(trend(pd.Series([0.1, 0.2, 0.3])), 9)
     0.2
@@ -158,7 +158,7 @@ def _over_runs(block: Block, trends: dict[str, float]) -> Estimate:
 
 
 def _depth_lines(runs: Sequence[Run], errors: dict[str, pd.Series[float]]) -> Iterator[Series]:
-    """Yield a line per network, the mean over its seeds."""
+    """Yield a line for each network, the mean over its seeds."""
     for block in single([run for run in runs if run.run_id in errors])[:MOST_LINES]:
         table = pd.concat([errors[run.run_id] for run in block.runs], axis=1)
         yield Series(block.name or "measured", tuple(map(float, table.index)),
@@ -168,19 +168,22 @@ def _depth_lines(runs: Sequence[Run], errors: dict[str, pd.Series[float]]) -> It
 THEORY = ("theory",)
 CLAIMS = (
     Claim(
-        "A6", f"{PAPER}, section 3", "Only 1/s² of the translations are exactly invariant",
+        "A6", "one_in_s2_shifts_exact",
+        f"{PAPER}, section 3", "Only 1/s² of the translations are exactly invariant",
         "InceptionResNetV2 s=45; 1/2025", f"exact_fraction × s², 1 ± {GRID_TOLERANCE}", THEORY,
         _one_in_s_squared,
     ),
     Claim(
-        "A7", f"{PAPER}, section 3",
+        "A7", "shiftable_features_invariant",
+        f"{PAPER}, section 3",
         "Shiftable features with global average pooling are invariant; ReLU brings aliasing back",
         "linear=1; ReLU<1 (a theorem; its details from memory, unchecked)",
         f"exact_fraction of linear networks, at least {INVARIANT}, and of ReLU networks below",
         THEORY, _shiftable_is_invariant,
     ),
     Claim(
-        "A8", f"{PAPER}, section 3", "Features get less shiftable with depth",
+        "A8", "shiftability_falls_with_depth",
+        f"{PAPER}, section 3", "Features get less shiftable with depth",
         "direction only (a figure)",
         "slope of the layers' shiftability error, first layer to last, above 0",
         ("theory", "azulay_weiss"), _less_shiftable,

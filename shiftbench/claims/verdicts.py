@@ -1,9 +1,9 @@
-"""From numbers with intervals to a verdict, by rules that were written before the runs.
+"""Verdicts from numbers with intervals, by rules that were written before the runs.
 
 A direction (the number is above a threshold) is reproduced if the whole interval is above it, not
-reproduced if none of it is, inconclusive otherwise. "In every network" is reproduced if that holds
-of every network's own interval, and not reproduced if one of the simultaneous intervals is not
-above at all. An equality is reproduced if every number is within a stated tolerance.
+reproduced if none of it is, inconclusive otherwise. "In every network" is reproduced if this holds
+for the separate interval of every network, and not reproduced if one of the simultaneous intervals
+is entirely not above. An equality is reproduced if every number is within a stated tolerance.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def decide(
     plot: Plot | None = None,
     measured_of: str = "",
 ) -> Finding | None:
-    """Return the finding of one number, None where it could not be computed."""
+    """Return the finding for one number, None if it could not be computed."""
     if math.isnan(found.value):
         return None
     over = f"interval over {found.over}" if found.over else "no interval, so undecided"
@@ -58,12 +58,12 @@ def decide_every(
 
     Args:
         found: The number of every network.
-        threshold: That it has to be above.
-        more: What else there is to know.
-        plot: The figure that decides it.
+        threshold: The number must be above it.
+        more: Additional information for ``reason``.
+        plot: The data of its deciding figure.
         shown: An increasing function from the numbers to those that are shown (``math.exp`` for
             logarithms); ``threshold`` is one of the numbers.
-        each: What the numbers are of.
+        each: What each number describes.
     """
     known = [one for one in found if not math.isnan(one.value)]
     if not known:
@@ -99,7 +99,7 @@ def _network(one: Estimate, level: float, shown: Callable[[float], float]) -> Ne
 def _of_every(
     known: Sequence[Estimate], networks: Sequence[Network], threshold: float, shown: float
 ) -> str:
-    """Return the verdict: all own intervals are above, or one simultaneous interval is not."""
+    """Return the verdict: all separate intervals are above, or one simultaneous interval is not."""
     if all(verdict_of(one, threshold) == REPRODUCED for one in known):
         return REPRODUCED
     return NOT_REPRODUCED if any(one.high <= shown for one in networks) else INCONCLUSIVE
@@ -109,7 +109,7 @@ def _least_certain(least: Network, each: str) -> str:
     if not least.name:
         return ""
     ends = "" if math.isnan(least.low) else f" [{least.low:.3f} {least.high:.3f}]"
-    return f"the least certain: {least.name} with {least.value:.3f}{ends}, all {each} at once"
+    return f"the least certain: {least.name} with {least.value:.3f}{ends}, simultaneous over {each}"
 
 
 def _spread(values: Sequence[float]) -> float:
@@ -119,9 +119,9 @@ def _spread(values: Sequence[float]) -> float:
 
 
 def _strength(one: Estimate, threshold: float) -> tuple[int, float]:
-    """Return what the least certain is the smallest of: its verdict, then its lower end.
+    """Return the sort key whose minimum is the least certain: its verdict, then its lower end.
 
-    One without an interval stands by its value.
+    Without an interval, its value is used.
     """
     order = (NOT_REPRODUCED, INCONCLUSIVE, REPRODUCED)
     end = one.value if math.isnan(one.low) else one.low
@@ -136,9 +136,10 @@ def decide_exact(
     plot: Plot | None = None,
     n_images: int = 0,
 ) -> Finding | None:
-    """Return the finding on "every number is ``wanted``": that of the one farthest from it.
+    """Return the finding on "every number is ``wanted``", with the one farthest from it.
 
-    ``n_images`` is the number of test images: where all agree, so many of others may still not.
+    ``n_images`` is the number of test images: if all agree, it bounds the share of others that may
+    not.
     """
     known = [one for one in values if not math.isnan(one.value)]
     if not known:
@@ -158,7 +159,7 @@ def decide_exact(
 
 
 def sentences(*parts: str) -> str:
-    """Join what there is to say.
+    """Join the non-empty parts of a reason.
 
     >>> sentences("a", "", "b")
     'a; b'

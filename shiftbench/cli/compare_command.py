@@ -23,12 +23,12 @@ COMPARISON_COLUMNS = (
     "ci_high", "interval", "better", "seeds", "kind",
 )  # fmt: skip
 
-DESCRIPTION = """What differs between two configurations, metric by metric: value A, value B, B − A
+DESCRIPTION = """The difference of two configurations in every metric: value A, value B, B − A
 and its 95 % interval. RUN_A and RUN_B each name a finished run; all seeds of its configuration are
-taken, and paired seed by seed and image by image. The interval is for other seeds and other test
-images; where it leaves 0 out, the row is bold and says which is better. Where A and B share one
-seed, the interval is over images alone and nothing is called better, as another training seed may
-change the difference by more."""
+used, paired by seed and by image. The interval covers other seeds and other test images; if it
+excludes 0, the row is bold and says which is better. If A and B share only one seed, the interval
+is over images and neither is called better, since another training seed may change the difference
+by more."""
 
 
 def compare_runs(arguments: Sequence[str]) -> int:
@@ -70,21 +70,24 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = VerbParser("compare", DESCRIPTION)
     parser.add_argument(
         "runs", nargs="+", metavar="RUN",
-        help="a run's folder, or the beginning of its name in PATH/runs; two of them",
+        help="two runs: a run's folder, or the beginning of its name in PATH/runs",
     )  # fmt: skip
-    parser.add_argument("--protocol", metavar="NAME", help="compare under this protocol alone")
+    parser.add_argument("--protocol", metavar="NAME", help="compare only under this protocol")
     parser.add_argument(
         "--over", choices=(SEEDS_AND_IMAGES, SEEDS), default=SEEDS_AND_IMAGES,
-        help="what the interval is over: crossed random effects of both (default), or Student's t "
-        "over seeds, about these test images alone",
+        help="what the interval covers: crossed random effects of both (default), or Student's t "
+        "over seeds, for these test images only",
     )  # fmt: skip
     parser.add_argument(
         "--runs", action="store_true", dest="only_these",
-        help="compare these two runs and no other seeds; nothing is called better then",
+        help="compare only these two runs, without other seeds; neither is called better",
     )  # fmt: skip
-    parser.add_argument("--csv", metavar="FILE", help="write the rows to FILE as well")
+    parser.add_argument("--csv", metavar="FILE", help="also write the rows to FILE")
     parser.add_argument(
-        "--out", default="outputs", metavar="PATH", help="where the runs are (default: outputs)"
+        "--out",
+        default="outputs",
+        metavar="PATH",
+        help="output folder of the runs (default: outputs)",
     )
     options = parser.parse(arguments)
     if len(options.runs) != 2:

@@ -15,9 +15,9 @@ from shiftbench.prediction_table import PredictionTable
 from shiftbench.report.jagged import jagged, path_of, typical_images, views_of
 from shiftbench.report.records import RunRecord
 
-DESCRIPTION = """For a few test images, the strip of shifted pictures and below it the probability
-of the true class against the shift, one curve for each run. The images are picked by their rank,
-not by hand. The runs have to have seen the same images and shifts."""
+DESCRIPTION = """A figure for a few test images: a strip of shifted images and below it the
+probability of the true class against the shift, one curve for each run. The images are selected by
+rank, not by hand. The runs must share their test images and shifts."""
 
 
 def draw_runs(arguments: Sequence[str]) -> int:
@@ -38,10 +38,12 @@ def draw_runs(arguments: Sequence[str]) -> int:
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = VerbParser("jagged", DESCRIPTION)
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="a run's folder, or how it begins")
-    parser.add_argument("--protocol", default="translate", metavar="NAME", help="(translate)")
-    parser.add_argument("--figure", metavar="FILE", help="the PNG (default: jagged_NAME.png)")
-    parser.add_argument("--out", default="outputs", metavar="PATH", help="where runs are (outputs)")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="a run's folder or a prefix of it")
+    parser.add_argument(
+        "--protocol", default="translate", metavar="NAME", help="default: translate"
+    )
+    parser.add_argument("--figure", metavar="FILE", help="PNG file (default: jagged_NAME.png)")
+    parser.add_argument("--out", default="outputs", metavar="PATH", help="default: outputs")
     return parser.parse(arguments)
 
 

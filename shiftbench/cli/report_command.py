@@ -45,11 +45,11 @@ log = logging.getLogger(__name__)
 
 TABLES = ("results.csv", "summary.csv")
 
-DESCRIPTION = """Tables and figures of many runs: mean and spread over seeds, what failed or is
-missing in its place, and marked the best of a column with all that cannot be distinguished from it.
-DIR is a sweep, a run, or any folder with such in it. Written are results.csv (every row of every
-run), summary.csv (a row for every configuration and protocol), differences.csv (with --against),
-claims.csv and networks.csv (published findings, where DIR is a study, which names them, or with
+DESCRIPTION = """Tables and figures of many runs: mean and spread over seeds, failed and missing
+runs, and marks on the best of each column with all that cannot be distinguished from it. DIR is a
+sweep, a run, or any folder that contains some. The files are results.csv (every row of every run),
+summary.csv (a row for every configuration and protocol), differences.csv (with --against),
+claims.csv and networks.csv (published findings, if DIR is a study that names them, or with
 --claims), figures/ and report.html."""
 
 
@@ -98,27 +98,27 @@ def report_runs(arguments: Sequence[str]) -> int:
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = VerbParser("report", DESCRIPTION, "outputs")
-    parser.add_argument("places", nargs="*", metavar="DIR", help="where runs are (outputs)")
+    parser.add_argument("places", nargs="*", metavar="DIR", help="default: outputs")
     parser.add_argument(
         "--against", metavar="pool=max",
         help="paired differences from the runs with this label, with intervals over seeds and "
-        "images, or over images where there is one seed",
+        "images, or over images if there is one seed",
     )  # fmt: skip
     parser.add_argument(
         "--claims", action="store_true",
-        help="all published findings, whatever DIR is; for those without runs, what to run",
+        help="all published findings, for any DIR; those without runs state what to run",
     )  # fmt: skip
     parser.add_argument(
         "--remeasure", action="store_true",
-        help="first bring the numbers of finished runs up to date, from their prediction tables",
+        help="first recompute the numbers of finished runs from their prediction tables",
     )  # fmt: skip
-    parser.add_argument("--metrics", default="", metavar="A,B", help="the columns")
-    parser.add_argument("--protocol", metavar="NAME", help="this shift protocol alone")
-    parser.add_argument("--markdown", action="store_true", help="print markdown, nothing else")
-    parser.add_argument("--latex", action="store_true", help="print LaTeX, nothing else")
+    parser.add_argument("--metrics", default="", metavar="A,B", help="metrics of the columns")
+    parser.add_argument("--protocol", metavar="NAME", help="only this shift protocol")
+    parser.add_argument("--markdown", action="store_true", help="print only markdown")
+    parser.add_argument("--latex", action="store_true", help="print only LaTeX")
     parser.add_argument(
         "--output", metavar="FOLDER",
-        help="where files go (default: the sweep, where one is named, else DIR/report)",
+        help="folder of the files (default: the sweep if DIR is one, otherwise DIR/report)",
     )  # fmt: skip
     parser.add_argument("--no-figures", action="store_true", help="no figures/, no report.html")
     # Elsewhere it is out=PATH, so that is understood as well.

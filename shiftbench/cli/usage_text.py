@@ -8,19 +8,19 @@ from shiftbench.cli.list_command import options
 from shiftbench.settings.schema import CONFIG_DIR, GROUPS
 
 HEADER = """\
-shiftbench: how much does an image network's answer change when the picture
-moves by a pixel, and what helps?
+shiftbench: how much does an image classifier's prediction change when its
+input shifts by one pixel, and what helps?
 
 Examples
   shiftbench model=vgg pool=blur                   train, measure, report
   shiftbench data=cifar10 model=resnet pool=aps padding=circular
   shiftbench -m pool=max,stride,blur seed=0,1,2    a sweep
-  shiftbench experiment=theory scale=cpu           a study, verdicts included
+  shiftbench experiment=theory scale=cpu           a study with its verdicts
   shiftbench train=none checkpoint=path.pt         measure without training
-  shiftbench report --against pool=max             all runs, side by side
-  shiftbench compare RUN_A RUN_B                   difference, over all seeds
-  shiftbench jagged RUN_A RUN_B                    their curves in one figure
-  shiftbench list pool                             what there is, a line each
+  shiftbench report --against pool=max             tables of all runs
+  shiftbench compare RUN_A RUN_B                   differences over all seeds
+  shiftbench jagged RUN_A RUN_B                    probability curves of both
+  shiftbench list pool                             available options
 
 Options, as group=option
 """
@@ -32,8 +32,8 @@ Settings, as key=value
   figures=true  scale=smoke|cpu|gpu (of an experiment)
   train.epochs train.batch_size train.lr ...   pool.filter_size ...
 
-shiftbench --cfg job                    the whole configuration; nothing is run
-shiftbench --config-dir DIR pool=mine   your own options beside the shipped ones
+shiftbench --cfg job                    print the configuration and exit
+shiftbench --config-dir DIR pool=mine   your own options in addition
 shiftbench --hydra-help                 Hydra's own options
 shiftbench --version
 eval "$(shiftbench -sc install=bash)"   completion; zsh and fish too"""

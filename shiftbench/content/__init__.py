@@ -1,5 +1,5 @@
-"""What a run is made from, by content: data sets, files and third-party source; no torch.
+"""Content digests of a run's inputs: data sets, files and third-party source; without torch.
 
-A path says where something is, not what it is: images are replaced, code is edited. The parts of
-a run's identity that come from outside of the configuration are therefore SHA-256 digests.
+A path does not identify its content: images are replaced, code is edited. The parts of a run's
+identity from outside the configuration are therefore SHA-256 digests.
 """

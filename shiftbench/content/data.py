@@ -1,4 +1,4 @@
-"""What is in a data set, as one digest: the content of its images, not where they are; no torch."""
+"""Digests of data sets by the content of their images, not by their paths; without torch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
 
 
 def training_images(root: Path | None) -> str | None:
-    """Return the digest of the images that a folder trains and validates on.
+    """Return the digest of a folder's training and validation images.
 
     Raises:
         OSError: If a folder or file cannot be read.
@@ -30,7 +30,7 @@ def training_images(root: Path | None) -> str | None:
 
 
 def test_images(root: Path | None) -> str | None:
-    """Return the digest of the images that a folder tests on.
+    """Return the digest of a folder's test images.
 
     Raises:
         OSError: If a folder or file cannot be read.
@@ -40,15 +40,15 @@ def test_images(root: Path | None) -> str | None:
 
 def _of_splits(root: Path | None, part: str) -> str | None:
     if root is None or not root.is_dir():
-        return None  # refused when it is loaded
+        return None  # an error when it is loaded
     there = [name for name in ("train", "val", "test") if (root / name).is_dir()]
-    tested = there[-1:]  # val, where there is no test
+    tested = there[-1:]  # val, without a test folder
     names = tested if part == "test" else [name for name in there if name not in tested]
     return list_digest(root, part, list(_classes(root, [root / name for name in names])))
 
 
 def photographs_content(root: Path | None) -> str | None:
-    """Return the digest of ``<wnid>/*``, or of ``val/<wnid>/*`` where there is such a folder.
+    """Return the digest of ``<wnid>/*``, or of ``val/<wnid>/*`` if there is such a folder.
 
     Raises:
         OSError: If a folder or file cannot be read.
@@ -71,12 +71,12 @@ def _classes(root: Path, splits: Iterable[Path]) -> Iterator[FileEntry]:
 def idx_content(folder: str, system: Path | None = None) -> Callable[[Path | None], str | None]:
     """Return the function that digests the four idx files of MNIST or Fashion-MNIST.
 
-    Archives of them are recompressed, so they are not held against the published checksums; what
-    counts is what they hold, compressed or not.
+    Their archives may be recompressed, so the uncompressed content is digested instead of comparing
+    published checksums.
 
     Args:
-        folder: In which torchvision keeps them below the root.
-        system: Where a package of the system has them, used where no root is given.
+        folder: Torchvision's folder of the files, below the root.
+        system: Folder of a system package with the files, used if no root is given.
     """
 
     def content(root: Path | None) -> str | None:
@@ -99,7 +99,7 @@ def _plain_or_gz(path: Path) -> Path | None:
 
 
 def _unpacked(path: Path) -> str:
-    """Return the digest of a file, of a ``.gz`` that of what is packed in it."""
+    """Return the digest of a file, for ``.gz`` that of its uncompressed content."""
     if path.suffix != ".gz":
         return file_digest(path)
 
@@ -122,9 +122,9 @@ _CONTENT: dict[str, Callable[[Path | None], str | None]] = {
     "mnist.load": idx_content("MNIST"),
     "fashion_mnist.load": idx_content("FashionMNIST", DEBIAN_FASHION),
 }
-# Files that are read only where their MD5 is the published one.
+# Files that are read only if their MD5 is the published one.
 _VERIFIED = ("cifar10.load", "cifar100.load")
-# Digests of the published idx files, which a run may download after it got its name.
+# Digests of the published idx files, which a run may download after its id is computed.
 _PUBLISHED = {
     "mnist.load": "35b4ae54c9e51524e6ee0ca4bc2f8e434b97ffde5dd5af15c3f02b75b02244e2",
     "fashion_mnist.load": "4003b6073642a2fe97e91097e4c810dd52bcf2f25a3b8590d3d134ac25e608ae",
@@ -132,14 +132,14 @@ _PUBLISHED = {
 
 
 def is_official(target: str, root: Path | None) -> bool:
-    """Return whether a shipped data set's name fixes what it holds, wherever it is kept.
+    """Return whether a shipped data set's name determines its content, in any folder.
 
     Args:
-        target: What the option's yaml calls, ``shiftbench.data.mnist.load``.
+        target: The ``_target_`` of the option's yaml, ``shiftbench.data.mnist.load``.
         root: Its folder, None for the default one.
 
     Raises:
-        OSError: If files are there and cannot be read.
+        OSError: If files exist and cannot be read.
     """
     name = _option(target)
     if name in _VERIFIED:
@@ -148,9 +148,9 @@ def is_official(target: str, root: Path | None) -> bool:
 
 
 def data_content(target: str, root: Path | None) -> str | None:
-    """Return the digest of a shipped data set's images, None where none are there.
+    """Return the digest of a shipped data set's images, None without any.
 
-    Test images that are kept apart are left out; see :func:`test_content`.
+    Separate test images are left out; see :func:`test_content`.
 
     Raises:
         OSError: If they cannot be read.
@@ -160,7 +160,7 @@ def data_content(target: str, root: Path | None) -> str | None:
 
 
 def test_content(target: str, root: Path | None) -> str | None:
-    """Return the digest of the test images where a data set keeps them apart, else None.
+    """Return the digest of a data set's test images if they are separate, else None.
 
     Raises:
         OSError: If they cannot be read.
@@ -169,5 +169,5 @@ def test_content(target: str, root: Path | None) -> str | None:
 
 
 def _option(target: str) -> str:
-    """Return ``folder.load`` of ``shiftbench.data.folder.load``, "" of a data set of a user's."""
+    """Return ``folder.load`` of ``shiftbench.data.folder.load``, "" for a user's data set."""
     return ".".join(target.split(".")[-2:]) if target.startswith("shiftbench.") else ""

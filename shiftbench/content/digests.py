@@ -1,4 +1,4 @@
-"""SHA-256 of files and of lists of files, remembered by size, times and inode."""
+"""SHA-256 of files and of lists of files, cached by size, times and inode."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from shiftbench.storage.cache import cache_dir
 
 log = logging.getLogger(__name__)
 
-# A file that changes twice within one tick of its file system's clock has the same times after
-# both. A digest is remembered only once the file is older than the coarsest clock (FAT: 2 s).
+# Two changes within one tick of the file system's clock leave the same times. A digest is therefore
+# cached only if the file is older than the coarsest clock (FAT: 2 s).
 SETTLED_NS = 2_500_000_000
-# Below this size, reading a file costs less than looking its digest up.
+# Below this size, reading a file costs less than looking up its digest.
 SMALL = 1 << 20
-# Above so many bytes, a log line says why nothing seems to happen.
+# Above this number of bytes, a log line explains the delay.
 LARGE = 500_000_000
 _FORMAT = 1
 
@@ -34,9 +34,9 @@ class FileEntry(NamedTuple):
     """A file of a list.
 
     Attributes:
-        name: What it is called in the list, with forward slashes.
-        path: Where it is.
-        stamp: Size, times of modification and change in nanoseconds, and inode.
+        name: Its name in the list, with forward slashes.
+        path: Its path.
+        stamp: Size, modification and change time in nanoseconds, and inode.
     """
 
     name: str
@@ -45,10 +45,9 @@ class FileEntry(NamedTuple):
 
 
 def stamp_of(status: os.stat_result) -> Stamp:
-    """Return what differs once a file is replaced or written to.
+    """Return a stamp that changes when a file is replaced or written to.
 
-    The time of modification can be set back, as archives and package managers do; the time of
-    change cannot.
+    Archives and package managers reset the modification time; the change time cannot be set.
     """
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
@@ -65,7 +64,7 @@ def file_digest(path: Path) -> str:
 
 
 def remembered(path: Path, kind: str, compute: Callable[[], str]) -> str:
-    """Return ``compute()`` of a file, or what it returned before if the file is the same.
+    """Return ``compute()`` for a file, from the cache if the file is unchanged.
 
     Raises:
         OSError: If the file cannot be read.
@@ -78,8 +77,8 @@ def list_digest(root: Path, kind: str, files: Sequence[FileEntry]) -> str:
     """Return a SHA-256 of the names and contents of ``files``, in their order.
 
     Args:
-        root: The folder they are in: what is remembered is kept under its name.
-        kind: What the list is of; two lists of one folder are remembered apart.
+        root: Their folder, the key of the cache.
+        kind: Meaning of the list; distinguishes two lists of the same folder in the cache.
         files: The files.
 
     Raises:
@@ -98,7 +97,7 @@ def _digest_of_all(memory: _Memory, files: Sequence[FileEntry]) -> str:
     known = _read(memory.known)
     new = sum(file.stamp[0] for file in files if known.get(file.path, [()])[0] != list(file.stamp))
     if new > LARGE:
-        log.info("reading %.1f GB once, to know these files by their content", new / 1e9)
+        log.info("reading %.1f GB once, to identify these files by their content", new / 1e9)
     digests = [_known_or_read(file, known) for file in files]
     settled = {
         file.path: [list(file.stamp), digest]
@@ -112,10 +111,10 @@ def _digest_of_all(memory: _Memory, files: Sequence[FileEntry]) -> str:
 
 @dataclass(frozen=True)
 class _Memory:
-    """What is remembered of one file or list.
+    """The cache entry of one file or list.
 
-    ``key`` holds the stamps of all files together and the digest: one short file answers for an
-    unchanged list. ``known`` has each file's digest, read only where something changed.
+    ``key`` holds the stamps of all files together and the digest, so an unchanged list needs one
+    short file. ``known`` holds each file's digest, and is read only after a change.
     """
 
     key: Path
@@ -128,7 +127,7 @@ class _Memory:
         return cls(folder / f"{name}.json", folder / f"{name}.files.json")
 
     def digest_of(self, stamps: str, each: Sequence[Stamp], compute: Callable[[], str]) -> str:
-        """Return what is remembered for these stamps, or compute and remember it."""
+        """Return the cached digest for these stamps, or compute and cache it."""
         stamps = hashlib.sha256(stamps.encode()).hexdigest()
         found = _read(self.key)
         if found.get("stamps") == stamps:
@@ -150,11 +149,11 @@ def _sha256(path: Path | str) -> str:
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
-    """Remember; a cache that cannot be written costs time, not the run."""
+    """Write the entry; if the cache cannot be written, the run only takes longer."""
     try:
         write_text(path, json.dumps(content))
     except OSError as error:
-        log.debug("digests are not kept in %s (%s)", path.parent, error)
+        log.debug("digests cannot be cached in %s (%s)", path.parent, error)
 
 
 def _known_or_read(file: FileEntry, known: dict[str, Any]) -> str:
@@ -166,7 +165,7 @@ def _known_or_read(file: FileEntry, known: dict[str, Any]) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Return a remembered mapping, {} where there is none or it is damaged."""
+    """Return a cached mapping, {} if it is missing or damaged."""
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError):

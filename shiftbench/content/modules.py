@@ -1,4 +1,4 @@
-"""Where modules are and whose they are, found without importing them; no torch."""
+"""Location and ownership of modules, found without importing them; without torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import cache
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
-# Packages that shiftbench stands on: large, and what they compute is known by their version.
+# Dependencies of shiftbench: large, and identified by their versions.
 BY_VERSION = frozenset(
     ("torch", "torchvision", "timm", "numpy", "hydra", "omegaconf", "pandas", "PIL", "scipy")
 )
@@ -19,7 +19,7 @@ OWN = __name__.partition(".")[0]
 
 @cache
 def spec_of(module: str) -> ModuleSpec | None:
-    """Return where a module is, without importing it or the packages around it."""
+    """Return a module's spec, without importing it or its parent packages."""
     parent, _, last = module.rpartition(".")
     path = None
     if parent:
@@ -30,7 +30,7 @@ def spec_of(module: str) -> ModuleSpec | None:
     for finder in sys.meta_path:
         try:
             spec = finder.find_spec(module, path)
-        except Exception:  # of a finder of somebody's; a namespace, see below
+        except Exception:  # from a third-party finder; a namespace, see below
             continue
         if spec is not None:
             return spec
@@ -40,7 +40,7 @@ def spec_of(module: str) -> ModuleSpec | None:
 def _namespace(module: str, last: str, path: list[str] | tuple[()]) -> ModuleSpec | None:
     """Return the package that is a folder without ``__init__.py`` in a package.
 
-    Python's own finder wants the package around it to be imported.
+    Python's own finder would import the parent package.
     """
     folders = [folder for place in path if (folder := Path(place) / last).is_dir()]
     if not folders:
@@ -51,7 +51,7 @@ def _namespace(module: str, last: str, path: list[str] | tuple[()]) -> ModuleSpe
 
 
 def place_of(module: str) -> Path | None:
-    """Return a module's file, the first folder of a namespace; None where there is neither."""
+    """Return a module's file or the first folder of a namespace; None without either."""
     spec = spec_of(module)
     if spec is None:
         return None
@@ -62,9 +62,9 @@ def place_of(module: str) -> Path | None:
 
 
 def is_installed(module: str) -> bool:
-    """Whether a module is Python's or of an installed package, and not the user's own.
+    """Whether a module belongs to Python or to an installed package, not to the user.
 
-    A module of the user's may have the name of one of Python's that is rarely there.
+    A user's module may have the name of a rarely installed standard module.
     """
     place = place_of(module)
     return place is None or any(place.is_relative_to(folder) for folder in installed_folders())
@@ -73,8 +73,8 @@ def is_installed(module: str) -> bool:
 def forget_old_bytecode(module: str) -> None:
     """Remove a module's bytecode if its source changed after that was written.
 
-    Python goes by the source's size and its time of modification in whole seconds, and would run
-    the old code after an edit that leaves both as they were.
+    Python compares the source's size and its modification time in whole seconds, and would run
+    the old code after an edit that changes neither.
     """
     spec = spec_of(module)
     if spec is None or spec.origin is None or spec.cached is None or spec.cached == spec.origin:
@@ -95,8 +95,8 @@ def installed_folders() -> tuple[Path, ...]:
 
 
 def version_of(package: str) -> str:
-    """Return ``version 2.1`` of an installed package, Python's where it has none."""
-    from importlib import metadata  # it takes a tenth of the time of a command that does nothing
+    """Return ``version 2.1`` of an installed package, or Python's version if it has none."""
+    from importlib import metadata  # it takes a tenth of the time of the shortest command
 
     try:
         return f"version {metadata.version(package)}"

@@ -1,4 +1,4 @@
-"""Settings by content: what is behind a path, and behind the name of a class; no torch."""
+"""Settings by content: digests of paths and of class names; without torch."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from shiftbench.content.sources import sources_of
 
 @dataclass
 class Origin:
-    """What a run is made from.
+    """The inputs of a run by content.
 
     Attributes:
-        settings: Its settings, paths replaced by digests of what is there, and digests of source
+        settings: Its settings, paths replaced by digests of their content, and digests of source
             files added under ``<key>.source``.
-        files: Path and SHA-256 of what each setting names, by the setting's key.
+        files: Path and SHA-256 of the file or folder in each setting, by the setting's key.
         sources: SHA-256 of every third-party source file, by its module's name.
-        unknown: What no digest covers, a sentence each.
-        others: Beginnings of the keys whose values third-party code is given, ``pool.``.
+        unknown: Descriptions of what no digest covers.
+        others: Prefixes of the keys whose values are passed to third-party code, ``pool.``.
     """
 
     settings: dict[str, Any] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class Origin:
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Origin:
-        """Return what is behind the settings ``{"pool.filter_size": 3}``.
+        """Return the content of the settings ``{"pool.filter_size": 3}``.
 
         Raises:
             OSError: If a file that one of them names cannot be read.
@@ -49,19 +49,19 @@ class Origin:
         return origin
 
     def _images(self, target: str, root: Any) -> Any:
-        """Return what stands for the folder of a data set."""
+        """Return the replacement for the folder of a data set."""
         place = None if root is None else Path(str(root)).expanduser()
         if is_official(target, place):
-            return None  # what such files hold is fixed by the name of the data set
+            return None  # the name of the data set determines the content of such files
         if (digest := data_content(target, place)) is None:
             return self._plain("data.root", root)
         if (tested := test_content(target, place)) is not None:
-            # Apart, under the prefix of what no weight depends on: see identity.AFTER_TRAINING.
+            # Separate, under a prefix of settings that cannot change weights (AFTER_TRAINING).
             self.settings["data.test.root"] = self._noted("data.test.root", str(root), tested)
         return self._noted("data.root", str(root), digest)
 
     def _plain(self, key: str, value: Any) -> Any:
-        """Return what stands for a value, a list of values or a mapping inside of a list."""
+        """Return the replacement for a value, a list of values or a mapping in a list."""
         if isinstance(value, Mapping):
             return {name: self._plain(f"{key}.{name}", part) for name, part in value.items()}
         if isinstance(value, Sequence) and not isinstance(value, str):
@@ -71,7 +71,7 @@ class Origin:
         if (path := named_path(key, value)) is not None:
             return self._noted(key, value, path_content(path))
         if self._is_theirs(key) and (path := existing(key, value)) is not None:
-            # A plain word may be a name as well as a path: both count.
+            # A plain string may be a name as well as a path: both count.
             self.settings[f"{key}.content"] = self._noted(key, value, path_content(path))
             return value
         if (found := sources_of(value)) is not None:
@@ -81,7 +81,7 @@ class Origin:
         return public_name(value) if key.endswith("_target_") else value
 
     def _is_theirs(self, key: str) -> bool:
-        """Whether a setting is an argument of third-party code, whose meaning is not known here."""
+        """Whether a setting is an argument of third-party code, whose meaning is unknown here."""
         return key.startswith(("model.kwargs.", *self.others)) and not key.endswith("_target_")
 
     def _noted(self, key: str, path: str, digest: str) -> str:

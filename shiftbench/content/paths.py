@@ -1,4 +1,4 @@
-"""Files and folders that settings name: their content counts, not their names; no torch."""
+"""Files and folders in settings, identified by content, not by name; without torch."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ PATH_KEYS = frozenset(
     ("root", "path", "file", "folder", "dir", "directory", "checkpoint", "classes", "annotations")
 )
 
-# Folders that are written to: what is in them is made by runs, not the other way round.
+# Output folders: runs write their content and do not depend on it.
 _SCRATCH = ("cache", "tmp", "temp", "log", "out")
 
 
 def named_path(key: str, value: object) -> Path | None:
-    """Return the file or folder that a setting names, None where it names none that exists.
+    """Return the existing file or folder that a setting names, None otherwise.
 
-    A name without a separator or a suffix is a path only under a key that says so: a folder that
-    happens to be called ``resnet50`` is not what ``model.name=resnet50`` means.
+    A name without a separator or a suffix is a path only under a key that says so: a folder
+    named ``resnet50`` is not meant by ``model.name=resnet50``.
 
     >>> named_path("model.name", "resnet50") is None
     True
@@ -34,7 +34,7 @@ def named_path(key: str, value: object) -> Path | None:
 
 
 def existing(key: str, value: object) -> Path | None:
-    """Return the file or folder that has the name ``value``, None where there is none."""
+    """Return the file or folder named ``value``, None if it does not exist."""
     if not isinstance(value, str) or not value.strip() or "\0" in value:
         return None
     if any(word in key.rpartition(".")[2] for word in _SCRATCH):

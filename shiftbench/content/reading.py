@@ -1,20 +1,20 @@
-"""What a module imports, and what it does that its import statements do not show; no torch."""
+"""A module's imports, and actions that its import statements do not show; without torch."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
 
-# What loads code that no import statement names. (net.eval() is none of them.)
+# Functions that load code without an import statement. (net.eval() is not one of them.)
 _LOADERS = {
     "import_module", "exec_module", "run_path", "run_module", "spec_from_file_location",
     "__import__", "CDLL", "LoadLibrary", "load_library", "load_inline",
 }  # fmt: skip
 _BUILTIN_LOADERS = {"exec", "eval"}
-# What changes where modules are found.
+# Names that change where modules are found.
 _PATHS = {("sys", "path"), ("sys", "meta_path"), ("sys", "path_hooks"), ("site", "addsitedir")}
-# What reads files or settings that no setting of the run names. ``load`` is torch.load, numpy.load,
-# pickle.load, torch.hub.load, torch.jit.load and the like.
+# Functions that read files or settings that no setting of the run names. ``load`` is torch.load,
+# numpy.load, pickle.load, torch.hub.load, torch.jit.load and the like.
 _READERS = {
     "open", "load", "load_file", "safe_load", "read_text", "read_bytes", "read_csv",
     "read_json", "read_pickle", "read_parquet", "loadtxt", "loadmat", "genfromtxt", "fromfile",
@@ -25,11 +25,11 @@ _READERS = {
 
 
 def imports(tree: ast.AST, package: str) -> Iterator[str]:
-    """Yield the names of the modules, and of what may be one, that a module imports.
+    """Yield the names of all modules that a module imports or may import.
 
     Args:
         tree: The module.
-        package: The package that it is in; its own name where it is one.
+        package: Its package; its own name if it is one.
     """
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -45,7 +45,7 @@ def imports(tree: ast.AST, package: str) -> Iterator[str]:
 
 
 def handed_on(tree: ast.AST, package: str) -> Iterator[str]:
-    """Yield what ``from package import *`` may import: the modules that ``__all__`` names."""
+    """Yield what ``from package import *`` may import: the modules in ``__all__``."""
     for node in ast.walk(tree):
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         if any(isinstance(target, ast.Name) and target.id == "__all__" for target in targets):
@@ -55,7 +55,7 @@ def handed_on(tree: ast.AST, package: str) -> Iterator[str]:
 
 
 def parents(name: str) -> list[str]:
-    """Return the packages around a module.
+    """Return the parent packages of a module.
 
     >>> parents("a.b.c")
     ['a', 'a.b']
@@ -76,10 +76,10 @@ def _resolved(node: ast.ImportFrom, package: str) -> str | None:
 
 
 def unfollowed(tree: ast.AST) -> Iterator[str]:
-    """Yield what a module does that its import statements do not show, as ends of a sentence."""
+    """Yield actions of a module that its import statements do not show, as predicates."""
     nodes = list(ast.walk(tree))
     names = {node.id for node in nodes if isinstance(node, ast.Name)}
-    # Under whatever name it is imported.
+    # Under any imported name.
     names |= {one.name for node in nodes if isinstance(node, ast.ImportFrom) for one in node.names}
     attributes = [node for node in nodes if isinstance(node, ast.Attribute)]
     used = names | {node.attr for node in attributes}

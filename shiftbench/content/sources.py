@@ -1,8 +1,8 @@
-"""The source files behind a dotted name such as ``my_pools.LpPool2d``, found without running them.
+"""The source files behind a dotted name such as ``my_pools.LpPool2d``, found without running it.
 
-A module counts with every module that it imports, as far as these belong to the same package or
-lie beside it: whatever is neither installed nor a part of Python. Installed packages other than its
-own are known by their version, which ``provenance.json`` has.
+A module is digested with every module that it imports, if these belong to the same package or lie
+beside it, i.e. are neither installed nor part of Python. Other installed packages are identified by
+their version, which ``provenance.json`` records.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from shiftbench.content.modules import (
 from shiftbench.content.reading import handed_on, imports, parents, unfollowed
 from shiftbench.errors import ShiftbenchError
 
-# Of an installed package, so many modules are read; it is known by its version, too.
+# At most this many modules of an installed package are read; its version counts, too.
 MOST_MODULES = 200
 
 
@@ -36,9 +36,9 @@ class Sources:
 
     Attributes:
         digests: SHA-256 of every source file by its module's name, ``version X`` for a package
-            that is known by its version.
-        unknown: What no digest covers, a reason each: compiled modules, imports by a name that
-            only the running code knows.
+            that is identified by its version.
+        unknown: Reasons why digests are incomplete: compiled modules, imports by names that are
+            known only at run time.
     """
 
     digests: dict[str, str]
@@ -46,12 +46,12 @@ class Sources:
 
     @property
     def digest(self) -> str:
-        """One SHA-256 of all of them."""
+        """One SHA-256 over all digests."""
         return hashlib.sha256(repr(sorted(self.digests.items())).encode()).hexdigest()
 
 
 def sources_of(dotted: str) -> Sources | None:
-    """Return the source files behind ``dotted``, None where no module or one of ours begins it.
+    """Return the source files of ``dotted``, None if it has no module or one of this package.
 
     Args:
         dotted: Name of a class or function, ``package.module.Class``.
@@ -64,7 +64,7 @@ def sources_of(dotted: str) -> Sources | None:
 
 
 def _longest_module(parts: list[str]) -> str | None:
-    """Return the longest beginning of a dotted name that is a module."""
+    """Return the longest prefix of a dotted name that is a module."""
     found = None
     for length in range(1, len(parts) + 1):
         if spec_of(".".join(parts[:length])) is None:
@@ -73,7 +73,7 @@ def _longest_module(parts: list[str]) -> str | None:
     return found
 
 
-@cache  # of a process, which imports a module once: an edit after that changes nothing that it runs
+@cache  # per process, which imports a module once: later edits have no effect on it
 def _closure(name: str) -> Sources:
     package = name.partition(".")[0]
     installed = is_installed(package)
@@ -100,10 +100,10 @@ def _closure(name: str) -> Sources:
 
 
 def require_unedited() -> None:
-    """Refuse code that was edited after it was digested and before it was imported.
+    """Refuse code that was edited between its digest and its import.
 
-    To be called when everything is imported, at most seconds later. Modules that have passed are
-    not looked at again: an edit after their import changes nothing that this process runs.
+    Call it within seconds after all imports. Modules that have passed are not checked again, since
+    an edit after their import has no effect on this process.
 
     Raises:
         ShiftbenchError: Naming the module.
@@ -116,12 +116,12 @@ def require_unedited() -> None:
             )
 
 
-# What was read of modules that were not imported yet.
+# Digests of modules that were not imported yet.
 _digested: dict[str, str] = {}
 
 
 def _counts(module: str, package: str) -> bool:
-    """Whether a module's source is part of what is behind a name of ``package``."""
+    """Whether a module's source is part of the digest of a name in ``package``."""
     top = module.partition(".")[0]
     if top == OWN or spec_of(module) is None:
         return False
@@ -129,7 +129,7 @@ def _counts(module: str, package: str) -> bool:
 
 
 def _read(module: str) -> tuple[str, list[str], list[str]]:
-    """Return a module's digest, the modules that it may import, and what cannot be known of it."""
+    """Return a module's digest, the modules that it may import, and what is unknown about it."""
     spec = spec_of(module)
     assert spec is not None
     if spec.origin is None or spec.loader is None:
@@ -139,10 +139,10 @@ def _read(module: str) -> tuple[str, list[str], list[str]]:
         return "unknown", [], [f"the file of {module} cannot be read"]
     digest = hashlib.sha256(content).hexdigest()
     if not spec.origin.endswith(".py"):
-        return digest, [], [f"{module} is compiled: its file counts, what it imports is not known"]
+        return digest, [], [f"{module} is compiled: its file counts, its imports are unknown"]
     try:
         tree = ast.parse(content)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):  # as whoever imports it will say
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # its import will report this
         return digest, [], []
     is_package = spec.submodule_search_locations is not None
     package = module if is_package else module.rpartition(".")[0]
@@ -151,7 +151,7 @@ def _read(module: str) -> tuple[str, list[str], list[str]]:
 
 
 def _content(spec: ModuleSpec) -> bytes | None:
-    """Return the bytes of a module's file, from an archive too."""
+    """Return the bytes of a module's file, also from an archive."""
     get_data = getattr(spec.loader, "get_data", lambda name: Path(name).read_bytes())
     try:
         content: bytes = get_data(str(spec.origin))

@@ -23,15 +23,15 @@ def load(
     """Return CIFAR-100, downloaded once; images are ``(N, 3, 32, 32)`` uint8.
 
     Args:
-        root: Folder that has, or gets, ``cifar-100-python``; None is the cache folder.
+        root: Folder that contains, or will contain, ``cifar-100-python``; None is the cache folder.
         val_fraction: Share of the training images kept for validation, between 0 and 1.
         split_seed: Seed of the validation split and of the limits.
-        limit_train: Use at most so many training images; None uses all.
-        limit_test: Use at most so many test images; None uses all.
+        limit_train: Maximum number of training images; None for all.
+        limit_test: Maximum number of test images; None for all.
 
     Raises:
         UsageError: If a value is out of its range.
-        ShiftbenchError: If the files are neither there nor to be had, or are damaged.
+        ShiftbenchError: If the files are missing and cannot be downloaded, or are damaged.
     """
     choice = Selection(val_fraction, split_seed, limit_train, limit_test)
     return load_cifar(SOURCE, root, choice)

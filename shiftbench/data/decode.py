@@ -1,7 +1,7 @@
 """One image file to one uint8 array of a fixed size.
 
-Pixels of more than 8 bits are scaled by the number of bits that the file states, never by what is
-in it: a dark image stays dark. Refused are pixels whose range no file states: floating-point,
+Pixels of more than 8 bits are scaled by the bit depth that the file states, never by its content:
+a dark image stays dark. Pixels whose range no file states are refused: floating-point,
 signed and 32-bit numbers. Transparency is dropped, EXIF orientation and colour profiles are
 ignored, as by ``PIL.Image.convert`` and torchvision's ``ImageFolder``.
 """
@@ -19,15 +19,15 @@ Pixels = NDArray[np.uint8]
 # Tags of TIFF 6.0.
 _BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339
 _WHITE_IS_ZERO, _SIGNED = 0, 2
-# Formats whose pixels PIL hands out in 16 bits, whatever the file has.
+# Formats whose pixels PIL returns in 16 bits, whatever the depth of the file.
 _SCALED_TO_16_BITS = ("PNG", "PPM", "JPEG2000")
-# Where PIL converts to the others in one step; what is premultiplied by alpha is divided first.
+# Modes that PIL converts in one step; premultiplied alpha is divided first.
 _FIRST_TO = {"La": "LA", "RGBa": "RGBA", "LAB": "RGB"}
 _KNOWN = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", *_FIRST_TO)
 
 
 class UnreadableImage(Exception):
-    """The file is no image, or a damaged one; the message is the short reason."""
+    """The file is not an image, or a damaged one; the message is the short reason."""
 
 
 def decode_image(
@@ -40,7 +40,7 @@ def decode_image(
 ) -> Pixels:
     """Return the image as ``(channels, size, size)`` uint8.
 
-    The short side is resized to ``short_side`` (antialiased) and the centre is cut out, as
+    The short side is resized to ``short_side`` (antialiased) and the centre is cropped, as
     torchvision's ``Resize`` and ``CenterCrop`` do with PIL images; an image that already has
     this size keeps its pixels.
 
@@ -48,9 +48,9 @@ def decode_image(
         path: File in a format that PIL reads; of an animation, the first frame.
         size: Height and width of the result in pixels.
         channels: 3 for RGB, 1 for grey.
-        short_side: Of the image from which the centre is cut, in pixels; None is ``size``.
-        interpolation: A filter of PIL's, in lower case.
-        squash: Resize both sides to ``short_side``; proportions are not kept.
+        short_side: Short side before the centre crop, in pixels; None is ``size``.
+        interpolation: Name of a PIL filter, in lower case.
+        squash: Resize both sides to ``short_side``, without keeping the aspect ratio.
 
     Raises:
         UnreadableImage: If PIL cannot make an image of the file, or the range of its pixels is not
@@ -65,7 +65,7 @@ def decode_image(
     except UnidentifiedImageError as error:
         raise UnreadableImage("not an image") from error
     except Exception as error:
-        # On damaged files PIL's decoders raise nearly anything, SyntaxError and struct.error too.
+        # On damaged files PIL's decoders raise almost any exception, even SyntaxError.
         raise UnreadableImage(" ".join(str(error).split()) or type(error).__name__) from error
 
 
@@ -78,7 +78,7 @@ def _convert(image: Image.Image, mode: str) -> Image.Image:
         raise UnreadableImage("its pixels are floating-point numbers without a known range")
     if image.mode not in _KNOWN:
         raise UnreadableImage(f"its pixels are of an unknown kind, {image.mode}")
-    # A palette with transparency would come to the same straight away, but with a warning.
+    # Direct conversion of a palette with transparency gives the same result, but with a warning.
     palette = image.mode == "P" and "transparency" in image.info
     first = "RGBA" if palette else _FIRST_TO.get(image.mode)
     return (image.convert(first) if first else image).convert(mode)
@@ -115,7 +115,7 @@ def _fit(
     if squash:
         width, height = short_side, short_side
     elif short != short_side:
-        # Multiplied first and then cut down to a whole number, as torchvision does.
+        # Multiplied first and then truncated to an integer, as torchvision does.
         width, height = (short_side * side // short for side in (width, height))
     if (width, height) != image.size:
         image = image.resize((width, height), interpolation)

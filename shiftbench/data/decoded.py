@@ -1,4 +1,4 @@
-"""Decode the images of a folder once and keep the pixels in the cache."""
+"""Decode the images of a folder once and keep their pixels in the cache."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from shiftbench.storage.locks import exclusive
 
 log = logging.getLogger(__name__)
 
-# Raise this when the same files would decode to other pixels, or the cache file changes.
+# Increase this if the same files decode to other pixels, or if the cache format changes.
 _FORMAT = 2
-# Small batches, so that the bar moves and little memory is needed beside the result.
+# Small batches, so that the progress bar moves and little extra memory is needed.
 _BATCH_BYTES = 4_000_000
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """What came of decoding a split.
+    """The result of decoding a split.
 
     Attributes:
-        images: ``(N, C, H, W)`` uint8 of all files, black where unreadable; None where only
+        images: ``(N, C, H, W)`` uint8 of all files, black if unreadable; None if only
             readability was checked.
         failures: Position and reason of every unreadable file, in order.
     """
@@ -46,20 +46,20 @@ class Decoded:
 def decode_once(
     split: StreamSplit, listing: Listing, keep_pixels: bool, skip_unreadable: bool
 ) -> Decoded:
-    """Return the decoded split from the cache, or decode it and put it there.
+    """Return the decoded split from the cache, or decode it and store it there.
 
     Args:
         split: The images to decode.
-        listing: The same files with the stamps that tell whether one has changed.
-        keep_pixels: False reads every file but keeps no pixels, to find the unreadable ones.
+        listing: The same files with stamps that show whether one has changed.
+        keep_pixels: False decodes every file without keeping pixels, to find the unreadable ones.
         skip_unreadable: Whether unreadable files will be left out. If not, they will be an
-            error, and what was decoded is not kept: it may be the disk that was at fault.
+            error, and nothing is cached, since the disk may be at fault.
     """
     path = cache_dir() / "folder" / f"{_key(split, listing, keep_pixels)}.npz"
     if found := _read(path, split, keep_pixels):
         return found
     with exclusive(path.with_name(".lock")):
-        # Another process may have been here while this one waited.
+        # Another process may have written the file while this one waited.
         if found := _read(path, split, keep_pixels):
             return found
         decoded = _decode(split, keep_pixels)
@@ -69,7 +69,7 @@ def decode_once(
 
 
 def _key(split: StreamSplit, listing: Listing, keep_pixels: bool) -> str:
-    # Another release of Pillow may bring another JPEG decoder, with slightly other pixels.
+    # Another release of Pillow may have another JPEG decoder with slightly different pixels.
     form = f"{_FORMAT} pillow {PIL.__version__} {split.channels}x{split.size} {keep_pixels}"
     if split.short_side is not None:
         form += f" of {split.short_side} {split.interpolation}{' squashed' * split.squash}"
@@ -108,7 +108,7 @@ def _shape(split: StreamSplit) -> tuple[int, int, int, int]:
 
 def _decode(split: StreamSplit, keep_pixels: bool) -> Decoded:
     log.info(
-        "decoding %s images of %s at %d px (once; they are kept in the cache)",
+        "decoding %s images of %s at %d px (once; they are cached)",
         f"{len(split):,}", split.root, split.size,
     )  # fmt: skip
     image_bytes = split.channels * split.size**2

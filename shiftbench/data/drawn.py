@@ -1,4 +1,4 @@
-"""Pictures of scenes at rest: drawn once, then read from the cache."""
+"""Images of unshifted scenes: drawn once, then read from the cache."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from shiftbench.data.render import render
 from shiftbench.data.scenes import Scenes
 from shiftbench.storage.cache import cache_dir, discard, read_arrays, write_arrays
 
-# Fewer bytes are drawn as fast as they are read, more are not for somebody's home folder.
+# Fewer bytes are drawn as fast as they are read; more would fill a home folder.
 KEPT = range(2**20, 2**27)
 
 
 def at_rest(scenes: Scenes, size: int) -> Tensor:
-    """Return the pictures ``(N, 3, size, size)`` uint8 of N scenes that have not moved.
+    """Return the images ``(N, 3, size, size)`` uint8 of N unshifted scenes.
 
     The name of the cache file is a hash of the scenes themselves and of the code that draws them,
-    so what is found there is what would be drawn.
+    so a cached file holds what would be drawn.
     """
     if 3 * size**2 * len(scenes) not in KEPT:
         return render(scenes, size, torch.zeros(len(scenes), 2))
@@ -48,7 +48,7 @@ def _key(scenes: Scenes, size: int) -> str:
 
 @cache
 def _code() -> str:
-    """Return what decides how a scene looks: the drawing code, and torch, which does its sums."""
+    """Return the versions of what determines the pixels: the drawing code, and torch."""
     digest = hashlib.sha256(torch.__version__.encode())
     for module in (rendering, sdf):
         digest.update(Path(str(module.__file__)).read_bytes())

@@ -1,4 +1,4 @@
-"""Fashion-MNIST: 60,000 + 10,000 pictures of clothes, 28×28 grey, 10 classes."""
+"""Fashion-MNIST: 60,000 + 10,000 images of clothes, 28×28 grey, 10 classes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SOURCE = Source(
     FashionMNIST,
 )
 CLASSES = tuple(FashionMNIST.classes)
-# Where Debian's package dataset-fashion-mnist puts the official files.
+# Folder of the official files in Debian's package dataset-fashion-mnist.
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 
 
@@ -31,16 +31,16 @@ def load(
     """Return Fashion-MNIST, downloaded once; images are ``(N, 1, 28, 28)`` uint8.
 
     Args:
-        root: Folder that has, or gets, ``FashionMNIST/raw``; None is Debian's
+        root: Folder that contains, or will contain, ``FashionMNIST/raw``; None is Debian's
             package ``dataset-fashion-mnist`` if installed, else the cache folder.
         val_fraction: Share of the training images kept for validation, between 0 and 1.
         split_seed: Seed of the validation split and of the limits.
-        limit_train: Use at most so many training images; None uses all.
-        limit_test: Use at most so many test images; None uses all.
+        limit_train: Maximum number of training images; None for all.
+        limit_test: Maximum number of test images; None for all.
 
     Raises:
         UsageError: If a value is out of its range.
-        ShiftbenchError: If the files are neither there nor to be had, or are damaged.
+        ShiftbenchError: If the files are missing and cannot be downloaded, or are damaged.
     """
     choice = Selection(val_fraction, split_seed, limit_train, limit_test)
     return load_mnist(SOURCE, root, choice, CLASSES, system=DEBIAN)

@@ -69,20 +69,20 @@ def load(
 ) -> FolderDataset:
     """Return the images under ``root``, ``(N, channels, size, size)`` uint8, decoded once.
 
-    With a ``test`` and a ``val`` folder, ``val`` validates and nothing is cut from ``train``.
+    With a ``test`` and a ``val`` folder, ``val`` is the validation split and ``train`` stays whole.
 
     Args:
         root: Folder that holds ``train/<class>/`` and ``test/<class>/`` (or ``val/<class>/``).
-        size: Height and width; the short side is resized to it, then the centre is cut out.
+        size: Height and width; the short side is resized to it, then the centre is cropped.
         channels: 3 for RGB, 1 for grey.
         name: Name in tables; None is ``folder:`` and the last part of ``root``.
         val_fraction: Share of the training images kept for validation, between 0 and 1.
         split_seed: Seed of the validation split, of the limits and of the statistics' sample.
-        limit_train: Use at most so many training images; None uses all.
-        limit_test: Use at most so many test images; None uses all.
+        limit_train: Maximum number of training images; None for all.
+        limit_test: Maximum number of test images; None for all.
         skip_unreadable: Leave unreadable images out, with a warning, instead of refusing them.
         workers: Decoding processes; 0 decodes in this one, None takes one per CPU.
-        memory_limit_gb: Above so many gigabytes of pixels, batches are decoded as they come.
+        memory_limit_gb: With more gigabytes of pixels, batches are decoded when they are read.
 
     Raises:
         UsageError: If a value is out of its range or the folder is not laid out as above.
@@ -114,7 +114,7 @@ def _require_values(
 
 @dataclass(frozen=True)
 class _Reader:
-    """How the images of one folder are read."""
+    """Reads the images of one folder."""
 
     root: Path
     size: int
@@ -158,7 +158,7 @@ class _Reader:
         stream = StreamSplit(
             self.root, part.files, part.labels, self.size, self.channels, self.workers
         )
-        # Images that stream are looked at beforehand only to leave some out.
+        # Streamed images are decoded in advance only to leave some out.
         if not in_memory and not self.skip_unreadable:
             return stream, []
         decoded = decode_once(stream, part, in_memory, self.skip_unreadable)
@@ -205,15 +205,15 @@ def _take(split: AnySplit, index: Tensor) -> AnySplit:
 
 
 def _statistics(train: AnySplit, seed: int, content: str | None) -> Statistics:
-    """Return mean and standard deviation of all pixels, of a sample where images are very many.
+    """Return mean and standard deviation of all pixels, or of a sample of very many images.
 
-    Which of the two, and so every number that follows, depends on how many images there are, not
-    on whether they fit into memory.
+    The choice, and with it every later number, depends on the number of images, not on whether they
+    fit into memory.
 
     Args:
         train: The training images.
-        seed: Of the sample.
-        content: Digest of the files, under which what took a pass over them is kept.
+        seed: Seed of the sample.
+        content: Digest of the files, the cache key of the result.
     """
     order = None
     if len(train) > _MOST_EXACT:

@@ -27,7 +27,7 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
         return _parse(data)
     except (OSError, EOFError, ValueError, struct.error, zlib.error) as error:
         raise ShiftbenchError(
-            f"{path} is not a readable idx file of bytes ({error}); delete it and get it again"
+            f"{path} is not a readable idx file of bytes ({error}); delete it and download it again"
         ) from error
 
 
@@ -39,5 +39,5 @@ def _parse(data: bytes) -> NDArray[np.uint8]:
     start = 4 + 4 * rank
     if len(data) - start != math.prod(shape):
         raise ValueError(f"the header promises {math.prod(shape)} values, got {len(data) - start}")
-    # A copy, because an array over bytes is read-only and torch warns about that.
+    # A copy, since an array over bytes is read-only and torch warns about that.
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape).copy()

@@ -1,4 +1,4 @@
-"""A folder of ImageNet photographs to test on, ``<wnid>/*``, as the network wants to see them."""
+"""ImageNet photographs for testing, ``<wnid>/*``, with the network's own preprocessing."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ def load(
     workers: int | None = None,
     memory_limit_gb: float = 4.0,
 ) -> Photographs:
-    """Return the photographs under ``root``, not yet decoded: how, the network decides.
+    """Return the photographs under ``root``, not yet decoded: the network determines how.
 
     Args:
         root: Folder that holds ``<wnid>/*`` or ``val/<wnid>/*``.
-        classes: Text file that names the wnids in the order of the network's classes, one a line;
-            None where the folder has all 1,000 of ILSVRC 2012.
+        classes: Text file of the wnids in the order of the network's classes, one per line;
+            None if the folder has all 1,000 of ILSVRC 2012.
         name: Name in tables; None is ``imagenet``.
         split_seed: Seed of the limit.
-        limit_test: Use at most so many images, drawn without regard to class; None uses all.
+        limit_test: Maximum number of images, drawn irrespective of class; None for all.
         skip_unreadable: Leave unreadable images out, with a warning, instead of refusing them.
-        workers: Decoding threads; 0 decodes in the main one, None takes one per CPU.
-        memory_limit_gb: Above so many gigabytes of pixels, batches are decoded as they come.
+        workers: Decoding threads; 0 decodes in the main thread, None uses one per CPU.
+        memory_limit_gb: With more gigabytes of pixels, batches are decoded when they are read.
 
     Raises:
         UsageError: If a value is out of its range or the folder is not laid out as above.
@@ -77,15 +77,15 @@ def _in_order(folder: Path, present: tuple[str, ...], file: str | Path | None) -
             return present
         raise UsageError(
             f"{folder} has {len(present)} class folders, not the 1,000 of ILSVRC 2012, so their "
-            "places among the network's classes are not known; give data.classes=PATH, a text "
-            "file of all wnids in that order, one a line"
+            "positions among the network's classes are unknown; give data.classes=PATH, a text "
+            "file of all wnids in that order, one per line"
         )
     path = Path(file).expanduser()
     try:
         lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
-            f"data.classes={path} cannot be read ({error}); give a text file of wnids, one a line"
+            f"data.classes={path} cannot be read ({error}); give a text file of wnids, one per line"
         ) from error
     wnids = tuple(composed(line.split()[0]) for line in lines if line.strip())
     strange = sorted(set(present) - set(wnids))
@@ -121,10 +121,10 @@ class Photographs:
         name: Short name for tables.
         classes: The wnids, in label order.
         listing: The files.
-        root: Folder that they are relative to.
+        root: Folder to which their paths are relative.
         skip_unreadable: Whether unreadable ones are left out.
         workers: Decoding threads.
-        memory_limit: Bytes of pixels above which batches are decoded as they come.
+        memory_limit: With more bytes of pixels, batches are decoded when they are read.
     """
 
     name: str
@@ -136,10 +136,10 @@ class Photographs:
     memory_limit: float
 
     def for_network(self, recipe: Preprocessing) -> Dataset:
-        """Return the photographs as a network wants them: evaluate-only, no training images.
+        """Return the photographs with a network's preprocessing, as a test-only data set.
 
         Raises:
-            UsageError: If that is not known.
+            UsageError: If the preprocessing is unknown.
             ShiftbenchError: If images cannot be read.
         """
         recipe = recipe.completed()
@@ -158,7 +158,7 @@ class Photographs:
         return Dataset(self.name, self.classes, (3, size, size), mean, std, none, none, test)
 
     def decoded(self, short_side: int, size: int, recipe: Preprocessing) -> tuple[Split, Listing]:
-        """Return the centres of the photographs, ``(N, 3, size, size)``, and which they are."""
+        """Return the centre crops ``(N, 3, size, size)`` and their indices."""
         stream = StreamSplit(
             self.root, self.listing.files, self.listing.labels, size, 3, self.workers,
             short_side=short_side, interpolation=str(recipe.interpolation),
@@ -186,13 +186,13 @@ class Photographs:
 
 @dataclass(frozen=True)
 class Frames:
-    """The photographs at the network's input size; larger ones are decoded from the files again.
+    """The photographs at the network's input size; larger views are decoded again from the files.
 
     Attributes:
         source: The photographs that could be read.
         recipe: How they are resized.
-        shown: What the network sees.
-        device: Where batches are put.
+        shown: The images at the network's input size.
+        device: Device of the batches.
     """
 
     source: Photographs
@@ -202,7 +202,7 @@ class Frames:
 
     @classmethod
     def of(cls, source: Photographs, recipe: Preprocessing) -> Frames:
-        """Return the photographs as ``recipe`` says, decoded once, on the CPU."""
+        """Return the photographs preprocessed by ``recipe``, decoded once, on the CPU."""
         assert recipe.size is not None
         assert recipe.resize is not None
         shown, listing = source.decoded(recipe.resize, recipe.size, recipe)

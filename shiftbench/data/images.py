@@ -1,4 +1,4 @@
-"""The contract of a data set: three splits of uint8 images that hand out batches.
+"""The contract of a data set: three splits of uint8 images that yield batches.
 
 Shapes: images ``(N, C, H, W)`` uint8 in 0..255, labels ``(N,)`` int64 in 0..num_classes-1.
 """
@@ -14,7 +14,7 @@ from torch import Tensor
 
 
 class Split(Protocol):
-    """Images that can be asked for in batches; small sets live in memory, large ones stream."""
+    """Images that are read in batches; small sets are kept in memory, large ones are streamed."""
 
     @property
     def labels(self) -> Tensor:
@@ -28,7 +28,7 @@ class Split(Protocol):
     def batches(
         self, batch_size: int, order: Tensor | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield ``(images, labels)`` batches, in ``order`` (indices) or as they are stored."""
+        """Yield ``(images, labels)`` batches, in ``order`` (indices) or in stored order."""
         ...
 
     def to(self, device: torch.device) -> Split:
@@ -38,14 +38,14 @@ class Split(Protocol):
 
 @runtime_checkable
 class EnlargeableSplit(Split, Protocol):
-    """Images that are available at any size with pixels of their own, as photographs are.
+    """Images that can be decoded at any size, such as photographs.
 
-    A shift protocol that shows windows of a larger image, or a smaller one on a canvas, asks for
-    it; images of other splits are resized.
+    Shift protocols with windows of a larger image, or with a smaller one on a canvas, use these
+    sizes; images of other splits are resized.
     """
 
     def enlarged(self, size: tuple[int, int]) -> Split:
-        """Return the same images in the same order, ``(N, C, *size)``, on the same device."""
+        """Return the same images at ``size``, ``(N, C, *size)``, in the same order and device."""
         ...
 
 
@@ -64,7 +64,7 @@ Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 
 @dataclass(frozen=True)
 class TensorSplit:
-    """A split that lives whole in memory, on the CPU or on the device.
+    """A split that is kept in memory, on the CPU or on the device.
 
     Attributes:
         images: ``(N, C, H, W)`` uint8.
@@ -100,17 +100,17 @@ class TensorSplit:
 class Dataset:
     """A training, a validation and a test split of one kind of image.
 
-    The validation split is cut from the training images by a fixed seed; the test split picks
-    nothing.
+    The validation split is taken from the training images with a fixed seed; the test split is
+    never used for selection.
 
     Attributes:
         name: Short name for tables and file names, without any path.
         classes: Names of the classes, in label order.
         image_shape: ``(C, H, W)`` of every image.
-        mean: Per-channel mean of the training pixels, in 0..1, or what the network was made for.
+        mean: Per-channel mean of the training pixels, in 0..1, or that of the network's recipe.
         std: Per-channel standard deviation of the same, in 0..1.
-        train: Empty, as ``val``, where the data is for testing only.
-        preprocessing: How the images were made fit for the network, as plain values; see
+        train: Empty, as is ``val``, for test-only data.
+        preprocessing: The preprocessing for the network, as plain values; see
             :func:`shiftbench.experiment.external_model.prepared`.
     """
 
@@ -147,7 +147,7 @@ def histogram(images: Tensor) -> Tensor:
     """Return how often each of the 256 values occurs, ``(N, C, H, W)`` uint8 -> ``(C, 256)``."""
     counts = torch.zeros(images.shape[1], 256, dtype=torch.float64)
     for row, channel in zip(counts, images.unbind(1), strict=True):
-        for part in torch.split(channel, 10_000):  # bincount needs a flat copy, a small one
+        for part in torch.split(channel, 10_000):  # bincount needs a flat copy, which is small
             row += torch.bincount(part.flatten().cpu(), minlength=256)
     return counts
 
@@ -161,7 +161,7 @@ def statistics_of(counts: Tensor) -> Statistics:
         mean = (share * values).sum()
         means.append(float(mean))
         stds.append(float((share * (values - mean) ** 2).sum().sqrt()))
-    # A constant channel would be divided by zero.
+    # Avoids a division by zero for a constant channel.
     return tuple(means), tuple(max(std, 1e-3) for std in stds)
 
 

@@ -22,7 +22,7 @@ class Listing:
 
     Attributes:
         files: Paths relative to the root, with forward slashes, class by class.
-        stamps: Size, times and inode of each file; one of them differs once it is replaced.
+        stamps: Size, times and inode of each file; one of them differs after a replacement.
         labels: ``(N,)`` int64.
     """
 
@@ -42,7 +42,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class FolderListing:
-    """The files of a whole data set; ``val`` is None where it has no validation folder."""
+    """The files of a whole data set; ``val`` is None without a validation folder."""
 
     classes: tuple[str, ...]
     train: Listing
@@ -51,7 +51,7 @@ class FolderListing:
 
 
 def list_folder(root: Path) -> FolderListing:
-    """Return the files under ``root``; hidden files and other kinds of files are passed over.
+    """Return the files under ``root``; hidden files and other kinds of files are ignored.
 
     Raises:
         UsageError: If a folder or a class is missing, empty or not the same in every split.
@@ -62,7 +62,7 @@ def list_folder(root: Path) -> FolderListing:
         folders = {name: subfolders(root / folder) for name, folder in names.items()}
         _require_same_classes(root, names, folders)
         classes = tuple(folders["train"])
-        # The same class may be stored in another Unicode form in another split.
+        # Another split may store the same class name in another Unicode form.
         listings = {
             name: list_split(root, names[name], (folders[name][one] for one in classes))
             for name in names
@@ -76,7 +76,7 @@ def list_folder(root: Path) -> FolderListing:
 
 
 def split_folders(root: Path) -> dict[str, str]:
-    """Return the folder of each split; ``val`` stands in for a missing ``test``.
+    """Return the folder of each split; ``val`` replaces a missing ``test``.
 
     Raises:
         UsageError: If there are no such folders.
@@ -116,7 +116,7 @@ def _require_same_classes(
 
 
 def list_split(root: Path, folder: str, classes: Iterable[str]) -> Listing:
-    """Return the images of ``root/folder/<class>/``, a class's label being its place."""
+    """Return the images of ``root/folder/<class>/``; a class's label is its position."""
     files: list[str] = []
     stamps: list[str] = []
     labels: list[int] = []
@@ -131,10 +131,9 @@ def list_split(root: Path, folder: str, classes: Iterable[str]) -> Listing:
 def _stamp(file: ImageFile) -> str:
     if file.status is None:
         return "dangling link"
-    # Archives and package managers set times of modification back to a constant; the time of
-    # change (ctime) cannot be set, so a replaced file is noticed even if it has the same length.
-    # Files that were written within one tick of the clock trade places with their folders, and
-    # are told apart by their inodes.
+    # Archives and package managers reset modification times to a constant; the change time (ctime)
+    # cannot be set, so a replaced file of the same length is detected. Files that were written in
+    # the same clock tick and then swapped are distinguished by their inodes.
     status = file.status
     return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
 
@@ -161,7 +160,7 @@ def labels_without_images(labels: Tensor, num_classes: int) -> list[int]:
 
 
 def first_few(names: list[str]) -> str:
-    """Return at most five names, and how many more there are.
+    """Return at most five names, and the number of the others.
 
     >>> first_few(["a", "b"])
     'a, b'

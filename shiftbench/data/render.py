@@ -1,4 +1,4 @@
-"""Pictures of scenes, from a camera that can move by any part of a pixel."""
+"""Images of scenes, from a camera that can move by any fraction of a pixel."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from shiftbench.data.scenes import Scenes, one_thread
 from shiftbench.data.sdf import SHAPES, coverage, stroke
 
-# Pixels of one colour plane that are worked on at once: small enough for the processor's cache.
+# Pixels of one colour plane processed at once: few enough for the CPU's cache.
 _CHUNK_PIXELS = 2**17
 
 
@@ -35,7 +35,7 @@ def _turned(y: Tensor, x: Tensor, centre: Tensor, angle: Tensor) -> tuple[Tensor
 
 
 def _object_cover(scenes: Scenes, y: Tensor, x: Tensor, size: int) -> Tensor:
-    """Return how much of every pixel the object covers, ``(n, 1, H, W)``."""
+    """Return the share of every pixel that the object covers, ``(n, 1, H, W)``."""
     radius = (scenes.diameter / 2)[:, None, None]
     y, x = (part / radius for part in _turned(y, x, scenes.centre, scenes.angle))
     distance = torch.empty_like(y)
@@ -69,7 +69,7 @@ def _render_chunk(scenes: Scenes, size: int, offset: Tensor) -> Tensor:
 
 @one_thread()
 def render(scenes: Scenes, size: int, offset: Tensor) -> Tensor:
-    """Return pictures ``(N, 3, size, size)`` uint8 of N scenes.
+    """Return images ``(N, 3, size, size)`` uint8 of N scenes.
 
     Args:
         scenes: The scenes.

@@ -1,7 +1,7 @@
 """The random scenes of the data set ``shapes``: one shape before a cluttered background.
 
-Everything in a scene is a function of continuous coordinates, so a picture of it from a place
-half a pixel away needs no interpolation and has no border. Lengths are fractions of the image
+Everything in a scene is a function of continuous coordinates, so an image of it from half a
+pixel away needs no interpolation and has no border. Lengths are fractions of the image
 side and positions run from (0, 0), the top left corner, to (1, 1); only grain is measured in
 pixels. No wave is shorter than 2.5 pixels.
 """
@@ -22,7 +22,7 @@ from shiftbench.seeds import derive_seed
 POSITIONS = ("centred", "normal", "uniform")
 SIZE_LAWS = ("uniform", "normal")
 
-# How many waves and strokes a background has.
+# Numbers of waves and strokes of a background.
 _TEXTURE_WAVES, _GRAIN_WAVES, _STROKES = 8, 12, 6
 
 
@@ -30,8 +30,8 @@ _TEXTURE_WAVES, _GRAIN_WAVES, _STROKES = 8, 12, 6
 def one_thread() -> Iterator[None]:
     """Keep the work on one thread.
 
-    The steps are too short to share out: on a busy machine, threads that wait for each other take
-    ten times as long. It also makes the bytes independent of the number of threads.
+    The steps are too short to parallelise: on a busy machine, threads that wait for each other
+    take ten times as long. It also makes the bytes independent of the number of threads.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -43,7 +43,7 @@ def one_thread() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Law:
-    """How the objects of a split are placed and how hard they are to see.
+    """The distribution of a split's objects: position, size, rotation and clutter.
 
     Attributes:
         position: ``centred``, ``normal`` (around the middle) or ``uniform``; the circle around
@@ -140,7 +140,7 @@ def _draw_colours(share: Tensor) -> Tensor:
     """Return ``(N, 2, 3)`` colours of background and object from ``share`` ``(N, 7)``."""
     lightness, contrast, sign, *rest = share.unbind(1)
     ground = _between(lightness, 0.4, 0.6)
-    # The object is always lighter or darker than what it lies on, whatever the hues.
+    # The object is always lighter or darker than its background, whatever the hues.
     step = _between(contrast, 0.13, 0.45) * torch.where(sign < 0.5, -1.0, 1.0)
     behind = _tint(ground, _between(rest[0], 0.03, 0.14), rest[1])
     front = _tint(ground + step, _between(rest[2], 0.04, 0.18), rest[3])
@@ -167,7 +167,7 @@ def _draw_strokes(share: Tensor, ground: Tensor, clutter: float) -> Tensor:
     step = _between(lightness, -0.25, 0.25)
     colour = ground[:, None] + _tint(step, _between(chroma, 0.0, 0.15), hue)
     columns = [
-        # Beyond the frame too, so that a moving camera finds the same clutter there.
+        # Also beyond the frame, so that a moving camera finds the same clutter there.
         _between(y, -0.25, 1.25),
         _between(x, -0.25, 1.25),
         math.pi * angle,
@@ -184,9 +184,9 @@ def draw(count: int, law: Law, seed: int) -> Scenes:
     """Draw ``count`` scenes; the first ones do not depend on how many are drawn.
 
     Args:
-        count: How many; every run of ten holds each class once, in random order.
-        law: How the objects are placed.
-        seed: Seed of the split; each kind of parameter has a stream of its own.
+        count: Number of scenes; every ten hold each class once, in random order.
+        law: Distribution of the objects.
+        seed: Seed of the split; each kind of parameter has its own stream.
     """
 
     def uniform(name: str, *shape: int) -> Tensor:
@@ -198,7 +198,7 @@ def draw(count: int, law: Law, seed: int) -> Scenes:
     place = uniform("place", count, 4)
     diameter = _draw_size(law, place[:, 0])
     colour = _draw_colours(uniform("colour", count, 7))
-    # Most pictures are clean and a few are noisy: those keep a well-trained network below 100 %.
+    # Most images are clean and a few are noisy: those keep a well-trained network below 100 %.
     noise = _between(uniform("noise", count, 1) ** 2, 0.006, 0.022)
     return Scenes(
         labels=labels,

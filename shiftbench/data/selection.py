@@ -1,4 +1,4 @@
-"""Which images of a data set are used, and which of them validate."""
+"""Selection of the images of a data set that are used, and of those for validation."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from shiftbench.seeds import derive_seed
 
 @dataclass(frozen=True)
 class Selection:
-    """The choice of images, fixed by its own seed so that every run sees the same splits.
+    """The selection of images, with its own seed so that every run has the same splits.
 
     Attributes:
         val_fraction: Share of the training images kept for validation, between 0 and 1.
-        split_seed: Seed of the choice; not the seed of the run.
-        limit_train: Use at most so many training images, drawn without regard to class and
-            before validation images are cut from them; None uses all.
+        split_seed: Seed of the selection, independent of the run's seed.
+        limit_train: Maximum number of training images, drawn irrespective of class and
+            before validation images are taken from them; None for all.
         limit_test: The same for the test images.
     """
 
@@ -33,7 +33,7 @@ class Selection:
         if not 0 < self.val_fraction < 1:
             raise UsageError(
                 f"data.val_fraction={self.val_fraction} is not a share of the training images; "
-                "give a number between 0 and 1, such as 0.1"
+                "give a number between 0 and 1, e.g. 0.1"
             )
         for key in ("limit_train", "limit_test"):
             limit = getattr(self, key)
@@ -41,18 +41,18 @@ class Selection:
                 raise UsageError(f"data.{key}={limit} leaves no image; give 1 or more, or null")
 
     def train_subset(self, count: int) -> Tensor:
-        """Return the rising indices of the training images to use, of ``count``."""
+        """Return the sorted indices of the training images to use, of ``count``."""
         return self._subset("train", count, self.limit_train)
 
     def test_subset(self, count: int) -> Tensor:
-        """Return the rising indices of the test images to use, of ``count``."""
+        """Return the sorted indices of the test images to use, of ``count``."""
         return self._subset("test", count, self.limit_test)
 
     def cut(self, count: int) -> tuple[Tensor, Tensor]:
         """Return shuffled ``(train, val)`` indices into ``count`` training images.
 
         Raises:
-            UsageError: If nothing would be left to train on.
+            UsageError: If no training image would remain.
         """
         train, val = split_train_val(count, self.val_fraction, self._generator("val"))
         if not len(train):
@@ -65,7 +65,7 @@ class Selection:
     def _subset(self, name: str, count: int, limit: int | None) -> Tensor:
         if limit is None or limit >= count:
             return torch.arange(count)
-        # In rising order, so that images are read as they are stored.
+        # Sorted, so that images are read in stored order.
         return torch.randperm(count, generator=self._generator(name))[:limit].sort().values
 
     def _generator(self, name: str) -> torch.Generator:
@@ -75,7 +75,7 @@ class Selection:
 def select_dataset(
     name: str, classes: tuple[str, ...], train: TensorSplit, test: TensorSplit, choice: Selection
 ) -> Dataset:
-    """Return the data set of two official splits held in memory, with a validation split cut."""
+    """Return the data set of two official splits in memory, with a validation split."""
     kept = choice.train_subset(len(train))
     train_part, val_part = (pick(train, kept[index]) for index in choice.cut(len(kept)))
     mean, std = pixel_statistics(train_part.images)

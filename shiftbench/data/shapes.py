@@ -1,4 +1,4 @@
-"""The data set ``shapes``: ten classes of drawn shapes, made in memory from a seed.
+"""The data set ``shapes``: ten classes of drawn shapes, generated in memory from a seed.
 
 A scene can be rendered again at a real-valued offset: the camera moves, nothing is interpolated.
 """
@@ -20,20 +20,20 @@ from shiftbench.data.sdf import SHAPES
 from shiftbench.errors import UsageError, require_one_of, shown
 from shiftbench.seeds import derive_seed
 
-# Below this side objects are too few pixels and the texture's shortest waves near two pixels.
+# Below this side objects have too few pixels, and the texture's waves approach two pixels.
 _SMALLEST_SIDE = 16
-# A zero too many should be a sentence, not a machine without memory.
+# Report typos (a zero too many) instead of running out of memory.
 _LARGEST_SIDE, _MOST_IMAGES, _MOST_GB = 4096, 10_000_000, 256
 
 
 @dataclass(frozen=True)
 class ShapesSplit(TensorSplit):
-    """Rendered shapes that remember their scenes.
+    """Rendered shapes together with their scenes.
 
     Attributes:
         images: ``(N, 3, size, size)`` uint8, the scenes at offset zero.
         labels: ``(N,)`` int64.
-        scenes: What the images show; stays on the CPU.
+        scenes: The scenes of the images, on the CPU.
     """
 
     scenes: Scenes
@@ -43,13 +43,13 @@ class ShapesSplit(TensorSplit):
         return ShapesSplit(self.images.to(device), self.labels.to(device), self.scenes)
 
     def render(self, offset: Tensor, index: Tensor | None = None) -> Tensor:
-        """Render scenes with their content moved, on the CPU so that bytes fit any device.
+        """Render scenes with shifted content, on the CPU so that no byte depends on the device.
 
         Args:
-            offset: ``(2,)`` for all or ``(N, 2)`` for each of the N images asked for: pixels down
-                and to the right, any real numbers. Integers agree with
+            offset: ``(2,)`` for all or ``(N, 2)`` for each of the N images: pixels down and to the
+                right, any real numbers. Integers agree with
                 ``torch.roll(images, (dy, dx), (-2, -1))`` away from the border.
-            index: ``(N,)`` which images, in which order; None is all of them.
+            index: ``(N,)`` indices of the images, in order; None for all.
 
         Returns:
             ``(N, 3, size, size)`` uint8 on the device of ``images``.
@@ -60,18 +60,18 @@ class ShapesSplit(TensorSplit):
 
 
 def _require(ok: bool, key: str, value: object, allowed: str) -> None:
-    """Raise :class:`UsageError` in one sentence unless ``ok``."""
+    """Raise :class:`UsageError` unless ``ok``."""
     if not ok:
         raise UsageError(f"data.{key}={shown(value)} is not allowed; give {allowed}")
 
 
 def _is_number(value: object, low: float, high: float) -> bool:
-    """Tell whether ``value`` is a number in ``low..high``."""
+    """Return whether ``value`` is a number in ``low..high``."""
     return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
 
 
 def _is_range(value: object) -> bool:
-    """Tell whether ``value`` is a pair of diameters, the smaller one first."""
+    """Return whether ``value`` is a pair of diameters, the smaller one first."""
     if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
         return False
     low, high = value
@@ -154,8 +154,8 @@ def load(
         train_images: Images to draw for training and validation together.
         test_images: Images to draw for testing.
         val_fraction: Share of ``train_images`` that is the validation split.
-        split_seed: Seed of the cut into training and validation.
-        data_seed: Seed of the scenes; the run's seed has no say.
+        split_seed: Seed of the split into training and validation.
+        data_seed: Seed of the scenes, independent of the run's seed.
         position: ``centred``, ``normal`` or ``uniform``; the object is always inside the frame.
         position_std: Standard deviation of the normal law, as a fraction of the side.
         object_size: Smallest and largest diameter, as fractions of the side.

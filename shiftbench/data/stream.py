@@ -20,15 +20,15 @@ from shiftbench.errors import ShiftbenchError
 
 _CPU = torch.device("cpu")
 
-AHEAD = 1  # batches that are decoded while the one before them is used
+AHEAD = 1  # batches decoded ahead while the current one is used
 
-# What could not be read: position in the split and reason.
+# Unreadable images: position in the split and reason.
 Failure = tuple[int, str]
 
 
 @dataclass(frozen=True)
 class StreamSplit:
-    """A split that is decoded each time it is read, in threads.
+    """A split that is decoded, in threads, each time it is read.
 
     Attributes:
         root: Folder that ``files`` are relative to.
@@ -36,11 +36,11 @@ class StreamSplit:
         labels: ``(N,)`` int64.
         size: Height and width of every image in pixels.
         channels: 3 for RGB, 1 for grey.
-        workers: Number of decoding threads; 0 decodes in the one that reads.
-        device: Where batches are put.
-        short_side: Of the image from which the centre is cut, in pixels; None is ``size``.
-        interpolation: How it is resized to that.
-        squash: Whether both sides are, without regard to proportions.
+        workers: Number of decoding threads; 0 decodes in the reading thread.
+        device: Device of the batches.
+        short_side: Short side before the centre crop, in pixels; None is ``size``.
+        interpolation: Filter of the resize to it.
+        squash: Whether both sides are resized to it, without keeping the aspect ratio.
     """
 
     root: Path
@@ -90,7 +90,7 @@ class StreamSplit:
                 yield waiting.popleft().finished()
 
     def _workers(self) -> int:
-        # A job beside others has its share of the cores already.
+        # A parallel job already has its share of the cores.
         alone = multiprocessing.parent_process() is None
         return self.workers if alone else min(self.workers, torch.get_num_threads())
 
@@ -107,9 +107,9 @@ class StreamSplit:
 class _Batch:
     """A batch whose images are being decoded.
 
-    Threads do it, as Pillow decodes and resizes outside Python's lock: processes would hand the
-    pixels over in shared memory, of which a container may have next to none, and one that is
-    killed leaves its parent waiting.
+    Threads are sufficient, since Pillow decodes and resizes without Python's global lock. Processes
+    would pass the pixels through shared memory, which a container may lack, and a killed one would
+    leave its parent waiting.
     """
 
     def __init__(self, split: StreamSplit, index: Tensor, decoders: Executor | None) -> None:
@@ -142,7 +142,7 @@ class _Batch:
 
 @contextmanager
 def _decoders(workers: int) -> Iterator[Executor | None]:
-    """Give threads that decode, None for none; a reader that stops early leaves none behind."""
+    """Provide decoding threads, None for none; they end even if the reader stops early."""
     if workers < 1:
         yield None
         return
@@ -154,7 +154,7 @@ def _decoders(workers: int) -> Iterator[Executor | None]:
 
 
 def available_cpus() -> int:
-    """Return how many CPUs this process may use."""
+    """Return the number of CPUs that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

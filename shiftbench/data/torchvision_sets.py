@@ -1,7 +1,7 @@
-"""What the four torchvision data sets share: find, download, verify and read the official files.
+"""Common code of the four torchvision data sets: find, download, verify and read official files.
 
-Files stand where torchvision puts them (``cifar-10-batches-py``, ``MNIST/raw``), so a folder that
-torchvision has filled before can be given as ``data.root``.
+Files are stored in torchvision's layout (``cifar-10-batches-py``, ``MNIST/raw``), so a folder that
+torchvision has filled can be given as ``data.root``.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from shiftbench.errors import ShiftbenchError
 from shiftbench.storage.cache import cache_dir
 from shiftbench.storage.locks import exclusive
 
-# A silent server should not hold a run up for minutes; torchvision passes no time limit on.
+# An unresponsive server must not delay a run by minutes; torchvision sets no timeout.
 _TIMEOUT_SECONDS = 20.0
 _IDX_PARTS = {"train": "train", "test": "t10k"}
 
 
 @dataclass(frozen=True)
 class Source:
-    """An official data set and where its files can be had.
+    """An official data set and the source of its files.
 
     Attributes:
         name: The name of the data set in tables, as in ``data=NAME``.
         title: The name in messages.
         page: Address of the page that offers the files.
-        kind: The torchvision class that knows the files and their checksums.
+        kind: The torchvision class with the files and their checksums.
     """
 
     name: str
@@ -50,21 +50,21 @@ class Source:
 
 
 def load_cifar(source: Source, root: str | Path | None, choice: Selection) -> Dataset:
-    """Return CIFAR-10 or CIFAR-100, images ``(N, 3, 32, 32)``, downloaded if need be.
+    """Return CIFAR-10 or CIFAR-100, images ``(N, 3, 32, 32)``, downloaded if necessary.
 
     Args:
         source: Which of the two.
-        root: Folder that has, or gets, the files; None is the cache folder.
-        choice: Which images to use.
+        root: Folder that contains, or will contain, the files; None is the cache folder.
+        choice: The selection of images.
 
     Raises:
-        ShiftbenchError: If the files are neither there nor to be had, or are damaged.
+        ShiftbenchError: If the files are missing and cannot be downloaded, or are damaged.
     """
     folder = _resolve(root)
     kind: type[CIFAR10] = source.kind
     if not _intact_cifar(kind, folder):
         with exclusive(folder / f".{kind.base_folder}.lock"):
-            # Another process may have been here while this one waited.
+            # Another process may have written the file while this one waited.
             if not _intact_cifar(kind, folder):
                 _fetch_cifar(source, folder)
     train, test = (kind(folder, train=train) for train in (True, False))
@@ -121,17 +121,17 @@ def load_mnist(
     classes: tuple[str, ...],
     system: Path | None = None,
 ) -> Dataset:
-    """Return MNIST or Fashion-MNIST, images ``(N, 1, 28, 28)``, downloaded if need be.
+    """Return MNIST or Fashion-MNIST, images ``(N, 1, 28, 28)``, downloaded if necessary.
 
     Args:
         source: Which of the two.
-        root: Folder that has, or gets, the files; None is the cache folder.
-        choice: Which images to use.
+        root: Folder that contains, or will contain, the files; None is the cache folder.
+        choice: The selection of images.
         classes: Names of the ten classes.
-        system: Folder where a package of the system keeps the files; tried where ``root`` is None.
+        system: Folder of a system package with the files; tried if ``root`` is None.
 
     Raises:
-        ShiftbenchError: If the files are neither there nor to be had, or are damaged.
+        ShiftbenchError: If the files are missing and cannot be downloaded, or are damaged.
     """
     files = _idx_files(system) if root is None and system is not None else {}
     if not files:
@@ -151,7 +151,7 @@ def _own_idx_files(source: Source, folder: Path) -> dict[str, tuple[Path, Path]]
 
 
 def _idx_files(raw: Path) -> dict[str, tuple[Path, Path]]:
-    """Return the image and the label file of each split, or nothing unless all four are there."""
+    """Return the image and the label file of each split, or nothing unless all four exist."""
     found: dict[str, tuple[Path, Path]] = {}
     for name, part in _IDX_PARTS.items():
         images = _plain_or_gz(raw / f"{part}-images-idx3-ubyte")
@@ -163,7 +163,7 @@ def _idx_files(raw: Path) -> dict[str, tuple[Path, Path]]:
 
 
 def _plain_or_gz(path: Path) -> Path | None:
-    # The compressed file first: it carries a checksum.
+    # The compressed file first, since it has a checksum.
     both = (path.with_name(f"{path.name}.gz"), path)
     return next((file for file in both if file.is_file()), None)
 
@@ -190,9 +190,9 @@ def _read_mnist(image_file: Path, label_file: Path) -> TensorSplit:
 
 @contextmanager
 def _staging(source: Source, folder: Path, target: Path, files: str) -> Iterator[Path]:
-    """Give a folder to download into; its folders move into ``folder`` when all went well.
+    """Provide a download folder, whose folders are moved into ``folder`` after success.
 
-    A half-finished download therefore never stands where the next run looks for files.
+    The next run therefore never finds an incomplete download.
     """
     errors = (OSError, RuntimeError, EOFError, http.client.HTTPException, tarfile.TarError)
     try:
@@ -205,7 +205,7 @@ def _staging(source: Source, folder: Path, target: Path, files: str) -> Iterator
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ShiftbenchError(
             f"{source.title} is not in {target} and could not be downloaded ({reason}); put "
-            f"{files} from {source.page} into {target}, or use images of your own with "
+            f"{files} from {source.page} into {target}, or use your own images with "
             "data=folder data.root=PATH"
         ) from error
 
@@ -221,7 +221,7 @@ def _network_timeout(seconds: float) -> Iterator[None]:
 
 
 def _move_folders(source: Path, target: Path) -> None:
-    # Only what lies in a folder: a downloaded archive has been unpacked and is of no more use.
+    # Folders only: a downloaded archive has been unpacked and is no longer needed.
     for path in source.glob("*/**/*"):
         if path.is_file():
             place = target / path.relative_to(source)

@@ -1,7 +1,7 @@
-"""Heads: how the last feature map becomes logits.
+"""Heads: classifiers from the last feature map to logits.
 
-A head is a subclass of :class:`Head`, which says what it is made with and what it may override; a
-plain ``nn.Module`` with the same constructor works, too.
+A head is a subclass of :class:`Head`, which defines its constructor and the methods that it may
+override; a plain ``nn.Module`` with the same constructor works, too.
 """
 
 from shiftbench.head.base import Head

@@ -8,7 +8,7 @@ from shiftbench.head.base import Head
 
 
 class GlobalAverageHead(Head):
-    """Average every channel over the map, then map linearly to logits.
+    """Average every channel over all positions, then apply a linear layer.
 
     ``x: (N, C, h, w) -> (N, num_classes)``; ``h`` and ``w`` may differ from those at build time.
     Exactly invariant to circular shifts of ``x``.

@@ -8,7 +8,7 @@ from shiftbench.head.base import Head
 
 
 class GlobalMaxHead(Head):
-    """Largest value of every channel over the map, then linear to logits.
+    """Maximum of every channel over all positions, then a linear layer.
 
     ``x: (N, C, h, w) -> (N, num_classes)``. Exactly invariant to circular shifts of ``x``.
     """

@@ -13,14 +13,14 @@ from shiftbench.head.base import Head
 
 
 class PyramidHead(Head):
-    """Maxima over grids of 1×1, 2×2, 4×4 ... cells, concatenated, then linear to logits.
+    """Maxima over 1×1, 2×2, 4×4 ... cells, concatenated, then a linear layer.
 
     ``x: (N, C, h, w) -> (N, num_classes)``. Between ``gmp`` (one cell) and ``flatten`` (a cell
     for every position): only the 1×1 level is invariant.
 
     Args:
-        in_chans: Channels of the last map.
-        map_size: ``(h, w)`` of the last map.
+        in_chans: Channels of the last feature map.
+        map_size: ``(h, w)`` of the last feature map.
         num_classes: Number of logits.
         levels: Cells per side of each grid, none larger than the map.
     """
@@ -36,8 +36,8 @@ class PyramidHead(Head):
         if not levels or min(levels) < 1 or max(levels) > min(map_size):
             height, width = map_size
             raise UsageError(
-                f"head.levels={list(levels)} does not fit the last map of {height}×{width}; "
-                f"levels are 1 to {min(map_size)}, use fewer or fewer model.downsamplings"
+                f"head.levels={list(levels)} does not fit the last feature map of {height}×{width}"
+                f"; allowed: 1 to {min(map_size)}; or use fewer model.downsamplings"
             )
         self.levels = tuple(levels)
         self.fc = nn.Linear(in_chans * sum(level**2 for level in levels), num_classes)

@@ -1,6 +1,7 @@
-"""Intervals over network seeds and test images together, and of several numbers at once.
+"""Intervals over training seeds and test images, and simultaneous intervals.
 
-Every network of a study sees the same test images, so the deviation of a mean has two sources: the
-seeds that were trained and the images that were shown. :mod:`~shiftbench.inference.crossed` takes
-both, :mod:`~shiftbench.inference.simultaneous` the intervals of many networks at once. Numpy only.
+All networks of a study share their test images, so the error of a mean has two sources: the
+trained seeds and the tested images. :mod:`~shiftbench.inference.crossed` treats both,
+:mod:`~shiftbench.inference.simultaneous` makes the intervals of several networks simultaneous.
+Numpy only.
 """

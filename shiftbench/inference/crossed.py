@@ -1,8 +1,8 @@
-"""Intervals of a mean over seeds, when all seeds are tested on the same images.
+"""Intervals of a mean over seeds that are all tested on the same images.
 
-Seed s and image n have the contribution μ + aₛ + bₙ + eₛₙ: random effects of the network that was
-trained, of the image, and of both. Student's t over seeds takes aₛ for the only error and is
-about these images alone; the crossed interval is about other networks and other images.
+Seed s and image n contribute μ + aₛ + bₙ + eₛₙ, with random effects of the trained network, of
+the image, and of their interaction. Student's t over seeds treats aₛ as the only error and covers
+only these images; the crossed interval covers other networks and other images.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Deviation:
-    """The standard error of a number, in its parts.
+    """The components of a standard error.
 
     Attributes:
-        seeds: Variance of the mean over seeds as Student's t has it, V(values) / S; 0 for one seed.
-            For a mean over networks that are a sample: that of the mean over these.
-        images: By set of test images, ``(N,)``: what each image contributes, averaged over seeds.
-        both: Part of ``seeds`` and of the images' variance that is the interaction of the two,
+        seeds: Variance of the mean over seeds as in Student's t, V(values) / S; 0 for one seed.
+            For a mean over a sample of networks, the variance of this mean.
+        images: By set of test images, ``(N,)``: the influence of each image, averaged over seeds.
+        both: The part of ``seeds`` and of the images' variance due to their interaction,
             V(residuals) / (S N).
-        degrees: Of freedom of ``seeds``, S − 1.
-        carried: Variance over images that are not known one by one.
+        degrees: Degrees of freedom of ``seeds``, S − 1.
+        carried: Variance over images whose influences are unknown.
     """
 
     seeds: float
@@ -41,15 +41,15 @@ class Deviation:
 
     @property
     def over_images(self) -> float:
-        """Variance that the images bring, V / N, summed over the sets."""
+        """Variance due to the images, V / N, summed over the sets."""
         return sum(_variance_of_mean(means) for means in self.images.values())
 
     @property
     def variance(self) -> float:
-        """Of the mean; the interaction is in both of the others, so it is subtracted once.
+        """Variance of the mean; both components contain the interaction, so it is subtracted once.
 
-        Neither seeds nor images vary less than the interaction makes them: two seeds that agree by
-        chance do not make the others certain.
+        Each component is at least the interaction: two seeds that agree by chance do not imply that
+        all seeds do.
         """
         return max(self.seeds, self.both) + max(self.over_images - self.both, 0.0) + self.carried
 
@@ -59,13 +59,13 @@ class Deviation:
         return math.sqrt(self.variance)
 
     def critical(self, confidence: float = CONFIDENCE) -> float:
-        """How many standard errors half of the interval's width is.
+        """Half the width of the interval in standard errors.
 
-        Quantiles of Student's t, of the seeds' degrees of freedom and of the images', weighted by
-        their shares of the variance (Cochran, Biometrics 20, 1964). Satterthwaite's one quantile
-        fails in the tails that simultaneous intervals need. Simulated for three seeds at a level of
-        .994: where they weigh as much as the images it holds .989, five times as much .975, and 30
-        times .973; this one .998, .994 and .992.
+        The average of Student's t quantiles for the degrees of freedom of the seeds and of the
+        images, weighted by their shares of the variance (Cochran, Biometrics 20, 1964).
+        Satterthwaite's single quantile fails in the tails that simultaneous intervals need.
+        Simulated coverage for three seeds at a level of .994: with seeds and images of equal
+        variance .989, with five times .975, with 30 times .973; here .998, .994 and .992.
         """
         few = min((len(one) for one in self.images.values()), default=0) - 1
         of_images = t_quantile(confidence, few if few > 0 else math.inf)
@@ -73,7 +73,7 @@ class Deviation:
         return share * t_quantile(confidence, self.degrees) + (1 - share) * of_images
 
     def half(self, confidence: float = CONFIDENCE) -> float:
-        """Half of the interval's width; NaN where nothing varies."""
+        """Half the width of the interval; NaN if nothing varies."""
         return self.critical(confidence) * self.error if self.variance else math.nan
 
     def around(self, mean: float, confidence: float = CONFIDENCE) -> tuple[float, float]:
@@ -90,8 +90,8 @@ def deviation(sample: Sample) -> Deviation:
     """Return the standard error of the mean of a sample.
 
     The analysis of variance of two crossed random factors (Searle, Casella & McCulloch, Variance
-    components, 1992, ch. 4), with one factor of images for each set of them. One seed has the
-    error of the images alone.
+    components, 1992, ch. 4), with one image factor for each set of images. One seed has only the
+    error of the images.
     """
     count = len(sample.values)
     means = {key: np.asarray(rows.mean(axis=0)) for key, rows in sample.images.items()}
@@ -107,11 +107,11 @@ def deviation(sample: Sample) -> Deviation:
 
 
 def crossed_interval(sample: Sample, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Return the interval of the mean over networks and images; NaN where nothing varies.
+    """Return the interval of the mean over networks and images; NaN if nothing varies.
 
     Args:
-        sample: Of one seed or more.
-        confidence: Chance that the interval holds the truth.
+        sample: The values of at least one seed.
+        confidence: Probability that the interval covers the true value.
 
     >>> rng = np.random.default_rng(0)
     >>> rows = rng.normal(size=(3, 400)) + rng.normal(size=400)
@@ -124,8 +124,8 @@ def crossed_interval(sample: Sample, confidence: float = CONFIDENCE) -> tuple[fl
 
 
 def seeds_interval(sample: Sample, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Return Student's t-interval over seeds, about these images alone.
+    """Return Student's t-interval over seeds, for these images only.
 
-    Seeds that agree to the last digit say nothing of how far others would be off: NaN.
+    NaN for seeds that agree to the last digit, since they do not show how far others would differ.
     """
     return crossed_interval(Sample(sample.values, {}, sample.seeds), confidence)

@@ -1,4 +1,4 @@
-"""The words for what an interval is over, the same in every table and file."""
+"""Descriptions of what an interval covers, the same in every table and file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ CROSSED, ONLY_SEEDS = "{} seeds × images", "{} seeds"
 
 
 def over(sample: Sample) -> str:
-    """Return what an interval of the mean of a sample is over.
+    """Return what an interval of the mean of a sample covers.
 
     >>> import numpy as np
     >>> over(Sample(np.zeros(3))), over(Sample(np.zeros(1), {"test": np.zeros((1, 9))}))

@@ -1,4 +1,4 @@
-"""A number of several networks that saw the same test images, and what each image adds to it."""
+"""A number for several networks on shared test images, and the influence of each image."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Sample:
-    """A number, once for every seed.
+    """The values of a number for all seeds.
 
     Attributes:
         values: ``(S,)``, the number by seed.
-        images: By the digest of a set of test images, ``(S, N)``: by how much the number of a seed
-            would rise if the image stood for all of the set (its influence); each row has mean 0.
-            Empty where it is not known.
+        images: By the digest of a set of test images, ``(S, N)``: the influences, i.e. the change
+            of a seed's number if the image stood for the whole set; each row has mean 0. Empty if
+            they are unknown.
         seeds: The S seeds.
     """
 
@@ -43,14 +43,14 @@ class Sample:
         return float(np.mean(self.values))
 
     def of(self, seeds: Sequence[int]) -> Sample:
-        """Return the same for some of the seeds."""
+        """Return the sample of a subset of the seeds."""
         at = [self.seeds.index(seed) for seed in seeds]
         images = {key: rows[at] for key, rows in self.images.items()}
         return replace(self, values=self.values[at], images=images, seeds=tuple(seeds))
 
 
 def mean_of(samples: Sequence[Sample]) -> Sample:
-    """Return the mean over networks, seed by seed, for the seeds that all of them have.
+    """Return the mean over networks for each of their common seeds.
 
     Images are kept if they are known for every network.
 
@@ -58,7 +58,7 @@ def mean_of(samples: Sequence[Sample]) -> Sample:
         ShiftbenchError: If there is no sample.
     """
     if not samples:
-        raise ShiftbenchError("the mean over networks needs one network at least, got none")
+        raise ShiftbenchError("the mean over networks needs at least one network, got none")
     common = [seed for seed in samples[0].seeds if all(seed in one.seeds for one in samples)]
     chosen = [one.of(common) for one in samples]
     images: dict[str, Floats] = {}

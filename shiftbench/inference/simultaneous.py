@@ -1,4 +1,4 @@
-"""Intervals of several networks that hold all at once, since they share their test images."""
+"""Simultaneous intervals of several networks that share their test images."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def simultaneous_confidence(
     seed: int = 0,
     draws: int = DRAWS,
 ) -> float:
-    """Return the confidence of each network's interval by which all of them hold at once.
+    """Return the confidence per network at which all intervals hold simultaneously.
 
-    The least p-value of Westfall & Young (Resampling-based multiple testing, 1993, sec. 2.3), from
-    draws of the errors: those of the images are joint, as networks that see the same images err
-    together; those of the seeds are independent, and heavy-tailed as their number is small.
+    The smallest p-value of Westfall & Young (Resampling-based multiple testing, 1993, sec. 2.3),
+    from draws of the errors: errors due to images are drawn jointly, since networks share their
+    images; those due to seeds are independent, and heavy-tailed since seeds are few.
 
     Args:
-        found: The standard errors of the networks' numbers; one without error does not count.
-        confidence: Chance that no interval misses its truth.
+        found: The standard errors of the networks' numbers; those without error are ignored.
+        confidence: Probability that all intervals cover their true values.
         seed: Of the draws.
-        draws: How many.
+        draws: Number of draws.
 
     Returns:
         A number between ``confidence`` (one network) and that of Bonferroni.
@@ -50,17 +50,17 @@ def simultaneous_confidence(
 
 
 def _students(degrees: float, generator: np.random.Generator, draws: int) -> Floats:
-    """Return draws of an error over its standard error that was itself drawn."""
+    """Return draws of errors divided by drawn standard errors."""
     if math.isinf(degrees):
         return generator.normal(size=draws)
     return generator.standard_t(degrees, size=draws)
 
 
 def _least_p_values(drawn: Floats, most: float) -> Floats:
-    """Return the least p-value of each row, 1 where it is above ``most``.
+    """Return the smallest p-value of each row, 1 if it is above ``most``.
 
-    By the rank among a network's own draws, whatever its degrees of freedom. Only the outermost
-    are ranked: of many networks, sorting all would take most of the time.
+    P-values are ranks among a network's own draws, for any degrees of freedom. Only the outermost
+    draws are ranked: for many networks, sorting all would dominate the run time.
     """
     number = math.ceil(most * len(drawn)) + 1
     least = np.ones(len(drawn))

@@ -7,14 +7,14 @@ from functools import lru_cache
 
 from shiftbench.errors import UsageError
 
-MOST_TERMS = 500  # of the continued fraction; a dozen are enough nearly everywhere
+MOST_TERMS = 500  # of the continued fraction; a dozen suffice almost everywhere
 SMALLEST = 1e-300
 
 
 def t_between(t: float, degrees: float) -> float:
     """Return the probability that Student's t lies between ``-t`` and ``t``.
 
-    I_x(1/2, ν/2) with x = t² / (ν + t²), in the tails by its complement (Abramowitz & Stegun,
+    I_x(1/2, ν/2) with x = t² / (ν + t²), in the tails through its complement (Abramowitz & Stegun,
     Handbook of Mathematical Functions, 1964, 26.7.1).
 
     >>> round(t_between(12.706204736432095, 1), 9)
@@ -33,7 +33,7 @@ def t_quantile(confidence: float, degrees: float) -> float:
 
     Args:
         confidence: Between 0 and 1.
-        degrees: Of freedom, above 0; infinity for the normal distribution.
+        degrees: Degrees of freedom, above 0; infinity for the normal distribution.
 
     Raises:
         UsageError: If either is out of its range.
@@ -50,7 +50,7 @@ def t_quantile(confidence: float, degrees: float) -> float:
     while t_between(high, degrees) < confidence:
         low, high = high, 2 * high
     t = high
-    # Newton's steps, and halving where one would leave the bracket.
+    # Newton steps, with bisection if one would leave the bracket.
     for _ in range(200):
         missing = confidence - t_between(t, degrees)
         low, high = (t, high) if missing > 0 else (low, t)

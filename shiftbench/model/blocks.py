@@ -1,4 +1,4 @@
-"""What the networks share: the convolution block, the pooling site, seeded weights."""
+"""Common parts of the networks: convolution block, downsampling step, seeded weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shiftbench.ops.padding import conv2d
 if TYPE_CHECKING:
     from shiftbench.pool import Downsampling
 
-# Channels of a first stage; already here a network's weights may take more than the memory.
+# Channels of a first stage; at this width a network may already exceed the memory.
 MAX_WIDTH = 4096
 
 MakePool = Callable[..., "Downsampling"]
@@ -32,21 +32,21 @@ def conv_block(in_chans: int, out_chans: int, padding: str, stride: int = 1) -> 
 
 
 def conv_stride(pool: Downsampling | None) -> int:
-    """Return the stride of the convolution before ``pool``: 1 but for ``pool=stride``."""
+    """Return the stride of the convolution before ``pool``: 1 except for ``pool=stride``."""
     return 1 if pool is None else pool.conv_stride
 
 
 def site_stride(pool: Downsampling) -> int:
-    """Return how much smaller the map becomes at ``pool``'s site."""
+    """Return the factor by which ``pool``'s downsampling step reduces the feature map."""
     return pool.stride[0] if isinstance(pool.stride, tuple) else pool.stride
 
 
 def subsample_together(
     pool: Downsampling, y: Tensor, shortcut_pool: Downsampling, x: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Subsample both branches of a residual block; a content-chosen grid is chosen once, on ``y``.
+    """Subsample both branches of a residual block; a content-dependent grid is selected on ``y``.
 
-    A shortcut on another grid would add features that are a pixel apart.
+    A shortcut on another grid would add features that are one pixel apart.
     """
     if not pool.picks_grid:
         return pool(y), shortcut_pool(x)
@@ -60,7 +60,7 @@ def map_size(
     in_chans: int,
     image_size: tuple[int, int],
 ) -> tuple[int, int]:
-    """Return ``(h, w)`` of the last map, found by running one empty image through ``features``."""
+    """Return ``(h, w)`` of the last feature map, from one empty image through ``features``."""
     with evaluating(model), torch.no_grad():
         height, width = features(torch.zeros(1, in_chans, *image_size)).shape[-2:]
     return int(height), int(width)
@@ -74,5 +74,5 @@ def init_weights(model: nn.Module, nonlinearity: Literal["relu", "linear"] = "re
 
 
 def total_stride(pools: list[Downsampling]) -> int:
-    """Return the product of the strides of all downsampling sites."""
+    """Return the product of the strides of all downsampling steps."""
     return math.prod(site_stride(pool) for pool in pools)

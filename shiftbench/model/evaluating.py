@@ -1,4 +1,4 @@
-"""Run a network in eval mode, and give it and torch's global state back as they were."""
+"""Run a network in eval mode, and restore it and torch's global state afterwards."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shiftbench.errors import UsageError
 
 
 def _matmul_precision() -> str | None:
-    """Return torch's setting; None where a program has one for each backend, which it refuses."""
+    """Return torch's setting; None if it differs by backend, which torch refuses to report."""
     with suppress(RuntimeError):
         return torch.get_float32_matmul_precision()
     return None
@@ -39,24 +39,24 @@ _CONTAINERS = (dict, OrderedDict, defaultdict, list, set)
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put every module of ``model`` into eval mode; afterwards, everything is as it was.
+    """Put every module of ``model`` into eval mode and restore everything afterwards.
 
     Restored, also after an error, are each module's own train or eval flag (a frozen BatchNorm
     stays in eval mode, a dropout layer kept in train mode stays in it), its attributes, hooks,
     buffers and caches, its parameters (LoRA merges its weights in ``train()``) with their types,
-    memory formats and ``requires_grad`` (a ``train()`` that freezes a backbone may also thaw it),
+    memory formats and ``requires_grad`` (a ``train()`` that freezes a backbone may unfreeze it),
     the random states of torch, numpy and Python, the grad mode, torch's global settings and the
-    filters of warnings.
+    warning filters.
 
     Raises:
-        UsageError: If layers still wait for their first batch to learn their sizes.
+        UsageError: If lazy layers have not yet seen a batch to infer their sizes from.
     """
     refuse_lazy(model)
     kept = [_Kept(module) for module in model.modules()]
     weights = _Values(list(model.parameters()))
     restore_globals = _global_state(model)
     try:
-        # Libraries that are loaded on the way add filters of warnings.
+        # Libraries that are imported meanwhile add warning filters.
         with warnings.catch_warnings():
             _switch(model)
             yield
@@ -68,19 +68,19 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def training_modules(model: nn.Module) -> int:
-    """Return how many modules are in train mode."""
+    """Return the number of modules in train mode."""
     return sum(map(_is_training, model.modules()))
 
 
 def _is_training(module: nn.Module) -> bool:
-    # A frozen program of TorchScript has no flag.
+    # A frozen TorchScript program has no flag.
     return bool(getattr(module, "training", False))
 
 
 def refuse_lazy(model: nn.Module) -> None:
-    """Refuse layers that learn their sizes from the first batch and have not seen one.
+    """Refuse lazy layers that have not yet inferred their sizes from a batch.
 
-    Run without gradients, as here, they would make parameters that cannot be trained.
+    Run without gradients, as here, they would create parameters that cannot be trained.
 
     Raises:
         UsageError: Naming the first of them.
@@ -93,7 +93,7 @@ def refuse_lazy(model: nn.Module) -> None:
 
 
 def initialise(model: nn.Module, images: Tensor) -> None:
-    """Let lazy layers see their first batch, in eval mode and with parameters that train."""
+    """Initialise lazy layers with a batch, in eval mode and with trainable parameters."""
     if not _lazy(model):
         return
     flags = [(module, _is_training(module)) for module in model.modules()]
@@ -118,12 +118,12 @@ def _switch(model: nn.Module) -> None:
     with suppress(NotImplementedError):  # a program of torch.export: its mode is built in
         model.eval()
     for module in model.modules():
-        if _is_training(module):  # its own train() keeps it there
+        if _is_training(module):  # its own train() keeps this mode
             module.training = False
 
 
 class _Values:
-    """Tensors: where they lie, what is in them, whether they have gradients."""
+    """Saved tensors: their memory, their values and their gradient flags."""
 
     def __init__(self, tensors: list[Tensor]) -> None:
         plain = [t for t in tensors if t.layout == torch.strided and not t.is_meta]
@@ -145,7 +145,7 @@ def _place(tensor: Tensor) -> tuple[object, ...]:
 
 
 class _Kept:
-    """A module's attributes: which objects they are, what containers and tensors hold."""
+    """Saved attributes of a module: the objects, and the contents of containers and tensors."""
 
     def __init__(self, module: nn.Module) -> None:
         self.module, self.training = module, _is_training(module)
@@ -171,7 +171,7 @@ class _Kept:
 
 
 def _refill(container: Any, before: Any) -> None:
-    """Give a container its content back; the container itself may be held by others."""
+    """Restore a container's content in place, since others may refer to the container."""
     if _identities(container) == _identities(before):
         return
     container.clear()
@@ -180,7 +180,7 @@ def _refill(container: Any, before: Any) -> None:
 
 
 def _identities(container: Any) -> Any:
-    """Return what tells contents apart; tensors have no truth value to compare by."""
+    """Return a comparable key of a content, since tensors have no truth value."""
     if isinstance(container, dict):
         return [(key, id(value)) for key, value in container.items()]
     return container if isinstance(container, set) else [id(value) for value in container]
@@ -188,7 +188,7 @@ def _identities(container: Any) -> Any:
 
 @contextmanager
 def keeping_global_state(model: nn.Module) -> Iterator[None]:
-    """Put back, after the block, every random state and torch's global settings."""
+    """Restore every random state and torch's global settings after the block."""
     restore = _global_state(model)
     try:
         yield

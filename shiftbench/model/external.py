@@ -1,9 +1,8 @@
-"""What networks from elsewhere have in common: how they are named, made and refused.
+"""Common interface of external networks: naming, construction and validation.
 
-A source of such networks is a class whose yaml has no place for a pool, a head and a padding: it
-builds a network as its authors did (:meth:`Foreign.network`) and knows how that network wants its
-pictures (:meth:`Foreign.recipe`). What is then changed in it is the affair of
-:mod:`shiftbench.experiment.external_model`.
+A source of external networks is a class whose yaml takes no pool, head or padding: it builds a
+network as its authors did (:meth:`Foreign.network`) and knows the preprocessing of that network
+(:meth:`Foreign.recipe`). :mod:`shiftbench.experiment.external_model` then adapts it to a run.
 """
 
 from __future__ import annotations
@@ -25,19 +24,19 @@ DEFAULT = "DEFAULT"
 
 @dataclass(frozen=True)
 class Foreign:
-    """A network that somebody else defines.
+    """A network that is defined outside this package.
 
     Args:
-        name: Which one.
+        name: Name of the network.
         weights: ``DEFAULT``, the name of a set of weights, the path of a state dict, or None for
             weights drawn from the run's seed.
         stem: Whether a pool other than ``native`` also replaces the downsampling of the first
             convolution.
-        preprocessing: What is done to pictures where it is not the weights' own, see
+        preprocessing: Preprocessing of images where it differs from the weights' own, see
             :class:`~shiftbench.preprocessing.Preprocessing`.
     """
 
-    # Whether it may return trained weights that nothing here knows of.
+    # Whether it may return trained weights that no setting mentions.
     brings_weights: ClassVar[bool] = False
 
     name: str | None = None
@@ -52,39 +51,39 @@ class Foreign:
 
     @property
     def weights_file(self) -> Path | None:
-        """The state dict that ``weights`` names, None where it names none."""
+        """The path of a state dict in ``weights``, None if it names none."""
         if self.weights is None or not names_a_file(self.weights):
             return None
         return Path(self.weights).expanduser()
 
     def check(self) -> None:
-        """Refuse, before any work, what there is not.
+        """Refuse unknown names before any work is done.
 
         Raises:
-            UsageError: In one sentence.
+            UsageError: If the name or the weights do not exist.
         """
 
     def recipe(self) -> Preprocessing:
-        """Return how the network wants its pictures, as far as it is known."""
+        """Return the preprocessing of the network, as far as it is known."""
         return self.given.over(self.own_recipe())
 
     def own_recipe(self) -> Preprocessing:
-        """Return what the weights say about that."""
+        """Return the preprocessing that the weights state."""
         return Preprocessing()
 
     def fetch(self) -> None:
-        """See that the weights are on this machine, before pictures are decoded for nothing.
+        """Make sure that the weights are on this machine, before images are decoded.
 
         Raises:
-            ShiftbenchError: If they are not and cannot be had.
+            ShiftbenchError: If they are missing and cannot be downloaded.
         """
 
     def network(self, num_classes: int, in_chans: int) -> nn.Module:
-        """Return the network; its weights are in it but for those of ``weights_file``.
+        """Return the network with its weights, except those of ``weights_file``.
 
         Args:
             num_classes: Logits of a network without weights; one with weights keeps its own.
-            in_chans: Channels of the pictures.
+            in_chans: Channels of the images.
 
         Raises:
             ShiftbenchError: If it cannot be made.
@@ -103,7 +102,7 @@ def made(what: str, make: Callable[..., Any], **arguments: Any) -> nn.Module:
         return network.cpu()
     except UsageError:
         raise
-    except Exception as error:  # whatever somebody's code raises
+    except Exception as error:  # third-party code may raise anything
         reason = shown(" ".join(str(error).split()) or type(error).__name__, 300)
         raise UsageError(
             f"{what} cannot be made ({reason}); see its documentation for what it takes"

@@ -1,4 +1,4 @@
-"""Any network that a Python function or class returns, by its dotted name."""
+"""Any network that a Python function or class returns, given by its dotted name."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from shiftbench.model.external import Foreign, made
 class ImportedNetwork(Foreign):
     """The network that ``target(**kwargs)`` returns; importing and calling it runs its code.
 
-    ``num_classes`` is handed over where the target has such an argument and ``kwargs`` has not.
+    ``num_classes`` is passed if the target has such an argument and ``kwargs`` does not set it.
 
     Args:
-        name: What it is called in tables; None is the target.
+        name: Its name in tables; None is the target.
         weights: Path of a state dict, or None.
         stem: See :class:`~shiftbench.model.external.Foreign`, as the field below.
         target: Dotted name of a function, a class or a method of a class, ``package.module.make``.
@@ -34,10 +34,10 @@ class ImportedNetwork(Foreign):
     kwargs: Mapping[str, Any] | None = None
 
     def check(self) -> None:
-        """Refuse, before any work, what cannot be imported."""
+        """Refuse targets that cannot be imported before any work is done."""
         if self.target is None:
             raise UsageError(
-                "model=import needs what to call; give model.target=package.module.function"
+                "model=import needs a function or class; give model.target=package.module.function"
             )
         if self.weights is not None and self.weights_file is None:
             raise UsageError(
@@ -47,7 +47,7 @@ class ImportedNetwork(Foreign):
         found(self.target)
 
     def network(self, num_classes: int, in_chans: int) -> nn.Module:
-        """Return what the target returns."""
+        """Return the network that the target returns."""
         make = found(str(self.target))
         arguments = dict(self.kwargs or {})
         if _takes(make, "num_classes"):
@@ -84,7 +84,7 @@ def found(target: str) -> Callable[..., Any]:
 
 
 def _imported(target: str, parts: list[str]) -> tuple[Any, list[str]]:
-    """Return the longest module that a dotted name begins with, and the rest of the name."""
+    """Return the longest importable prefix of a dotted name, and the rest of the name."""
     for length in range(len(parts) - 1, 0, -1):
         module = ".".join(parts[:length])
         try:
@@ -99,7 +99,7 @@ def _imported(target: str, parts: list[str]) -> tuple[Any, list[str]]:
                     "its package, or put the module's folder on PYTHONPATH"
                 ) from error
             raise _broken(target, error) from error
-        except Exception as error:  # whatever importing somebody's module raises
+        except Exception as error:  # importing a third-party module may raise anything
             raise _broken(target, error) from error
     raise AssertionError("a dotted name has a first part")
 

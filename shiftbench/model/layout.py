@@ -1,4 +1,4 @@
-"""In which memory format a network takes its images: channels-last where it makes no difference."""
+"""The memory format of a network's images: channels-last if the logits stay the same."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from shiftbench.model.outputs import Function
 
 log = logging.getLogger(__name__)
 
-# Of the largest answer. The formats add the same numbers in another order; half precision keeps
-# eight or eleven bits of each, and so do the products of float32 on a GPU that uses TF32.
+# Relative to the largest logit. The formats sum in different orders; half precision keeps eight or
+# eleven bits of each number, and so do products of float32 on a GPU with TF32.
 TOLERANCE = 0.01
 TOLERANCES = {torch.bfloat16: 0.05, torch.float64: 1e-6}
 
 
 def memory_format(model: nn.Module, images: Tensor) -> torch.memory_format:
-    """Return channels-last where ``model`` answers the same with it, else contiguous.
+    """Return channels-last if it does not change the output of ``model``, otherwise contiguous.
 
-    A network that flattens with ``x.view(len(x), -1)`` fails on channels-last maps, one that reads
-    memory in its order answers otherwise.
+    A network that flattens with ``x.view(len(x), -1)`` fails on channels-last maps, and one that
+    reads memory in order has another output.
 
     Args:
         model: In eval mode, on the device of ``images``.
-        images: ``(N, C, H, W)`` as the network takes them.
+        images: ``(N, C, H, W)``, preprocessed for the network.
 
     Raises:
-        Exception: Whatever the network raises, if it runs in neither.
+        Exception: The network's own, if it runs in neither format.
     """
     return _faster(model, model, images)
 
@@ -41,11 +41,11 @@ def training_format(model: nn.Module, image_shape: tuple[int, int, int]) -> torc
     """Return the memory format for the weights as well, ``model.to(memory_format=...)``.
 
     Args:
-        model: On the CPU; it is left as it is.
+        model: On the CPU; it is not modified.
         image_shape: ``(C, H, W)`` of the data.
     """
     if any(isinstance(module, Function) for module in model.modules()):
-        return torch.contiguous_format  # a copy of a function would use the same weights
+        return torch.contiguous_format  # a copy of a function would share its weights
     images = noise(model, image_shape)
     with evaluating(model):
         try:
@@ -56,16 +56,16 @@ def training_format(model: nn.Module, image_shape: tuple[int, int, int]) -> torc
 
 
 def noise(model: nn.Module, image_shape: tuple[int, int, int]) -> Tensor:
-    """Return two images ``(2, C, H, W)`` of the same noise each time, to try a network with."""
+    """Return two noise images ``(2, C, H, W)``, always the same, to test a network."""
     device, dtype = home(model, torch.device("cpu"))
     generator = torch.Generator().manual_seed(0)
     return torch.randn(2, *image_shape, generator=generator).to(device, dtype)
 
 
 def _faster(plain: nn.Module, last: nn.Module, images: Tensor) -> torch.memory_format:
-    """Compare the answers of ``plain`` to contiguous images with those of ``last``."""
+    """Compare the output of ``plain`` on contiguous images with that of ``last``."""
     after: list[Tensor] | None = None
-    with suppress(Exception):  # whatever a network raises
+    with suppress(Exception):  # a network may raise anything
         after = _answers(last, images.contiguous(memory_format=torch.channels_last))
     try:
         before = _answers(plain, images.contiguous())
@@ -75,13 +75,13 @@ def _faster(plain: nn.Module, last: nn.Module, images: Tensor) -> torch.memory_f
         return torch.channels_last
     if after is not None and _agree(before, after):
         return torch.channels_last
-    log.info("images are given to the network in contiguous memory, as it was written for")
+    log.info("images are passed to the network in contiguous memory, which it requires")
     return torch.contiguous_format
 
 
 @torch.inference_mode()
 def _answers(model: nn.Module, images: Tensor) -> list[Tensor]:
-    """Return every tensor that the network answers; random draws are the same each time."""
+    """Return every tensor of the network's output, with fixed random draws."""
     with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
         return [tensor.detach().clone() for tensor in _tensors(model(images))]
 
@@ -111,11 +111,11 @@ def _equal(before: Tensor, after: Tensor) -> bool:
 
 
 def home(model: nn.Module, device: torch.device) -> tuple[torch.device, torch.dtype]:
-    """Return on which device and in which type a network takes its images.
+    """Return the device and the dtype of a network's images.
 
     Args:
-        model: The network; its first parameter of floating-point numbers decides.
-        device: Where it is if it has no parameters and no buffers.
+        model: The network; its first floating-point parameter decides.
+        device: Its device if it has no parameters and no buffers.
     """
     tensors = [*model.parameters(), *model.buffers()]
     floating = next((t for t in tensors if t.is_floating_point()), None)

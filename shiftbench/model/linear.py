@@ -1,4 +1,4 @@
-"""The linear network of the theory: a VGG without whatever bends."""
+"""The linear network of the theory: VGG without non-linearities (no ReLU, BatchNorm or max)."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class LinearVGG(VGG):
     """A :class:`~shiftbench.model.vgg.VGG` whose features are a linear function of the image.
 
     ``x: (N, in_chans, H, W) -> (N, num_classes)``. ReLU and BatchNorm are left out, and so is the
-    running maximum that ``pool=blur`` has before it in a VGG; with ``head=gap`` or ``flatten`` the
-    logits are an affine function. It is for what Azulay & Weiss (arXiv 1805.12177, sec. 3) say of
-    convolutions and subsampling alone: with shiftable maps and a global average it is invariant,
-    and then it can tell pictures apart by their mean colour only.
+    running maximum that precedes ``pool=blur`` in a VGG; with ``head=gap`` or ``flatten`` the
+    logits are an affine function. It serves to test the statements of Azulay & Weiss
+    (arXiv 1805.12177, sec. 3) about convolutions and subsampling alone: with shiftable feature maps
+    and a global average it is invariant, and then distinguishes images by their mean colour only.
 
     Args: as VGG.
 
@@ -48,7 +48,7 @@ class LinearVGG(VGG):
 
 @torch.no_grad()
 def _is_additive(pool: nn.Module, channels: int) -> bool:
-    """Whether the pool of a sum is the sum of the pools, tried on random maps."""
-    # Many, as two maps may have one phase in common by chance.
+    """Whether the pool of a sum is the sum of the pools, tested on random feature maps."""
+    # Many, since two maps may select the same phase by chance.
     x, y = torch.randn(2, 16, channels, 8, 8, generator=torch.Generator().manual_seed(0))
     return torch.allclose(pool(x + y), pool(x) + pool(y), atol=1e-4)

@@ -1,4 +1,4 @@
-"""Logits out of what networks return, and functions as networks."""
+"""Extraction of logits from the output of networks, and functions as networks."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ WANTED = "it must map (N, C, H, W) to logits (N, classes)"
 
 
 def logits_of(answer: object, images: int) -> Tensor:
-    """Return the logits ``(N, classes)`` in what a network returned.
+    """Return the logits ``(N, classes)`` in the output of a network.
 
-    That is a tensor, whose further axes may have length 1; ``logits`` of an object or a dict; or
-    the only such tensor in a dict, a tuple or a list. Of several, none is guessed.
+    The output is a tensor, whose further axes may have length 1; an object or a dict with
+    ``logits``; or a dict, a tuple or a list with exactly one such tensor.
 
     Args:
-        answer: What the network returned.
-        images: How many images it was given.
+        answer: The output of the network.
+        images: The number of images in its input.
 
     Raises:
-        ShiftbenchError: If there are none, or it is not known which they are.
+        ShiftbenchError: If there are no logits, or several candidates.
     """
     found = _candidates(answer, images)
     if len(found) == 1:
@@ -35,14 +35,14 @@ def logits_of(answer: object, images: int) -> Tensor:
     problem = f"the network returned {_described(answer)} for {count}"
     if len(found) > 1:
         raise ShiftbenchError(
-            f"{problem}, and which of them are the logits is not known; return these alone, or "
+            f"{problem}, and which of them are the logits is unknown; return only these, or "
             "name them, e.g. {'logits': ...}"
         )
     raise ShiftbenchError(f"{problem}; {WANTED}")
 
 
 def give_logits(model: nn.Module) -> None:
-    """Let ``model`` return its logits alone from now on; the names of its parts stay."""
+    """Make ``model`` return only its logits; the names of its parts stay the same."""
     model.register_forward_hook(_take_logits)
 
 
@@ -66,7 +66,7 @@ def _candidates(answer: object, images: int) -> list[Tensor]:
 
 
 def _as_logits(tensor: Tensor, images: int) -> Tensor | None:
-    """Return ``(N, classes)`` where the tensor is that but for axes of length 1."""
+    """Return ``(N, classes)`` if the tensor has this shape up to axes of length 1."""
     if tensor.is_complex() or not tensor.numel():
         return None
     if images == 1 and tensor.ndim == 1:  # a network that squeezes its answer
@@ -77,7 +77,7 @@ def _as_logits(tensor: Tensor, images: int) -> Tensor | None:
 
 
 def _described(answer: object) -> str:
-    """Return what a network returned, in a few words."""
+    """Return a short description of a network's output."""
     if isinstance(answer, Tensor):
         kind = "complex numbers of " if answer.is_complex() else ""
         return f"{kind}shape {tuple(answer.shape)}"
@@ -96,9 +96,9 @@ def _inner(value: object) -> str:
 class Function(nn.Module):
     """A function of images as a module.
 
-    ``x: (N, C, H, W)`` to whatever the function returns. The networks that the function refers to
-    (as closure, global, argument, attribute) are its children, so that their modes and their
-    devices are known.
+    ``x: (N, C, H, W)`` to the function's return value. The networks that the function refers to
+    (as closure, global, argument, attribute) are its children, so that their modes and devices
+    can be set.
     """
 
     def __init__(self, function: Callable[[Tensor], Any]) -> None:
@@ -107,7 +107,7 @@ class Function(nn.Module):
         self.used = nn.ModuleList(_modules_in(function, set()))
 
     def forward(self, x: Tensor) -> Any:
-        """Return what the function returns."""
+        """Return the function's value."""
         return self.function(x)
 
 
@@ -115,8 +115,8 @@ def as_module(what: str, model: object) -> nn.Module:
     """Return a network or a function as a module.
 
     Args:
-        what: Who gave it, for the error.
-        model: A module, or anything that can be called with images.
+        what: Description of its source, for the error.
+        model: A module, or a callable of images.
 
     Raises:
         UsageError: If it is neither.
@@ -146,7 +146,7 @@ def _modules_in(thing: Any, seen: set[int]) -> Iterator[nn.Module]:
 
 
 def _parts(thing: Any) -> list[Any]:
-    """Return what a callable refers to."""
+    """Return the objects that a callable refers to."""
     if isinstance(thing, types.MethodType):
         return [thing.__self__, thing.__func__]
     if isinstance(thing, functools.partial):
@@ -154,7 +154,7 @@ def _parts(thing: Any) -> list[Any]:
     if isinstance(thing, types.FunctionType):
         try:
             variables = inspect.getclosurevars(thing)
-        except ValueError:  # a variable that has no value yet
+        except ValueError:  # an unset variable
             return []
         defaults = [*(thing.__defaults__ or ()), *(thing.__kwdefaults__ or {}).values()]
         theirs = [*variables.nonlocals.values(), *variables.globals.values(), *defaults]
@@ -167,7 +167,7 @@ def _parts(thing: Any) -> list[Any]:
 
 
 def _is_theirs(part: Any) -> bool:
-    """Return whether a variable may hold a network: not a module of Python, a class, torch."""
+    """Return whether a variable may hold a network, i.e. is not a Python module or a class."""
     if isinstance(part, nn.Module | list | tuple | dict):
         return True
     library = str(getattr(part, "__module__", "")).partition(".")[0] in ("torch", "torchvision")

@@ -1,10 +1,10 @@
-"""Strided 1×1 convolutions while a network trains on a CPU: subsampled first, then convolved.
+"""Workaround for strided 1×1 convolutions in training on a CPU: subsample first, then convolve.
 
-The gradient of such a layer's weights is wrong in oneDNN, which PyTorch calls: of channels-last
-maps with fewer channels than a block of its kernels (8 with AVX2, 16 with AVX-512) it writes beyond
-its workspace (oneDNN issue 6035). What follows is a gradient made of other memory, a training that
-never ends, or a crash. Every position that the stride skips enters nothing, so to leave these out
-beforehand is the same layer, and one that oneDNN computes correctly.
+The weight gradient of such a layer is wrong in oneDNN, which PyTorch calls: for channels-last maps
+with fewer channels than a block of its kernels (8 with AVX2, 16 with AVX-512) it writes beyond its
+workspace (oneDNN issue 6035). The result is a gradient from unrelated memory, a training that never
+ends, or a crash. Positions that the stride skips have no effect, so removing them beforehand gives
+the same layer in a form that oneDNN computes correctly.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ BLOCK = 16  # channels of the largest block of oneDNN's kernels
 
 @contextmanager
 def subsampled_first(model: nn.Module) -> Iterator[None]:
-    """Let narrow strided 1×1 convolutions of a network on the CPU subsample before they convolve.
+    """Make narrow strided 1×1 convolutions of a network on the CPU subsample before they convolve.
 
-    Outputs and gradients are the same up to rounding. At the end the layers are as they were.
+    Outputs and gradients are the same up to rounding. The layers are restored at the end.
 
     Args:
         model: The network; changed in place.

@@ -19,11 +19,11 @@ CIFAR_DEPTHS = (20, 32, 44, 56)
 
 
 class BasicBlock(nn.Module):
-    """Two 3×3 convolutions and a shortcut; both branches are subsampled on one grid.
+    """Two 3×3 convolutions and a shortcut; both branches are subsampled on the same grid.
 
-    ``x: (N, in_chans, H, W) -> (N, out_chans, H/s, W/s)``. The site's order is convolution,
-    BatchNorm, ReLU, pool (as blur-pool is published); the shortcut is pooled, then projected by a
-    1×1 convolution where the shape changes.
+    ``x: (N, in_chans, H, W) -> (N, out_chans, H/s, W/s)``. The order is convolution,
+    BatchNorm, ReLU, pool (as in the publication of blur-pool); the shortcut is pooled, then
+    projected by a 1×1 convolution if the shape changes.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class ResNet(nn.Module):
         blocks.init_weights(self)
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """Return the last map ``(N, C, h, w)``."""
+        """Return the last feature map ``(N, C, h, w)``."""
         features: Tensor = self.blocks(self.stem(x))
         return features
 

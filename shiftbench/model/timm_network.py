@@ -1,4 +1,4 @@
-"""Networks of timm (``pip install 'shiftbench[timm]'``), with its weights, a file's, or none."""
+"""Networks of timm (``pip install 'shiftbench[timm]'``), with timm's weights, a file, or none."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class TimmNetwork(Foreign):
     """
 
     def check(self) -> None:
-        """Refuse, before any work, a missing package and names that timm does not have."""
+        """Refuse a missing package and unknown names before any work is done."""
         timm = _timm()
         if self.name is None:
             raise UsageError("model=timm needs a network's name; give model.name=resnet50")
@@ -42,11 +42,11 @@ class TimmNetwork(Foreign):
         if self.weights not in (None, DEFAULT) and self.weights_file is None:
             raise UsageError(
                 f"model.weights={shown(self.weights)} is not known; allowed: DEFAULT, a path, null "
-                "(another set is chosen by its tag, as model.name=resnet50.a1_in1k)"
+                "(select another set by its tag, e.g. model.name=resnet50.a1_in1k)"
             )
 
     def own_recipe(self) -> Preprocessing:
-        """Return what the weights were tested with, where there are any."""
+        """Return the preprocessing with which the weights were tested, if there are any."""
         if self.weights is None:
             return Preprocessing()
         tested = self._tested()
@@ -59,7 +59,7 @@ class TimmNetwork(Foreign):
         resize, crop = math.floor(height / tested["crop_pct"]), tested["crop_mode"]
         if crop not in CROPS or resize < height:
             log.warning(
-                "timm tests %s on images with borders (%s, %d px of %d), which are cut off here",
+                "timm tests %s on images with borders (%s, %d px of %d), which are cropped here",
                 self.name, crop, height, resize,
             )  # fmt: skip
         return Preprocessing(
@@ -72,7 +72,7 @@ class TimmNetwork(Foreign):
         )
 
     def _tested(self) -> dict[str, Any]:
-        """Return how timm's own validation prepares images for the weights."""
+        """Return the preprocessing of timm's own validation of the weights."""
         data = importlib.import_module("timm.data")
         tested: dict[str, Any] = data.resolve_data_config(
             pretrained_cfg=self._about().to_dict(), use_test_size=True
@@ -89,7 +89,7 @@ class TimmNetwork(Foreign):
         log.info("weights %s.%s of timm", about.architecture, about.tag)
         try:
             network: nn.Module = make(self.name, pretrained=True, in_chans=in_chans)
-        except Exception as error:  # its downloads fail in as many ways as its networks
+        except Exception as error:  # its downloads may raise anything
             reason = shown(" ".join(str(error).split()) or type(error).__name__, 200)
             source = f"https://huggingface.co/{about.hf_hub_id}" if about.hf_hub_id else about.url
             raise ShiftbenchError(
@@ -99,7 +99,7 @@ class TimmNetwork(Foreign):
         return network
 
     def _about(self) -> Any:
-        """Return what timm knows of the weights."""
+        """Return timm's description of the weights."""
         about = _timm().get_pretrained_cfg(self.name)
         if about is None or not (self.weights_file or about.has_weights):
             raise UsageError(

@@ -1,4 +1,4 @@
-"""Classification networks of torchvision, with its weights, a file's, or none."""
+"""Classification networks of torchvision, with its weights, a file, or none."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from shiftbench.preprocessing import Preprocessing
 
 log = logging.getLogger(__name__)
 
-# A silent server should not hold a run up for minutes.
+# An unresponsive server must not delay a run by minutes.
 TIMEOUT_SECONDS = 20.0
-# The second classifiers of these would be trained, too, and their first weights are a warning.
+# The auxiliary classifiers of these would be trained, too, and their initialisation warns.
 _WITHOUT_WEIGHTS: dict[str, dict[str, bool]] = {
     "googlenet": {"aux_logits": False, "init_weights": True},
     "inception_v3": {"aux_logits": False, "init_weights": True},
@@ -36,8 +36,8 @@ class TorchvisionNetwork(Foreign):
     """A network of ``torchvision.models``: ``x: (N, 3, H, W) -> (N, num_classes)``.
 
     Args:
-        name: ``resnet50`` and the like, see ``torchvision.models.list_models``.
-        weights: ``DEFAULT``, a set's name as ``IMAGENET1K_V1``, a state dict's path, or None.
+        name: A name of ``torchvision.models.list_models``, e.g. ``resnet50``.
+        weights: ``DEFAULT``, a set's name (``IMAGENET1K_V1``), the path of a state dict, or None.
         stem: See :class:`~shiftbench.model.external.Foreign`, as the field below.
     """
 
@@ -55,7 +55,7 @@ class TorchvisionNetwork(Foreign):
         self._set()
 
     def own_recipe(self) -> Preprocessing:
-        """Return what the set of weights was tested with."""
+        """Return the preprocessing with which the set of weights was tested."""
         chosen = self._set() or self._set_of_file()
         if chosen is None:
             return Preprocessing()
@@ -88,7 +88,7 @@ class TorchvisionNetwork(Foreign):
         return made(what, make, weights=None, num_classes=classes, **extra)
 
     def _set(self) -> Any:
-        """Return the set of weights that ``weights`` names, None where it names none."""
+        """Return the set of weights that ``weights`` names, None without one."""
         if self.weights is None or self.weights_file is not None:
             return None
         known = models.get_model_weights(str(self.name))
@@ -101,7 +101,7 @@ class TorchvisionNetwork(Foreign):
         return known[self.weights]
 
     def _set_of_file(self) -> Any:
-        """Return the set that torchvision offers under the name of the weights' file."""
+        """Return torchvision's set of weights with the file's name."""
         if self.weights_file is None:
             return None
         sets = models.get_model_weights(str(self.name))
@@ -109,12 +109,12 @@ class TorchvisionNetwork(Foreign):
 
 
 def _fetch(url: str) -> None:
-    """See that the file of some weights is where torch looks for it, and holds tensors only.
+    """Make sure that a weights file is in torch's folder and holds only tensors.
 
-    torch would unpickle it; a file that can be read without is harmless to unpickle.
+    torch would unpickle it; a file that can be read without unpickling is harmless.
 
     Raises:
-        ShiftbenchError: If it is not there and cannot be had.
+        ShiftbenchError: If it is missing and cannot be downloaded.
     """
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     path = folder / Path(url).name

@@ -1,4 +1,4 @@
-"""Two images are shown to a network before any work is done on it."""
+"""A trial run of a network on two images, before any work is done."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from shiftbench.model.outputs import WANTED, logits_of
 
 @dataclass(frozen=True)
 class Trial:
-    """What a network does with two images.
+    """The result of a trial run on two images.
 
     Attributes:
-        classes: How many it tells apart.
-        plain: Whether it returns its logits and nothing else.
-        memory_format: How its images lie in memory.
+        classes: Number of its classes.
+        plain: Whether it returns only its logits.
+        memory_format: Memory format of its images.
     """
 
     classes: int
@@ -28,15 +28,15 @@ class Trial:
 
 
 def try_network(model: nn.Module, images: Tensor, advice: str) -> Trial:
-    """Show ``model`` two images, and one.
+    """Run ``model`` on two images and on one.
 
     Args:
         model: In eval mode.
-        images: ``(N, C, H, W)`` as it takes them, on its device.
-        advice: What to do if it does not take them.
+        images: ``(N, C, H, W)``, preprocessed, on its device.
+        advice: What to do if it rejects them.
 
     Raises:
-        UsageError: If it does not take them, in one sentence with its own reason.
+        UsageError: If it rejects them, with its own reason.
         ShiftbenchError: If it returns no logits.
     """
     two = images[[0, -1]]
@@ -45,7 +45,7 @@ def try_network(model: nn.Module, images: Tensor, advice: str) -> Trial:
         plain, classes = _logits(model, two.contiguous(memory_format=layout))
     except ShiftbenchError:
         raise
-    except Exception as error:  # whatever somebody's network raises
+    except Exception as error:  # a third-party network may raise anything
         channels, height, width = images.shape[1:]
         reason = shown(" ".join(str(error).split()) or type(error).__name__, 300)
         raise UsageError(
@@ -56,7 +56,7 @@ def try_network(model: nn.Module, images: Tensor, advice: str) -> Trial:
 
 @torch.inference_mode()
 def _logits(model: nn.Module, two: Tensor) -> tuple[bool, int]:
-    """Return whether the network returns logits and nothing else, and how many classes."""
+    """Return whether the network returns only logits, and its number of classes."""
     plain, classes = True, 0
     for count in (1, 2):
         answer = model(two[:count])

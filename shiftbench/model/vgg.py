@@ -1,4 +1,4 @@
-"""VGG with BatchNorm (Simonyan & Zisserman, arXiv 1409.1556), in the form used for small images."""
+"""VGG with BatchNorm (Simonyan & Zisserman, arXiv 1409.1556), in its form for small images."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ class VGG(nn.Module):
         padding: ``zeros``, ``circular`` or ``reflect``.
         depth: Number of convolutions, 8 to 16 (8, 10, 13, 16 are VGG-11, -13, -16, -19).
         width: Channels of the first stage; the others have 2, 4, 8 and 8 times as many.
-        downsamplings: Steps that halve the map, 0 to 5; by default as many as leave a last map
-            of at least 4×4: three at 32 px, VGG's five from 128 px on.
+        downsamplings: Steps that halve the feature map, 0 to 5; by default as many as keep the last
+            feature map at 4×4 or more: three at 32 px, VGG's five from 128 px on.
 
     Raises:
         UsageError: If an argument is out of range.
     """
 
-    # After each convolution; the spread of its first weights depends on it.
+    # After each convolution; its initial weights depend on it.
     nonlinearity: Literal["relu", "linear"] = "relu"
 
     def __init__(
@@ -83,7 +83,7 @@ class VGG(nn.Module):
         blocks.init_weights(self, self.nonlinearity)
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """Return the last map ``(N, C, h, w)``."""
+        """Return the last feature map ``(N, C, h, w)``."""
         features: Tensor = self.features(x)
         return features
 
@@ -100,7 +100,7 @@ class VGG(nn.Module):
         pool: Downsampling | None,
         padding: str,
     ) -> list[nn.Module]:
-        """Return a stage's convolution blocks, its downsampling step included."""
+        """Return a stage's convolution blocks and its downsampling step."""
         layers: list[nn.Module] = []
         for index in range(convolutions):
             last = index == convolutions - 1
@@ -112,11 +112,11 @@ class VGG(nn.Module):
     def _convolution(
         self, in_chans: int, out_chans: int, padding: str, stride: int
     ) -> list[nn.Module]:
-        """Return a convolution with what follows it."""
+        """Return a convolution and the layers that belong to it."""
         return blocks.conv_block(in_chans, out_chans, padding, stride)
 
     def _site(self, pool: Downsampling, channels: int, padding: str) -> list[nn.Module]:
-        """Return a downsampling step, with the running maximum that its pool may ask for."""
+        """Return a downsampling step, with the running maximum that its pool may require."""
         if pool.max_first:
             return [StrideOneMax2d(padding), pool]
         return [pool]

@@ -1,1 +1,1 @@
-"""Operations on tensors: moving, padding, filtering; every custom gradient is here."""
+"""Operations on tensors: shifting, padding, filtering; contains every custom gradient."""

@@ -28,7 +28,7 @@ def frequencies(size: tuple[int, int]) -> tuple[list[Frequency], list[Frequency]
 
 
 def waves(size: tuple[int, int], rows: Tensor, columns: Tensor) -> Tensor:
-    """Return every frequency of a torus at some places, ``(h·w, len(rows)·len(columns))``, float64.
+    """Return all frequencies of a torus at given positions, ``(h·w, rows · columns)``, float64.
 
     First the cosines of the frequencies that are their own conjugates, then cosine and sine of one
     of each pair, in turn.

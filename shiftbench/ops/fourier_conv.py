@@ -1,11 +1,11 @@
 """Training a convolution on a small torus in the frequency domain: fewer products than taps.
 
-On a map of P positions that wraps around, a 3×3 convolution takes 9·P products for each pair of
+On a circular map of P positions, a 3×3 convolution takes 9·P products for each pair of
 channels. Its Fourier transform has P real numbers, and mixing the channels at every frequency takes
 about 2·P products, forward and for both gradients. For all channels together the transforms
-themselves are two small matrix products. What comes out is the convolution up to rounding.
+themselves are two small matrix products. The result is the convolution up to rounding.
 
-Only training goes this way: a trained network is measured by plain convolutions.
+Only training uses this path: a trained network is measured with plain convolutions.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from torch import Tensor
 from shiftbench.ops.autocast import computed_in
 from shiftbench.ops.fourier import basis, frequencies, waves
 
-# Positions of a map, and from how many items · in_chans · out_chans on it pays up to that size:
-# what it saves are products of channels, and the transforms take P² for each channel. Measured by
+# Positions of a map, and the items · in_chans · out_chans from which this path is faster up to that
+# size: it saves products of channels, and the transforms take P² for each channel. Measured by
 # benchmarks/small_maps.py.
 PAYS_FROM = {16: 2**18, 64: 2**20}
 
@@ -42,8 +42,8 @@ def pays(x: Tensor, weight: Tensor) -> bool:
 def conv2d(x: Tensor, weight: Tensor) -> Tensor:
     """Convolve on a torus, ``(N, in_chans, H, W) -> (N, out_chans, H, W)``.
 
-    The same numbers as ``F.conv2d`` of ``x`` with circular padding by half a kernel, up to
-    rounding. Under autocast it computes in that type, as ``F.conv2d`` does.
+    Equal to ``F.conv2d`` of ``x`` with circular padding by half a kernel, up to rounding. Under
+    autocast it computes in autocast's dtype, as ``F.conv2d`` does.
 
     Args:
         x: The maps, of any size.
@@ -60,10 +60,10 @@ class _Transforms(NamedTuple):
     Attributes:
         analysis: From a map to its spectrum, ``(P, P)``: cosines and sines, entries up to 1, so
             that those of maps of 1, 2 and 4 pixels are whole numbers, exact in bfloat16.
-        synthesis: The way back.
-        response: From a kernel to its spectrum, ``(P, kh·kw)``; in float32 at least.
-        own: How many frequencies come first that are their own conjugates; real and imaginary part
-            of the others follow in turn.
+        synthesis: The inverse of ``analysis``.
+        response: From a kernel to its spectrum, ``(P, kh·kw)``; at least in float32.
+        own: Number of frequencies, stored first, that are their own conjugates; real and imaginary
+            parts of the others follow alternately.
     """
 
     analysis: Tensor
@@ -122,8 +122,8 @@ class _Convolution(torch.autograd.Function):
 def _products(a: Tensor, b: Tensor, own: int, sign: int) -> Tensor:
     """Multiply the matrices of every frequency, ``(P, L, M)`` by ``(P, M, N)``.
 
-    Real ones first, then complex ones, real and imaginary part in turn. With ``sign`` −1 it is the
-    conjugate of ``b`` that ``a`` is multiplied by.
+    Real ones first, then complex ones, real and imaginary parts alternating. With ``sign`` −1,
+    ``a`` is multiplied by the conjugate of ``b``.
     """
     out = a.new_empty(len(a), a.shape[1], b.shape[2])
     torch.bmm(a[:own], b[:own], out=out[:own])
@@ -148,7 +148,7 @@ def _positions_first(x: Tensor) -> Tensor:
 
 
 def _channels_last(y: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return ``y: (H·W, N, C)`` as ``(N, C, H, W)``, channels side by side in memory."""
+    """Return ``y: (H·W, N, C)`` as ``(N, C, H, W)``, in channels-last memory."""
     maps = y.view(*size, *y.shape[1:]).permute(2, 3, 0, 1)
     return maps.contiguous(memory_format=torch.channels_last)
 

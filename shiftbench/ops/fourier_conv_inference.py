@@ -1,8 +1,8 @@
 """Convolution on a small torus as a product in the frequency domain.
 
-The dense engine ends in very many very small maps: 64 of 4×4 for every image after three halvings.
-There a 3×3 convolution is cheaper as one matrix product per frequency, with the same numbers up to
-rounding.
+The last layers of the dense engine have many small maps: 64 of 4×4 for every image after three
+steps of stride 2. There a 3×3 convolution is cheaper as one matrix product per frequency, with the
+same result up to rounding.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from shiftbench.ops.fourier import basis, frequencies, waves
 
 LARGEST_MAP = 64  # positions; on larger maps the transform costs more than it saves
 FEWEST_PRODUCTS = 2048  # in_chans · out_chans, for the same reason
-ITEMS_AT_ONCE = 512  # few enough that what lies between the transforms stays in the cache
+ITEMS_AT_ONCE = 512  # few enough that intermediate results stay in the cache
 
 
 def worth_it(x: Tensor, weight: Tensor) -> bool:
@@ -30,7 +30,7 @@ def worth_it(x: Tensor, weight: Tensor) -> bool:
 
 
 class SpectralConv:
-    """A convolution on a torus of one size, prepared.
+    """A convolution on a torus of one size, with its precomputed spectrum.
 
     Args:
         weight: ``(out_chans, in_chans, kh, kw)``.
@@ -49,7 +49,7 @@ class SpectralConv:
         dilation: tuple[int, int],
     ) -> None:
         self.size = size
-        # a constant on the map is its lowest frequency alone
+        # a constant on the map is its lowest frequency only
         self.constant = None if bias is None else bias * math.sqrt(size[0] * size[1])
         self.basis = basis(size).float()
         self.inverse = self.basis.T.contiguous()
@@ -82,7 +82,7 @@ class SpectralConv:
         if self.constant is not None:
             out[:, 0] += self.constant
         if self.pairs:
-            # cosine and sine of one frequency lie side by side: one row of twice the channels
+            # cosine and sine of one frequency are adjacent: one row of twice the channels
             cos_sin = spectrum[:, own:].view(count, len(self.pairs), -1)
             mixed = out[:, own:].view(count, len(self.pairs), -1)
             for index, weight in enumerate(self.pairs):

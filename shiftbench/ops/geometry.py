@@ -1,4 +1,4 @@
-"""Moving images: one offset per image, with a named fill for what enters the frame."""
+"""Shifting images: one offset per image, with a named fill for pixels that enter the frame."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def translate(
 
     Args:
         images: ``(N, C, H, W)``, uint8 in 0..255 or float in 0..1.
-        offsets: ``(N, 2)`` whole numbers (dy, dx) of any size.
-        fill: What enters the frame: ``circular`` (the other side, like ``torch.roll``), ``black``,
+        offsets: ``(N, 2)`` integers (dy, dx) of any size.
+        fill: Pixels that enter the frame: ``circular`` (as ``torch.roll``), ``black``,
             ``mean`` (of the data set), ``reflect`` (mirrored without repeating the edge), ``edge``.
         mean: Per-channel pixel mean in 0..1, needed for ``mean``.
 
     Returns:
-        ``(N, C, H, W)`` in channels-last memory, in the type of ``images``.
+        ``(N, C, H, W)`` in channels-last memory, in the dtype of ``images``.
     """
     height, width = images.shape[-2:]
     offsets = offsets.to(images.device).long()
@@ -42,11 +42,11 @@ def translate(
 
 
 def windows(images: Tensor, corners: Tensor, size: tuple[int, int]) -> Tensor:
-    """Cut the window of ``size`` whose upper left pixel is ``corners[n]`` out of image n.
+    """Crop the window of ``size`` whose upper left pixel is ``corners[n]`` from image n.
 
     Args:
         images: ``(N, C, H, W)``.
-        corners: ``(N, 2)`` whole numbers (y, x); the windows lie inside the images.
+        corners: ``(N, 2)`` integers (y, x); the windows lie inside the images.
         size: ``(h, w)`` of the windows.
 
     Returns:
@@ -63,11 +63,11 @@ def paste(objects: Tensor, corners: Tensor, canvas: tuple[int, int]) -> tuple[Te
 
     Args:
         objects: ``(N, C, h, w)``.
-        corners: ``(N, 2)`` whole numbers (y, x).
+        corners: ``(N, 2)`` integers (y, x).
         canvas: ``(H, W)``.
 
     Returns:
-        The pictures ``(N, C, H, W)`` in channels-last memory, and where the object is,
+        The images ``(N, C, H, W)`` in channels-last memory, and the mask of the object,
         ``(N, 1, H, W)`` bool.
     """
     corners = corners.to(objects.device).long()
@@ -81,7 +81,7 @@ def paste(objects: Tensor, corners: Tensor, canvas: tuple[int, int]) -> tuple[Te
 
 
 def resize(images: Tensor, size: tuple[int, int], mode: str = "bilinear") -> Tensor:
-    """Resize with a filter as wide as the reduction asks for (antialiased), sides kept apart.
+    """Resize with a filter as wide as the reduction (antialiased), separately for both sides.
 
     Args:
         images: ``(N, C, H, W)``, uint8 in 0..255 or float.
@@ -89,8 +89,8 @@ def resize(images: Tensor, size: tuple[int, int], mode: str = "bilinear") -> Ten
         mode: ``bilinear`` or ``bicubic``.
 
     Returns:
-        ``(N, C, h, w)`` in the type of ``images``: uint8 is rounded and clipped, as a picture on
-        disk would be; float is neither.
+        ``(N, C, h, w)`` in the type of ``images``: uint8 is rounded and clipped, as in an image
+        file; float is not.
     """
     if tuple(images.shape[-2:]) == tuple(size):
         return images
@@ -118,7 +118,7 @@ def fill_value(images: Tensor, fill: str, mean: Sequence[float] | None) -> Tenso
             "fill=mean needs the mean of the pixels and got none; give mean=[...], one number for "
             "each channel"
         )
-    # In float32, as the network subtracts it: in float images it is exactly 0 once normalised.
+    # In float32, as the network subtracts it: float images are then exactly 0 after normalisation.
     value = torch.tensor(mean, device=images.device, dtype=torch.float32)
     if images.dtype == torch.uint8:
         value = (value * 255).round()
@@ -126,7 +126,7 @@ def fill_value(images: Tensor, fill: str, mean: Sequence[float] | None) -> Tenso
 
 
 def as_float(images: Tensor) -> Tensor:
-    """Return pixels in a type that holds their mean: uint8 as float32 in 0..1, others as wide."""
+    """Return pixels in a dtype that can represent their mean: uint8 as float32 in 0..1."""
     if images.dtype == torch.uint8:
         return to_unit(images)
     return images.to(torch.promote_types(images.dtype, torch.float32))
@@ -147,9 +147,9 @@ def _source(index: Tensor, size: int, fill: str) -> Tensor:
 
 
 def space_to_batch(x: Tensor, stride: tuple[int, int]) -> Tensor:
-    """Put every sampling grid into the batch.
+    """Move every sampling grid to the batch dimension.
 
-    ``x: (B, C, H, W) -> (B·sy·sx, C, H/sy, W/sx)``, the grids of one item side by side, row-major;
+    ``x: (B, C, H, W) -> (B·sy·sx, C, H/sy, W/sx)``, the grids of one item adjacent, row-major;
     item ``(py, px)`` holds ``x[..., py::sy, px::sx]``.
     """
     batch, channels, height, width = x.shape
@@ -161,7 +161,7 @@ def space_to_batch(x: Tensor, stride: tuple[int, int]) -> Tensor:
 
 
 def rolls_to_batch(x: Tensor, size: tuple[int, int], sign: int) -> Tensor:
-    """Put the rolls of every item by ``sign``·(0..size − 1) into the batch, side by side.
+    """Move the rolls of every item by ``sign``·(0..size − 1) to the batch dimension, adjacent.
 
     ``x: (B, C, H, W) -> (B·size[0]·size[1], C, H, W)``, row-major.
     """

@@ -1,4 +1,4 @@
-"""The stride-1 maximum of max-blur pooling, and a faster way to it on a CPU."""
+"""The stride-1 maximum of max-blur pooling, with a fast implementation for CPUs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from shiftbench.ops.padding import check_reflect, pad2d
 
-# A map in memory, read along one of its axes: lines, pixels of a line, numbers of a pixel.
+# A feature map in memory along one of its axes: lines, pixels per line, numbers per pixel.
 Lines = tuple[int, int, int]
 
-# Which pixel of a line comes after its last one; behind a border of zeros there is none.
+# Index of the pixel that follows the last one of a line; none with a border of zeros.
 _BEYOND = {"circular": 0, "reflect": -2, "zeros": None}
 
 
@@ -21,7 +21,7 @@ class StrideOneMax2d(nn.Module):
     """2×2 maximum at stride 1, the dense half of max pooling (Zhang, arXiv 1904.11486, eq. 2).
 
     ``x: (N, C, H, W) -> (N, C, H, W)``, padded by one pixel at the right and the bottom.
-    Commutes with circular shifts where ``padding`` is circular.
+    Commutes with circular shifts if ``padding`` is circular.
     """
 
     def __init__(self, padding: str) -> None:
@@ -34,17 +34,17 @@ class StrideOneMax2d(nn.Module):
 
 
 def running_max(x: Tensor, padding: str) -> Tensor:
-    """Return the maximum of every pixel, the one to its right, the one below and the one between.
+    """Return the maximum over each pixel and its right, lower and lower-right neighbours.
 
-    ``x: (N, C, H, W) -> (N, C, H, W)``. Channels-last maps on a CPU take a way without a padded
-    copy, with the same numbers forward; backward, sums of gradients are rounded in another order.
+    ``x: (N, C, H, W) -> (N, C, H, W)``. For channels-last maps on a CPU no padded copy is made: the
+    output is identical, and gradients are summed in another order.
 
     Args:
-        x: The maps.
-        padding: What lies beyond the edge: ``zeros``, ``circular`` or ``reflect``.
+        x: The feature maps.
+        padding: Values beyond the edge: ``zeros``, ``circular`` or ``reflect``.
 
     Raises:
-        UsageError: If ``reflect`` is asked of a map of one pixel.
+        UsageError: For ``reflect`` on a map of one pixel.
     """
     if x.device.type == "cpu" and x.is_contiguous(memory_format=torch.channels_last):
         fast: Tensor = _RunningMax.apply(x, padding)
@@ -53,11 +53,11 @@ def running_max(x: Tensor, padding: str) -> Tensor:
 
 
 class _RunningMax(torch.autograd.Function):
-    """Two maxima of the memory with itself, moved: first along the rows, then down the columns.
+    """Two maxima of the memory with a shifted view of itself: along rows, then along columns.
 
-    In channels-last memory one pixel to the right is C numbers further, one down W·C. The way back
-    goes to the first of equal values, as in ``max_pool2d``, whose indices take eight bytes for
-    every number.
+    In channels-last memory one pixel to the right is C numbers further, one pixel down W·C. The
+    gradient goes to the first of equal values, as in ``max_pool2d``, but without its indices of
+    eight bytes per number.
     """
 
     @staticmethod
@@ -81,7 +81,7 @@ class _RunningMax(torch.autograd.Function):
 
 
 def _larger(values: Tensor, lines: Lines, padding: str) -> Tensor:
-    """Return the larger of every pixel and the next one of its line."""
+    """Return the larger of each pixel and its successor on the line."""
     step = lines[2]
     larger = torch.empty_like(values)
     torch.maximum(values[:-step], values[step:], out=larger[:-step])
@@ -91,9 +91,9 @@ def _larger(values: Tensor, lines: Lines, padding: str) -> Tensor:
 
 
 def _shared(values: Tensor, gradient: Tensor, lines: Lines, padding: str) -> Tensor:
-    """Give each maximum's ``gradient`` to the larger of a pixel and the next one of its line."""
+    """Add each maximum's ``gradient`` to the larger of a pixel and its successor on the line."""
     step = lines[2]
-    moves = torch.empty_like(values)  # 1 where the next one is larger, else 0
+    moves = torch.empty_like(values)  # 1 where the successor is larger, else 0
     torch.gt(values[step:], values[:-step], out=moves[:-step])
     last, beyond = _edge(values.view(lines), padding)
     over_the_edge = moves.view(lines)[:, -1]
@@ -107,16 +107,16 @@ def _shared(values: Tensor, gradient: Tensor, lines: Lines, padding: str) -> Ten
 
 
 def _edge(pixels: Tensor, padding: str) -> tuple[Tensor, Tensor]:
-    """Return the last pixel of every line and what comes after it."""
+    """Return the last pixel of every line and its successor."""
     last, next_one = pixels[:, -1], _BEYOND[padding]
     return last, last.new_zeros(()) if next_one is None else pixels[:, next_one]
 
 
 def _ranks(x: Tensor) -> Tensor:
-    """Return the memory of ``x``, if it can be as integers, which compare four times as fast.
+    """Return the memory of ``x``, as integers if possible, which compare four times as fast.
 
-    The bits of bfloat16 numbers of which none is below 0, as after a ReLU, are in their order,
-    infinity and NaN at the end.
+    The bit patterns of non-negative bfloat16 numbers, as after a ReLU, have the order of the
+    numbers, with infinity and NaN at the end.
     """
     memory = _memory(x)
     if x.dtype != torch.bfloat16:
@@ -132,7 +132,7 @@ def _both_axes(x: Tensor) -> tuple[Lines, Lines]:
 
 
 def _memory(x: Tensor) -> Tensor:
-    """Return a map as one row of numbers, channels first to change."""
+    """Return a feature map as one row of numbers, with the channel index changing fastest."""
     return x.permute(0, 2, 3, 1).reshape(-1)
 
 

@@ -1,4 +1,4 @@
-"""Padding as one named choice of the whole network: ``zeros``, ``circular`` or ``reflect``.
+"""Padding as one named setting of the whole network: ``zeros``, ``circular`` or ``reflect``.
 
 Zero padding lets a network read absolute position off the border (Kayhan & van Gemert,
 arXiv 2003.07064); only circular padding makes a convolution commute with circular shifts.
@@ -27,7 +27,7 @@ def pad2d(x: Tensor, amounts: tuple[int, int, int, int], mode: str) -> Tensor:
     wider than the map (the map repeats).
 
     Raises:
-        UsageError: If ``reflect`` is asked for more pixels than the map has beside its edge.
+        UsageError: If ``reflect`` requires more pixels than the map has beside its edge.
     """
     if not any(amounts):
         return x
@@ -44,18 +44,18 @@ def pad2d(x: Tensor, amounts: tuple[int, int, int, int], mode: str) -> Tensor:
 
 
 def wrap_amounts(size: int, padding: int, reach: int, stride: int, kept: int) -> tuple[int, int]:
-    """Return by how many pixels an axis wraps around before and after, for a window that pads it.
+    """Return the circular padding (before, after) of an axis for a window that pads it.
 
-    On a torus a window of stride s has one position for every s pixels. Where a layer leaves as
-    many, what its window reaches beyond the last pixel wraps around, however the layer divides its
-    border (even kernels with ``padding="same"``, ``ceil_mode``); where it does not, its border is
-    as wide as it was, on both sides.
+    On a torus a window of stride s has one position for every s pixels. If a layer leaves as many,
+    the part of its window beyond the last pixel wraps around, however the layer divides its border
+    (even kernels with ``padding="same"``, ``ceil_mode``); otherwise its border keeps its width on
+    both sides.
 
     Args:
         size: Pixels of the axis.
-        padding: Of the layer, at each side.
+        padding: Padding of the layer, at each side.
         reach: Pixels from a window's first to its last, ``dilation · (kernel − 1)``.
-        stride: Of the layer.
+        stride: Stride of the layer.
         kept: Positions that the layer leaves.
 
     >>> wrap_amounts(32, padding=1, reach=2, stride=1, kept=32)
@@ -80,8 +80,8 @@ def _repeat(x: Tensor, axis: int, before: int, after: int) -> Tensor:
 class _Wrap(torch.autograd.Function):
     """Circular padding by at most the size of the map, in one copy forward and one backward.
 
-    Autograd's own way back, through slices of slices, takes six times as long: each slice's
-    gradient is a map of zeros with a strip in it, and all of them are added up.
+    Autograd's own backward through nested slices takes six times as long: each slice's gradient is
+    a map of zeros with one strip, and all of them are added.
     """
 
     @staticmethod
@@ -122,7 +122,7 @@ def _pieces(
 
 
 def _spans(size: int, before: int, after: int) -> Iterator[tuple[slice, slice]]:
-    """Yield the three parts of a padded axis, each with where it comes from."""
+    """Yield the three parts of a padded axis, each with its origin."""
     yield slice(before, before + size), slice(0, size)
     if before:
         yield slice(0, before), slice(size - before, size)
@@ -148,8 +148,8 @@ class Conv2d(nn.Conv2d):
     """``nn.Conv2d`` whose ``padding_mode`` goes through :func:`pad2d`.
 
     ``x: (N, in_channels, H, W) -> (N, out_channels, ceil(H/s), ceil(W/s))`` for an odd kernel
-    with ``padding = kernel_size // 2``. Same parameters as ``nn.Conv2d``, and its numbers; in
-    training up to rounding, since small circular maps go through the frequency domain there.
+    with ``padding = kernel_size // 2``. Same parameters and results as ``nn.Conv2d``; in training
+    up to rounding, since small circular maps are convolved in the frequency domain there.
     """
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -176,13 +176,13 @@ class Conv2d(nn.Conv2d):
         return wrap_amounts(size, padding, reach, stride, kept)
 
     def __copy__(self) -> Conv2d:
-        """Return a shallow copy; parametrised convolutions refuse the usual way to one."""
+        """Return a shallow copy; parametrised convolutions refuse the default copy."""
         shallow = type(self).__new__(type(self))
         shallow.__dict__.update(self.__dict__)
         return shallow
 
     def _trains_on_a_torus(self) -> bool:
-        """Whether it is a plain convolution that wraps around and keeps the size, in training."""
+        """Whether it is a plain circular convolution in training that keeps the size."""
         half = tuple(taps // 2 for taps in self.kernel_size)
         keeps_size = self.padding == half and all(taps % 2 for taps in self.kernel_size)
         return (
@@ -193,7 +193,7 @@ class Conv2d(nn.Conv2d):
 
 
 def conv2d(in_chans: int, out_chans: int, kernel_size: int, stride: int, padding: str) -> Conv2d:
-    """Return a bias-free convolution that keeps the size (but for its stride)."""
+    """Return a bias-free convolution that keeps the size (except for its stride)."""
     return Conv2d(
         in_chans,
         out_chans,

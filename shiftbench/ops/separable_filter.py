@@ -4,7 +4,7 @@ A depthwise convolution on small maps spends its time on copies: one for the bor
 bfloat16 one to float32 and back, forward and backward. A matrix pads, filters and subsamples an
 axis at once.
 
-Only training goes this way: a trained network is measured by plain convolutions.
+Only training uses this path: a trained network is measured with plain convolutions.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from torch import Tensor
 from shiftbench.ops.autocast import computed_in
 from shiftbench.ops.padding import pad2d
 
-# Up to which height and width it pays, by benchmarks/blur_forms.py: the work for each pixel grows
-# with the size of the map.
+# Largest height and width for which it is faster, by benchmarks/blur_forms.py: the work per pixel
+# grows with the size of the map.
 PAYS_TO = 32
 
 
 def pays(x: Tensor, taps: tuple[float, ...]) -> bool:
-    """Whether training is faster by matrices on maps like ``x: (N, C, H, W)``."""
+    """Whether training with matrices is faster on maps like ``x: (N, C, H, W)``."""
     sides = x.shape[2:]
     return (
         x.device.type == "cpu"
@@ -39,9 +39,9 @@ def pays(x: Tensor, taps: tuple[float, ...]) -> bool:
 def filter2d(x: Tensor, taps: tuple[float, ...], stride: int, pad: str) -> Tensor:
     """Pad, filter both axes with ``taps`` and keep every ``stride``-th sample.
 
-    ``x: (N, C, H, W) -> (N, C, ceil(H/s), ceil(W/s))``. The same numbers as
+    ``x: (N, C, H, W) -> (N, C, ceil(H/s), ceil(W/s))``. Equal to
     :func:`shiftbench.ops.padding.pad2d` by (k-1)//2 pixels before, k//2 after, and a depthwise
-    convolution, up to rounding (once for each axis). Under autocast it computes in that type.
+    convolution, up to rounding (once for each axis). Under autocast it computes in its dtype.
 
     Args:
         x: The maps, neither side shorter than ``taps``.
@@ -59,7 +59,7 @@ def filter2d(x: Tensor, taps: tuple[float, ...], stride: int, pad: str) -> Tenso
 def _matrix(
     size: int, taps: tuple[float, ...], stride: int, pad: str, dtype: torch.dtype
 ) -> Tensor:
-    """Return what filters an axis of ``size`` pixels, ``(ceil(size/s), size)``."""
+    """Return the matrix that filters an axis of ``size`` pixels, ``(ceil(size/s), size)``."""
     half = (len(taps) - 1) // 2, len(taps) // 2
     each_pixel = torch.eye(size, dtype=torch.float64).view(size, 1, 1, size)
     kernel = torch.tensor(taps, dtype=torch.float64).view(1, 1, 1, -1)
@@ -68,7 +68,7 @@ def _matrix(
 
 
 class _OnBothAxes(torch.autograd.Function):
-    """A matrix for the rows of every image, then one for its columns; backward, transposed."""
+    """A matrix for the rows of every image, then one for its columns; transposed in backward."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:

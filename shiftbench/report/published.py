@@ -12,7 +12,7 @@ from omegaconf import ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from shiftbench.claims import CLAIMS, Evidence, Judged, Number, Run, judge
+from shiftbench.claims import CLAIMS, Evidence, Judged, Number, Run, find_claim, judge
 from shiftbench.claims.evidence import Influence
 from shiftbench.report.per_image import PerImage
 from shiftbench.report.reading import read_layers, read_shifts
@@ -42,13 +42,13 @@ def published_findings(collection: Collection, *, every: bool = False) -> list[J
 
 
 def claims_of(sweeps: Sequence[Path]) -> list[str]:
-    """Return the claims that the experiments of these sweeps name, each once."""
-    named = dict.fromkeys(key for sweep in sweeps for key in _named(sweep / "multirun.yaml"))
-    unknown = [key for key in named if key not in CLAIMS]
+    """Return the keys of the claims that the experiments of these sweeps name, each once."""
+    named = dict.fromkeys(name for sweep in sweeps for name in _named(sweep / "multirun.yaml"))
+    unknown = [name for name in named if find_claim(name) is None]
     if unknown:
         log.warning("study.claims names %s, which is no claim; known: %s",
                     ", ".join(unknown), ", ".join(CLAIMS))  # fmt: skip
-    return [key for key in named if key in CLAIMS]
+    return list(dict.fromkeys(claim.key for name in named if (claim := find_claim(name))))
 
 
 def _named(path: Path) -> list[str]:

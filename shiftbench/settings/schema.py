@@ -82,7 +82,8 @@ class Study:
     """What an experiment consists of, see ``configs/experiment``.
 
     Attributes:
-        claims: The published findings that it decides, ``[A1, Z3]``.
+        claims: The published findings that it decides, by key or readable name:
+            ``[A1, wider_blur_more_consistent]``.
         scales: What ``scale=NAME`` stands for: values that the rest of the yaml refers to. One
             with ``smoke: true`` shows that the commands work, not what networks do; reports say so.
         grids: Parts of the sweep, each a full grid as ``{part: {pool: "max,blur"}}``.

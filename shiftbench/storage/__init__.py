@@ -1,1 +1,1 @@
-"""Files: whole or absent, locked, with named columns. No torch."""
+"""Files: written atomically, locked, with named columns; without torch."""

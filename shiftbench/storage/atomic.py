@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Atomic files, which are complete or absent."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from shiftbench.storage.interrupts import held_off
 
 @contextmanager
 def atomic_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
-    """Open a temporary file beside ``path`` that takes its place when the block ends well.
+    """Open a temporary file beside ``path`` that replaces it when the block succeeds.
 
-    If the block raises, ``path`` keeps what it had and the temporary file is removed. Ctrl-C and
+    If the block raises, ``path`` is unchanged and the temporary file is removed. Ctrl-C and
     SIGTERM wait for the end of the block.
     """
     path = Path(path)
@@ -43,17 +43,17 @@ def remove_leftovers(folder: Path, older_than: float = 0.0) -> None:
     """Remove the temporary files of a process that was killed while writing in ``folder``.
 
     Args:
-        folder: Its subfolders are looked through as well.
-        older_than: Age in seconds; where others may be writing, more than a write takes.
+        folder: The folder; its subfolders are searched as well.
+        older_than: Age in seconds; if others may be writing, longer than a write takes.
     """
     for path in folder.rglob(".*.part"):
-        with suppress(FileNotFoundError):  # another process was faster
+        with suppress(FileNotFoundError):  # another process removed it
             if time.time() - path.stat().st_mtime >= older_than:
                 path.unlink()
 
 
 def cannot_write(place: Path | str, error: OSError) -> UsageError:
-    """Return the sentence for an output folder that cannot be written to."""
+    """Return the error message for an output folder that cannot be written to."""
     return UsageError(
         f"cannot write to {place} ({error.strerror or error}); choose another folder with out=PATH"
     )
@@ -70,10 +70,10 @@ def names_a_file(text: str) -> bool:
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a file that cannot be used, so that it is neither lost nor in the way.
+    """Rename an unusable file, so that it is kept but does not interfere.
 
     Returns:
-        Its new name: ``<name>.damaged``, with a number where that is taken.
+        Its new name: ``<name>.damaged``, with a number if that exists.
     """
     number = 1
     kept = path.with_name(f"{path.name}.damaged")
@@ -85,7 +85,7 @@ def set_aside(path: Path) -> Path:
 
 
 def _umask() -> int:
-    # mkstemp makes files private; results should be as readable as any other file.
+    # mkstemp makes files private; results should have the usual permissions.
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -1,4 +1,4 @@
-"""Where downloads and decoded images are kept between runs, and how they are read and written."""
+"""The cache of downloads and decoded images: its folder, reading and writing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def cache_dir() -> Path:
 
     ``SHIFTBENCH_CACHE`` names it; otherwise it is ``shiftbench`` in ``XDG_CACHE_HOME`` or in
     ``~/.cache``, and for a user without a home directory in the folder of temporary files.
-    Everything in it can be deleted: the next run makes it again.
+    Everything in it may be deleted: the next run recreates it.
     """
     if own := os.environ.get("SHIFTBENCH_CACHE"):
         return Path(own).expanduser()
@@ -48,13 +48,13 @@ def _home_cache() -> Path:
 
 
 def read_arrays(path: Path) -> Arrays | None:
-    """Return the arrays of an ``.npz`` file, or None where there is none or it is damaged.
+    """Return the arrays of an ``.npz`` file, or None if it is missing or damaged.
 
-    The zip container holds a CRC-32 of every array, so a flipped byte is found as well. A
-    damaged file is deleted, with a warning; one that may not be read is left alone, with one too.
+    The zip container holds a CRC-32 of every array, so a flipped byte is detected. A
+    damaged file is deleted with a warning; an unreadable one is kept, also with a warning.
     """
     try:
-        # Opened here, because numpy leaves a damaged archive open.
+        # Opened here because numpy does not close a damaged archive.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except (FileNotFoundError, NotADirectoryError):
@@ -70,7 +70,7 @@ def read_arrays(path: Path) -> Arrays | None:
 
 def discard(path: Path, reason: object) -> None:
     """Delete a damaged cache file and log why."""
-    log.warning("the cache file %s is damaged (%s) and is made again", path, reason)
+    log.warning("the cache file %s is damaged (%s) and is recreated", path, reason)
     with suppress(OSError):
         path.unlink()
 
@@ -78,12 +78,12 @@ def discard(path: Path, reason: object) -> None:
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write ``arrays`` to ``path``, whole or not at all.
 
-    A cache that cannot be written (a full disk, a read-only folder) costs time, not the run:
-    that is logged as a warning.
+    If the cache cannot be written (a full disk, a read-only folder), a warning is logged and the
+    run continues.
     """
     try:
         with atomic_file(path, "wb") as file:
-            # Through a variable, because numpy's types take any name for its option allow_pickle.
+            # Through a variable: numpy's type stubs take any name for its option allow_pickle.
             save: Callable[..., None] = np.savez
             save(file, **arrays)
     except OSError as error:

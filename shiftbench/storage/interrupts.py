@@ -1,4 +1,4 @@
-"""Ctrl-C and a scheduler's SIGTERM, kept off while something must not be cut in two; no torch."""
+"""Deferral of Ctrl-C and SIGTERM during operations that must be complete; without torch."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ INTERRUPTED, TERMINATED = 130, 143  # exit codes
 
 
 def heed_termination() -> None:
-    """Let a scheduler's SIGTERM end this process as Ctrl-C does, so that what it does says so.
+    """Make a scheduler's SIGTERM end this process like Ctrl-C, so that runs record the reason.
 
-    A handler that somebody else has set, e.g. a launcher's, stays.
+    A third-party handler, e.g. a launcher's, is kept.
     """
     if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _terminate)
@@ -27,12 +27,12 @@ def _terminate(*_: object) -> NoReturn:
 
 
 def exit_code(stop: KeyboardInterrupt) -> int:
-    """Return 143 for what SIGTERM raised, 130 for Ctrl-C."""
+    """Return 143 for an exception of SIGTERM, 130 for Ctrl-C."""
     return TERMINATED if TERMINATED in stop.args else INTERRUPTED
 
 
 def how_stopped(stop: KeyboardInterrupt) -> str:
-    """Return who stopped a run.
+    """Return the reason why a run was stopped.
 
     >>> how_stopped(KeyboardInterrupt()), how_stopped(KeyboardInterrupt(143))
     ('stopped by Ctrl-C', 'stopped by SIGTERM')
@@ -42,12 +42,11 @@ def how_stopped(stop: KeyboardInterrupt) -> str:
 
 @contextmanager
 def held_off() -> Iterator[None]:
-    """Let SIGINT and SIGTERM act when the block is over.
+    """Defer SIGINT and SIGTERM to the end of the block.
 
-    Python raises KeyboardInterrupt wherever it happens to be. Inside ``torch.save`` that becomes
-    a RuntimeError, or ends the process when a half-written archive is closed: the C++ writer
-    cannot pass a Python exception on. In a thread, where Python handles no signals, the block
-    simply runs.
+    Python raises KeyboardInterrupt at any point. Inside ``torch.save`` it becomes a RuntimeError,
+    or ends the process when an incomplete archive is closed, since the C++ writer cannot propagate
+    a Python exception. In a thread, where Python handles no signals, the block runs as usual.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -57,7 +56,7 @@ def held_off() -> Iterator[None]:
     def remember(number: int, _: FrameType | None) -> None:
         arrived.append(number)
 
-    # A handler that Python did not set could not be put back: it stays.
+    # A handler that Python did not set could not be restored: it is kept.
     before = {n: handler for n in ENDINGS if (handler := signal.getsignal(n)) is not None}
     try:
         for number in before:

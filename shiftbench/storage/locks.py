@@ -1,4 +1,4 @@
-"""One process at a time, by a lock on a file; no lock outlives its process."""
+"""File locks for one process at a time; a lock is released when its process ends."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def exclusive(path: Path, waiting: str = "") -> Iterator[None]:
-    """Let one process at a time into the block, by a lock on ``path`` (a file made for it).
+    """Allow one process at a time in the block, by a lock on the file ``path``.
 
     The jobs of a sweep then wait for one download, one training or one measurement instead of
-    each doing it. Where no lock can be made (a read-only folder, a full disk, a file system
-    without locks), the block simply runs, with a warning: every file is still written whole.
+    repeating it. If no lock can be made (a read-only folder, a full disk, a file system without
+    locks), the block runs with a warning: every file is still written atomically.
 
     Args:
-        path: The lock file; its folder is made.
-        waiting: What to log if another process is inside.
+        path: The lock file; its folder is created.
+        waiting: Log message if another process holds the lock.
     """
     from filelock import Timeout
 
     lock = _lock(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Tried beforehand: filelock takes some places where no file can be made for locked ones,
-        # and would wait for ever.
+        # Tested in advance: filelock mistakes some folders in which no file can be created for
+        # locked ones, and would wait forever.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o666))
         try:
             lock.acquire(timeout=0)
@@ -71,11 +71,11 @@ def is_locked(path: Path) -> bool:
 
 
 def _lock(path: Path) -> BaseFileLock:
-    """Return a lock of the operating system's, which ends with the process that holds it."""
+    """Return an operating-system lock, which is released with its process."""
     from filelock import FileLock
 
     try:
-        # Newer releases put a marker file where there are no locks, and a killed process leaves it.
+        # Newer releases use a marker file without OS locks, which a killed process leaves behind.
         return FileLock(path, fallback_to_soft=False)
     except TypeError:
         return FileLock(path)

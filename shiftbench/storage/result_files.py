@@ -43,8 +43,8 @@ TRAIN_COLUMNS = (
     "images_per_second",
 )  # fmt: skip
 CLAIM_COLUMNS = (
-    "claim", "source", "statement", "published", "measured", "measured_of", "ci_low", "ci_high",
-    "verdict", "mean_verdict", "reason", "runs",
+    "claim", "slug", "source", "statement", "published", "measured", "measured_of", "ci_low",
+    "ci_high", "verdict", "mean_verdict", "reason", "runs",
 )  # fmt: skip
 NETWORK_COLUMNS = ("claim", "network", "value", "ci_low", "ci_high")
 LAYER_COLUMNS = (

@@ -1,8 +1,8 @@
-"""The image files below a folder, in an order that does not depend on the machine; no torch.
+"""The image files below a folder, in a machine-independent order; without torch.
 
 File systems store one name in several Unicode forms (macOS decomposes é into e and an accent).
-Names are therefore compared and sorted in their composed form (NFC), and files are opened under the
-name that they have.
+Names are therefore compared and sorted in their composed form (NFC), and files are opened under
+their stored names.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class ImageFile(NamedTuple):
 
     Attributes:
         name: Its path below the root in composed Unicode, with forward slashes.
-        path: The same as it is stored, to open it.
-        status: Of the file; None of a dangling link.
+        path: Its stored path, to open it.
+        status: Status of the file; None for a dangling link.
     """
 
     name: str
@@ -38,7 +38,7 @@ def composed(name: str) -> str:
 
 
 def subfolders(folder: Path) -> dict[str, str]:
-    """Return the folders in ``folder``, hidden ones left out: composed name to name, sorted.
+    """Return the visible folders in ``folder``: composed name to stored name, sorted.
 
     Raises:
         OSError: If it cannot be listed.
@@ -57,7 +57,7 @@ def subfolders(folder: Path) -> dict[str, str]:
 
 
 def image_files(root: Path, folder: str) -> list[ImageFile]:
-    """Return the images in ``root/folder`` and below, sorted; hidden files are passed over.
+    """Return the images in ``root/folder`` and below, sorted; hidden files are ignored.
 
     Raises:
         OSError: If a folder cannot be listed.
@@ -69,7 +69,7 @@ def image_files(root: Path, folder: str) -> list[ImageFile]:
 
 
 def _append_files(files: list[ImageFile], folder: str, path: str, name: str) -> None:
-    # A list and plain strings: this is run for every file whenever a run is looked for.
+    # A list and plain strings for speed: this runs for every file whenever a run is looked up.
     with os.scandir(folder) as scan:
         entries = {entry.name: entry for entry in scan}
     # ASCII names have one form; sorting by it is three times as fast.
@@ -78,7 +78,7 @@ def _append_files(files: list[ImageFile], folder: str, path: str, name: str) -> 
         entry = entries[own]
         if own[0] == ".":
             continue
-        # A link to a folder is not followed: it could lead back to a folder above.
+        # Links to folders are not followed: they could form a cycle.
         if entry.is_dir(follow_symlinks=False):
             _append_files(files, entry.path, f"{path}{own}/", f"{name}{composed(own)}/")
         elif f".{own.rpartition('.')[2].lower()}" in SUFFIXES:

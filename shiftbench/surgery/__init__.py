@@ -1,7 +1,7 @@
-"""Changes to networks that somebody else built, weights kept.
+"""Rewriting of external networks with their weights.
 
-``circular`` makes every border wrap around; ``replace_downsampling`` does every downsampling step
-as a pool says. Both return a copy, and what they changed.
+``circular`` makes every border wrap around; ``replace_downsampling`` replaces every downsampling
+step by a pool. Both return a copy and a list of the changes.
 """
 
 from shiftbench.surgery.borders import circular

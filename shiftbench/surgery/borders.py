@@ -1,4 +1,4 @@
-"""Borders of an external network that wrap around."""
+"""Circular borders for external networks."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from shiftbench.surgery.watching import Call, watch
 from shiftbench.surgery.windows import Pair, pair
 
 BORDERS = (nn.ZeroPad2d, nn.ConstantPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d)
-# Position of the argument `padding` and, if there is one, of `ceil_mode` in the functions.
+# Positions of the arguments `padding` and, if any, `ceil_mode` of the functions.
 _ARGUMENTS = {"conv2d": (4, None), "max_pool2d": (3, 5), "avg_pool2d": (3, 4), "unfold": (3, None)}
 
 
 class CircularMaxPool2d(nn.MaxPool2d):
-    """``nn.MaxPool2d`` whose border wraps around, what ``ceil_mode`` reaches over included.
+    """``nn.MaxPool2d`` whose border wraps around, also where ``ceil_mode`` exceeds the map.
 
     ``x: (N, C, H, W) -> (N, C, H/s, W/s)`` for the usual kernels.
     """
@@ -40,7 +40,7 @@ class CircularMaxPool2d(nn.MaxPool2d):
 
 
 class CircularAvgPool2d(nn.AvgPool2d):
-    """``nn.AvgPool2d`` whose border wraps around, what ``ceil_mode`` reaches over included."""
+    """``nn.AvgPool2d`` whose border wraps around, also where ``ceil_mode`` exceeds the map."""
 
     torus_padding: Pair
 
@@ -57,16 +57,16 @@ def circular(
 ) -> tuple[nn.Module, list[str]]:
     """Return a copy of ``model`` in which every border wraps around, and the layers changed.
 
-    Weights are kept, yet it is another network: a result measured on it has to say so. Layers and
-    blocks keep their class by name and, where they are used at several places, are still one.
+    Weights are kept, but the result is another network and must be reported as such. Layers and
+    blocks keep their class names, and a layer that is used in several places is still one layer.
     Borders that a ``forward`` pads by functions (``F.pad``, ``F.avg_pool2d``) are found by running
-    it. The result is checked: a circular shift of noise images has to shift every feature map and
-    to leave the logits, up to a head that reads positions
+    it. The result is checked: a circular shift of noise images must shift every feature map and
+    must not change the logits, unless the head depends on positions
     (:func:`~shiftbench.surgery.circularity.require_circular`).
 
     Args:
-        model: It is not changed.
-        image_shape: ``(C, H, W)`` of the images; by default the usual ones are tried.
+        model: The network; it is not changed.
+        image_shape: ``(C, H, W)`` of the images; by default common sizes are tried.
 
     Raises:
         ShiftbenchError: If a layer does not wrap around, or the network does not take the images.
@@ -81,7 +81,7 @@ def circular(
 
 
 def _wrap(module: nn.Module) -> bool:
-    """Let the border of a layer wrap around; return whether it was another one."""
+    """Make the border of a layer wrap around; return whether this changed it."""
     if isinstance(module, EveryPosition):
         return _wrap_own(module)
     if isinstance(module, nn.Conv2d):
@@ -97,7 +97,7 @@ def _wrap(module: nn.Module) -> bool:
 
 
 def _wrap_own(module: nn.Module) -> bool:
-    """Change the border of the pools and the stride-1 maximum of this package."""
+    """Change the border of this package's pools and stride-1 maximum."""
     changed = False
     for attribute in ("pad", "padding"):
         if getattr(module, attribute, None) in ("zeros", "reflect"):
@@ -138,7 +138,7 @@ def _wrap_pool(pool: nn.MaxPool2d | nn.AvgPool2d) -> bool:
 
 
 def _runs_as(module: nn.Module, kind: type[nn.Module]) -> bool:
-    """Return whether a layer of a subclass is run as ``kind`` is, whatever it adds to it."""
+    """Return whether a subclass instance runs like ``kind``, whatever it adds."""
     own = type(module)
     forwards = getattr(own, "_conv_forward", None) in (
         None, nn.Conv2d._conv_forward, Conv2d._conv_forward,
@@ -147,7 +147,7 @@ def _runs_as(module: nn.Module, kind: type[nn.Module]) -> bool:
 
 
 def _wrap_functions(model: nn.Module, shape: ImageShape) -> set[str]:
-    """Let the borders that modules pad by functions wrap around; return their names."""
+    """Make borders that modules pad by functions wrap around; return the modules' names."""
     found: set[str] = set()
 
     def see(call: Call) -> None:
@@ -161,7 +161,7 @@ def _wrap_functions(model: nn.Module, shape: ImageShape) -> set[str]:
 
 
 def _require_running(model: nn.Module, shape: ImageShape) -> None:
-    """Refuse a network that does not run with borders that wrap around.
+    """Refuse a network that does not run with circular borders.
 
     Raises:
         ShiftbenchError: With its reason.
@@ -169,7 +169,7 @@ def _require_running(model: nn.Module, shape: ImageShape) -> None:
     try:
         with trial_run(model):
             model(noise(model, 2, shape))
-    except Exception as error:  # what was padded was no feature map, say
+    except Exception as error:  # e.g. the padded tensor was not a feature map
         reason = shown(" ".join(str(error).split()) or type(error).__name__, 200)
         raise ShiftbenchError(
             f"padding=circular cannot be given to this network: it does not run with borders that "
@@ -178,7 +178,7 @@ def _require_running(model: nn.Module, shape: ImageShape) -> None:
 
 
 def _pads(call: Call) -> bool:
-    """Return whether a function pads, with anything but the other side of the map."""
+    """Return whether a function pads with anything but the opposite side of the map."""
     if call.function == "pad":
         return bool(call.argument(2, "mode") != "circular") and call.inputs()[0].ndim == 4
     if call.function == "unfold" and call.outputs()[0].ndim != 3:  # the method of that name
@@ -187,7 +187,7 @@ def _pads(call: Call) -> bool:
     border = call.argument(padding, "padding") or 0
     if border == "same" or (border != "valid" and any(pair(border))):
         return True
-    # Windows that overlap reach over the edge by ``ceil_mode``; cells are cut off there.
+    # Overlapping windows exceed the edge by ``ceil_mode``; cells are cropped there.
     reaches_over = ceil_mode is not None and call.argument(ceil_mode, "ceil_mode")
     kernel, stride = call.argument(1, "kernel_size"), call.argument(2, "stride")
     return bool(reaches_over) and pair(stride or kernel) != pair(kernel)

@@ -1,4 +1,4 @@
-"""Whether a network wraps around: measured, by shifts of noise images by its total stride."""
+"""Test of circularity: shifts of noise images by the network's total stride."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ from shiftbench.surgery.equivariance import Miss, Observer, Window, window_of
 from shiftbench.surgery.rolling import TOLERANCE, Rolling, Size, divides
 from shiftbench.surgery.watching import Call, titled, watch
 
-# Images are enlarged to a multiple of this: the total stride of most networks, or twice it.
+# Images are enlarged to a multiple of this: once or twice the total stride of most networks.
 LARGER = 64
 
 
 def require_circular(model: nn.Module, original: nn.Module, shape: ImageShape) -> None:
     """Refuse a network whose feature maps do not shift with its images on a torus.
 
-    In one batch, a noise image is shown unshifted and shifted by the total stride along each axis.
-    Every convolution, pooling window and border has to shift with it, and the logits to stay,
-    compared to how far those of another image are from them. Where they move, what moves them has
-    to be the head: a linear layer on flattened maps, or adaptive pooling, behind the last window.
+    One batch holds a noise image, unshifted and shifted by the total stride along each axis. The
+    output of every convolution, pooling window and border must shift with it, and the logits must
+    not change, relative to their difference from those of another image. If they change, the cause
+    must be the head: a linear layer on flattened maps, or adaptive pooling, behind the last window.
 
     Args:
-        model: In any mode; it is left as it was.
-        original: The network that it was made of: its classes are named in errors.
-        shape: ``(C, H, W)`` of the images. Where the strides do not divide their sides, or leave
-            too few pixels to shift, larger ones are shown if the network takes them.
+        model: In any mode; it is not modified.
+        original: The original network, whose class names appear in errors.
+        shape: ``(C, H, W)`` of the images. If the strides do not divide their sides, or leave
+            too few pixels to shift, larger images are used if the network accepts them.
 
     Raises:
         ShiftbenchError: Naming the first layer that does not wrap around.
     """
     culprit, shift = _measured(for_trial(model), shape)
     if culprit is not None:
-        # Networks may enlarge rounding; in float64 it stays far below the tolerance.
-        with suppress(Exception):  # some compute in float32 whatever they are given
+        # Networks may amplify rounding; in float64 it stays far below the tolerance.
+        with suppress(Exception):  # some networks always compute in float32
             culprit, shift = _measured(for_trial(model, torch.float64), shape)
     if culprit is not None:
         raise ShiftbenchError(_refusal(original, culprit, shift))
 
 
 def _measured(model: nn.Module, shape: ImageShape) -> tuple[Miss | None, Size]:
-    """Return the first call that keeps a network from being circular, and the shift shown."""
+    """Return the first call that breaks circularity, and the tested shift."""
     sized, sizes = _choose_shape(model, shape)
     shift = _total_stride(sized, sizes)
     layers = (name for name, module in model.named_modules() if not [*module.children()])
@@ -56,7 +56,7 @@ def _measured(model: nn.Module, shape: ImageShape) -> tuple[Miss | None, Size]:
     down, right = first.roll(shift[0], 2), first.roll(shift[1], 3)
     try:
         output = watch(model, torch.cat([first, down, right, other]), observer.see)
-    except Exception:  # a head that takes one size, behind all windows
+    except Exception:  # a head with a fixed input size, behind all windows
         if observer.windows < len(sizes.windows):
             raise
         output = None
@@ -64,12 +64,12 @@ def _measured(model: nn.Module, shape: ImageShape) -> tuple[Miss | None, Size]:
 
 
 def _culprit(observer: Observer, output: Any) -> Miss | None:
-    """Return the first call that keeps a network from being circular, None where it is."""
+    """Return the first call that breaks circularity, None if there is none."""
     if observer.misses:
         return observer.first
     if not isinstance(output, Tensor) or output.ndim != 2 or _stay(output):
         return None
-    observer.see(Call("", "", (), {}, output))  # of TorchScript, no call was seen
+    observer.see(Call("", "", (), {}, output))  # calls inside TorchScript are not observed
     first = observer.first
     return None if first is None or observer.is_head(first) else first
 
@@ -97,9 +97,9 @@ class _Sizes:
     """The sizes of the feature maps in a forward pass.
 
     Attributes:
-        windows: The windowed calls.
-        maps: What modules return, and windows.
-        runs: Whether the network takes the images.
+        windows: The calls with windows.
+        maps: Sizes of the outputs of modules and windows.
+        runs: Whether the network accepts the images.
     """
 
     windows: list[Window] = field(default_factory=list)
@@ -107,7 +107,7 @@ class _Sizes:
     runs: bool = True
 
     def see(self, call: Call) -> None:
-        """Note the sizes of a call."""
+        """Record the sizes of a call."""
         window, output = window_of(call), next(iter(call.outputs()), None)
         if window is not None:
             self.windows.append(window)
@@ -127,13 +127,13 @@ def _sizes(model: nn.Module, shape: ImageShape) -> _Sizes:
     sizes = _Sizes()
     try:
         watch(model, noise(model, 1, shape), sizes.see)
-    except Exception:  # a head that takes one size, say
+    except Exception:  # e.g. a head with a fixed input size
         sizes.runs = False
     return sizes
 
 
 def _choose_shape(model: nn.Module, shape: ImageShape) -> tuple[ImageShape, _Sizes]:
-    """Return a shape that all strides divide, several pixels left, and the sizes of its maps."""
+    """Return a shape that all strides divide, with several pixels left, and its map sizes."""
     own = _sizes(model, shape)
     if _fits(own.windows, shape):
         return shape, own
@@ -151,11 +151,11 @@ def _fits(windows: list[Window], shape: ImageShape) -> bool:
     """Return whether the strides divide the images' sides and leave several pixels."""
     known: set[Size] = {shape[1:]}
     for window in windows:
-        if window.is_global and min(window.before) <= 3:  # a stride that has nothing left to do
+        if window.is_global and min(window.before) <= 3:  # a stride on a map of one pixel
             return False
         if window.is_global or window.function in ("pad", "unfold") or window.before == (1, 1):
             continue
-        before = {window.before} & known or known  # else a map with a border
+        before = {window.before} & known or known  # otherwise a map with a border
         if not any(divides(size, window.after) for size in before):
             return False
         known.add(window.after)
@@ -169,7 +169,7 @@ def _total_stride(shape: ImageShape, sizes: _Sizes) -> Size:
         side = shape[1 + axis]
         windows, others = sizes.strides(shape, axis)
         stride = max(windows, default=1)
-        # Subsampling that is no window: a module that makes channels of pixels, say.
+        # Subsampling without a window, e.g. a module that moves pixels to channels.
         for other in others:
             both = math.lcm(stride, other)
             stride = both if 2 * both <= side else stride

@@ -1,4 +1,4 @@
-"""Copies of networks that other people built, and forward passes that leave no trace in them."""
+"""Copies of external networks, and forward passes without side effects."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shiftbench.model.evaluating import keeping_global_state
 
 ImageShape = tuple[int, int, int]
 
-# Where neither the caller nor the network says which images it takes, these sizes are tried.
+# Sizes to try if neither the caller nor the network states the size of its images.
 SIDES = (64, 224, 32, 299, 256, 28, 384)
 
 
@@ -27,10 +27,10 @@ HIDDEN_NOISE = 0.1
 def copied(model: nn.Module) -> nn.Module:
     """Return a copy of ``model``.
 
-    ``copy.deepcopy`` refuses tensors that were computed from parameters, which is what
-    ``torch.nn.utils.weight_norm`` keeps in place of a weight; they are copied as plain numbers and
-    computed again by the next forward pass. It also refuses buffers of lazy layers that have not
-    seen a map yet; these get new ones.
+    ``copy.deepcopy`` refuses tensors that were computed from parameters, which
+    ``torch.nn.utils.weight_norm`` stores in place of a weight; they are copied as plain numbers and
+    recomputed by the next forward pass. It also refuses uninitialised buffers of lazy layers, which
+    get new ones.
     """
     memo: dict[int, object] = {}
     for module in model.modules():
@@ -46,18 +46,18 @@ def copied(model: nn.Module) -> nn.Module:
 
 
 def for_trial(model: nn.Module, dtype: torch.dtype = torch.float32) -> nn.Module:
-    """Return a copy of ``model`` in which nothing is hidden by what parameters begin with.
+    """Return a copy of ``model`` without constant parameters, which could hide errors.
 
-    Scales of 1e-6 would hide their blocks, and a table of zeros that positions are read in: what
-    is checked is to hold after training, too. Parameters whose numbers are all the same get some
-    noise, the same in every copy.
+    Initial scales of 1e-6 would hide their blocks, and a table of zeros its position embedding; the
+    check must hold after training, too. Parameters with constant values get noise, the same in
+    every copy.
 
     Args:
-        model: It is not changed.
-        dtype: In float64, a difference is not one of rounding.
+        model: The network; it is not changed.
+        dtype: In float64, differences are not due to rounding.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # copies of TorchScript hold what are no leaves
+        warnings.simplefilter("ignore")  # copies of TorchScript hold non-leaf tensors
         trial = copied(model).to(dtype)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -70,13 +70,13 @@ def for_trial(model: nn.Module, dtype: torch.dtype = torch.float32) -> nn.Module
 
 @contextmanager
 def trial_run(model: nn.Module) -> Iterator[None]:
-    """Put every module into eval mode without gradients, and back into the mode it was in."""
+    """Put every module into eval mode without gradients, and restore its mode afterwards."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
-    # Not inference mode: what a network keeps from a pass would be of no use in training.
+    # Not inference mode: tensors that a network caches could not be used in training.
     try:
         with keeping_global_state(model), torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # they are about the network, not about this copy
+            warnings.simplefilter("ignore")  # its warnings concern the network, not this copy
             yield
     finally:
         for module, mode in modes.items():
@@ -84,7 +84,7 @@ def trial_run(model: nn.Module) -> Iterator[None]:
 
 
 def noise(model: nn.Module, count: int, shape: ImageShape) -> Tensor:
-    """Return ``(count, C, H, W)`` standard normal pixels, the same every time, as ``model`` is."""
+    """Return ``(count, C, H, W)`` fixed standard normal pixels, in the dtype of ``model``."""
     images = torch.randn(count, *shape, generator=torch.Generator().manual_seed(0))
     held = (t for t in (*model.parameters(), *model.buffers()) if t.is_floating_point())
     example = next(held, images)
@@ -92,14 +92,14 @@ def noise(model: nn.Module, count: int, shape: ImageShape) -> Tensor:
 
 
 def image_shape_of(model: nn.Module, given: ImageShape | None) -> ImageShape:
-    """Return ``(C, H, W)`` of images that ``model`` takes; lazy layers get their parameters.
+    """Return ``(C, H, W)`` of images that ``model`` accepts; initialises lazy layers.
 
     Args:
         model: A copy; a forward pass is run on it.
-        given: What the caller says.
+        given: The shape that the caller gave.
 
     Raises:
-        ShiftbenchError: If the network takes no such images, or none of the usual shapes.
+        ShiftbenchError: If the network rejects this shape, or all common ones.
     """
     tried = [given] if given is not None else list(_usual_shapes(model))
     reasons: list[str] = []
@@ -107,7 +107,7 @@ def image_shape_of(model: nn.Module, given: ImageShape | None) -> ImageShape:
         try:
             with trial_run(model):
                 model(noise(model, 2, shape))
-        except Exception as error:  # whatever a network raises
+        except Exception as error:  # a network may raise anything
             reasons.append(shown(" ".join(str(error).split()) or type(error).__name__, 200))
         else:
             return shape

@@ -1,4 +1,4 @@
-"""Every downsampling step of an external network done as one of our pools says."""
+"""Replacement of every downsampling step of an external network by a pool."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from shiftbench.surgery.watching import titled
 
 @dataclass(frozen=True)
 class Site:
-    """One step: the module's name, what it was, and what it is now or why it is as it was."""
+    """One step: the module's name, its original form, and its new form or why it is unchanged."""
 
     name: str
     was: str
@@ -30,11 +30,11 @@ class Site:
 
 @dataclass(frozen=True)
 class Replaced:
-    """What :func:`replace_downsampling` did.
+    """The changes of :func:`replace_downsampling`.
 
     Attributes:
-        sites: The steps that are done otherwise now, in the order in which an image meets them.
-        kept: What subsamples as before, but for the head's global pooling; ``now`` says why.
+        sites: The replaced steps, in the order of execution.
+        kept: The unchanged subsampling, except the head's global pooling; ``now`` says why.
     """
 
     sites: tuple[Site, ...]
@@ -53,33 +53,32 @@ def replace_downsampling(
     stem: bool = False,
     image_shape: ImageShape | None = None,
 ) -> tuple[nn.Module, Replaced]:
-    """Return a copy of ``model`` whose downsampling steps are done by pools, and what was done.
+    """Return a copy of ``model`` with pools as downsampling steps, and the list of changes.
 
     Weights are kept, under the same names. A strided convolution gets stride 1 and the pool
     behind its norm and activation; a strided 1×1 convolution (a shortcut) the pool in front of it
     (Zhang, arXiv 1904.11486, sec. 3.3). Max pooling becomes its maximum at stride 1 and the pool
-    where the pool says ``max_first``, else the pool alone. Average pooling becomes the pool; for
-    one that picks its grid by content, its average at stride 1 and the pool. A pool that leaves
-    the subsampling to the convolution (``conv_stride``) leaves strided convolutions alone, and
-    pooling layers keep every s-th sample of their input (Springenberg, arXiv 1412.6806, sec. 2).
-    A stride of 4 becomes two pools of stride 2. Branches that meet again share the grid that a
-    content-picked pool keeps; of convolutions in parallel, all are replaced or none.
+    if the pool sets ``max_first``, otherwise only the pool. Average pooling becomes the pool; for
+    one that selects its grid by content, its average at stride 1 and the pool. With a pool that
+    leaves the subsampling to the convolution (``conv_stride``), strided convolutions are unchanged
+    and pooling layers keep every s-th sample of their input (Springenberg, arXiv 1412.6806,
+    sec. 2). A stride of 4 becomes two pools of stride 2. Branches that are merged later share the
+    grid that a content-dependent pool selects; of parallel convolutions, all are replaced or none.
 
-    Before the pools are put in, the rewritten network is checked on two noise images: with plain
-    subsampling in the pools' places it has to return its own logits, layer by layer.
+    Before the pools are inserted, the rewritten network is checked on two noise images: with plain
+    subsampling in place of the pools it must return its own logits, layer by layer.
 
     Args:
         model: A classification network from ``(N, C, H, W)`` to logits; it is not changed.
         make_pool: Makes a pool, ``make_pool(channels, stride=2, padding=...)``.
         padding: The network's padding: ``zeros``, ``circular`` or ``reflect``.
-        stem: Whether the convolutions that see the image are replaced, too.
-        image_shape: ``(C, H, W)`` of the images; by default the usual ones are tried.
+        stem: Whether convolutions on the image itself are replaced, too.
+        image_shape: ``(C, H, W)`` of the images; by default common sizes are tried.
 
     Raises:
-        UsageError: If the pool does not subsample, or its grid cannot be shared by branches that
-            meet again.
-        ShiftbenchError: If the network does not take the images, or what it computes would change
-            at a layer though nothing is filtered.
+        UsageError: If the pool does not subsample, or merged branches cannot share its grid.
+        ShiftbenchError: If the network rejects the images, or if the rewrite changes the output of
+            a layer even without a filter.
     """
     require_one_of("padding", padding, MODES)
     original = copied(model)
@@ -103,10 +102,10 @@ def replace_downsampling(
 def _require_own_answers(
     original: nn.Module, rewritten: nn.Module, sites: tuple[Site, ...], shape: ImageShape
 ) -> None:
-    """Refuse a rewritten network that computes something else where nothing is filtered.
+    """Refuse a rewritten network whose outputs change even without a filter.
 
     Raises:
-        ShiftbenchError: Naming the step and the layer behind which it does.
+        ShiftbenchError: Naming the step and the first layer that differs.
     """
     run = before_difference(original, rewritten, shape)
     if not run:
@@ -121,7 +120,7 @@ def _require_own_answers(
 
 
 def _reductions(model: nn.Module, found: Survey) -> list[Site]:
-    """Return what subsamples in the code of a module, one line for each module."""
+    """Return the subsampling in the code of modules, one line for each module."""
     functions: dict[str, list[str]] = {}
     for reduction in found.reductions:
         functions.setdefault(reduction.module, []).append(reduction.function)

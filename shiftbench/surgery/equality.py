@@ -1,4 +1,4 @@
-"""Whether a rewritten network still gives its own answers where nothing is filtered."""
+"""Comparison of a rewritten network, without filters, with its original."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from shiftbench.surgery.copying import ImageShape, for_trial, noise, trial_run
 from shiftbench.surgery.rolling import TOLERANCE
 from shiftbench.surgery.watching import tensors
 
-BINS = 4096  # an output is compared by the means of so many parts
+BINS = 4096  # an output is compared by the means of this many parts
 
 
 @dataclass(frozen=True)
 class _Digest:
-    """An output in short.
+    """A summary of an output.
 
     Attributes:
         shape: Its shape.
-        means: Of up to 4,096 parts of it, in memory's order.
-        spread: Its standard deviation; of the network's own output, over the two images.
+        means: Means of up to 4,096 parts of it, in memory order.
+        spread: Its standard deviation; for the network's output, over the two images.
         largest: Its largest absolute value.
-        tolerance: Of the spread and of the largest value.
+        tolerance: Relative to the spread and to the largest value.
     """
 
     shape: tuple[int, ...]
@@ -35,7 +35,7 @@ class _Digest:
     tolerance: tuple[float, float]
 
     def equals(self, other: _Digest) -> bool:
-        """Return whether two outputs are the same but for rounding."""
+        """Return whether two outputs are equal up to rounding."""
         gap = float((self.means - other.means).abs().max())
         of_spread, of_largest = self.tolerance
         return gap <= of_spread * self.spread + of_largest * self.largest
@@ -45,20 +45,20 @@ _Outputs = dict[tuple[str, int], _Digest]
 
 
 def before_difference(model: nn.Module, rewritten: nn.Module, shape: ImageShape) -> list[str]:
-    """Return the modules that run until one returns something else, or fails, in ``rewritten``.
+    """Return the modules that run in ``rewritten`` up to the first that differs or fails.
 
-    Two noise images are shown to both, and the outputs of modules of the same name compared where
-    they have the same shape (between a convolution and the pool behind it, they do not). Each is
-    compared with its own spread, so a block that hardly reaches the logits (its scale is 1e-6 at
-    first, say) counts as much as any other.
+    Both run on two noise images, and the outputs of modules of the same name are compared if they
+    have the same shape (between a convolution and its pool they do not). Differences are relative
+    to the output's own spread, so a block with little effect on the logits (e.g. an initial scale
+    of 1e-6) counts as much as any other.
 
     Returns:
-        Names in the order in which they return, that one last; none where all are the same.
+        Names in the order of execution, the differing one last; empty if all are equal.
     """
     names = _before(for_trial(model), for_trial(rewritten), shape)
     if names:
-        # Networks may enlarge rounding; in float64 it stays far below the tolerance.
-        with suppress(Exception):  # some compute in float32 whatever they are given
+        # Networks may amplify rounding; in float64 it stays far below the tolerance.
+        with suppress(Exception):  # some networks always compute in float32
             double = torch.float64
             return _before(for_trial(model, double), for_trial(rewritten, double), shape)
     return names
@@ -67,7 +67,7 @@ def before_difference(model: nn.Module, rewritten: nn.Module, shape: ImageShape)
 def _before(model: nn.Module, rewritten: nn.Module, shape: ImageShape) -> list[str]:
     expected, got = _Outputs(), _Outputs()
     _run(model, shape, expected)
-    with suppress(Exception):  # maps that do not fit: what did not return is named below
+    with suppress(Exception):  # shapes that do not fit: the module is named below
         _run(rewritten, shape, got)
     names: list[str] = []
     for key, output in expected.items():
@@ -83,7 +83,7 @@ def _before(model: nn.Module, rewritten: nn.Module, shape: ImageShape) -> list[s
 
 
 def _run(network: nn.Module, shape: ImageShape, digests: _Outputs) -> None:
-    """Note what modules return, by name and number of the call, in the order of execution."""
+    """Record the outputs of modules, by name and number of the call, in order of execution."""
     calls: Counter[str] = Counter()
     handles = []
 

@@ -1,4 +1,4 @@
-"""Which calls of a forward pass shift with the images, on a torus."""
+"""Detection of calls in a forward pass that are not shift-equivariant on a torus."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from shiftbench.surgery.rolling import Rolling, Size, divides, wrapped
 from shiftbench.surgery.watching import Call
 from shiftbench.surgery.windows import pair, pooled_size
 
-# What may reach over an edge; ``adaptive_*`` pooling has cells, which do not.
+# Windows that may exceed an edge; the cells of ``adaptive_*`` pooling do not.
 WINDOWED = frozenset((
     "conv2d", "conv_transpose2d", "max_pool2d", "max_pool2d_with_indices", "avg_pool2d",
     "lp_pool2d", "fractional_max_pool2d", "fractional_max_pool2d_with_indices", "pad", "unfold",
     "interpolate", "upsample", "grid_sample", "pixel_unshuffle", "__getitem__",
 ))  # fmt: skip
-# Parts of a map that are filled or read one by one.
+# Functions that write or read single elements of a map.
 WRITES = ("copy_", "__setitem__")
-# What a head that reads positions begins with.
+# First functions of a head that depends on positions.
 READS_POSITIONS = ("linear", "addmm", "matmul", "mm")
-MOVES = "what it returns does not shift with the images"
+MOVES = "its output does not shift with the images"
 
 
 @dataclass(frozen=True)
 class Window:
-    """A windowed call: who makes it, and the sizes of the feature maps before and after it."""
+    """A call with windows: its module, and the map sizes of its input and output."""
 
     module: str
     function: str
@@ -36,12 +36,12 @@ class Window:
 
     @property
     def is_global(self) -> bool:
-        """Whether it leaves one pixel of several: the pooling of a head."""
+        """Whether it reduces several pixels to one, as the pooling of a head."""
         return self.after == (1, 1) != self.before
 
 
 def window_of(call: Call) -> Window | None:
-    """Return the sizes of a windowed call, None where it is none or not on maps."""
+    """Return the sizes of a call with windows, None for other calls or inputs."""
     inputs, outputs = call.inputs(), call.outputs()
     if call.function not in WINDOWED or not inputs or inputs[0].ndim != 4 or outputs[0].ndim < 3:
         return None
@@ -55,12 +55,12 @@ def window_of(call: Call) -> Window | None:
     unfolds = outputs[0].ndim == 3
     after = _grid(call, before) if unfolds else (outputs[0].shape[2], outputs[0].shape[3])
     if call.function == "pad" and (before == after or any(call.argument(1, "pad")[4:])):
-        return None  # of channels, or of maps whose channels are last
+        return None  # on channels, or on channels-last maps
     return Window(call.module, call.function, before, after)
 
 
 def _grid(call: Call, size: Size) -> Size:
-    """Return how many patches ``F.unfold`` cuts a map into: (rows, columns)."""
+    """Return the number of patches of ``F.unfold``: (rows, columns)."""
     kernel, dilation = pair(call.argument(1, "kernel_size")), pair(call.argument(2, "dilation", 1))
     border, stride = pair(call.argument(3, "padding", 0)), pair(call.argument(4, "stride", 1))
     rows, columns = (
@@ -70,7 +70,7 @@ def _grid(call: Call, size: Size) -> Size:
 
 
 def _has_no_window(call: Call) -> bool:
-    """Return whether a convolution works on each position by itself, whatever is in a row."""
+    """Return whether a convolution works on each position separately."""
     single = tuple(call.argument(1, "weight").shape[2:]) == (1, 1)
     strides, border = call.argument(3, "stride", 1), call.argument(4, "padding", 0)
     return single and strides in (1, (1, 1)) and border in (0, (0, 0), "valid", "same")
@@ -87,12 +87,12 @@ class Miss:
     """A call whose output does not shift with the images.
 
     Attributes:
-        index: Of the call, in the order of execution.
+        index: Index of the call in the order of execution.
         module: The innermost module that makes it.
         function: Name of the torch function, "" for the module itself.
-        reason: How that shows, after "it does not wrap around, ".
-        reads_positions: Whether a head may begin with it.
-        features: Numbers that it returns for each image.
+        reason: The evidence, to follow "it does not wrap around, ".
+        reads_positions: Whether it may be the first call of a head.
+        features: Number of outputs for each image.
     """
 
     index: int
@@ -105,15 +105,15 @@ class Miss:
 
 @dataclass
 class Observer:
-    """Looks at every call of a pass for what does not shift with the images.
+    """Checks every call of a pass for outputs that do not shift with the images.
 
     Attributes:
         rolling: The images and their shift.
-        layers: Names of the modules without children; what they compute on the way to their
-            output is their own affair, but for windows.
-        windows: How many windowed calls there were.
-        misses: Windowed calls that do not shift.
-        first: The first call of any kind that does not.
+        layers: Names of the modules without children; of their inner calls, only windows are
+            checked.
+        windows: Number of calls with windows.
+        misses: Calls with windows that do not shift.
+        first: The first call of any kind that does not shift.
     """
 
     rolling: Rolling
@@ -123,14 +123,14 @@ class Observer:
     first: Miss | None = None
     _index: int = 0
     _last_map: int = 0  # index of the last call that leaves several pixels
-    _head: tuple[int, int] = (0, 0)  # index and inputs of what reads whole maps behind the first
+    _head: tuple[int, int] = (0, 0)  # index and inputs of calls on whole maps behind the first
 
     def __post_init__(self) -> None:
-        # Of maps whose size is no part of the image's: what made them; None where a border wraps.
+        # By map size that is no fraction of the image: its origin; None if a border wraps.
         self._origins: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 
     def see(self, call: Call) -> None:
-        """Note whether what the call returns shifts."""
+        """Record whether the output of the call shifts."""
         self._index += 1
         output = next(iter(call.outputs()), None)
         if output is None:
@@ -149,10 +149,10 @@ class Observer:
             self.first = self._miss(call, MOVES, _reads_positions(call, output))
 
     def is_head(self, miss: Miss) -> bool:
-        """Return whether a miss is where a head begins that reads positions.
+        """Return whether a miss is the first call of a head that depends on positions.
 
-        Behind it are no feature maps. Adaptive pooling that leaves several pixels is one if a
-        linear layer, or a convolution that leaves one pixel, is given all of them.
+        No feature maps follow it. Adaptive pooling that leaves several pixels is such a call if a
+        linear layer, or a convolution that leaves one pixel, receives all of them.
         """
         begins, given = miss.index, miss.features
         if miss.function.startswith("adaptive_"):
@@ -160,7 +160,7 @@ class Observer:
         return miss.reads_positions and given >= miss.features and begins > self._last_map
 
     def _miss(self, call: Call, reason: str, reads_positions: bool) -> Miss:
-        """Return a miss, of what made the map that the call is given where nothing fits that."""
+        """Return a miss, attributed to the origin of the input map if sizes do not fit."""
         origin: Miss | None = next(filter(None, self._origins_of(call)), None)
         features = int(call.outputs()[0][0].numel())
         own = Miss(self._index, call.module, call.function, reason, reads_positions, features)
@@ -200,7 +200,7 @@ class Observer:
         self.first = self.first or miss
 
     def _problem(self, call: Call, window: Window, output: Tensor) -> str:
-        """Return why a window does not shift with the images, "" where it does."""
+        """Return why a window does not shift with the images, "" if it does."""
         rolling = self.rolling
         if window.is_global:
             return "" if rolling.same(output) else MOVES
@@ -220,18 +220,18 @@ def _may_read_positions(call: Call) -> bool:
 
 
 def _reads_positions(call: Call, output: Tensor) -> bool:
-    """Return whether a head that reads positions may begin with a call that does not shift."""
+    """Return whether a call that does not shift may be the first of a head."""
     several = output.ndim == 4 and tuple(output.shape[2:]) != (1, 1)
     return _rows(call) > 0 or (call.function.startswith("adaptive_") and several)
 
 
 def _whole(call: Call, window: Window | None) -> int:
-    """Return how many numbers for each image a convolution to one pixel is given, else 0."""
+    """Return the inputs per image of a convolution to one pixel, otherwise 0."""
     one = window is not None and window.is_global and call.function == "conv2d"
     return int(call.inputs()[0][0].numel()) if one else 0
 
 
 def _rows(call: Call) -> int:
-    """Return how many numbers for each image a linear layer of flattened maps is given, else 0."""
+    """Return the inputs per image of a linear layer on flattened maps, otherwise 0."""
     rows = (t for t in call.inputs() if t.ndim == 2 and len(t) == len(call.outputs()[0]))
     return next((t.shape[1] for t in rows if call.function in READS_POSITIONS), 0)

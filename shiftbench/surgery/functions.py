@@ -1,4 +1,4 @@
-"""Pooling functions in the code of a network, made modules."""
+"""Conversion of pooling functions in the code of a network to modules."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from shiftbench.surgery.windows import pair
 
 
 def name_pooling_functions(model: nn.Module, found: Survey) -> bool:
-    """Make modules of the strided ``F.max_pool2d`` and ``F.avg_pool2d`` calls in ``model``.
+    """Convert the strided ``F.max_pool2d`` and ``F.avg_pool2d`` calls in ``model`` to modules.
 
-    Parts of the network whose graph cannot be traced are left as they are.
+    Parts of the network whose graph cannot be traced are unchanged.
 
     Returns:
         Whether there were any.

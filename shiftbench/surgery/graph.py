@@ -1,4 +1,4 @@
-"""The graph of a part of a network: followed, and written as the part's own ``forward``."""
+"""Graphs of parts of a network: tracing, and replacing a part's ``forward`` by its graph."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Given = Mapping[str, "frozenset[str] | None"]
 
 
 class _Tracer(fx.Tracer):
-    """Goes into the modules of ``enter`` only."""
+    """A tracer that enters only the modules of ``enter``."""
 
     def __init__(self, enter: Iterable[nn.Module]) -> None:
         super().__init__()
@@ -38,24 +38,24 @@ class Traceable:
 
     Args:
         model: The network.
-        given: By module, the arguments of its ``forward`` that every call gives; the others have
-            their defaults, which the graph then holds. None where calls differ in this.
+        given: By module, the arguments of its ``forward`` that every call passes; the others have
+            their defaults, which the graph then contains. None if calls differ in this.
     """
 
     def __init__(self, model: nn.Module, given: Given) -> None:
         self.model, self.given = model, given
 
     def trace(self, scope_name: str, enter: Iterable[nn.Module] = ()) -> fx.Graph | None:
-        """Return the graph of a part as it is run in eval mode, None where it cannot be traced.
+        """Return the graph of a part in eval mode, None if it cannot be traced.
 
         Args:
             scope_name: The part.
-            enter: The modules inside of it to go into.
+            enter: The inner modules to trace into.
         """
         return self._traced(scope_name, [*enter], training=False)
 
     def same_in_training(self, scope_name: str, enter: Iterable[nn.Module]) -> bool:
-        """Return whether a part's own code does the same in train and in eval mode."""
+        """Return whether a part's own code is the same in train and in eval mode."""
         graphs = [self._traced(scope_name, [*enter], mode) for mode in (True, False)]
         return None not in graphs and str(graphs[0]) == str(graphs[1])
 
@@ -72,7 +72,7 @@ class Traceable:
             warnings.simplefilter("ignore")
             try:
                 graph = _Tracer(enter).trace(scope, concrete_args=defaults or None)
-            except Exception:  # what a network does in Python is its own affair
+            except Exception:  # a network's Python code may raise anything
                 return None
         _restore_names(graph, defaults)
         return graph
@@ -91,17 +91,17 @@ def _in_mode(modules: list[nn.Module], training: bool) -> Any:
 
 
 def _restore_names(graph: fx.Graph, defaults: Mapping[str, Any]) -> None:
-    """Give arguments with defaults their names back, to which the tracer adds a number."""
+    """Restore the names of arguments with defaults, to which the tracer adds a number."""
     for node in graph.nodes:
         if node.op == "placeholder" and str(node.target).rpartition("_")[0] in defaults:
             node.target = str(node.target).rpartition("_")[0]
 
 
 def rewire(scope: nn.Module, graph: fx.Graph) -> None:
-    """Let ``scope`` run ``graph``, its class by name, attributes and parameters kept.
+    """Make ``scope`` run ``graph``, with its class name, attributes and parameters.
 
     Raises:
-        RuntimeError: If the graph uses a node before it is there.
+        RuntimeError: If the graph uses a node before its definition.
     """
     graph.lint()
     forward = type(fx.GraphModule(scope, graph)).forward
@@ -111,7 +111,7 @@ def rewire(scope: nn.Module, graph: fx.Graph) -> None:
 
 
 def sort(graph: fx.Graph) -> None:
-    """Move every node behind what it uses, and leave the order alone otherwise."""
+    """Move every node behind its inputs, otherwise keeping the order."""
     nodes = list(graph.nodes)
     output, placed = nodes[-1], set()
 
@@ -134,8 +134,8 @@ def chain(
     """Follow a convolution's output through its norm and its activation.
 
     Returns:
-        The nodes of convolution, norm, activation, as far as they are there; and whether the next
-        one may come outside of ``graph``.
+        The nodes of convolution, norm and activation that exist; and whether the next one may lie
+        outside of ``graph``.
     """
     nodes = [conv]
     while len(nodes[-1].users) == 1:
@@ -163,11 +163,11 @@ def is_activation(node: fx.Node, scope: nn.Module, channels: int) -> bool:
 
 
 def _is_pointwise(node: fx.Node, scope: nn.Module, channels: int) -> bool:
-    """Return whether a module is a norm or an activation that treats every position alike.
+    """Return whether a module is a norm or an activation that treats all positions alike.
 
-    Not by its name: such a module has no weights but for one number per channel, keeps the map's
-    shape and gives the same for part of the positions, on any map. A norm over positions or for
-    one size of map does not, nor does a block with a convolution.
+    Tested by behaviour, not by name: such a module has at most one weight per channel, keeps the
+    map's shape and gives the same output on a part of the positions, on any map. A norm over
+    positions or for a fixed map size does not, nor does a block with a convolution.
     """
     if node.op != "call_module" or len(node.args) != 1 or node.kwargs:
         return False
@@ -184,21 +184,21 @@ def _treats_positions_alike(module: nn.Module, channels: int) -> bool:
         try:
             whole = trial(x.clone())
             part = trial(x[:, :, 1::2, ::3].clone())
-        except Exception:  # it is for maps of another kind
+        except Exception:  # it expects another kind of map
             return False
     same = isinstance(whole, torch.Tensor) and whole.shape == x.shape
     return same and torch.allclose(whole[:, :, 1::2, ::3], part, rtol=1e-4, atol=1e-5)
 
 
 def _passes(module: nn.Module, channels: int) -> bool:
-    """Return whether a module returns what it is given, in eval mode."""
+    """Return whether a module is the identity in eval mode."""
     x, trial = _probe(channels), copied(module).float().cpu()
     with trial_run(trial):
         return bool(torch.equal(trial(x.clone()), x))
 
 
 def _mixes_channels(module: nn.Module, channels: int) -> bool:
-    """Return whether a channel depends on the others: a norm without weights, say."""
+    """Return whether a channel depends on the others, e.g. in a norm without weights."""
     x, trial = _probe(channels), copied(module).float().cpu()
     others = torch.cat([x[:, :1], 2 * x[:, 1:] + 1], 1)
     with trial_run(trial):
@@ -206,7 +206,7 @@ def _mixes_channels(module: nn.Module, channels: int) -> bool:
 
 
 def _weights(module: nn.Module) -> list[torch.Tensor]:
-    """Return the parameters but for those of a PReLU."""
+    """Return the parameters except those of a PReLU."""
     prelus = {id(p) for m in module.modules() if isinstance(m, nn.PReLU) for p in m.parameters()}
     return [parameter for parameter in module.parameters() if id(parameter) not in prelus]
 

@@ -1,4 +1,4 @@
-"""Which downsampling steps have to keep one sampling grid, since their feature maps meet again."""
+"""Groups of downsampling steps that must share a sampling grid, since branches merge."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ History = tuple[str, ...]
 
 
 class Grids:
-    """Steps that each image passes on its way to a tensor, and those that are alternatives.
+    """Steps that each image passes on the way to a tensor, and alternatives among them.
 
     Attributes:
-        conflict: Two steps, each the first of a branch, whose branches meet after unequal numbers
-            of steps; "" where there are none.
+        conflict: Two steps, each the first of a branch, whose branches merge after unequal numbers
+            of steps; "" without such a pair.
     """
 
     def __init__(self) -> None:
@@ -25,10 +25,10 @@ class Grids:
         self._histories: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 
     def see(self, call: Call, step: str = "") -> None:
-        """Follow a call; ``step`` is its name where it subsamples."""
+        """Follow a call; ``step`` is its name if it subsamples."""
         results = call.written()
         if not call.function and any(tensor in self._histories for tensor in results):
-            return  # the functions in the module have told
+            return  # already recorded by the functions in the module
         history: History = ()
         for tensor in call.inputs():
             history = self._meet(history, self._histories.get(tensor, ()))
@@ -39,9 +39,9 @@ class Grids:
             self._histories[tensor] = history
 
     def groups(self, names: Iterable[str]) -> list[list[str]]:
-        """Return the steps ``names`` by grid: those of one list feed one map, in several branches.
+        """Return the steps ``names`` by grid: the branches of each list are merged in one map.
 
-        Steps that are not among ``names`` follow where they share a grid with one of them.
+        Steps that are not among ``names`` are added if they share a grid with one of them.
         """
         groups: dict[str, list[str]] = {}
         wanted = list(names)
@@ -55,7 +55,7 @@ class Grids:
         return name
 
     def _meet(self, one: History, other: History) -> History:
-        """Return the steps behind a place where two branches come together."""
+        """Return the steps behind a point where two branches are merged."""
         pairs = list(zip(one, other, strict=False))
         parted = next(
             (i for i, (a, b) in enumerate(pairs) if self._of(a) != self._of(b)), len(pairs)

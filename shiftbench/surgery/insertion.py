@@ -1,4 +1,4 @@
-"""Pools put into a network, its classes and the names of its parameters kept."""
+"""Insertion of pools into a network that keeps its class and parameter names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OTHER_POOLS = "allowed: pool=max, avg, stride, blur"
 
 @dataclass(frozen=True)
 class Place:
-    """Where a pool goes: at the layer ``name``, which is a ``kind`` of step."""
+    """The position of a pool: the layer ``name``, a step of type ``kind``."""
 
     name: str
     kind: str
@@ -28,7 +28,7 @@ class Place:
 
 
 def put(model: nn.Module, old: nn.Module, new: nn.Module) -> None:
-    """Put ``new`` wherever ``old`` is registered; a layer may be so at several places."""
+    """Put ``new`` wherever ``old`` is registered, which may be in several places."""
     for parent in list(model.modules()):
         for leaf, child in list(parent._modules.items()):
             if child is old and parent is not new:
@@ -36,10 +36,10 @@ def put(model: nn.Module, old: nn.Module, new: nn.Module) -> None:
 
 
 def pool_after(parts: Traceable, place: Place) -> str:
-    """Put a pool behind the norm and the activation of a convolution.
+    """Insert a pool behind the norm and the activation of a convolution.
 
     Returns:
-        Behind what it is now: ``activation``, ``norm`` or ``convolution``.
+        The layer before it: ``activation``, ``norm`` or ``convolution``.
     """
     model, name, pool = parts.model, place.name, place.pool
     found = _chain(parts, place)
@@ -64,7 +64,7 @@ def pool_after(parts: Traceable, place: Place) -> str:
 
 
 def pool_before(parts: Traceable, place: Place) -> None:
-    """Put a pool in front of a layer."""
+    """Insert a pool in front of a layer."""
     model, name, pool = parts.model, place.name, place.pool
     parent_name, _, leaf = name.rpartition(".")
     parent = model.get_submodule(parent_name)
@@ -84,7 +84,7 @@ def pool_before(parts: Traceable, place: Place) -> None:
 
 
 def pool_together(parts: Traceable, places: list[Place]) -> None:
-    """Put pools behind (``shortcut``: in front of) the layers of several branches, on one grid.
+    """Insert pools behind (``shortcut``: in front of) layers of several branches, on one grid.
 
     Raises:
         UsageError: If the part of the network that holds all of them cannot be rewritten.
@@ -94,7 +94,7 @@ def pool_together(parts: Traceable, places: list[Place]) -> None:
     scope = model.get_submodule(scope_name)
     enter = _between(model, scope_name, [place.name for place in places])
     part = parts.trace(scope_name, enter)
-    # The last strided convolution picks: the main branch, where the others are shortcuts.
+    # The last strided convolution selects the grid: the main branch, if the others are shortcuts.
     latest = list(reversed(places))
     ordered = sorted(latest, key=lambda place: place.kind != "conv")
     calls = [_calls(part, _relative(p.name, scope_name)) if part else [] for p in ordered]
@@ -132,11 +132,11 @@ def _pooled_at(part: fx.Graph, scope: nn.Module, place: Place, call: fx.Node) ->
 
 
 def _chain(parts: Traceable, place: Place) -> tuple[str, fx.Graph, list[fx.Node]] | None:
-    """Return convolution, norm, activation in the smallest part of the network that holds them."""
+    """Return convolution, norm, activation in the smallest part of the network with them."""
     best = None
     for scope_name in _ancestors(place.name):
         scope = parts.model.get_submodule(scope_name)
-        if isinstance(scope, nn.ModuleList | nn.ModuleDict):  # run by the module around it
+        if isinstance(scope, nn.ModuleList | nn.ModuleDict):  # run by its parent module
             continue
         part = parts.trace(scope_name, _between(parts.model, scope_name, [place.name]))
         calls = _calls(part, _relative(place.name, scope_name)) if part else []
@@ -151,7 +151,7 @@ def _chain(parts: Traceable, place: Place) -> tuple[str, fx.Graph, list[fx.Node]
 
 
 def _beside(model: nn.Module, name: str, part: fx.Graph, end: fx.Node, pool: nn.Module) -> bool:
-    """Put ``pool`` behind the module ``name`` without a new graph; return whether that went."""
+    """Insert ``pool`` behind the module ``name`` without a new graph; return the success."""
     if end.op != "call_module" or len(_calls(part, str(end.target))) != 1:
         return False
     module = model.get_submodule(name)
@@ -177,8 +177,8 @@ def _is_sequential(module: nn.Module) -> bool:
 
 
 def _insert(parent: nn.Module, leaf: str, pool: nn.Module, after: bool) -> None:
-    """Put ``pool`` beside the child ``leaf`` of a sequence, whose children keep their names."""
-    children = dict(parent._modules)  # a layer may be in it twice
+    """Insert ``pool`` beside the child ``leaf`` of a sequence, keeping the children's names."""
+    children = dict(parent._modules)  # a layer may occur twice in it
     parent._modules.clear()
     for name, child in children.items():
         if name == leaf and not after:
@@ -189,7 +189,7 @@ def _insert(parent: nn.Module, leaf: str, pool: nn.Module, after: bool) -> None:
 
 
 def _pool_itself(layer: nn.Module, pool: nn.Module, after: bool) -> None:
-    """Let a layer pool its own output or input: for places that no graph shows."""
+    """Make a layer pool its own output or input, for positions that no graph shows."""
     kind: Any = type(layer)
 
     def forward(self: Any, input: Tensor) -> Tensor:
@@ -205,7 +205,7 @@ def _pool_itself(layer: nn.Module, pool: nn.Module, after: bool) -> None:
 
 
 def _add(scope: nn.Module, name: str, pool: nn.Module) -> str:
-    """Make ``pool`` a child of ``scope``; return what it is called."""
+    """Make ``pool`` a child of ``scope``; return its name."""
     leaf = f"{name.replace('.', '_')}_pool"
     scope.add_module(leaf, pool)
     return leaf
@@ -216,20 +216,20 @@ def _calls(part: fx.Graph, name: str) -> list[fx.Node]:
 
 
 def _between(model: nn.Module, scope_name: str, names: list[str]) -> list[nn.Module]:
-    """Return the modules inside of the scope that hold one of ``names``."""
+    """Return the modules inside of the scope that contain one of ``names``."""
     inner = (outer for name in names for outer in _ancestors(name) if len(outer) > len(scope_name))
     return [model.get_submodule(outer) for outer in dict.fromkeys(inner)]
 
 
 def _ancestors(name: str) -> Iterator[str]:
-    """Yield the names of the modules around ``name``, the smallest first, the whole ("") last."""
+    """Yield the names of the parent modules of ``name``, from the smallest to the whole ("")."""
     while name:
         name = name.rpartition(".")[0]
         yield name
 
 
 def _common(names: list[str]) -> str:
-    """Return the name of the smallest module that holds all of ``names``."""
+    """Return the name of the smallest module that contains all of ``names``."""
     around = [set(_ancestors(name)) for name in names]
     return max(set.intersection(*around), key=len)
 

@@ -1,4 +1,4 @@
-"""Layers that take the place of strided ones, and pools that are made of several."""
+"""Replacements of strided layers, and compositions of pools."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from shiftbench.surgery.windows import Pair, border_of, dense_avg, dense_max, pa
 class StrideOnePool2d(nn.Module):
     """The window of a ``MaxPool2d`` or ``AvgPool2d`` at every position instead of every s-th.
 
-    ``x: (N, C, H, W) -> (N, C, H', W')``; every s-th sample of it is the layer's own output. The
-    border is the layer's own; where ``padding`` is circular it wraps around, and ``H' = H`` where
-    the stride divides ``H`` and the layer leaves ``H / s``.
+    ``x: (N, C, H, W) -> (N, C, H', W')``; every s-th sample equals the layer's output. The border
+    is the layer's own; if ``padding`` is circular it wraps around, and ``H' = H`` if the stride
+    divides ``H`` and the layer leaves ``H / s``.
 
     Args:
-        pool: The layer. One with a ``forward`` of its own runs it, border included.
-        padding: ``zeros``, ``circular`` or ``reflect``; a maximum ignores what is outside unless
+        pool: The layer. If it overrides ``forward``, that code is run, border included.
+        padding: ``zeros``, ``circular`` or ``reflect``; a maximum ignores pixels outside unless
             it is circular.
     """
 
     def __init__(self, pool: nn.MaxPool2d | nn.AvgPool2d, padding: str) -> None:
         super().__init__()
-        # In a list, it is no child: nobody shall take it for a layer of the network.
+        # In a list, it is no child and is not mistaken for a layer of the network.
         self.pool = [pool]
         self.padding = "circular" if hasattr(pool, "torus_padding") else padding
 
@@ -54,15 +54,15 @@ class StrideOnePool2d(nn.Module):
 
 
 def has_own_forward(pool: nn.Module) -> bool:
-    """Return whether a subclass of a pooling layer has code of its own."""
+    """Return whether a subclass of a pooling layer overrides its code."""
     plain = (nn.MaxPool2d.forward, nn.AvgPool2d.forward)
     return type(pool).forward not in plain and not hasattr(pool, "torus_padding")
 
 
 class Aligned2d(nn.Module):
-    """The part of a feature map that the windows of a pooling layer are centred on.
+    """The part of a feature map on which the windows of a pooling layer are centred.
 
-    ``x: (N, C, H, W) -> (N, C, H', W')`` with ``ceil(H' / s)`` as many as the layer has windows.
+    ``x: (N, C, H, W) -> (N, C, H', W')`` where ``ceil(H' / s)`` is the layer's number of windows.
     """
 
     def __init__(self, pool: nn.MaxPool2d | nn.AvgPool2d) -> None:
@@ -83,9 +83,9 @@ class Aligned2d(nn.Module):
 
 
 class Subsample2d(Downsampling):
-    """Every s-th sample: a filter of one tap, with which a rewritten network gives its own logits.
+    """Every s-th sample: a filter of one tap, which keeps the logits of a rewritten network.
 
-    ``x: (N, C, H, W) -> (N, C, ceil(H/s), ceil(W/s))``. It keeps the place of a pool until this is
+    ``x: (N, C, H, W) -> (N, C, ceil(H/s), ceil(W/s))``. It replaces a pool until this is
     checked.
 
     Args:
@@ -99,7 +99,7 @@ class Subsample2d(Downsampling):
         self.pool = [pool]  # in a list, it is no child
 
     def phase(self, x: Tensor) -> Tensor:
-        """Return the first grid for every item, ``(N,)``: for pools that pick one."""
+        """Return the first grid for every item, ``(N,)``, as pools that select a grid do."""
         return torch.zeros(len(x), dtype=torch.long, device=x.device)
 
     def forward(self, x: Tensor, phase: Tensor | None = None) -> Tensor:
@@ -108,11 +108,11 @@ class Subsample2d(Downsampling):
 
 
 class Steps2d(nn.Sequential, Downsampling):
-    """Pools one after the other: a stride of 4 as two halvings, each with its own filter.
+    """Pools in sequence: a stride of 4 as two steps of stride 2, each with a filter.
 
     ``x: (N, C, H, W) -> (N, C, ceil(H/s), ceil(W/s))`` for s the product of their strides. Two
     filters of three taps make one of seven (1 2 3 4 3 2 1)/16, which is zero at the two
-    frequencies that a stride of 4 takes for a constant; one filter of three taps is 1/2 at the
+    frequencies that a stride of 4 aliases to a constant; one filter of three taps is 1/2 at the
     lower of them.
     """
 
@@ -122,7 +122,7 @@ class Steps2d(nn.Sequential, Downsampling):
 
 
 class StepsByContent2d(Downsampling):
-    """The same for pools that pick their grid by content: each picks among its own.
+    """A sequence of pools that select their grid by content, each among its own grids.
 
     ``x: (N, C, H, W) -> (N, C, ceil(H/s), ceil(W/s))``.
 
@@ -139,7 +139,7 @@ class StepsByContent2d(Downsampling):
         self.stride = math.prod(self.strides)
 
     def phase(self, x: Tensor) -> Tensor:
-        """Return the index ``(N,)`` of the grid that they pick, the first pool's digit lowest."""
+        """Return the index ``(N,)`` of the selected grid, the first pool's digit lowest."""
         picked, base = torch.zeros(len(x), dtype=torch.long, device=x.device), 1
         for pool, stride in zip(self.pools, self.strides, strict=True):
             own = pool.phase(x)  # type: ignore[operator]
@@ -148,7 +148,7 @@ class StepsByContent2d(Downsampling):
         return picked
 
     def forward(self, x: Tensor, phase: Tensor | None = None) -> Tensor:
-        """Keep grid ``phase`` of every image, by default the one that :meth:`phase` picks."""
+        """Keep grid ``phase`` of every image, by default the one that :meth:`phase` selects."""
         rest = self.phase(x) if phase is None else phase
         for pool, stride in zip(self.pools, self.strides, strict=True):
             x, rest = pool(x, rest % stride**2), rest // stride**2
@@ -156,10 +156,10 @@ class StepsByContent2d(Downsampling):
 
 
 class OneGrid(nn.Module):
-    """Pools of branches that meet again: the first picks the grid, all of them keep it.
+    """Pools of branches that are merged later: the first selects the grid for all.
 
-    ``maps: (N, C_i, H, W), ... -> (N, C_i, H/s, W/s), ...``. On grids of their own, the branches
-    would add features that are a pixel apart.
+    ``maps: (N, C_i, H, W), ... -> (N, C_i, H/s, W/s), ...``. On separate grids, the branches
+    would add features that are one pixel apart.
     """
 
     def __init__(self, pools: list[nn.Module]) -> None:
@@ -167,7 +167,7 @@ class OneGrid(nn.Module):
         self.pools = nn.ModuleList(pools)
 
     def forward(self, *maps: Tensor) -> tuple[Tensor, ...]:
-        """Return the maps, each on the grid that the first pool picks on the first map."""
+        """Return the maps on the grid that the first pool selects on the first map."""
         phase = self.pools[0].phase(maps[0])  # type: ignore[operator]
         return tuple(pool(x, phase) for pool, x in zip(self.pools, maps, strict=True))
 

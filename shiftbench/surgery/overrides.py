@@ -1,8 +1,8 @@
-"""Modules whose own forward pass is run with other torch functions in it.
+"""Modules whose own forward pass runs with replaced torch functions.
 
-What a subclass of ``nn.Conv2d`` does with its weight, where a block pads by a function: nobody has
-to know. The module runs its own code, and the convolutions, pooling windows and borders in it are
-those that wrap around, or those at every position.
+The treatment of weights by a subclass of ``nn.Conv2d``, or padding by a function, need not be
+known: the module runs its own code, with convolutions, pooling windows and borders that wrap
+around, or that are computed at every position.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Override = Callable[..., Any]
 
 
 class _Overriding(TorchFunctionMode):
-    """Calls another function in place of each of ``overrides``, as long as it is entered."""
+    """Replaces the functions of ``overrides`` while it is entered."""
 
     def __init__(self, overrides: Mapping[Any, Override]) -> None:
         super().__init__()
@@ -36,30 +36,30 @@ class _Overriding(TorchFunctionMode):
 
 
 def subclass(module: nn.Module, mixin: type[nn.Module]) -> None:
-    """Give ``module`` the methods of ``mixin``; it stays the same object, its class by name."""
+    """Add the methods of ``mixin`` to ``module``, which keeps its identity and class name."""
     kind = type(module)
     about = {"__doc__": kind.__doc__, "__module__": kind.__module__}
     module.__class__ = type(kind.__name__, (mixin, kind), about)
 
 
 class WrapsAround(nn.Module):
-    """A mixin: borders that the module pads by functions, its children's included, wrap around."""
+    """A mixin: borders that the module or its children pad by functions wrap around."""
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Return what the module returns, on a torus."""
+        """Return the module's output on a torus."""
         with _Overriding(_WRAPPED):
             return super().forward(*args, **kwargs)
 
 
 class EveryPosition(nn.Module):
-    """A mixin: the module's strided convolution at every position, its border as it is.
+    """A mixin: the module's strided convolution at every position, with its own border.
 
-    ``x: (N, C, H, W) -> (N, C', H', W')``, s positions for each strided one; those are the first
+    ``x: (N, C, H, W) -> (N, C', H', W')``, s positions for each strided one, which is the first
     of every s.
 
     Attributes:
         step: The stride (rows, columns).
-        pad: What is beyond the last strided window: ``zeros`` or ``circular``.
+        pad: Values beyond the last strided window: ``zeros`` or ``circular``.
     """
 
     step: Pair
@@ -81,7 +81,7 @@ class EveryPosition(nn.Module):
 
 
 def pooled_everywhere(pool: nn.Module, x: Tensor, wraps: bool) -> Tensor:
-    """Return what the forward pass of a pooling layer makes of ``x`` at every position."""
+    """Return the output of a pooling layer's forward pass at every position of ``x``."""
     largest, mean = partial(dense_max, wraps=wraps), partial(dense_avg, wraps=wraps)
     with _Overriding({F.max_pool2d: largest, torch.max_pool2d: largest, F.avg_pool2d: mean}):
         output: Tensor = pool(x)
@@ -132,12 +132,12 @@ def wrapped_max_pool2d(
 ) -> Tensor:
     """Return ``F.max_pool2d`` with a border that wraps around."""
     kernel, step, steps = pair(kernel_size), pair(stride or kernel_size), pair(dilation)
-    if return_indices:  # they count the pixels of the map with its border
+    if return_indices:  # they count the pixels of the padded map
         both: Any = F.max_pool2d(
             input, kernel, step, pair(padding), steps, ceil_mode, return_indices=True
         )
         return both  # type: ignore[no-any-return]
-    if kernel == step and not any(pair(padding)):  # cells: none reaches into another
+    if kernel == step and not any(pair(padding)):  # cells do not overlap
         return F.max_pool2d(input, kernel, step, 0, steps, ceil_mode)
     x = _wrapped(input, kernel, step, pair(padding), steps, ceil_mode)
     return F.max_pool2d(x, kernel, step, 0, steps)
@@ -174,7 +174,7 @@ def _wrapped_pad(
 ) -> Tensor:
     amounts = [int(amount) for amount in pad]
     is_border = input.ndim == 4 and min(amounts, default=0) >= 0 and not any(amounts[4:])
-    if not is_border or not any(amounts):  # channels, or a part that is cut off
+    if not is_border or not any(amounts):  # channels, or a cropped part
         return F.pad(input, pad, mode, value)
     left, right, top, bottom = (*amounts[:4], 0, 0)[:4]
     return pad2d(input, (left, right, top, bottom), "circular")

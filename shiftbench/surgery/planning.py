@@ -1,4 +1,4 @@
-"""What becomes of each downsampling step: a layer at stride 1 and a pool, or why nothing does."""
+"""Plans for each downsampling step: a layer at stride 1 and a pool, or why it is unchanged."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from shiftbench.surgery.windows import pair
 
 @dataclass(frozen=True)
 class Plan:
-    """What takes a step's place.
+    """The replacement of a step.
 
     Attributes:
         step: The step.
-        was: What the layer was, for the report.
-        reason: Why it stays as it is, "" where it does not.
-        asked: Whether that is what the pool asks for.
-        pool: What subsamples.
+        was: The original layer, for the report.
+        reason: Why it is unchanged, "" if it is replaced.
+        asked: Whether the pool itself requires no change.
+        pool: The pool that subsamples.
         window_first: Whether a pooling layer's own window comes first, at stride 1.
     """
 
@@ -44,7 +44,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Order:
-    """What the caller asks for: see :func:`~shiftbench.surgery.replace_downsampling`."""
+    """The caller's arguments, see :func:`~shiftbench.surgery.replace_downsampling`."""
 
     make_pool: MakeDownsampling
     padding: str
@@ -52,9 +52,9 @@ class Order:
 
 
 def plans(model: nn.Module, found: Survey, order: Order) -> list[Plan]:
-    """Return what becomes of every step but the pooling of the head.
+    """Return a plan for every step except the pooling of the head.
 
-    Convolutions that replaced are at stride 1 afterwards. Of convolutions in parallel branches,
+    Replaced convolutions have stride 1 afterwards. Of convolutions in parallel branches,
     all are replaced or none.
 
     Raises:
@@ -76,7 +76,7 @@ def plans(model: nn.Module, found: Survey, order: Order) -> list[Plan]:
     return list(own.values())
 
 
-_UNKNOWN_BORDER = "its border depends on its stride in a way that is not known"
+_UNKNOWN_BORDER = "its border depends on its stride in an unknown way"
 
 
 def _plan(model: nn.Module, found: Survey, step: Step, order: Order) -> Plan:
@@ -117,7 +117,7 @@ def _plan_pooling(plan: Plan, module: nn.MaxPool2d | nn.AvgPool2d, pool: Downsam
 
 
 def _untouched(module: nn.Module, step: Step, found: Survey, stem: bool) -> str:
-    """Return why a step stays as it is whatever the pool, "" where it does not."""
+    """Return why a step is unchanged with any pool, "" if it can be replaced."""
     rows, columns = step.stride
     if rows != columns:
         return f"its strides are {rows} and {columns}; a pool has one"
@@ -133,7 +133,7 @@ def _untouched(module: nn.Module, step: Step, found: Survey, stem: bool) -> str:
 
 
 def _pool(order: Order, step: Step) -> Downsampling:
-    """Return what subsamples by a step's stride, in halvings where it is a power of 2."""
+    """Return a pool for a step's stride, in steps of stride 2 if it is a power of 2."""
     factors = _factors(step.stride[0])
     made = [
         order.make_pool(step.channels, stride=factor, padding=order.padding) for factor in factors
@@ -170,7 +170,7 @@ def conv_strides(pool: Downsampling) -> bool:
 
 
 def called(pool: nn.Module) -> str:
-    """Return what a pool is called in the report: ``BlurPool2d``, ``BlurPool2d twice``."""
+    """Return a pool's name in the report: ``BlurPool2d``, ``BlurPool2d twice``."""
     parts = [pool]
     if isinstance(pool, Steps2d | StepsByContent2d):
         parts = [*pool] if isinstance(pool, Steps2d) else [*pool.pools]

@@ -1,4 +1,4 @@
-"""How many positions of the image a tensor holds: pixels of a feature map, or tokens."""
+"""The number of image positions in a tensor: pixels of a feature map, or tokens."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from shiftbench.surgery.watching import Call
 
 MOST_PREFIX_TOKENS = 5  # class and distillation tokens, registers
 FINEST_DIVISION = 4
-# Fewer positions than this share of those before: not a border that was cut off.
+# Below this share of the previous positions, the change is not a cropped border.
 SUBSAMPLED = 0.9
 
-# Calls that put numbers in another order or mix positions: shapes say nothing of these.
+# Calls that reorder elements or mix positions, so that shapes are not informative.
 _REORDER = frozenset((
     "reshape", "view", "permute", "transpose", "swapaxes", "movedim", "flatten", "unflatten",
     "contiguous", "unbind", "split", "chunk", "expand", "squeeze", "unsqueeze", "type_as", "to",
@@ -24,11 +24,11 @@ _MIX = frozenset((
     "scaled_dot_product_attention", "multi_head_attention_forward",
     "_native_multi_head_attention", "_transformer_encoder_layer_fwd",
 ))  # fmt: skip
-# Calls that keep one of several numbers, or their mean.
+# Calls that keep one of several elements, or their mean.
 _REDUCE = frozenset((
     "mean", "sum", "max", "min", "amax", "amin", "median", "index_select", "gather", "logsumexp",
 ))  # fmt: skip
-# Calls from feature maps to feature maps, whatever the sizes.
+# Calls from feature maps to feature maps of any size.
 _RESIZE = frozenset((
     "lp_pool2d", "fractional_max_pool2d", "fractional_max_pool2d_with_indices", "interpolate",
     "adaptive_avg_pool2d", "adaptive_max_pool2d", "adaptive_max_pool2d_with_indices",
@@ -41,7 +41,7 @@ Size = tuple[int, int]
 
 
 class Positions:
-    """Counts positions by shape, given the sizes of the feature maps met so far.
+    """Counts positions by shape, given the sizes of the previous feature maps.
 
     Args:
         images: ``(N, C, H, W)``.
@@ -50,17 +50,17 @@ class Positions:
     def __init__(self, images: Tensor) -> None:
         self.batch, self.image = len(images), (int(images.shape[2]), int(images.shape[3]))
         self.sizes = {self.image}
-        # Of tensors whose shape may not say: their positions, or of what they were made of.
+        # Positions of tensors with ambiguous shapes, or those of their inputs.
         self._inherited: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 
     def add(self, maps: Tensor) -> None:
-        """Note the size of feature maps ``(N, C, h, w)``."""
+        """Record the size of feature maps ``(N, C, h, w)``."""
         self.sizes.add((int(maps.shape[2]), int(maps.shape[3])))
 
     def fall(self, call: Call) -> bool:
-        """Return whether a call leaves fewer positions than it was given, but not only one.
+        """Return whether a call reduces the number of positions, but not to one.
 
-        Windows that know of their stride are not asked about here.
+        Windows with a known stride are not handled here.
         """
         inputs, outputs = call.inputs(), call.outputs()
         if call.function in _ALONG_TOKENS:
@@ -74,8 +74,8 @@ class Positions:
         inherited = max((self._count(tensor) for tensor in inputs), default=0)
         after = [self._alike(tensor, inputs) or self._left(tensor, inherited, orders)
                  for tensor in outputs]  # fmt: skip
-        # Inside of modules that attend, heads and their channels may look like a small map; what a
-        # module as a whole does is seen when it returns, but for the network's own code.
+        # In attention modules, heads and channels may look like a small map; the effect of a whole
+        # module is observed when it returns, except for the network's own code.
         whole = not call.module and call.function and call.function not in _MIX
         if call.function in _REDUCE or (whole and outputs[0].ndim == 4):
             before = [inherited]
@@ -89,7 +89,7 @@ class Positions:
         return falls
 
     def _count(self, tensor: Tensor) -> int:
-        """Return the positions of a tensor or of what it was made of, 0 where it is not known."""
+        """Return the positions of a tensor or of its inputs, 0 if unknown."""
         size = self.of(tensor)
         inherited: int = self._inherited.get(tensor, 0)
         return inherited or (size[0] * size[1] if size is not None else 0)
@@ -102,27 +102,27 @@ class Positions:
         return count if self.of(tensor) is not None else 0
 
     def _left(self, tensor: Tensor, before: int, at_most: bool) -> int:
-        """Return the positions of an output, 0 where its shape does not say.
+        """Return the positions of an output, 0 if its shape is ambiguous.
 
         Args:
             tensor: The output.
             before: Positions of the inputs.
-            at_most: Whether the call cannot make more of them.
+            at_most: Whether the call cannot increase their number.
         """
         self._note_patches(tensor)
         size = self.of(tensor)
         count = size[0] * size[1] if size is not None else 0
         if tensor.ndim == 3 and any(map(partial(_is_row, before), tensor.shape[1:])):
-            count = before  # the other axis may be as long as a map has positions, too
+            count = before  # the other axis may have the same length
         unlikely = at_most and 0 < before < count
         self._inherited[tensor] = before if unlikely or not count else count
         return 0 if unlikely else count
 
     def of(self, tensor: Tensor) -> Size | None:
-        """Return the rows and columns of the positions, None where the shape does not say.
+        """Return the rows and columns of the positions, None if the shape is ambiguous.
 
         Known are ``(N, C, h, w)``, ``(N, h, w, C)`` and tokens ``(N, L, C)`` or ``(N, C, L)`` with
-        a few more in front, where the sizes are those of a map met before, or a half, a third or a
+        a few more in front, where the sizes are those of a previous map, or a half, a third or a
         quarter of it; of maps, also every whole part of the image.
         """
         if tensor.ndim not in (3, 4) or tensor.shape[0] != self.batch:
@@ -152,7 +152,7 @@ class Positions:
         }
 
     def _note_patches(self, tensor: Tensor) -> None:
-        """Note how many patches the image is cut into: ``(N, C, h, p, w, q)``."""
+        """Record the number of patches of the image: ``(N, C, h, p, w, q)``."""
         if tensor.ndim == 6 and tensor.shape[0] == self.batch:
             _, _, rows, high, columns, wide = tensor.shape
             if (rows * high, columns * wide) == self.image:
@@ -166,7 +166,7 @@ def _fewer(before: list[int], after: list[int], stride: object = 2) -> bool:
 
 
 def _is_row(positions: int, length: int) -> bool:
-    """Return whether an axis holds tokens of so many positions, a few in front included."""
+    """Return whether an axis holds this many tokens, with a few extra ones in front."""
     return 0 <= length - positions <= MOST_PREFIX_TOKENS and positions > 1
 
 

@@ -1,4 +1,4 @@
-"""Plans carried out: plain subsampling in the places of the pools first, then the pools."""
+"""Execution of plans: first plain subsampling in place of the pools, then the pools."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ Pooling = nn.MaxPool2d | nn.AvgPool2d
 
 
 class Rewriting:
-    """The steps of one network on their way from plans to pools.
+    """The steps of one network during the rewrite.
 
     Args:
         model: The network, strided convolutions at stride 1; it is changed.
-        found: What subsamples in it.
-        todo: The plans that are carried out.
+        found: Its subsampling.
+        todo: The plans to execute.
     """
 
     def __init__(self, model: nn.Module, found: Survey, todo: list[Plan]) -> None:
@@ -40,10 +40,10 @@ class Rewriting:
         self.parts = Traceable(model, found.given)
 
     def insert(self) -> dict[str, str]:
-        """Put plain subsampling in the places of the pools; return what the steps are, by name.
+        """Insert plain subsampling in place of the pools; return the new steps by name.
 
         Raises:
-            UsageError: If a grid that the content picks cannot be shared.
+            UsageError: If a content-dependent grid cannot be shared.
         """
         now: dict[str, str] = {}
         for group in self._groups():
@@ -54,7 +54,7 @@ class Rewriting:
         return now
 
     def fill(self, padding: str) -> None:
-        """Put the pools in their places."""
+        """Insert the pools."""
         for name, place in self.places.items():
             pool = self.plans[name].pool
             assert pool is not None
@@ -69,7 +69,7 @@ class Rewriting:
                 module.pad = "circular"
 
     def _window(self, name: str, alone: bool) -> None:
-        """Put a pooling layer's window at stride 1 in its place, with its pool if it is alone."""
+        """Replace a pooling layer by its window at stride 1, with its pool if it is alone."""
         layer = self.model.get_submodule(name)
         assert isinstance(layer, nn.MaxPool2d | nn.AvgPool2d)
         window = StrideOnePool2d(layer, "zeros")
@@ -78,7 +78,7 @@ class Rewriting:
         put(self.model, layer, nn.Sequential(window, pool) if alone else window)
 
     def _alone(self, name: str) -> str:
-        """Put in the pool of one step; return what the step is now."""
+        """Insert the pool of one step; return a description of the new step."""
         plan, place = self.plans[name], self.places[name]
         if plan.step.kind in ("max", "avg"):
             return _pooling_now(plan)
@@ -88,7 +88,7 @@ class Rewriting:
         return f"stride 1, {_pool(plan)} behind the {pool_after(self.parts, place)}"
 
     def _together(self, group: list[str]) -> dict[str, str]:
-        """Put in the pools of branches that meet again, which share a grid."""
+        """Insert the pools of branches that are merged later, which share a grid."""
         now = {}
         for name in group:
             plan = self.plans[name]
@@ -104,7 +104,7 @@ class Rewriting:
         """Return the steps by the grid that they share, each alone if grids are fixed.
 
         Raises:
-            UsageError: If a step on a grid by content meets one on a fixed grid.
+            UsageError: If a step on a content-dependent grid is merged with one on a fixed grid.
         """
         pools = [plan.pool for plan in self.plans.values()]
         if not any(isinstance(pool, Downsampling) and pool.picks_grid for pool in pools):

@@ -1,4 +1,4 @@
-"""Whether a tensor rolls as the images do, on a torus."""
+"""Test of tensors for circular shifts in step with the images."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from torch import Tensor
 
 from shiftbench.surgery.positions import MOST_PREFIX_TOKENS
 
-# By number type: of the spread (standard deviation) of a feature map, and of its largest value.
-# float32 rounds to 1e-7 of the latter, and layers enlarge that; a border that does not wrap changes
-# the map next to it by about its spread. Strided and unstrided convolutions add the same numbers in
-# another order, which is such rounding, too.
+# By dtype: relative to the spread (standard deviation) of a feature map, and to its largest value.
+# float32 rounds to 1e-7 of the latter, and layers amplify that; a border that does not wrap changes
+# the adjacent map by about its spread. Strided and unstrided convolutions sum in different orders,
+# which causes rounding of the same size.
 TOLERANCE = {torch.float32: (1e-4, 1e-5), torch.float64: (1e-7, 1e-10)}
 
 Size = tuple[int, int]
 
 
 class Rolling:
-    """Compares what is made of an image with what is made of the same image shifted.
+    """Compares the outputs for an image and for the same image shifted.
 
     A batch is the image, the same shifted down, the same shifted to the right, and another image.
 
@@ -34,7 +34,7 @@ class Rolling:
         self.maps = {size}  # sizes of feature maps
 
     def follows(self, output: Tensor) -> bool | None:
-        """Return whether an output shifts or stays, None where that is not known."""
+        """Return whether an output shifts or stays unchanged, None if unknown."""
         if output.ndim not in (2, 3, 4) or len(output) != 4 or not output.is_floating_point():
             return None
         if self.same(output):
@@ -63,7 +63,7 @@ class Rolling:
                 yield from _tokens(output.transpose(1, 2), height, width)
 
     def rolls(self, maps: Tensor) -> bool | None:
-        """Return whether maps ``(4, C, h, w)`` roll as the images do, None if it is not whole."""
+        """Return whether maps ``(4, C, h, w)`` roll with the images, None if fractionally."""
         parts = int(maps.shape[2]), int(maps.shape[3])
         amounts = [d * p / s for d, p, s in zip(self.shift, parts, self.size, strict=True)]
         if not divides(self.size, parts) or any(amount % 1 for amount in amounts):
@@ -92,14 +92,14 @@ def close(one: Tensor, other: Tensor) -> bool:
 
 
 def _tokens(output: Tensor, height: int, width: int) -> Iterator[Tensor]:
-    """Yield the map of tokens ``(4, L, C)``, those in front that have no place left out."""
+    """Yield the map of tokens ``(4, L, C)`` without extra tokens in front."""
     prefix = output.shape[1] - height * width
     if 0 <= prefix <= MOST_PREFIX_TOKENS:
         yield output[:, prefix:].unflatten(1, (height, width)).permute(0, 3, 1, 2)
 
 
 def wrapped(x: Tensor, padded: Tensor, amounts: Any) -> bool:
-    """Return whether the border of ``padded`` is the other side of the map ``x``."""
+    """Return whether the border of ``padded`` is the opposite side of the map ``x``."""
     rows = torch.arange(padded.shape[2], device=x.device)
     columns = torch.arange(padded.shape[3], device=x.device)
     left, top = int(amounts[0]), int(amounts[2]) if len(amounts) > 2 else 0

@@ -1,4 +1,4 @@
-"""What a network's downsampling steps are, and in which order an image meets them."""
+"""Survey of a network's downsampling steps in the order of execution."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ SUBSAMPLES = "it is not a Conv2d, MaxPool2d or AvgPool2d, which a pool could rep
 
 @dataclass(frozen=True)
 class Step:
-    """A layer that makes the feature map smaller.
+    """A layer that subsamples the feature map.
 
     Attributes:
-        name: Of the module.
+        name: Name of the module.
         kind: ``conv``, ``shortcut`` (1×1 convolution), ``max`` or ``avg``.
-        channels: Of its input, or of its output for ``conv``: where the pool comes.
+        channels: Channels at the pool: of its input, or of its output for ``conv``.
         stride: (rows, columns).
-        stem: Whether it is a convolution that sees the image.
-        last: Whether it leaves a single pixel: the pooling of a head.
+        stem: Whether it is a convolution on the image itself.
+        last: Whether it leaves a single pixel, as the pooling of a head.
     """
 
     name: str
@@ -50,11 +50,11 @@ class Step:
 
 @dataclass(frozen=True)
 class Reduction:
-    """Subsampling that is no layer: in the code of a ``forward``.
+    """Subsampling in the code of a ``forward``, without a layer.
 
     Attributes:
-        module: Whose ``forward``.
-        function: The torch function, "" where none of them shows it.
+        module: Name of the module.
+        function: The torch function, "" if none shows it.
         pools: Whether it is a strided ``F.max_pool2d`` or ``F.avg_pool2d``.
     """
 
@@ -65,15 +65,15 @@ class Reduction:
 
 @dataclass
 class Survey:
-    """What a forward pass shows of a network.
+    """The subsampling that a forward pass of a network shows.
 
     Attributes:
         steps: Layers with a stride, by name, in the order of execution.
-        reductions: What else subsamples.
-        grids: Which of these meet again.
-        given: By module, the arguments of its ``forward`` that every call gives; None where calls
+        reductions: Other subsampling.
+        grids: Groups of these that are merged later.
+        given: By module, the arguments of its ``forward`` that every call passes; None if calls
             differ in this.
-        attends: Whether it holds attention.
+        attends: Whether it contains attention.
     """
 
     steps: dict[str, Step] = field(default_factory=dict)
@@ -84,7 +84,7 @@ class Survey:
 
 
 def survey(model: nn.Module, shape: ImageShape) -> Survey:
-    """Run noise images through ``model`` and return what subsamples them.
+    """Run noise images through ``model`` and return its subsampling.
 
     Raises:
         ShiftbenchError: If parts of the network are TorchScript, whose layers cannot be changed.
@@ -105,12 +105,12 @@ class _Surveyor:
     def __init__(self, model: nn.Module, images: Tensor) -> None:
         self.model, self.found = model, Survey()
         self.positions = Positions(images)
-        self.seen_by_first: Tensor | None = None  # what the first convolution is given
+        self.seen_by_first: Tensor | None = None  # input of the first convolution
         self.inside: list[tuple[str, Tensor | None, int]] = []
         self.subsampled = 0
 
     def enter(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        """Note a module's arguments."""
+        """Record a module's arguments."""
         first = next(tensors((args, kwargs)), None)
         self.inside.append((name, first, self.subsampled))
         given = frozenset(given_names(self.model.get_submodule(name), args, kwargs))
@@ -118,7 +118,7 @@ class _Surveyor:
         self.found.given[name] = given if same else None
 
     def see(self, call: Call) -> None:
-        """Note what a call does to the number of positions."""
+        """Record the effect of a call on the number of positions."""
         step = self._step(call)
         if not call.function:
             if self.subsampled == self._leave(call.module) and self._falls_inside(call):
@@ -134,16 +134,16 @@ class _Surveyor:
         return not is_linear and self.positions.fall(call)
 
     def _leave(self, name: str) -> int:
-        """Return how many steps there were when the module was entered."""
+        """Return the number of steps before the module was entered."""
         before = self.subsampled
-        while self.inside:  # modules that work on constants alone are entered, but not reported
+        while self.inside:  # modules on constants are entered, but not reported
             entered, _, before = self.inside.pop()
             if entered == name:
                 break
         return before
 
     def _step(self, call: Call) -> str:
-        """Return the name of the layer whose window a call is, "" where it is none with stride."""
+        """Return the name of the strided layer that makes a call, "" for other calls."""
         output = call.outputs()[0] if call.outputs() else None
         if call.function not in WINDOWS or output is None or output.ndim != 4:
             return ""
@@ -158,7 +158,7 @@ class _Surveyor:
         return call.module
 
     def _sees_image(self, call: Call) -> bool:
-        """Return whether a convolution is given what the first one is given."""
+        """Return whether a convolution has the same input as the first one."""
         if call.function != "conv2d":
             return False
         given = self.inside[-1][1] if self.inside else None
@@ -172,7 +172,7 @@ class _Surveyor:
         if call.function in WINDOWS:
             strides = max(_stride(call)) > 1
             if not strides and self.positions.fall(call):
-                self.subsampled += 1  # no border: fewer positions, but not every s-th
+                self.subsampled += 1  # without padding: fewer positions, but not every s-th
             return strides and self._is_on_maps(call)
         if call.function == "__getitem__" and not _skips(call.argument(1, "index")):
             return False

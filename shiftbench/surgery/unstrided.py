@@ -1,4 +1,4 @@
-"""A strided convolution at every position, checked against the convolution itself."""
+"""A strided convolution evaluated at every position, checked against the original."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from shiftbench.surgery.windows import Pair, pair
 
 
 def runs_unstrided(conv: nn.Conv2d) -> bool:
-    """Return whether every s-th sample of ``conv`` at every position is its own output.
+    """Return whether every s-th sample of ``conv`` at every position equals its own output.
 
-    Checked on maps of even and odd size. ``conv`` is left as it is.
+    Checked on maps of even and odd size. ``conv`` is not modified.
     """
     trial = copied(conv).float().cpu()
     original = copied(trial)
@@ -24,15 +24,15 @@ def runs_unstrided(conv: nn.Conv2d) -> bool:
     with trial_run(original), trial_run(trial):
         try:
             return _same_samples(original, trial, pair(conv.stride))
-        except Exception:  # a forward that wants more than a map, say
+        except Exception:  # e.g. a forward with further arguments
             return False
 
 
 def unstride(conv: nn.Conv2d) -> None:
-    """Let ``conv`` run at every position.
+    """Make ``conv`` run at every position.
 
     The layer stays the same object with the same parameters, and runs its own code: normalised
-    weights and borders that it pads by itself are as they were.
+    weights and its own padding are unchanged.
     """
     own = type(conv)
     plain = own.forward is nn.Conv2d.forward and own._conv_forward in (
@@ -61,6 +61,6 @@ def _same_samples(conv: nn.Module, dense: nn.Module, stride: Pair) -> bool:
 
 
 def _ramp(channels: int, size: Pair) -> Tensor:
-    """Return numbers without a pattern, and without a draw from torch's random stream."""
+    """Return pseudo-random numbers without drawing from torch's random stream."""
     count = channels * size[0] * size[1]
     return (torch.arange(count, dtype=torch.float64) ** 2 * 0.7).sin().float().view(1, -1, *size)

@@ -1,4 +1,4 @@
-"""A forward pass, watched function by function: also the steps that no module stands for."""
+"""Observation of a forward pass, function by function, also outside of modules."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Call:
     """One call of a torch function, or of a module.
 
     Attributes:
-        module: Dotted name of the innermost module that makes it, or of the module itself.
+        module: Dotted name of the innermost calling module, or of the module itself.
         function: Name of the torch function (``conv2d``, ``pad``, ``__getitem__``), "" for a
             module.
         args: Its arguments.
         kwargs: Its keyword arguments.
-        output: What it returned.
+        output: Its return value.
     """
 
     module: str
@@ -35,15 +35,15 @@ class Call:
     output: Any
 
     def inputs(self) -> list[Tensor]:
-        """Return the tensors among the arguments, those in lists included."""
+        """Return the tensors among the arguments, also inside lists."""
         return [*tensors(self.args), *tensors(self.kwargs)]
 
     def outputs(self) -> list[Tensor]:
-        """Return the tensors that it returned."""
+        """Return the tensors in its output."""
         return list(tensors(self.output))
 
     def written(self) -> list[Tensor]:
-        """Return the tensors that it returned or wrote to, and those that they are parts of."""
+        """Return the tensors in its output or written to, and their base tensors."""
         in_place = self.function.endswith(("_", "__setitem__"))
         changed = [*self.outputs(), *tensors(self.args[:1] if in_place else ())]
         return [*changed, *(t._base for t in changed if t._base is not None)]
@@ -60,10 +60,10 @@ Enter = Callable[[str, tuple[Any, ...], Mapping[str, Any]], None]
 
 
 class _Functions(TorchFunctionMode):
-    """Reports the calls that work on what was computed from the images.
+    """Reports the calls whose inputs depend on the images.
 
-    What is computed from parameters alone (a normalised weight) is not reported, nor is what an
-    observer itself computes.
+    Computations on parameters only (a normalised weight) and those of an observer itself are not
+    reported.
     """
 
     def __init__(self, model: nn.Module, see: See) -> None:
@@ -78,7 +78,7 @@ class _Functions(TorchFunctionMode):
                 self.constants[tensor] = True
 
     def report(self, call: Call) -> None:
-        """Let the observer see a call, unless it is one on constants."""
+        """Pass a call to the observer, unless it is on constants."""
         if all(tensor in self.constants for tensor in call.inputs()):
             self.constants.update(dict.fromkeys(call.outputs(), True))
             return
@@ -111,18 +111,18 @@ class _Functions(TorchFunctionMode):
 
 
 def watch(model: nn.Module, images: Tensor, see: See, entering: Enter | None = None) -> Any:
-    """Run ``images`` through ``model`` in eval mode; ``see`` every call when it has returned.
+    """Run ``images`` through ``model`` in eval mode; pass every completed call to ``see``.
 
-    Of TorchScript and of custom autograd functions, only what they return is seen.
+    For TorchScript and custom autograd functions, only their outputs are observed.
 
     Args:
-        model: It is left as it was.
+        model: The network; it is not modified.
         images: ``(N, C, H, W)``.
-        see: Given every call, in the order in which they return.
-        entering: Given a module's name, arguments and keyword arguments before it runs.
+        see: Receives every call, in the order of completion.
+        entering: Receives a module's name, arguments and keyword arguments before it runs.
 
     Returns:
-        What the network returns.
+        The output of the network.
     """
     functions, handles = _Functions(model, see), []
 
@@ -137,7 +137,7 @@ def watch(model: nn.Module, images: Tensor, see: See, entering: Enter | None = N
             with functions.quiet():
                 functions.report(Call(name, "", args, kwargs, output))
 
-        # Not the module's own methods, which TorchScript takes away.
+        # Not the module's own methods, which TorchScript removes.
         own = nn.Module
         handles.append(own.register_forward_pre_hook(module, before, with_kwargs=True))
         handles.append(own.register_forward_hook(module, after, with_kwargs=True))
@@ -165,7 +165,7 @@ def tensors(value: Any) -> Iterator[Tensor]:
 
 
 def given_names(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> set[str]:
-    """Return the names of the parameters of ``forward`` that a call gives values to."""
+    """Return the names of the parameters of ``forward`` that a call sets."""
     bound = inspect.signature(module.forward).bind(*args, **kwargs)
     return set(bound.arguments)
 

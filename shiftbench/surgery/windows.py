@@ -1,4 +1,4 @@
-"""Windows of convolutions and pooling layers: how many there are, and all of them at stride 1."""
+"""Windows of convolutions and pooling layers: their number, and their outputs at stride 1."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Pair = tuple[int, int]
 
 
 def pair(value: object) -> Pair:
-    """Return ``(rows, columns)`` of a number or of one or two numbers."""
+    """Return ``(rows, columns)`` from one or two numbers."""
     if isinstance(value, tuple | list):
         return int(value[0]), int(value[-1])
     return int(value), int(value)  # type: ignore[call-overload]
@@ -21,22 +21,22 @@ def pair(value: object) -> Pair:
 def pooled_size(
     size: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool
 ) -> int:
-    """Return how many windows a pooling layer puts on ``size`` pixels."""
+    """Return the number of windows of a pooling layer on ``size`` pixels."""
     free = size + 2 * padding - dilation * (kernel - 1) - 1
     if not ceil_mode:
         return free // stride + 1
     windows = -(-free // stride) + 1
-    # As torch does: a window that would start beyond the map and its left border is left out.
+    # As in torch: a window that would start beyond the map and its left border is omitted.
     return windows - 1 if (windows - 1) * stride >= size + padding else windows
 
 
 def border_of(pool: nn.Module) -> Pair:
-    """Return the border (rows, columns) of a pooling layer, one that wraps around included."""
+    """Return the border (rows, columns) of a pooling layer, also a circular one."""
     return pair(getattr(pool, "torus_padding", pool.padding))
 
 
 def windows_of(pool: nn.Module, size: int, axis: int) -> int:
-    """Return how many windows a ``MaxPool2d`` or ``AvgPool2d`` puts on ``size`` pixels."""
+    """Return the number of windows of a ``MaxPool2d`` or ``AvgPool2d`` on ``size`` pixels."""
     return pooled_size(
         size,
         pair(pool.kernel_size)[axis],
@@ -50,9 +50,9 @@ def windows_of(pool: nn.Module, size: int, axis: int) -> int:
 def reaches(
     x: Tensor, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil: bool, wraps: bool
 ) -> tuple[int, int, int, int]:
-    """Return by how much (left, right, top, bottom) a map is padded to hold a window everywhere.
+    """Return the padding (left, right, top, bottom) for a window at every position.
 
-    Every s-th window is then one of the layer's own; on a torus there are s for each of these.
+    Every s-th window is then one of the layer's own; on a torus there are s windows for each.
     """
     amounts: list[int] = []
     for axis in (1, 0):
@@ -74,7 +74,7 @@ def dense_max(
     return_indices: bool = False,
     wraps: bool = False,
 ) -> Tensor:
-    """Return the maximum at every position; every s-th is that of ``F.max_pool2d``.
+    """Return the maximum at every position; every s-th equals that of ``F.max_pool2d``.
 
     ``x: (N, C, H, W) -> (N, C, H', W')``; with ``wraps`` the border wraps around.
     """
@@ -94,7 +94,7 @@ def dense_avg(
     divisor_override: int | None = None,
     wraps: bool = False,
 ) -> Tensor:
-    """Return the mean at every position; every s-th is that of ``F.avg_pool2d``.
+    """Return the mean at every position; every s-th equals that of ``F.avg_pool2d``.
 
     ``x: (N, C, H, W) -> (N, C, H', W')``; with ``wraps`` the border wraps around.
     """
@@ -106,14 +106,14 @@ def dense_avg(
     sums = F.avg_pool2d(F.pad(x, amounts), kernel, 1, divisor_override=1)
     if divisor_override is not None:
         return sums / divisor_override
-    # A window that hangs over the edge is divided by the pixels in it, those of the layer's own
-    # border included where it says so, those that ceil_mode reaches beyond it never.
+    # A window that exceeds the edge is divided by its number of pixels, including those of the
+    # layer's own border if it says so, but never those that ceil_mode adds beyond it.
     counted = x.new_ones(1, 1, *x.shape[2:])
     inner = (border[1], border[1], border[0], border[0])
     counted = F.pad(counted, inner, value=1.0 if count_include_pad else 0.0)
     beyond = (0, amounts[1] - border[1], 0, amounts[3] - border[0])
     counts = F.avg_pool2d(F.pad(counted, beyond), kernel, 1, divisor_override=1)
-    # Where no pixel is in a window, every s-th position never is: no division by 0 for the others.
+    # Windows without a pixel are never at every s-th position; this avoids a division by 0.
     return sums / counts.clamp(min=1)
 
 
@@ -128,20 +128,20 @@ def dense_conv(
     size: Pair = (0, 0),
     wraps: bool = False,
 ) -> Tensor:
-    """Return a convolution at every position; every s-th is that of ``F.conv2d``.
+    """Return a convolution at every position; every s-th equals that of ``F.conv2d``.
 
     ``x: (N, in_channels, H, W) -> (N, out_channels, H', W')``, s positions for each strided one.
 
     Args:
-        x: The map, which may have a border already.
+        x: The feature map, possibly already padded.
         weight: As of ``F.conv2d``, like the next five.
         bias: See ``weight``.
         stride: See ``weight``.
         padding: See ``weight``.
         dilation: See ``weight``.
         groups: See ``weight``.
-        size: (H, W) of the map without that border.
-        wraps: Whether what the last positions need beyond the edge wraps around.
+        size: (H, W) of the map without padding.
+        wraps: Whether pixels that the last positions need beyond the edge wrap around.
     """
     step, steps = pair(stride), pair(dilation)
     border = (0, 0) if isinstance(padding, str) else pair(padding)
@@ -149,7 +149,7 @@ def dense_conv(
         before, have = border[axis], x.shape[2 + axis] + 2 * border[axis]
         positions = have - steps[axis] * (weight.shape[2 + axis] - 1)
         kept = (positions - 1) // step[axis] + 1
-        # A window of one pixel needs nothing beyond the map: behind a pool, it keeps its size.
+        # A window of one pixel needs no padding, so the map keeps its size.
         missing = step[axis] * kept - positions if weight.shape[2 + axis] > 1 else 0
         x = _extended(x, 2 + axis, (before, before + missing), size[axis], wraps)
     return F.conv2d(x, weight, bias, 1, 0, steps, groups)

@@ -27,7 +27,7 @@ def test_a_network_is_all_of_its_seeds(run):
     assert (len(kept.runs), len(weak)) == (3, 0)
 
 
-def test_failing_on_images_unlike_those_of_training_is_no_chance(run):
+def test_failing_only_on_other_images_is_not_near_chance(run):
     own, other = run(seen(0.9)), run(seen(0.1), **{"data.test.position": "uniform"})
     elsewhere = run(seen(0.1), pool="blur", **{"data.test.position": "uniform"})
     kept, weak = able(Evidence([own, other, elsewhere]))
@@ -35,17 +35,17 @@ def test_failing_on_images_unlike_those_of_training_is_no_chance(run):
     assert weak == [elsewhere]
 
 
-def test_untrained_networks_and_those_of_unknown_accuracy_stay(run):
+def test_untrained_networks_and_those_of_unknown_accuracy_are_kept(run):
     untrained = run(seen(0.1), **{"train.epochs": 0})
     unknown = run({"circular": {"consistency": 0.5}})
     kept, weak = able(Evidence([untrained, unknown]))
     assert (len(kept.runs), weak) == (2, [])
 
 
-def test_what_they_would_have_judged_says_so(seeds):
+def test_claims_that_excluded_networks_would_decide_say_so(seeds):
     runs = [*seeds(seen(0.1, consistency=0.5), pool="stride"), *seeds(seen(0.1, consistency=0.9))]
     [one, other] = judge(Evidence(runs), ["S3", "A1"])
     assert (one.claim.key, other.claim.key) == ("A1", "S3")
     assert other.verdict == "not run"
-    assert "near chance (6 are)" in other.reason
+    assert "near chance (6 excluded)" in other.reason
     assert "near chance" not in one.reason

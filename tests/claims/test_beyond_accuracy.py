@@ -37,7 +37,7 @@ def study(run, gain, accuracy=(0.6, 0.7), seeds=3):
     return runs
 
 
-def test_more_accuracy_alone_is_no_gain(judged, run):
+def test_a_gain_in_accuracy_alone_does_not_count(judged, run):
     found = judged("X1", study(run, 0.0))
     assert judged("Z1", study(run, 0.0)).measured > 0.03  # consistency itself does rise
     assert found.measured == pytest.approx(0, abs=0.005)
@@ -46,7 +46,7 @@ def test_more_accuracy_alone_is_no_gain(judged, run):
 
 
 @pytest.mark.parametrize(("gain", "verdict"), [(0.05, "reproduced"), (-0.05, "not reproduced")])
-def test_a_gain_at_equal_accuracy_is_seen(judged, run, gain, verdict):
+def test_a_gain_at_equal_accuracy_counts(judged, run, gain, verdict):
     found = judged("X1", study(run, gain))
     assert found.verdict == verdict
     assert found.measured == pytest.approx(gain, abs=0.005)
@@ -59,7 +59,7 @@ def test_one_seed_has_the_interval_over_images(judged, run):
     assert "images, one seed" in found.reason
 
 
-def test_without_images_one_by_one_nothing_is_decided(judged, run):
+def test_without_influences_of_images_the_claim_is_inconclusive(judged, run):
     runs = [replace(one, influence=lambda *_: None) for one in study(run, 0.05)]
     found = judged("X1", runs)
     assert found.verdict == "inconclusive"
@@ -86,7 +86,7 @@ def test_at_matched_accuracy_along_the_training(judged, run, gain, verdict):
     assert found.measured_of == "at matched accuracy"
 
 
-def test_accuracy_that_no_plain_network_has_is_matched_by_none(judged, run):
+def test_blur_outside_the_range_of_plain_accuracies_is_not_used(judged, run):
     runs = checkpoints(run, 0.05)
     [far] = [one for one in runs if one.pool == "blur"]
     number = Number(0.99, 0.98, 1.0, 9, N)
@@ -94,7 +94,7 @@ def test_accuracy_that_no_plain_network_has_is_matched_by_none(judged, run):
     assert judged("X1", runs).verdict == "inconclusive"
 
 
-def test_a_line_through_enough_plain_networks_is_told(judged, run):
+def test_a_line_through_enough_plain_networks_is_reported(judged, run):
     """Plain networks lie on consistency = accuracy; blur gains 0.02 and 0.1."""
     runs = []
     for width in range(1, 9):

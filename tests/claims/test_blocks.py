@@ -11,7 +11,7 @@ def by_pool(runs, **given):
     )
 
 
-def test_only_runs_that_are_equal_in_all_else_meet(run):
+def test_only_otherwise_equal_runs_are_compared(run):
     others = ({"head": "flatten"}, {"augment": "shift"}, {"train.lr": 1})
     runs = [run(SEEN, pool="max"), *(run(SEEN, pool="blur", **other) for other in others)]
     assert by_pool(runs) == []
@@ -20,14 +20,14 @@ def test_only_runs_that_are_equal_in_all_else_meet(run):
     assert all(one.option("head") == "gap" for one in block.runs)
 
 
-def test_the_protocols_settings_count_those_of_others_do_not(run):
+def test_only_settings_of_the_read_protocol_count(run):
     runs = [run(SEEN, pool="max", **{"shift.translate.fill": "black"}), run(SEEN, pool="blur")]
     assert len(by_pool(runs)) == 1
     runs = [run(SEEN, pool="max", **{"shift.circular.max_shift": 3}), run(SEEN, pool="blur")]
     assert by_pool(runs) == []
 
 
-def test_how_it_was_measured_does_not_count(run):
+def test_settings_of_measuring_do_not_count(run):
     runs = [run(SEEN, pool="max", **{"measure.batch_size": 3}), run(SEEN, pool="blur")]
     assert len(by_pool(runs)) == 1
 
@@ -41,13 +41,13 @@ def test_a_seed_that_lacks_an_arm_is_left_out(run):
     assert by_pool(runs, arms=("max", "aps")) == []
 
 
-def test_a_run_that_is_there_twice_counts_once(run):
+def test_a_duplicate_run_counts_once(run):
     twice = [run(SEEN), run(SEEN, **{"measure.resamples": 10})]
     [block] = single(twice, ("circular",))
     assert len(block.runs) == 1
 
 
-def test_blocks_are_named_by_what_tells_them_apart(run):
+def test_blocks_are_named_by_the_labels_that_differ(run):
     assert [block.name for block in single([run(SEEN)])] == [""]
     runs = [run(SEEN), run(SEEN, head="flatten", augment="shift")]
     assert [block.name for block in single(runs)] == [
@@ -55,7 +55,7 @@ def test_blocks_are_named_by_what_tells_them_apart(run):
     ]  # fmt: skip
 
 
-def test_the_studied_setting_is_no_part_of_a_name(run):
+def test_the_studied_setting_is_not_part_of_the_name(run):
     runs = [run(SEEN, data=f"shapes[size=16,position={law},test.object_size={size}]",
                 **{"data.position": law, "data.test.object_size": size})
             for law in ("centred", "uniform") for size in ([0.2, 0.35], [0.6, 1.0])]  # fmt: skip

@@ -36,7 +36,7 @@ def test_one_network_that_loses_is_enough(judged, seeds):
     assert judged("Z2", runs).verdict == "not reproduced"
 
 
-def test_blur_takes_the_place_of_the_networks_own_pool_alone(judged, seeds):
+def test_blur_is_compared_only_with_the_pool_it_replaces(judged, seeds):
     blurred = seeds(seen(0.9), pool="blur")
     assert judged("Z1", [*blurred, *seeds(seen(0.7), pool="stride")]) is None
     assert judged("Z1", [*seeds(seen(0.9), pool="blur5"), *seeds(seen(0.7))]) is None

@@ -38,7 +38,7 @@ def half_of(seeds, images):
     return quantile * math.sqrt(sum(variances))
 
 
-def test_pairs_share_what_seeds_have_in_common(run):
+def test_paired_differences_cancel_common_seed_effects(run):
     """Accuracy moves by 0.1 with the seed, the difference by 0.01."""
     runs = [
         run({"circular": {"accuracy": 0.5 + 0.1 * seed + gain + 0.01 * seed * (gain > 0)}},
@@ -96,7 +96,7 @@ def test_the_mean_over_blocks_of_one_seed_is_over_images(run):
     assert found.low == pytest.approx(0.6 - 0.001)
 
 
-def test_a_function_moves_value_and_ends():
+def test_a_function_is_applied_to_value_and_ends():
     found = Estimate(0.0, -1.0, 1.0).through(math.exp)
     assert (found.value, found.low, found.high) == (1.0, math.exp(-1), math.e)
 

@@ -1,6 +1,7 @@
 """All claims together: what comes of nothing, of anything, and as a table."""
 
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,6 +37,22 @@ def test_claims_are_judged_by_name_in_their_own_order():
         judge(Evidence([]), ["A99"])
 
 
+def test_a_claim_is_found_by_its_key_and_by_its_slug():
+    names = ["blur_raises_consistency", "A1", "one_pixel_changes_top1"]
+    assert [one.claim.key for one in judge(Evidence([]), names)] == ["A1", "Z1"]
+    with pytest.raises(UsageError, match=r"did you mean 'blur_raises_consistency'"):
+        judge(Evidence([]), ["blur_raises_consistncy"])
+
+
+def test_slugs_are_distinct_and_a_column_of_the_table():
+    slugs = [claim.slug for claim in CLAIMS.values()]
+    assert len(set(slugs)) == len(CLAIMS)
+    assert not set(slugs) & set(CLAIMS)
+    assert all(re.fullmatch(r"[a-z]+(_[a-z0-9]+)+", slug) for slug in slugs)
+    rows = claim_rows(judge(Evidence([])))
+    assert dict(zip(rows["claim"], rows["slug"], strict=True))["A1"] == "one_pixel_changes_top1"
+
+
 def test_runs_are_named_in_the_table(seeds):
     runs = [*seeds({"circular": {"consistency": 0.5}}, pool="stride"),
             *seeds({"circular": {"consistency": 0.7}}, step=0.002)]  # fmt: skip
@@ -45,7 +62,7 @@ def test_runs_are_named_in_the_table(seeds):
     assert row["ci_low"] < row["measured"] < row["ci_high"]
 
 
-def test_smoke_runs_are_said_first_of_all_reasons(seeds):
+def test_reasons_state_smoke_runs_first(seeds):
     runs = [*seeds({"circular": {"consistency": 0.5}}, pool="stride"),
             *seeds({"circular": {"consistency": 0.7}}, step=0.002)]  # fmt: skip
     some = [replace(run, smoke=run.pool == "stride") for run in runs]
@@ -59,7 +76,7 @@ def test_smoke_runs_are_said_first_of_all_reasons(seeds):
     assert "smoke" not in row["reason"]  # none of them is of it
 
 
-def test_smoke_runs_near_chance_are_said_to_be_smoke_runs(seeds):
+def test_smoke_runs_near_chance_are_labelled(seeds):
     at_chance = {"accuracy": 0.1, "chance_consistency": 0.1}
     runs = [*seeds({"circular": {"consistency": 0.5, **at_chance}}, pool="stride"),
             *seeds({"circular": {"consistency": 0.7, **at_chance}}, step=0.002)]  # fmt: skip
@@ -68,7 +85,7 @@ def test_smoke_runs_near_chance_are_said_to_be_smoke_runs(seeds):
     assert one.reason.startswith("smoke runs (6): ") and "near chance" in one.reason
 
 
-def test_every_number_says_what_it_is_of(seeds):
+def test_every_number_has_a_description(seeds):
     values = {"consistency": 0.5, "accuracy": 0.6, "chance_consistency": 0.1,
               "correct_consistency": 0.5, "top1_change": 0.2, "mean_absolute_change": 0.1,
               "exact_fraction": 0.25}  # fmt: skip
@@ -92,7 +109,7 @@ def test_every_number_says_what_it_is_of(seeds):
 def test_the_rules_are_written_down():
     text = DOCS.read_text("utf-8")
     for claim in CLAIMS.values():
-        assert f"### {claim.key} · {claim.statement}\n" in text, claim.key
+        assert f"### {claim.key} · {claim.statement}\n`{claim.slug}` · " in text, claim.key
         assert claim.source in text, claim.key
 
 
@@ -116,7 +133,7 @@ given_settings = st.fixed_dictionaries({
 
 @settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.tuples(numbers, given_settings), max_size=40))
-def test_whatever_is_in_a_folder_no_claim_stumbles(run, drawn):
+def test_arbitrary_runs_raise_no_error(run, drawn):
     found = [run(seen, **settings) for seen, settings in drawn]
     for one in judge(Evidence(found)):
         assert one.verdict in VERDICTS

@@ -89,7 +89,7 @@ def test_the_minimum_follows_the_training_size(judged, run, strength, verdict):
     assert len(found.runs) == 9
 
 
-def test_sizes_that_are_alike_for_all_networks_do_not_count(judged, seeds):
+def test_size_effects_common_to_all_networks_cancel(judged, seeds):
     """Small objects are harder for everybody: that is not the training's doing."""
     runs = []
     for scale in (0.5, 1.0, 1.5):
@@ -104,7 +104,7 @@ def test_sizes_that_are_alike_for_all_networks_do_not_count(judged, seeds):
     [({12: 0.4, 24: 0.3, 36: 0.2, 48: 0.4}, "reproduced"),
      ({12: 0.4, 24: 0.3, 36: 0.2, 48: 0.1}, "not reproduced")],
 )  # fmt: skip
-def test_a_network_as_it_came_is_judged_by_the_u(judged, seeds, change, verdict):
+def test_a_pretrained_network_is_judged_by_the_u(judged, seeds, change, verdict):
     numbers, settings = swept(change)
     [given] = seeds(numbers, count=1, **settings)
     found = judged("A4", [given])

@@ -8,7 +8,7 @@ def seen(circular=1.0, crop=0.8, subpixel=0.9):
             "subpixel": {"consistency": subpixel}}  # fmt: skip
 
 
-def test_the_promise_and_where_it_ends(judged, run):
+def test_the_guarantee_and_its_limits(judged, run):
     runs = [run(seen(1.0, 0.8 + 0.01 * seed, 0.9 + 0.01 * seed), pool="aps", seed=seed)
             for seed in range(3)]  # fmt: skip
     runs.append(run(seen(), pool="aps", **{"train.epochs": 0}))
@@ -21,7 +21,7 @@ def test_the_promise_and_where_it_ends(judged, run):
     assert (found.verdict, found.measured) == ("reproduced", pytest.approx(0.09))
 
 
-def test_one_run_that_breaks_the_promise_is_enough(judged, run):
+def test_one_run_against_the_guarantee_is_enough(judged, run):
     runs = [run(seen(), pool="aps"), run(seen(0.99), pool="aps", seed=1)]
     found = judged("C1", runs)
     assert (found.verdict, found.measured) == ("not reproduced", 0.99)
@@ -36,6 +36,6 @@ def test_consistency_that_holds_everywhere_refutes_the_limits(judged, run):
 
 
 @pytest.mark.parametrize("given", [{"padding": "zeros"}, {"head": "flatten"}, {"pool": "max"}])
-def test_it_promises_nothing_elsewhere(judged, run, given):
+def test_other_networks_are_outside_the_guarantee(judged, run, given):
     runs = [run(seen(0.5), **{"pool": "aps", **given})]
     assert [judged(key, runs) for key in ("C1", "C2", "C3")] == [None] * 3

@@ -80,7 +80,7 @@ def test_one_step_that_gains_more_is_enough(judged, run):
     assert judged("T1", grid(run, pool=0.3, augment=0.1)).verdict == "not reproduced"
 
 
-def test_a_grid_with_a_hole_or_one_pool_is_none(judged, run):
+def test_incomplete_grids_and_single_pools_are_ignored(judged, run):
     whole = grid(run, augment=0.3)
     assert judged("T1", [one for one in whole if one.pool == "max"]) is None
     assert judged("T1", [one for one in whole if one.labels["head"] == "gap"]) is None

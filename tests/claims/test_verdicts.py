@@ -46,7 +46,7 @@ def test_every_network_is_reproduced_if_each_of_them_is():
     assert decide_every([number(0.5, 0.1), number(0.3, 0.4)]).verdict == "inconclusive"
 
 
-def test_one_network_against_it_has_to_be_so_among_all_of_them():
+def test_one_network_below_needs_a_simultaneous_interval():
     against = number(-0.01, 0.009, "c")
     assert decide_every([against]).verdict == "not reproduced"
     others = [number(0.5, 0.1, str(name)) for name in range(8)]
@@ -54,20 +54,20 @@ def test_one_network_against_it_has_to_be_so_among_all_of_them():
     assert decide_every([*others, number(-0.02, 0.009)]).verdict == "not reproduced"
 
 
-def test_networks_are_shown_with_intervals_that_hold_at_once():
+def test_networks_are_shown_with_simultaneous_intervals():
     found = decide_every([number(0.1 * name, 0.1, str(name)) for name in range(5)])
     assert [one.name for one in found.networks] == ["0", "1", "2", "3", "4"]
     for one in found.networks:
         assert 0.1 * 1.2 < one.high - one.value < 0.1 * 1.35  # Sidak: 2.57 / 1.96
 
 
-def test_the_mean_over_networks_has_power_where_single_ones_are_unsure():
+def test_the_mean_over_networks_has_power_where_single_ones_are_uncertain():
     found = decide_every([number(0.2 + 0.01 * name, 0.3, str(name)) for name in range(9)])
     assert found.verdict == "inconclusive"
     assert found.measured == pytest.approx(0.24)
 
 
-def test_the_mean_is_about_other_networks_too():
+def test_the_interval_of_the_mean_covers_other_networks():
     found = decide_every([number(value, 1e-4, str(value)) for value in (0.1, 0.2, 0.6)])
     low, high = stats.t.interval(0.95, 2, 0.3, stats.sem([0.1, 0.2, 0.6]))
     assert (found.low, found.high) == pytest.approx((low, high), rel=1e-3)

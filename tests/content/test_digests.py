@@ -57,7 +57,7 @@ def test_a_list_counts_by_names_and_contents_wherever_it_is(folder, tmp_path):
 
 
 @pytest.mark.parametrize("settled", [True, False])
-def test_a_change_of_the_same_size_and_times_is_seen(folder, monkeypatch, settled):
+def test_a_change_of_equal_size_and_times_is_detected(folder, monkeypatch, settled):
     if settled:
         settle(folder, monkeypatch)
     first = list_digest(folder, "test", entries(folder))
@@ -68,7 +68,7 @@ def test_a_change_of_the_same_size_and_times_is_seen(folder, monkeypatch, settle
     assert list_digest(folder, "test", entries(folder)) != first
 
 
-def test_what_is_new_is_not_remembered(folder, cache):
+def test_a_recent_file_is_not_cached(folder, cache):
     """Within a tick of the clock a file may change without another time."""
     list_digest(folder, "test", entries(folder))
     assert not [path for path in (cache / "digests").iterdir() if ".files" not in path.name]
@@ -95,7 +95,7 @@ def test_only_what_changed_is_read_again(folder, monkeypatch):
 
 
 @pytest.mark.parametrize("damage", [b"", b"[1]", b"{", b'{"stamps": 3}'])
-def test_a_damaged_memory_is_made_again(folder, monkeypatch, cache, damage):
+def test_a_damaged_cache_entry_is_recreated(folder, monkeypatch, cache, damage):
     settle(folder, monkeypatch)
     first = list_digest(folder, "test", entries(folder))
     for path in (cache / "digests").iterdir():
@@ -103,13 +103,13 @@ def test_a_damaged_memory_is_made_again(folder, monkeypatch, cache, damage):
     assert list_digest(folder, "test", entries(folder)) == first
 
 
-def test_a_cache_that_cannot_be_written_costs_time_alone(folder, monkeypatch, tmp_path):
+def test_a_cache_that_cannot_be_written_is_no_error(folder, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("SHIFTBENCH_CACHE", str(tmp_path / "file" / "cache"))
     assert list_digest(folder, "test", entries(folder))
 
 
-def test_a_name_without_a_suffix_is_no_path(tmp_path, monkeypatch):
+def test_a_name_without_a_suffix_is_not_a_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "resnet50").mkdir()
     (tmp_path / "taps.npy").write_bytes(b"1")

@@ -47,7 +47,7 @@ def test_images_count_wherever_they_are(images, tmp_path, monkeypatch):
     assert of(tmp_path / "other") == first
 
 
-def test_test_images_are_apart_from_those_that_train(images):
+def test_test_images_are_digested_separately(images):
     first = of(images)
     paint(images / "test" / "a" / "0.png", seed=99)
     second = of(images)
@@ -57,7 +57,7 @@ def test_test_images_are_apart_from_those_that_train(images):
     assert of(images)["data.root"] != first["data.root"]
 
 
-def test_images_that_trade_classes_are_other_data(images):
+def test_images_that_swap_classes_change_the_digest(images):
     first = of(images)
     (images / "test" / "a").rename(images / "test" / "c")
     (images / "test" / "b").rename(images / "test" / "a")
@@ -65,7 +65,7 @@ def test_images_that_trade_classes_are_other_data(images):
     assert of(images)["data.test.root"] != first["data.test.root"]
 
 
-def test_what_is_no_image_of_a_class_does_not_count(images):
+def test_files_outside_of_classes_do_not_count(images):
     first = of(images)
     (images / "notes.txt").write_text("x")
     (images / "train" / "stray.png").write_bytes(b"x")
@@ -96,7 +96,7 @@ def test_a_validation_folder_alone_is_what_is_tested(images):
     assert of(images)["data.test.root"] != first["data.test.root"]
 
 
-def test_a_folder_that_is_not_there_stays_a_name(tmp_path):
+def test_a_missing_folder_stays_a_name(tmp_path):
     assert of(tmp_path / "none")["data.root"] == str(tmp_path / "none")
 
 
@@ -110,7 +110,7 @@ def idx_files(folder, first_byte, packed):
             (folder / name).write_bytes(content)
 
 
-def test_digits_count_by_what_is_packed(tmp_path):
+def test_digits_count_by_their_uncompressed_content(tmp_path):
     def mnist(root):
         given = {"data._target_": "shiftbench.data.mnist.load", "data.root": str(root)}
         return Origin.of(given).settings["data.root"]
@@ -151,7 +151,7 @@ def test_where_a_class_of_the_package_lives_does_not_count():
     assert public_name("mine.blur.BlurPool2d") == "mine.blur.BlurPool2d"
 
 
-def test_class_lists_and_words_for_third_party_code_count_by_content(tmp_path, monkeypatch):
+def test_class_lists_and_strings_for_third_party_code_count_by_content(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def given(order, taps):

@@ -17,7 +17,7 @@ from shiftbench.errors import ShiftbenchError
 
 @pytest.fixture(autouse=True)
 def fresh(tmp_path, monkeypatch):
-    """A folder on the path, and a process that has not looked at it."""
+    """A folder on the path, and a process that has not read it."""
     monkeypatch.syspath_prepend(str(tmp_path))
     for function in (sources._closure, spec_of, installed_folders):
         function.cache_clear()
@@ -51,7 +51,7 @@ EDITS = {
 
 
 @pytest.mark.parametrize(("name", "text"), EDITS.values(), ids=EDITS)
-def test_an_edit_is_seen(fresh, name, text):
+def test_an_edit_is_detected(fresh, name, text):
     write(
         fresh,
         net="import layers\ndef make():\n    from late import DEPTH\n    return DEPTH\n",
@@ -87,7 +87,7 @@ def test_the_files_of_a_package_count(fresh, line):
     assert digest("mypkg.net.Net") != before
 
 
-def test_a_name_that_the_package_hands_on_leads_to_its_file(fresh):
+def test_a_reexported_name_leads_to_its_file(fresh):
     (fresh / "mypkg").mkdir()
     (fresh / "mypkg" / "__init__.py").write_text("from .impl import make\n")
     (fresh / "mypkg" / "impl.py").write_text("def make(): return 1\n")
@@ -121,7 +121,7 @@ def test_installed_packages_count_by_their_version(fresh):
     assert version.startswith("version 2.")
 
 
-def test_our_own_names_and_plain_words_have_no_source():
+def test_names_of_this_package_and_plain_strings_have_no_source():
     assert sources_of("shiftbench.pool.blur.BlurPool2d") is None
     assert sources_of("resnet50.a1_in1k") is None
     assert sources_of("DEFAULT") is None
@@ -146,7 +146,7 @@ UNKNOWN = {
 
 
 @pytest.mark.parametrize("what", UNKNOWN)
-def test_what_cannot_be_known_is_said(fresh, what):
+def test_unknown_parts_are_reported(fresh, what):
     write(fresh, net=UNKNOWN[what])
     [reason] = sources_of("net.make").unknown
     assert "net" in reason
@@ -176,7 +176,7 @@ def test_a_module_may_have_any_name(fresh, name):
     assert digest(f"{name}.make") != before
 
 
-def test_an_edit_of_the_same_size_and_time_is_what_runs(fresh):
+def test_an_edit_of_equal_size_and_time_is_executed(fresh):
     """Python itself would run the bytecode of the module as it was."""
     code = "from shiftbench.content.sources import sources_of\n" \
            "print(sources_of('net.make').digest)\nimport net\nprint(net.make())\n"  # fmt: skip

@@ -116,7 +116,7 @@ def test_a_file_cut_short_is_unreadable(tmp_path, name, keep):
     assert "\n" not in str(caught.value)
 
 
-def test_what_is_no_image_is_unreadable(tmp_path):
+def test_a_file_that_is_not_an_image_is_unreadable(tmp_path):
     (tmp_path / "a.png").write_text("hello")
     (tmp_path / "folder.png").mkdir()
     with pytest.raises(UnreadableImage, match="not an image"):
@@ -180,7 +180,7 @@ def test_16_bits_in_either_byte_order(tmp_path, order):
 
 
 @pytest.mark.parametrize("bits", [8, 16])
-def test_where_white_is_zero_black_and_white_are_not_exchanged(tmp_path, bits):
+def test_a_tiff_with_white_as_zero_keeps_black_and_white(tmp_path, bits):
     grey = np.arange(64).reshape(8, 8) * 4
     stored = (255 - grey).repeat(bits // 8, axis=1)  # 16 bits: the same byte twice
     path = tiff(tmp_path, stored, bits, {PHOTOMETRIC: WHITE_IS_ZERO})
@@ -219,7 +219,7 @@ MODES = ("1", "L", "P", "LA", "PA", "RGBA", "CMYK", "YCbCr", "LAB")
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("mode", MODES)
-def test_every_kind_of_pixel_is_what_it_looks_like(tmp_path, mode, channels):
+def test_every_pixel_type_is_read_as_displayed(tmp_path, mode, channels):
     """A ramp of greys, which every colour space holds."""
     ramp = np.tile(np.arange(0, 256, 32, dtype=np.uint8), (8, 1))
     if mode == "1":

@@ -1,4 +1,4 @@
-"""Drawn pictures are kept, and what is found is what would be drawn."""
+"""Drawn images are cached, and cached images equal drawn ones."""
 
 import io
 
@@ -29,14 +29,14 @@ def drawn(scenes):
     return render(scenes, SIDE, torch.zeros(COUNT, 2))
 
 
-def test_the_first_time_and_the_second_are_what_is_drawn(cache, scenes, drawn):
+def test_cached_images_equal_drawn_ones(cache, scenes, drawn):
     assert torch.equal(at_rest(scenes, SIDE), drawn)
     [file] = cache.iterdir()
     assert torch.equal(at_rest(scenes, SIDE), drawn)
     assert [file] == list(cache.iterdir())
 
 
-def test_what_is_kept_is_what_is_read(cache, scenes, drawn):
+def test_the_cached_file_is_read(cache, scenes, drawn):
     at_rest(scenes, SIDE)
     [file] = cache.iterdir()
     file.write_bytes(_of_zeros(drawn))
@@ -65,13 +65,13 @@ def test_other_scenes_and_sizes_have_files_of_their_own(cache, scenes):
     assert len(list(cache.iterdir())) == 3
 
 
-def test_a_few_pictures_are_not_kept(cache, scenes, drawn):
+def test_small_sets_are_not_cached(cache, scenes, drawn):
     few = scenes[:100]
     assert torch.equal(at_rest(few, SIDE), drawn[:100])
     assert not cache.exists()
 
 
-def test_a_cache_that_cannot_be_written_costs_time_alone(tmp_path, monkeypatch, scenes, drawn):
+def test_a_cache_that_cannot_be_written_is_no_error(tmp_path, monkeypatch, scenes, drawn):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("SHIFTBENCH_CACHE", str(tmp_path / "file"))
     assert torch.equal(at_rest(scenes, SIDE), drawn)

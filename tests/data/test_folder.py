@@ -45,7 +45,7 @@ def make_folder(root, counts, classes=CLASSES):
 
 
 def write_image(path, number, label, split, side=8):
-    """Write an image whose first pixel tells its number and label."""
+    """Write an image whose first pixel encodes its number and label."""
     rng = np.random.default_rng([number, label, len(split)])
     pixels = rng.integers(0, 256, (side, side, 3), np.uint8)
     pixels[0, 0] = (number, label, 0)
@@ -104,7 +104,7 @@ def test_statistics_are_of_the_training_part(root):
     assert data.std == pytest.approx(values.std((0, 2, 3), correction=0).tolist())
 
 
-def test_val_folder_stands_in_for_test(tmp_path):
+def test_val_folder_replaces_a_missing_test_folder(tmp_path):
     root = make_folder(tmp_path / "set", {"train": 10, "val": 2})
     data = quick(root)
     assert (len(data.train), len(data.val), len(data.test)) == (27, 3, 6)
@@ -179,7 +179,7 @@ def test_images_are_decoded_once(root, caplog):
     assert DECODED not in caplog.text
 
 
-def test_another_size_or_channel_count_is_decoded_anew(root, caplog):
+def test_another_size_or_channel_count_is_decoded_again(root, caplog):
     quick(root)
     for values in ({"size": 7}, {"channels": 1}):
         caplog.clear()
@@ -187,7 +187,7 @@ def test_another_size_or_channel_count_is_decoded_anew(root, caplog):
         assert DECODED in caplog.text
 
 
-def test_a_replaced_image_is_noticed_even_with_its_length_and_time(tmp_path):
+def test_a_replaced_image_of_equal_length_and_time_is_detected(tmp_path):
     root = tmp_path / "set"
     for split in ("train", "test"):
         for name in ("a", "b"):
@@ -203,7 +203,7 @@ def test_a_replaced_image_is_noticed_even_with_its_length_and_time(tmp_path):
     assert read(quick(root).test)[0][-1].min() == 255
 
 
-def test_added_and_removed_images_are_noticed(root):
+def test_added_and_removed_images_are_detected(root):
     quick(root)
     (root / "test" / "cat" / "00.png").unlink()
     assert len(quick(root).test) == 11
@@ -232,7 +232,7 @@ def leave_arrays_out(path):
 @pytest.mark.parametrize(
     "damage", [cut_short, flip_a_pixel, swap_for_a_smaller_one, leave_arrays_out]
 )
-def test_a_damaged_cache_is_made_again(tmp_path, root, caplog, damage):
+def test_a_damaged_cache_is_recreated(tmp_path, root, caplog, damage):
     first = quick(root)
     whole = {path: path.read_bytes() for path in cache_files(tmp_path)}
     assert len(whole) == 2
@@ -259,7 +259,7 @@ def test_without_a_cache_it_still_works(tmp_path, root, caplog, monkeypatch):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_streaming_hands_out_what_memory_does(tmp_path, root, workers):
+def test_streaming_yields_the_same_batches_as_memory(tmp_path, root, workers):
     write_image(root / "train" / "cat" / "large.png", 11, 0, "train", side=13)
     memory, stream = quick(root), quick(root, memory_limit_gb=0, workers=workers)
     assert isinstance(memory.train, TensorSplit)
@@ -295,7 +295,7 @@ def test_streaming_leaves_unreadable_images_out(root, caplog):
     assert same(data, quick(root, skip_unreadable=True))
 
 
-def test_streaming_meets_an_unreadable_image_with_one_sentence(root):
+def test_streaming_reports_an_unreadable_image_in_one_sentence(root):
     (root / "test" / "dog" / "03.png").write_text("hello")
     data = quick(root, memory_limit_gb=0)
     with pytest.raises(ShiftbenchError, match=r"dog/03\.png cannot be read \(not an image\)"):
@@ -342,7 +342,7 @@ def test_unreadable_images_can_be_left_out(root, caplog):
         quick(root)
 
 
-def test_a_mended_image_is_read_again(root):
+def test_a_repaired_image_is_read_again(root):
     good = (root / "train" / "cat" / "00.png").read_bytes()
     spoil(root, ["train/cat/00.png"])
     assert len(quick(root, skip_unreadable=True).skipped) == 1
@@ -414,7 +414,7 @@ def put_text_files_in(name):
         (empty(*(f"{s}/{c}" for s in ("train", "test") for c in CLASSES)), "6 class folder"),
     ],
 )
-def test_a_folder_laid_out_otherwise_is_a_usage_error(root, change, words):
+def test_another_folder_layout_is_a_usage_error(root, change, words):
     change(root)
     with pytest.raises(UsageError, match=words) as caught:
         quick(root)
@@ -465,7 +465,7 @@ def test_cifar10_as_a_folder():
     assert same(data, stream)
 
 
-def test_files_of_one_instant_that_trade_classes_trade_labels(tmp_path):
+def test_swapped_files_of_one_instant_swap_labels(tmp_path):
     """Same names, sizes and times as before: what is kept of the decoded files is not theirs."""
     root = make_folder(tmp_path / "ds", {"train": 4, "test": 1}, classes=("a", "b"))
     for path in (root / "test").rglob("*.*"):

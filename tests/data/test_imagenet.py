@@ -49,7 +49,7 @@ def photographs(root, **settings):
 
 
 @pytest.mark.parametrize("where", ["", "val"])
-def test_labels_are_places_in_the_list_of_classes(root, where):
+def test_labels_are_positions_in_the_list_of_classes(root, where):
     listing = load(root / where, classes=root.parent / "wnids.txt", workers=0)
     data = listing.for_network(RECIPE)
     assert data.classes == tuple(WNIDS)
@@ -60,7 +60,7 @@ def test_labels_are_places_in_the_list_of_classes(root, where):
 
 @pytest.mark.parametrize("filter_name", ["bilinear", "bicubic", "lanczos"])
 @pytest.mark.parametrize(("size", "resize"), [(24, 28), (24, 24), (23, 30)])
-def test_images_are_what_torchvision_makes_of_the_files(root, filter_name, size, resize):
+def test_images_equal_torchvisions_preprocessing(root, filter_name, size, resize):
     recipe = Preprocessing(size, resize, filter_name, RECIPE.mean, RECIPE.std)
     split = photographs(root).for_network(recipe).test
     mode = InterpolationMode(filter_name)
@@ -71,7 +71,7 @@ def test_images_are_what_torchvision_makes_of_the_files(root, filter_name, size,
         assert torch.equal(image, theirs(Image.open(root / "val" / f"{file}.png")))
 
 
-def test_squashed_images_are_decoded_beside_cut_out_ones(root):
+def test_squashed_and_cropped_images_are_decoded_separately(root):
     source = photographs(root)
     squashed = source.for_network(replace(RECIPE, crop="squash")).test
     steps = [transforms.Resize((28, 28), InterpolationMode.BICUBIC), transforms.CenterCrop(24)]
@@ -87,7 +87,7 @@ def test_squashed_images_are_decoded_beside_cut_out_ones(root):
     assert not torch.equal(centred, images)
 
 
-def test_larger_images_have_pixels_of_their_own(root):
+def test_larger_images_are_decoded_from_the_files(root):
     split = photographs(root).for_network(RECIPE).test
     assert isinstance(split, EnlargeableSplit)
     images, labels = next(split.enlarged((36, 36)).batches(10))
@@ -164,8 +164,8 @@ def test_a_table_and_the_figures_show_objects_from_the_files(root):
     assert torch.equal(pixels.round().to(torch.uint8), reduced(root, 9))
     assert table.meta["reduced_from_files"] == [9, 9]
     shown = ShownSplit(split, (24, 24), RECIPE.mean)
-    pictures = strips(shown, protocol, [2], table.shifts)
-    assert np.array_equal(pictures[2][0, 7:16, 7:16], reduced(root, 9)[2].permute(1, 2, 0).numpy())
+    images = strips(shown, protocol, [2], table.shifts)
+    assert np.array_equal(images[2][0, 7:16, 7:16], reduced(root, 9)[2].permute(1, 2, 0).numpy())
     example = example_views(shown, protocol, 3)["base"][:, 7:16, 7:16]
     assert np.allclose(example * 255, reduced(root, 9).permute(0, 2, 3, 1).numpy(), atol=1e-3)
 
@@ -187,7 +187,7 @@ def test_the_limit_keeps_the_same_images_each_time(root):
 
 
 def test_an_unreadable_photograph_is_named_or_left_out(root):
-    (root / "val" / "n01" / "b.png").write_text("not a picture")
+    (root / "val" / "n01" / "b.png").write_text("not an image")
     with pytest.raises(ShiftbenchError, match=r"n01/b\.png .*skip_unreadable=true"):
         photographs(root).for_network(RECIPE)
     split = photographs(root, skip_unreadable=True).for_network(RECIPE).test
@@ -207,14 +207,14 @@ def test_an_unreadable_photograph_is_named_or_left_out(root):
         ({"workers": -1}, "workers=-1"),
     ],
 )
-def test_what_makes_no_sense_is_refused(root, settings, sentence, monkeypatch):
+def test_invalid_settings_are_refused(root, settings, sentence, monkeypatch):
     monkeypatch.chdir(root)
     (root / "short.txt").write_text("n01\nn02\n")
     with pytest.raises(UsageError, match=sentence):
         load(**{"root": root, "classes": root.parent / "wnids.txt", **settings})
 
 
-def test_what_the_network_does_not_say_has_to_be_given(root):
+def test_unknown_preprocessing_must_be_given(root):
     with pytest.raises(UsageError, match=r"give model\.preprocessing\.size=224"):
         photographs(root).for_network(Preprocessing())
     with pytest.raises(UsageError, match="3 channels"):

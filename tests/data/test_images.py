@@ -48,7 +48,7 @@ def test_pixel_statistics_of_black_and_white():
     seed=st.integers(0, 2**31),
 )
 @settings(max_examples=100, deadline=None)
-def test_split_train_val_parts_every_image_once(count, fraction, seed):
+def test_split_train_val_uses_every_image_once(count, fraction, seed):
     train, val = split_train_val(count, fraction, seeded(seed))
     assert sorted(torch.cat([train, val]).tolist()) == list(range(count))
     assert len(val) == max(1, round(count * fraction))
@@ -67,7 +67,7 @@ def test_split_train_val_keeps_a_validation_image_of_a_tiny_set():
     seed=st.none() | st.integers(0, 99),
 )
 @settings(max_examples=60, deadline=None)
-def test_batches_hand_out_every_image_in_order(count, batch_size, seed):
+def test_batches_yield_every_image_in_order(count, batch_size, seed):
     split = small_split(count)
     order = None if seed is None else torch.randperm(count, generator=seeded(seed))
     batches = list(split.batches(batch_size, order))

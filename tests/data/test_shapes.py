@@ -93,7 +93,7 @@ def test_first_images_do_not_depend_on_how_many_are_drawn(data):
     assert torch.equal(fewer.test.images, data.test.images[:20])
 
 
-def test_data_seed_and_split_seed_do_different_things(data):
+def test_data_seed_and_split_seed_are_independent(data):
     other = load(train_images=205, test_images=103, data_seed=1)
     assert not torch.equal(other.test.images, data.test.images)
     recut = load(train_images=205, test_images=103, split_seed=1)
@@ -101,7 +101,7 @@ def test_data_seed_and_split_seed_do_different_things(data):
     assert not torch.equal(recut.val.images, data.val.images)
 
 
-def test_the_global_generator_is_left_alone():
+def test_the_global_generator_is_not_used():
     torch.manual_seed(3)
     expected = torch.rand(4)
     torch.manual_seed(3)
@@ -109,7 +109,7 @@ def test_the_global_generator_is_left_alone():
     assert torch.equal(torch.rand(4), expected)
 
 
-def test_number_of_threads_is_put_back():
+def test_number_of_threads_is_restored():
     before = torch.get_num_threads()
     load(train_images=20, test_images=10)
     assert torch.get_num_threads() == before
@@ -130,13 +130,13 @@ def test_integer_offset_is_a_shift_where_both_overlap(data, dy, dx):
     assert gap(moved, rolled)[..., rows, columns].max() <= 1
 
 
-def test_new_content_comes_in_at_the_border(data):
+def test_new_content_enters_at_the_border(data):
     moved = data.test.render(torch.tensor([0.0, 4.0]))
     wrapped = torch.roll(data.test.images, 4, -1)
     assert gap(moved, wrapped)[..., :4].float().mean() > 5
 
 
-def test_a_small_move_changes_the_picture_a_little(data):
+def test_a_small_shift_changes_the_image_a_little(data):
     base = data.test.images
     tiny, small, large = (
         gap(data.test.render(torch.tensor([step, step])), base).float() for step in (0.05, 0.1, 1.0)
@@ -166,10 +166,10 @@ def test_split_moves_with_its_scenes(data):
 
 
 @pytest.mark.parametrize("side", [16, 48, 64])
-def test_larger_pictures_show_the_same_scenes(side, data):
+def test_larger_images_show_the_same_scenes(side, data):
     split = load(size=side, train_images=20, test_images=40).test
     assert split.images.shape == (40, 3, side, side)
-    # Eight by eight blocks of a picture of any size are alike up to grain and edges.
+    # Eight by eight blocks of an image of any size are alike up to grain and edges.
     coarse, expected = (
         torch.nn.functional.adaptive_avg_pool2d(images.float(), 8)
         for images in (split.images, data.test.images[:40])
@@ -224,7 +224,7 @@ def test_size_laws():
     assert 0.075 < bell.std() < 0.1
 
 
-def test_object_grows_with_the_picture():
+def test_object_grows_with_the_image():
     law = Law(object_size=(0.5, 0.5))
     small, large = (plain_objects(law, 100, side)[1].mean() for side in (32, 64))
     assert large / small == pytest.approx(1, abs=0.08)

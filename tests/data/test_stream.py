@@ -61,7 +61,7 @@ def test_threads_keep_order_and_pixels(split, workers):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_reading_leaves_the_global_random_numbers_alone(split, workers):
+def test_reading_does_not_use_the_global_random_state(split, workers):
     parallel = StreamSplit(split.root, split.files, split.labels, 6, workers=workers)
     before = torch.get_rng_state()
     read(parallel, 4)
@@ -84,7 +84,7 @@ def test_no_process_is_started_that_would_need_shared_memory(split):
         assert multiprocessing.active_children() == []
 
 
-def test_what_breaks_a_thread_is_raised(split):
+def test_an_error_in_a_thread_is_raised(split):
     broken = StreamSplit(split.root, (*split.files[:4], 5), split.labels[:5], 6, workers=2)
     with pytest.raises(TypeError):
         read(broken, 2)

@@ -214,7 +214,7 @@ def test_cifar_batch_that_is_missing_is_downloaded_again(served, tmp_path):
     assert len(load_cifar(source(kind), root, Selection()).test) == 10
 
 
-def test_a_download_that_breaks_off_leaves_nothing_behind(served, tmp_path):
+def test_an_interrupted_download_leaves_nothing_behind(served, tmp_path):
     kind, _ = tiny_cifar(*served)
     archive = served[0] / kind.filename
     archive.write_bytes(archive.read_bytes()[:1000])

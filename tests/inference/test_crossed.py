@@ -64,7 +64,7 @@ def test_levels_of_simultaneous_intervals_hold(ratio, confidence):
     assert np.mean(held) >= confidence - 3 * math.sqrt(confidence * (1 - confidence) / 4000)
 
 
-def test_without_images_it_is_students():
+def test_without_images_it_is_students_interval():
     values = np.array([0.1, 0.2, 0.35])
     expected = stats.t.interval(0.95, 2, values.mean(), stats.sem(values))
     assert seeds_interval(Sample(values)) == pytest.approx(expected)
@@ -95,13 +95,13 @@ def test_one_seed_has_the_error_of_the_images():
     assert crossed_interval(sample_of(numbers[None])) == pytest.approx(expected)
 
 
-def test_nothing_that_varies_has_no_interval():
+def test_without_variation_there_is_no_interval():
     assert all(map(math.isnan, crossed_interval(sample_of(np.ones((3, 5))))))
     assert all(map(math.isnan, seeds_interval(Sample(np.array([0.5, 0.5])))))
 
 
 @pytest.mark.parametrize("ratio", [0.0, 1.0, 3.0])
-def test_it_holds_the_truth_about_95_times_in_100_and_students_does_not(ratio):
+def test_coverage_is_about_95_percent_and_students_is_lower(ratio):
     """``ratio``: deviation of the mean that the images share, over that of the seeds."""
     rng = np.random.default_rng(3)
     held = np.zeros(2)
@@ -127,7 +127,7 @@ def test_the_mean_of_networks_is_that_of_the_seeds_which_all_have():
     assert found.images["test"] == pytest.approx(rows)
 
 
-def test_images_known_for_some_networks_alone_are_not_used():
+def test_images_known_for_only_some_networks_are_not_used():
     rng = np.random.default_rng(5)
     one = sample_of(rng.normal(size=(2, 10)))
     assert mean_of([one, Sample(one.values, {}, one.seeds)]).images == {}

@@ -35,7 +35,7 @@ def test_independent_networks_have_the_level_of_sidak():
     assert 1 - found == pytest.approx(1 - 0.95 ** (1 / 8), rel=0.12)
 
 
-def test_networks_that_err_together_need_less():
+def test_networks_with_common_errors_need_a_lower_level():
     apart = confidence_of(networks(np.random.default_rng(2), 8))
     alike = confidence_of(networks(np.random.default_rng(2), 8, shared=5.0))
     assert 0.95 <= alike < apart - 0.005
@@ -47,13 +47,13 @@ def test_the_same_network_many_times_is_one():
     assert confidence_of([still] * 10) == pytest.approx(0.95, abs=0.02)
 
 
-def test_networks_without_an_error_cost_nothing():
+def test_networks_without_an_error_are_ignored():
     [one] = networks(np.random.default_rng(4), 1)
     exact = Sample(np.ones(3), {"test": np.zeros((3, 60))}, (0, 1, 2))
     assert confidence_of([one, exact]) == 0.95
 
 
-def test_all_truths_are_held_at_once_about_95_times_in_100():
+def test_simultaneous_coverage_is_about_95_percent():
     rng = np.random.default_rng(5)
     held = 0
     for trial in range(150):

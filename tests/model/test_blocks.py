@@ -1,4 +1,4 @@
-"""What the networks share."""
+"""Common parts of the networks."""
 
 import torch
 

@@ -17,14 +17,14 @@ from shiftbench.model import checkpoint
 
 
 class Bomb:
-    """What a stranger's checkpoint may hold."""
+    """Code that a third-party checkpoint may contain."""
 
     def __reduce__(self):
         return os.mkdir, ("exploded",)
 
 
 @pytest.mark.parametrize("save", [torch.save, lambda x, path: path.write_bytes(pickle.dumps(x))])
-def test_a_strangers_checkpoint_never_runs_code(tmp_path, monkeypatch, save):
+def test_a_third_party_checkpoint_never_runs_code(tmp_path, monkeypatch, save):
     monkeypatch.chdir(tmp_path)
     save({"model": Bomb()}, tmp_path / "bomb.pt")
     with pytest.raises(ShiftbenchError, match="not a readable checkpoint of plain tensors"):
@@ -40,7 +40,7 @@ def test_a_missing_or_damaged_file_is_named(tmp_path):
         checkpoint.load(tmp_path / "half.pt")
 
 
-def test_weights_are_loaded_from_ours_and_from_a_bare_state_dict(tmp_path):
+def test_weights_are_loaded_from_a_checkpoint_and_from_a_bare_state_dict(tmp_path):
     source, ours, bare = nn.Linear(2, 3), nn.Linear(2, 3), nn.Linear(2, 3)
     checkpoint.save(tmp_path / "ours.pt", {"model": source.state_dict()})
     torch.save(source.state_dict(), tmp_path / "bare.pt")
@@ -69,7 +69,7 @@ def prefixed(state, prefix, **more):
 
 
 def wrapped(state, how):
-    """A state dict as others keep it."""
+    """A state dict in the formats of other tools."""
     parallel = prefixed(state, "module.")
     return {
         "bare": state,
@@ -92,7 +92,7 @@ def wrapped(state, how):
     ["bare", "state_dict", "model", "data parallel", "compiled", "lightning", "lightning, self.net",
      "lightning, compiled", "deep", "averaged", "with a loss", "twice the same"],
 )  # fmt: skip
-def test_state_dicts_of_other_making_are_found(tmp_path, how):
+def test_state_dicts_of_other_tools_are_found(tmp_path, how):
     source, target = nn.Linear(2, 3), nn.Linear(2, 3)
     torch.save(wrapped(source.state_dict(), how), tmp_path / "theirs.pth")
     assert checkpoint.fits(target, tmp_path / "theirs.pth")
@@ -110,7 +110,7 @@ def test_compiled_parts_are_found(tmp_path):
     assert torch.equal(target[1].weight, source[1].weight)
 
 
-def test_what_is_left_out_is_said(tmp_path, caplog):
+def test_ignored_entries_are_reported(tmp_path, caplog):
     state = prefixed(nn.Linear(2, 3).state_dict(), "net.", n_averaged=torch.tensor(3))
     torch.save(state, tmp_path / "theirs.pth")
     logging.getLogger("shiftbench").propagate = True

@@ -1,4 +1,4 @@
-"""A network that is measured, probed or counted comes back as it was, and torch with it."""
+"""Measuring, probing and counting restore the network and torch's global state."""
 
 import copy
 import random
@@ -35,7 +35,7 @@ class Merging(nn.Linear):
 
 
 class Busy(nn.Module):
-    """Everything that a forward pass may leave behind."""
+    """Every side effect that a forward pass may have."""
 
     def __init__(self):
         super().__init__()
@@ -83,7 +83,7 @@ def tensor_state(tensor):
 
 
 def snapshot(model):
-    """What can be said of a network and of torch, by name."""
+    """The observable state of a network and of torch, by name."""
     state = {}
     for name, module in model.named_modules():
         state[name] = (type(module), module.training, list(vars(module)))
@@ -158,7 +158,7 @@ def test_everything_is_as_it_was_when_measuring_fails():
 
 
 class Restless(nn.Module):
-    """A network that does to itself and to torch what it should leave alone."""
+    """A network that changes its own state and torch's global state."""
 
     def __init__(self):
         super().__init__()
@@ -201,7 +201,7 @@ def test_a_network_made_in_inference_mode_is_as_it_was():
     assert [key for key in before if not same(before[key], after[key])] == []
 
 
-def test_it_trains_afterwards():
+def test_the_network_can_be_trained_afterwards():
     net = busy()
     shiftbench.measure(net, IMAGES, LABELS, "translate", resamples=2)
     net.noise = False

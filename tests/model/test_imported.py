@@ -1,4 +1,4 @@
-"""Networks by their dotted names: found, called, or refused in a sentence."""
+"""Networks by their dotted names: found, called, or refused in one sentence."""
 
 import pytest
 import torch
@@ -74,7 +74,7 @@ def test_what_cannot_be_called_is_refused_at_once(module, settings, sentence):
         ("builtins.dict", None, "returned is of type dict"),
     ],
 )
-def test_what_makes_no_network_says_why(module, target, kwargs, sentence):
+def test_a_target_that_makes_no_network_says_why(module, target, kwargs, sentence):
     with pytest.raises(UsageError, match=sentence):
         ImportedNetwork(target=target, kwargs=kwargs).network(5, 3)
 

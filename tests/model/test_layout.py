@@ -1,4 +1,4 @@
-"""Channels-last where a network answers the same with it, contiguous where it does not."""
+"""Channels-last if it does not change a network's output, otherwise contiguous."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ class Head(nn.Module):
 
 
 def in_memory_order(x):
-    """What depends on the memory format without failing."""
+    """A layer that depends on the memory format without failing."""
     return torch.as_strided(x, (len(x), x[0].numel()), (x[0].numel(), 1), x.storage_offset())
 
 
@@ -85,7 +85,7 @@ def test_a_network_that_runs_in_neither_raises_its_own_error():
         memory_format(net, noise(net, SHAPE))
 
 
-def test_where_a_network_is_at_home():
+def test_device_and_dtype_of_a_network():
     cpu, meta = torch.device("cpu"), torch.device("meta")
     assert home(nn.Linear(2, 2).double(), meta) == (cpu, torch.float64)
     assert home(nn.Flatten(), meta) == (meta, torch.float32)

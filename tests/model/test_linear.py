@@ -31,12 +31,12 @@ def network(pool, model=LinearVGG, head=GlobalAverageHead, padding="circular", d
     return net.eval()
 
 
-def pictures(count=2):
+def images(count=2):
     return torch.rand(count, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
 
 
 def exact_fraction(net, protocol=Circular(sampling="all")):  # noqa: B008
-    result = measure(net, pictures(), [0, 0], protocol, resamples=10)
+    result = measure(net, images(), [0, 0], protocol, resamples=10)
     return float(result.metrics.set_index("metric").loc["exact_fraction", "value"])
 
 
@@ -44,7 +44,7 @@ def exact_fraction(net, protocol=Circular(sampling="all")):  # noqa: B008
 @pytest.mark.parametrize("pool", LINEAR)
 @torch.no_grad()
 def test_it_is_affine(pool, head):
-    net, (x, y) = network(pool, head=head), pictures().split(1)
+    net, (x, y) = network(pool, head=head), images().split(1)
     apart, together = net(x) + net(y), net(x + y) + net(torch.zeros_like(x))
     torch.testing.assert_close(together, apart, atol=1e-5, rtol=1e-5)
 
@@ -72,8 +72,8 @@ def test_with_the_ideal_pool_and_an_average_every_shift_is_exact(downsamplings, 
 
 
 @pytest.mark.parametrize("pool", [BlurPool2d, AvgPool2d])
-def test_an_average_needs_no_more_than_zeros_at_the_frequencies_that_fold_onto_it(pool):
-    """Of what aliases, only 0 and the old Nyquist frequency meet at the mean."""
+def test_an_average_needs_only_zeros_at_the_frequencies_that_alias_onto_it(pool):
+    """Of the aliases, only 0 and the old Nyquist frequency contribute to the mean."""
     assert exact_fraction(network(pool)) == 1
 
 
@@ -81,7 +81,7 @@ def test_subsampling_alone_leaves_one_in_stride_squared():
     assert exact_fraction(network(Stride2d)) == 1 / 4**2
 
 
-def test_a_relu_brings_aliasing_back():
+def test_a_relu_restores_aliasing():
     assert exact_fraction(network(IdealPool2d, VGG)) == 1 / 4**2
 
 
@@ -91,7 +91,7 @@ def test_a_fully_connected_head_undoes_it(model):
 
 
 @torch.no_grad()
-def test_the_invariant_linear_network_sees_the_mean_colour_alone():
-    x = pictures(1)
+def test_the_invariant_linear_network_depends_only_on_the_mean_colour():
+    x = images(1)
     flat = x.mean((2, 3), keepdim=True).expand_as(x)
     torch.testing.assert_close(network(IdealPool2d)(x), network(IdealPool2d)(flat))

@@ -1,4 +1,4 @@
-"""Logits in what networks return; networks in what functions refer to."""
+"""Logits in the output of networks; networks to which functions refer."""
 
 import functools
 from collections import namedtuple
@@ -55,12 +55,12 @@ def test_a_single_image_that_was_squeezed_is_one_row():
         ({"loss": 0.5}, "dict of loss float"),
     ],
 )
-def test_what_holds_none_or_several_is_said(answer, sentence):
+def test_no_or_several_candidates_are_an_error(answer, sentence):
     with pytest.raises(ShiftbenchError, match=sentence):
         logits_of(answer, 2)
 
 
-def test_a_network_that_gives_its_logits_keeps_its_names():
+def test_a_network_with_wrapped_logits_keeps_its_names():
     class Two(nn.Linear):
         def forward(self, x):
             return super().forward(x), x[:, :, None, None].expand(-1, -1, 2, 2)
@@ -123,7 +123,7 @@ def test_the_networks_of_a_function_are_found(name, function, used):
         (None, "of type NoneType"),
     ],
 )
-def test_what_is_neither_is_refused(thing, sentence):
+def test_other_objects_are_refused(thing, sentence):
     with pytest.raises(UsageError, match=sentence):
         as_module("model", thing)
 

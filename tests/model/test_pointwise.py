@@ -44,7 +44,7 @@ def test_gradients_are_those_of_the_formula_where_onednn_writes_beyond_its_works
 @pytest.mark.parametrize(
     "given", [{}, {"groups": 2}, {"bias": False}, {"stride": (1, 3)}, {"padding": "valid"}]
 )
-def test_it_is_the_same_layer_and_comes_back_as_it_was(given):
+def test_it_is_the_same_layer_and_is_restored(given):
     layer = nn.Conv2d(4, 6, 1, **{"stride": 2, **given}).double()
     maps = torch.randn(3, 4, 9, 7, dtype=torch.float64)
     expected, stride = layer(maps), layer.stride
@@ -60,6 +60,6 @@ def test_it_is_the_same_layer_and_comes_back_as_it_was(given):
     nn.Conv2d(16, 8, 1, stride=2), nn.Conv2d(4, 8, 3, stride=2, padding=1), nn.Conv2d(4, 8, 1),
     nn.Conv2d(4, 8, 1, stride=2, padding=1),
 ], ids=str)  # fmt: skip
-def test_other_layers_are_left_alone(layer):
+def test_other_layers_are_unchanged(layer):
     with subsampled_first(layer):
         assert not layer._forward_pre_hooks

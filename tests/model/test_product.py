@@ -49,9 +49,9 @@ def network(composed, model, pool, head, padding, data, *more):
 
 
 def refusal(model, pool, head, padding):
-    """The sentence that is due, None where the combination has to work."""
+    """The expected message, None if the combination must work."""
     if pool == "native":
-        return "keeps the downsampling of a network from elsewhere"
+        return "keeps the downsampling of an external network"
     if pool == "global" and head in ("flatten", "pyramid"):
         return "would pool nothing globally"
     if pool == "ideal" and padding != "circular":
@@ -133,7 +133,7 @@ def test_wide_blur_on_small_maps_runs_or_says_why_not(composed, filter_size, pad
         ("model.downsamplings=6", "0 to 5"),
     ],
 )
-def test_vgg_refuses_what_it_is_not(composed, setting, sentence):
+def test_vgg_refuses_values_out_of_range(composed, setting, sentence):
     with pytest.raises(UsageError, match=sentence):
         network(composed, "vgg", "max", "gap", "zeros", dataset(), setting)
 
@@ -152,7 +152,7 @@ def test_pyramid_refuses_a_level_finer_than_the_map(composed):
     ("size", "downsamplings", "stride"),
     [(32, "null", 8), (128, "null", 32), (32, 5, 32), (8, 0, 1)],
 )
-def test_vgg_keeps_a_map_of_four_unless_told(composed, size, downsamplings, stride):
+def test_vgg_keeps_a_map_of_four_by_default(composed, size, downsamplings, stride):
     data = dataset((size, size))
     net = network(
         composed, "vgg", "max", "gap", "zeros", data, f"model.downsamplings={downsamplings}"
@@ -160,7 +160,7 @@ def test_vgg_keeps_a_map_of_four_unless_told(composed, size, downsamplings, stri
     assert net.total_stride == stride
 
 
-def test_weights_are_the_seeds(composed):
+def test_weights_are_drawn_from_the_seed(composed):
     nets = [
         network(composed, "vgg", "max", "gap", "zeros", dataset(), f"seed={seed}").state_dict()
         for seed in (0, 0, 1)

@@ -1,4 +1,4 @@
-"""Networks of timm: the sentence where it is missing, and what it says where it is there."""
+"""Networks of timm: the error if it is missing, and its preprocessing if it is installed."""
 
 import importlib.util
 import logging
@@ -71,6 +71,6 @@ def test_a_network_without_weights_takes_the_datas_channels_and_classes():
         ({"name": "resnet50", "weights": "a1_in1k"}, "DEFAULT, a path, null"),
     ],
 )
-def test_names_that_there_are_not_are_refused(settings, sentence):
+def test_unknown_names_are_refused(settings, sentence):
     with pytest.raises(UsageError, match=sentence):
         TimmNetwork(**settings)

@@ -1,4 +1,4 @@
-"""Networks of torchvision: what their weights say of preprocessing, files, names, no network."""
+"""Networks of torchvision: preprocessing of their weights, files, names, offline use."""
 
 import urllib.error
 
@@ -47,12 +47,12 @@ def test_a_network_without_weights_answers_the_datas_classes():
         ({"name": "resnet50", "weights": "IMAGENET1K_V3"}, "IMAGENET1K_V1, IMAGENET1K_V2"),
     ],
 )
-def test_names_that_there_are_not_are_refused(settings, sentence):
+def test_unknown_names_are_refused(settings, sentence):
     with pytest.raises(UsageError, match=sentence):
         TorchvisionNetwork(**settings)
 
 
-def test_without_a_network_the_file_its_address_and_its_place_are_named(tmp_path, monkeypatch):
+def test_offline_the_error_names_the_file_its_address_and_its_folder(tmp_path, monkeypatch):
     def unreachable(*_, **__):
         raise urllib.error.URLError("no route to host")
 
@@ -65,7 +65,7 @@ def test_without_a_network_the_file_its_address_and_its_place_are_named(tmp_path
         assert part in str(caught.value)
 
 
-def test_weights_that_are_there_are_read_without_a_network(tmp_path, monkeypatch):
+def test_local_weights_are_read_offline(tmp_path, monkeypatch):
     folder = tmp_path / "hub" / "checkpoints"
     folder.mkdir(parents=True)
     original = models.squeezenet1_1()

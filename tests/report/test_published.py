@@ -85,6 +85,11 @@ def test_an_experiment_says_which_claims(pools):
     assert len(published_findings(collection, every=True)) == len(CLAIMS)
 
 
+def test_an_experiment_names_claims_by_key_and_by_slug(pools):
+    folder = sweep_of(pools, "[stride_keeps_less_invariance, Z1, S3]")
+    assert claims_of([folder]) == ["S3", "Z1"]
+
+
 def test_claims_that_none_of_the_runs_decides_are_left_out(pools):
     collection = collect([sweep_of(pools, "[Z1]")])
     assert published_findings(collection) == []

@@ -1,4 +1,4 @@
-"""What the tests of surgery compare: logits, before and after, and on a torus."""
+"""Helpers of the tests of surgery: logits before and after, and on a torus."""
 
 import functools
 import re
@@ -12,7 +12,7 @@ ONE_TAP = functools.partial(BlurPool2d, filter_size=1)
 
 
 class EverySth2d(nn.Module):
-    """Plain subsampling, as a pool that picks its grid: averages are taken in front of it, too."""
+    """Plain subsampling, as a pool that selects its grid, also behind averages."""
 
     max_first = True
 

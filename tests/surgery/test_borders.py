@@ -63,7 +63,7 @@ CONVOLUTIONS = {
 
 @pytest.mark.parametrize("kind", CONVOLUTIONS)
 @pytest.mark.filterwarnings("ignore::FutureWarning")
-def test_a_convolution_sees_the_other_side_of_the_map(kind):
+def test_a_convolution_reads_the_opposite_side_of_the_map(kind):
     torch.manual_seed(0)
     conv = CONVOLUTIONS[kind]()
     net, x = nn.Sequential(nn.Identity(), conv).eval(), images(MAP)
@@ -106,7 +106,7 @@ def test_the_border_of_a_convolution_is_as_wide_as_it_was(conv, border):
     (nn.AvgPool2d(3, 1, 1, divisor_override=5), (1, 1, 1, 1),
      lambda x: F.avg_pool2d(x, 3, 1) * 9 / 5),
 ])  # fmt: skip
-def test_a_pooling_window_sees_the_other_side_of_the_map(pool, border, function):
+def test_a_pooling_window_reads_the_opposite_side_of_the_map(pool, border, function):
     x = images(MAP)
     changed, names = circular(nn.Sequential(pool), MAP)
     torch.testing.assert_close(changed(x), function(F.pad(x, border, mode="circular")))
@@ -124,7 +124,7 @@ def test_a_border_layer_wraps_around(border):
     assert torch.equal(changed(x), F.pad(x, (0, 1, 2, 0), mode="circular"))
 
 
-def test_what_has_no_border_stays():
+def test_layers_without_border_are_unchanged():
     net = nn.Sequential(
         nn.Conv2d(3, 4, 1), nn.MaxPool2d(2), nn.AvgPool2d(2, ceil_mode=True),
         nn.Conv2d(4, 4, 3, padding=1, padding_mode="circular"),
@@ -153,7 +153,7 @@ def test_every_border_wraps_around_and_the_original_is_untouched():
     assert torch.equal(changed[0].weight, net[0].weight)
 
 
-def test_away_from_the_border_the_answers_are_the_same():
+def test_away_from_the_border_the_outputs_are_equal():
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(3, 4, 5, padding=2), nn.MaxPool2d(3, 2, 1))
     changed, _ = circular(net)
@@ -224,7 +224,7 @@ NETWORKS = {
 
 
 @pytest.mark.parametrize("kind", NETWORKS)
-def test_a_shift_by_the_total_stride_leaves_the_logits(kind):
+def test_a_shift_by_the_total_stride_keeps_the_logits(kind):
     make, expected = NETWORKS[kind]
     torch.manual_seed(0)
     net, x = make().double().eval(), images((3, 32, 32)).double()
@@ -240,7 +240,7 @@ def test_a_shift_by_the_total_stride_leaves_the_logits(kind):
 
 
 @pytest.mark.parametrize("kind", [VGG, ResNet])
-def test_measured_on_a_torus_our_networks_answer_alike_at_every_shift(kind):
+def test_built_in_networks_on_a_torus_have_equal_answers_at_every_shift(kind):
     torch.manual_seed(0)
     net = kind(5, 3, (16, 16), AdaptivePolyphase2d, GlobalAverageHead, width=4, padding="zeros")
     pixels = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8)

@@ -1,4 +1,4 @@
-"""Networks that a shift on a torus changes: refused by the name of the layer that does it."""
+"""Networks that are not equivariant on a torus are refused, naming the responsible layer."""
 
 import numpy as np
 import pytest
@@ -192,7 +192,7 @@ GLOBAL = {
 
 
 @pytest.mark.parametrize("kind", GLOBAL)
-def test_what_does_not_look_at_positions_is_circular(kind):
+def test_position_independent_modules_are_circular(kind):
     torch.manual_seed(0)
     net, x = GLOBAL[kind]().double().eval(), images(SHAPE).double()
     changed, _ = circular(net, SHAPE)
@@ -209,7 +209,7 @@ HEADS = {
 
 
 @pytest.mark.parametrize("kind", HEADS)
-def test_a_head_that_reads_positions_is_not_the_borders_affair(kind):
+def test_a_head_that_depends_on_positions_is_allowed(kind):
     torch.manual_seed(0)
     net, x = nn.Sequential(conv(3), nn.ReLU(), *HEADS[kind]()).eval(), images(SHAPE)
     changed, names = circular(net, SHAPE)
@@ -231,7 +231,7 @@ def test_the_border_of_a_dead_block_counts():
         circular(net, SHAPE)
 
 
-def test_a_network_that_does_not_take_the_images_is_a_sentence():
+def test_a_network_that_rejects_the_images_is_reported_in_one_sentence():
     net = nn.Sequential(conv(3), nn.Flatten(), nn.Linear(8 * 48 * 48, 5))
     with pytest.raises(ShiftbenchError, match=r"does not take images of 3×32×32 .*image_shape"):
         circular(net, SHAPE)

@@ -1,4 +1,4 @@
-"""What takes the place of each kind of downsampling step, and what is left alone."""
+"""The replacement of each kind of downsampling step, and unchanged steps."""
 
 import copy
 import functools
@@ -106,7 +106,7 @@ def test_the_first_convolution_is_replaced_on_request_only(x):
     torch.testing.assert_close(changed(x), net[4:](y))
 
 
-def test_every_strided_convolution_is_what_stride_asks_for():
+def test_strided_convolutions_are_unchanged_with_stride():
     _, replaced = replace_downsampling(small_resnet(), pools.Stride2d, stem=True)
     assert [site.name for site in replaced.sites] == ["maxpool"]
 
@@ -171,7 +171,7 @@ class Functional(nn.Module):
         return self.fc(x.mean((2, 3)))
 
 
-def test_functions_are_seen(x):
+def test_pooling_functions_are_found(x):
     net = Functional().eval()
     changed, replaced = replace_downsampling(net, pools.BlurPool2d, stem=True)
     assert [site.name for site in replaced.sites] == ["conv", "max_pool_0"]
@@ -235,7 +235,7 @@ def test_no_subsampling_at_all_is_refused():
         replace_downsampling(small_resnet(), pools.NoPool2d)
 
 
-def test_a_network_that_runs_on_no_usual_size_is_a_sentence():
+def test_a_network_that_runs_on_no_common_size_is_reported_in_one_sentence():
     net = nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.Flatten(), nn.Linear(7, 10))
     with pytest.raises(ShiftbenchError, match=r"takes no square images of 64, .*image_shape"):
         replace_downsampling(net, pools.BlurPool2d)
@@ -244,7 +244,7 @@ def test_a_network_that_runs_on_no_usual_size_is_a_sentence():
 
 
 @pytest.mark.parametrize("stem", [False, True])
-def test_transformers_are_left_alone(stem):
+def test_transformers_are_unchanged(stem):
     vit = models.VisionTransformer(32, 8, 1, 2, 16, 32, num_classes=10)
     _, replaced = replace_downsampling(vit, pools.BlurPool2d, stem=stem)
     assert not replaced.sites
@@ -281,7 +281,7 @@ def test_networks_of_any_precision(dtype, x):
     assert circular(changed)[0](x.to(dtype)).dtype is dtype
 
 
-def test_no_draw_is_taken_from_the_random_stream():
+def test_the_global_random_stream_is_not_used():
     torch.manual_seed(3)
     expected = torch.rand(1)
     net = small_resnet()
@@ -291,7 +291,7 @@ def test_no_draw_is_taken_from_the_random_stream():
 
 
 @pytest.mark.parametrize("pool", WAYS)
-def test_the_dense_engine_takes_a_changed_network(pool):
+def test_the_dense_engine_accepts_a_rewritten_network(pool):
     block = resnet.BasicBlock(4, 8, 2, nn.Sequential(nn.Conv2d(4, 8, 1, 2), nn.BatchNorm2d(8)))
     net = sequence(nn.Conv2d(3, 4, 3, 2, 1), nn.ReLU(), nn.MaxPool2d(2), block, channels=8)
     x = torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))

@@ -1,4 +1,4 @@
-"""With a filter of one tap, a rewritten network gives its own logits, whatever it is built of."""
+"""With a filter of one tap, a rewritten network of any construction gives its own logits."""
 
 import copy
 
@@ -89,7 +89,7 @@ BEHIND = {
 
 
 @pytest.mark.parametrize("kind", BEHIND)
-def test_the_pool_is_put_behind_what_treats_positions_alike(kind):
+def test_the_pool_follows_layers_that_treat_positions_alike(kind):
     make, place = BEHIND[kind]
     torch.manual_seed(0)
     net, x = with_statistics(network(conv(3, 2), make(), nn.ReLU(), conv())), images(SHAPE)
@@ -144,7 +144,7 @@ SHARED = {
 
 @pytest.mark.parametrize("kind", SHARED)
 @pytest.mark.parametrize("pool", [ONE_TAP, EverySth2d])
-def test_what_is_used_twice_is_replaced_at_both_places(kind, pool):
+def test_a_layer_used_twice_is_replaced_in_both_places(kind, pool):
     make, names = SHARED[kind]
     torch.manual_seed(0)
     net, x = with_statistics(make()), images(SHAPE)
@@ -158,7 +158,7 @@ def test_what_is_used_twice_is_replaced_at_both_places(kind, pool):
     )  # fmt: skip
 
 
-def test_one_convolution_at_two_places_shares_no_grid():
+def test_one_convolution_in_two_places_shares_no_grid():
     torch.manual_seed(0)
     net, x = _shared(conv(8, 2)), images(SHAPE)
     changed, _ = replace_downsampling(net, pools.AdaptivePolyphase2d, image_shape=SHAPE)
@@ -217,7 +217,7 @@ def test_any_size_and_any_number_of_channels(shape, flattens):
 
 
 @pytest.mark.parametrize(("channels", "side"), [(1, 28), (3, 32), (4, 64), (5, 224)])
-def test_usual_sizes_are_found_without_being_given(channels, side):
+def test_common_sizes_are_tried_by_default(channels, side):
     left = side // 4
     net = nn.Sequential(
         conv(channels, 2), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(8 * left**2, 5)
@@ -273,7 +273,7 @@ ARGUMENTS = {
 
 @pytest.mark.parametrize("kind", ARGUMENTS)
 @pytest.mark.parametrize("pool", [ONE_TAP, EverySth2d])
-def test_optional_arguments_are_as_they_are_given(kind, pool):
+def test_optional_arguments_are_kept(kind, pool):
     torch.manual_seed(0)
     net, x = ARGUMENTS[kind]().eval(), images(SHAPE)
     changed, done = replace_downsampling(net, pool, image_shape=SHAPE)
@@ -304,7 +304,7 @@ NORMED = {
 @pytest.mark.parametrize("kind", NORMED)
 @pytest.mark.parametrize("pool", [ONE_TAP, EverySth2d])
 @pytest.mark.filterwarnings("ignore::FutureWarning")
-def test_normed_weights_stay_normed(kind, pool):
+def test_normalised_weights_stay_normalised(kind, pool):
     torch.manual_seed(0)
     net = network(conv(3), nn.ReLU(), NORMED[kind](conv(8, 2)), nn.ReLU()).train()
     net(images(SHAPE)).sum().backward()  # what a training leaves in the modules
@@ -347,7 +347,7 @@ KEPT = {
 
 
 @pytest.mark.parametrize("kind", KEPT)
-def test_what_cannot_be_replaced_is_left_alone_by_name(kind):
+def test_unreplaceable_steps_are_listed_by_name(kind):
     make, name = KEPT[kind]
     torch.manual_seed(0)
     net, x = make(), images(SHAPE)

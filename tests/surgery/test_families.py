@@ -1,7 +1,7 @@
 """Every family of torchvision and many of timm: rewritten and equal, circular, or refused by name.
 
-Members are small, and so are their images; ``benchmarks/surgery_families.py`` takes those that
-people use.
+Members are small, and so are their images; ``benchmarks/surgery_families.py`` uses
+commonly used members.
 """
 
 import pytest
@@ -251,7 +251,7 @@ EXACT = ("resnet, basic", "convnext", "densenet", "mobilenet_v3", "shufflenet")
 
 
 @pytest.mark.parametrize("name", EXACT)
-def test_with_content_picked_grids_no_circular_shift_changes_a_logit(name):
+def test_with_content_dependent_grids_no_circular_shift_changes_a_logit(name):
     # In float64: maxima over many untrained layers make float32's rounding a question of threads.
     shape, make = shape_of(name), pools.AdaptivePolyphase2d
     net, x = network(name).double(), images(shape).double()

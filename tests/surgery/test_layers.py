@@ -123,12 +123,12 @@ class NeedsMore(nn.Conv2d):
 
 
 @pytest.mark.parametrize("conv", [CutsItself(3, 4, 4, 2, 2), NeedsMore(3, 4, 3, 2)])
-def test_a_border_that_is_not_understood_is_seen(conv):
+def test_an_unknown_border_is_detected(conv):
     assert not runs_unstrided(conv)
     assert conv.stride == (2, 2)
 
 
-def test_pools_one_after_the_other_pick_among_their_own_grids():
+def test_pools_in_sequence_select_among_their_own_grids():
     x = torch.randn(3, 2, 8, 8)
     pools = [AdaptivePolyphase2d(2), AdaptivePolyphase2d(2)]
     both = StepsByContent2d(pools)
@@ -154,7 +154,7 @@ class Picked(nn.Module):
         return x + (self.phase(x) if phase is None else phase)[:, None, None, None]
 
 
-def test_the_first_pool_picks_the_grid_of_all():
+def test_the_first_pool_selects_the_grid_of_all():
     maps = torch.full((2, 1, 1, 1), 3.0), torch.full((2, 1, 1, 1), 5.0)
     first, second = OneGrid([Picked(), Picked()])(*maps)
     assert first.flatten().tolist() == [6, 6]

@@ -1,4 +1,4 @@
-"""What the report of surgery says: every step by its layer's name, done or kept and why."""
+"""The report of surgery: every step by its layer's name, replaced or kept with the reason."""
 
 import pytest
 import torch
@@ -61,7 +61,7 @@ def test_parallel_stems_are_both_replaced_or_neither():
 
 
 @pytest.mark.parametrize("kinds", [(cut, wide), (wide, cut), (pointwise, cut)])
-def test_where_one_branch_cannot_be_replaced_none_is(kinds):
+def test_if_one_branch_cannot_be_replaced_none_is(kinds):
     net = with_statistics(network(conv(3), Parallel(8, *kinds), Parallel(8, wide, wide)))
     done, kept = reported(net)
     assert (done, sorted(kept)) == (["2.one.0", "2.other.0"], ["1.one.0", "1.other.0"])
@@ -197,7 +197,7 @@ def test_subsampling_in_the_networks_own_code_is_reported(kind):
     assert reported(net) == ([], ["the network"])
 
 
-def test_what_only_looks_like_subsampling_is_not_reported():
+def test_apparent_subsampling_is_not_reported():
     def run(self, x):
         x = self.a(x)
         tokens = x.flatten(2).transpose(1, 2)
@@ -233,7 +233,7 @@ class _Scaled(nn.AvgPool2d):
 
 
 @pytest.mark.parametrize("kind", REASONS)
-def test_what_is_kept_is_named_with_its_reason(kind):
+def test_kept_steps_are_named_with_their_reason(kind):
     make, name, reason = REASONS[kind]
     net = make()
     changed, done = replace_downsampling(net, pools.BlurPool2d, image_shape=SHAPE)

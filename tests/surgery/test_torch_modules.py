@@ -107,7 +107,7 @@ WRAPPED = {
 
 
 def _maps(make):
-    """Return whether what ``make`` returns takes a map and returns one."""
+    """Return whether the module of ``make`` maps a feature map to a feature map."""
     try:
         torch.manual_seed(0)
         output = make().eval()(images(MAP))
@@ -203,6 +203,6 @@ def test_circular_shifts_leave_the_logits_or_are_refused_by_name(name):
     assert moved(run, x.double(), 16) < 1e-7
 
 
-def test_a_border_of_zeros_would_be_seen():
+def test_a_border_of_zeros_would_be_detected():
     net = nn.Sequential(nn.Conv2d(3, 8, 3, 1, 1), nn.ReLU(), *head(8)).eval().double()
     assert moved(net, images(SHAPE).double(), 16) > 1e-5

@@ -27,8 +27,8 @@ NETWORKS = (Network("middle", 0.2, -0.1, 0.5), Network("high", 0.75, 0.5, 1.0),
 
 
 def judged(key="A1", plot=PLOTS["lines"], verdict="reproduced", low=0.1):
-    claim = Claim(key, "Somebody & Else 1999", "One <b>moves</b>", "a=0.1; b=0.2", "what decides",
-                  ("pools",), lambda evidence: None)  # fmt: skip
+    claim = Claim(key, "one_moves", "Somebody & Else 1999", "One <b>moves</b>", "a=0.1; b=0.2",
+                  "what decides", ("pools",), lambda evidence: None)  # fmt: skip
     found = Finding(verdict, -0.25, low, 0.5, "because $x_1^$", ("run-1", "run-2"), plot)
     return Judged(claim, found)
 

@@ -18,7 +18,7 @@ NETWORKS = (
 
 
 def judged(networks=NETWORKS, threshold=0.25, ratio=False, low=0.3):
-    claim = Claim("S3", "source", "statement", "published", "measured, above 0.25", (),
+    claim = Claim("S3", "slug", "source", "statement", "published", "measured, above 0.25", (),
                   lambda evidence: None)  # fmt: skip
     found = Finding("not reproduced", 0.5, low, 0.7, "because", ("run",), None,
                     f"mean over {len(networks)} networks", tuple(networks), "reproduced",
