@@ -1,6 +1,6 @@
 """Everything that reaches into undocumented parts of Hydra; no other module may. No torch.
 
-Hydra 1.3.8 and 1.4 are supported; ``tests/test_hydra_patches.py`` holds every line of this table
+Hydra 1.3.8 and 1.4 are supported; ``tests/settings/test_hydra_patches.py`` holds every line of this table
 against the Hydra that is installed.
 
 | part of Hydra | what for |
@@ -9,6 +9,7 @@ against the Hydra that is installed.
 | ``Hydra.get_mode`` | skipped (a composition, 0.1 s) where nothing can set ``hydra.mode``; elsewhere an experiment's yaml may set it, which 1.4 itself does not look at |
 | ``BasicSweeper.split_arguments``, ``Plugins`` | the jobs of a study's grids instead of one grid; a product of values |
 | ``ConfigLoader.load_sweep_config`` | each job is composed once, not twice |
+| ``ConfigLoaderImpl._load_single_config``, ``_apply_overrides_to_config`` | yaml files and typed overrides with earlier names of settings are rewritten before they are merged |
 | ``GlobalHydra``, ``OverridesParser`` | values of overrides, with the options that ``glob(*)`` stands for |
 | ``get_args_parser`` | flags are refused before Hydra obeys them |
 | ``ArgumentParser._check_help`` (Python's) | 1.3 gives it help that is no string, which Python 3.14 rejects |
@@ -32,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
@@ -164,6 +166,37 @@ def compose_jobs_once() -> None:
         return composed[key]
 
     loader.load_sweep_config = load_sweep_config
+
+
+def rewrite_inputs(
+    rewrite_file: Callable[[Any, dict[str, bool]], None],
+    rewrite_override: Callable[[Override, DictConfig], Override],
+) -> None:
+    """Rewrite yaml files as they are loaded, and overrides as they are applied.
+
+    May be called more than once; the first call counts.
+
+    Args:
+        rewrite_file: Changes the content of one file in place; its second argument is kept from
+            file to file of one composition.
+        rewrite_override: Returns an override as the configuration takes it.
+    """
+    patched: Any = ConfigLoaderImpl
+    if vars(patched).get("_shiftbench_rewrites"):
+        return
+    load, apply = patched._load_single_config, patched._apply_overrides_to_config
+
+    def load_single_config(self: Any, default: Any, repo: Any) -> Any:
+        loaded = load(self, default, repo)
+        rewrite_file(loaded.config, vars(self).setdefault("_shiftbench_notes", {}))
+        return loaded
+
+    def apply_overrides_to_config(overrides: list[Override], cfg: DictConfig) -> None:
+        apply([rewrite_override(override, cfg) for override in overrides], cfg)
+
+    patched._load_single_config = load_single_config
+    patched._apply_overrides_to_config = staticmethod(apply_overrides_to_config)
+    patched._shiftbench_rewrites = True
 
 
 def parse_overrides(overrides: Sequence[str]) -> list[Override]:

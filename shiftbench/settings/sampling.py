@@ -73,24 +73,9 @@ def read_earlier_names() -> None:
     ``sampling: all`` to a protocol would replace the whole node. What is typed is changed when it
     is applied, so that labels and the names of sweeps stay as typed.
     """
-    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+    from shiftbench.settings.hydra_patches import rewrite_inputs
 
-    if vars(ConfigLoaderImpl).get("_reads_earlier_names"):
-        return
-    load, apply = ConfigLoaderImpl._load_single_config, ConfigLoaderImpl._apply_overrides_to_config
-
-    def load_single_config(self: Any, default: Any, repo: Any) -> Any:
-        loaded = load(self, default, repo)
-        _nest(loaded.config, vars(self).setdefault("_sampled_protocols", {}))
-        return loaded
-
-    def apply_overrides_to_config(overrides: Any, cfg: DictConfig) -> None:
-        apply([_renamed(override, cfg) for override in overrides], cfg)
-
-    patched: Any = ConfigLoaderImpl
-    patched._load_single_config = load_single_config
-    patched._apply_overrides_to_config = staticmethod(apply_overrides_to_config)
-    patched._reads_earlier_names = True
+    rewrite_inputs(_nest, _renamed)
 
 
 def _nest(loaded: Any, sampled: dict[str, bool]) -> None:

@@ -117,6 +117,20 @@ def test_glob_stands_for_every_option(run):
     assert len(seen) == len(list((CONFIG_DIR / "head").glob("*.yaml")))
 
 
+def test_earlier_names_are_read_in_files_and_as_typed(run, mine):
+    (mine / "shift").mkdir()
+    (mine / "shift" / "mine.yaml").write_text(
+        "# @package shift.mine\n_target_: shiftbench.shift.circular.Circular\n"
+        "max_shift: 3\nsampling: draws\ndraws: 5\nsteps: 1\n"
+    )
+    [config] = run("--config-dir", str(mine), "shift=mine", "shift.mine.steps=2")
+    assert OmegaConf.to_container(config.shift.mine.sampling) == {
+        "mode": "draws",
+        "draws": 5,
+        "steps": 2,
+    }
+
+
 def test_hydra_is_put_back_as_it_was(run):
     before = Hydra.get_mode, vars(hydra_patches._sweeper())["split_arguments"]
     run("-m", "seed=0,1")
