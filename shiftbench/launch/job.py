@@ -242,7 +242,7 @@ def _tell(sweep: Sweep, this: Run, place: str, tables: Throttle) -> None:
     rows = read_rows(this.folder / "metrics.csv", METRIC_COLUMNS)
     log.info("%s done: %s", place, in_one_line(rows))
     if tables.is_due():
-        from shiftbench.cli.report_command import keep_current
+        from shiftbench.report.write import update_tables
 
         with tables.timed():
-            keep_current(sweep.folder)
+            update_tables(sweep.folder)

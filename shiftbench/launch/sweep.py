@@ -74,7 +74,7 @@ class SweepController:
         jobs = self.sweep.jobs()
         try:
             if any(job.run_id for job in jobs):
-                from shiftbench.cli.report_command import report_sweep
+                from shiftbench.report.write import report_sweep
 
                 report_sweep(self.sweep.folder)
         finally:  # whatever becomes of the report

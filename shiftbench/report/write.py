@@ -1,0 +1,133 @@
+"""The files of a report, and what is printed about a sweep that has ended; no torch."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+
+from shiftbench.claims import Judged, claim_rows, network_rows
+from shiftbench.errors import ShiftbenchError
+from shiftbench.report.attempts import attempt
+from shiftbench.report.best import Best
+from shiftbench.report.cells import grids
+from shiftbench.report.claim_table import print_banner, print_claims
+from shiftbench.report.claim_words import smoke_banner
+from shiftbench.report.collect import Collection, collect
+from shiftbench.report.differences import DIFFERENCE_COLUMNS
+from shiftbench.report.published import published_findings
+from shiftbench.report.summary import summarise
+from shiftbench.report.tables import print_grids
+from shiftbench.storage.atomic import cannot_write
+from shiftbench.storage.locks import exclusive
+from shiftbench.storage.result_files import (
+    CLAIM_COLUMNS,
+    METRIC_COLUMNS,
+    NETWORK_COLUMNS,
+    in_order,
+    remove_own,
+    write_csv,
+)
+
+log = logging.getLogger(__name__)
+
+TABLES = ("results.csv", "summary.csv")
+
+
+def write_report(
+    collection: Collection,
+    summary: pd.DataFrame,
+    apart: pd.DataFrame | None,
+    judged: Sequence[Judged],
+    folder: Path,
+    best: Best,
+    *,
+    figures: bool,
+) -> list[str]:
+    """Write the files of a report and return their names.
+
+    Args:
+        collection: The runs.
+        summary: Of these runs.
+        apart: Paired differences, where they are asked for.
+        judged: The published findings that are reported.
+        folder: Where the files go.
+        best: The marks of the page's tables.
+        figures: Whether to write figures and the page.
+
+    Raises:
+        OSError: If a table cannot be written.
+    """
+    written = list(TABLES)
+    _write_tables(collection, summary, folder)
+    if apart is not None:
+        write_csv(apart, folder / "differences.csv", DIFFERENCE_COLUMNS)
+        written.append("differences.csv")
+    if judged:
+        write_csv(claim_rows(judged), folder / "claims.csv", CLAIM_COLUMNS)
+        write_csv(network_rows(judged), folder / "networks.csv", NETWORK_COLUMNS)
+        written += ["claims.csv", "networks.csv"]
+    else:  # of earlier reports: they would be out of date
+        remove_own(folder / "claims.csv", CLAIM_COLUMNS)
+        remove_own(folder / "networks.csv", NETWORK_COLUMNS)
+    if figures:
+        with attempt(str(folder / "report.html"), passing=(OSError,)):
+            from shiftbench.report.page import write_page
+
+            written.append(write_page(collection, summary, folder, apart, judged, best).name)
+        if "report.html" not in written:  # of earlier runs: it would be out of date
+            with suppress(OSError):
+                (folder / "report.html").unlink()
+    return written
+
+
+def report_sweep(folder: Path) -> None:
+    """Write and print the report of a sweep that has ended.
+
+    Raises:
+        UsageError: If its folder cannot be written to.
+    """
+    collection = collect([folder])
+    for warning in collection.warnings:
+        log.warning(warning)
+    summary = summarise(collection)
+    judged = published_findings(collection)
+    best = Best.of(collection)
+    try:
+        written = write_report(collection, summary, None, judged, folder, best, figures=True)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    banner = smoke_banner(collection)
+    if judged:  # a study's answer; its tables, of many protocols, are on the page
+        print_claims(Console(), judged, banner)
+    else:
+        print_banner(Console(), banner)
+        print_grids(Console(), grids(summary, best=best))
+    print_files(folder, written)
+
+
+def update_tables(folder: Path) -> None:
+    """Update the tables of a sweep; any process may call it."""
+    try:
+        # One at a time, so that an older table never replaces a newer one.
+        with exclusive(folder / ".report.lock"):
+            collection = collect([folder])
+            _write_tables(collection, summarise(collection), folder)
+    except (ShiftbenchError, OSError) as error:
+        log.warning("the tables in %s are not up to date (%s)", folder, error)
+
+
+def print_files(folder: Path, written: Sequence[str]) -> None:
+    """Print where the files of a report are, a line each."""
+    for name in written:
+        print(f"{name.rpartition('.')[0]:<12} {folder / name}")
+
+
+def _write_tables(collection: Collection, summary: pd.DataFrame, folder: Path) -> None:
+    columns = in_order(METRIC_COLUMNS, collection.metrics.columns)  # files may have others
+    write_csv(collection.metrics, folder / "results.csv", columns)
+    write_csv(summary, folder / "summary.csv", list(summary.columns))
