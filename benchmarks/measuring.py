@@ -74,6 +74,7 @@ def direct(repeats: int) -> None:
         engine = DirectEngine(network, protocol, plan, 256)
         views = images.repeat_interleave(len(plan), 0)
         labels, shifts = torch.zeros(len(images), dtype=torch.long), plan.rows(0, len(images))
+        shown = ShownSplit.of(images, MEAN)
 
         def bare(network: PixelModel = network, views: Tensor = views) -> None:
             with torch.inference_mode():
@@ -82,7 +83,7 @@ def direct(repeats: int) -> None:
 
         compare(
             f"direct: {name} {pool_name}, {len(plan)} views", bare,
-            lambda e=engine, x=ShownSplit.of(images, MEAN), y=labels, s=shifts: e.answer(x, y, s),
+            lambda e=engine, x=shown, y=labels, s=shifts: e.answer(x, y, s),
             len(views), repeats,
         )  # fmt: skip
 

@@ -12,6 +12,8 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from shiftbench.preprocessing import Preprocessing
+
 
 class Split(Protocol):
     """Images that can be asked for in batches; small sets live in memory, large ones stream."""
@@ -133,6 +135,17 @@ class Dataset:
         """Return the data set with the batches of every split on ``device``."""
         train, val, test = (split.to(device) for split in (self.train, self.val, self.test))
         return replace(self, train=train, val=val, test=test)
+
+
+@runtime_checkable
+class NetworkSizedData(Protocol):
+    """Images for testing that have to know the network before they are decoded: photographs."""
+
+    name: str
+
+    def for_network(self, recipe: Preprocessing) -> Dataset:
+        """Return the images as a network wants them, no training images among them."""
+        ...
 
 
 def pixel_statistics(images: Tensor) -> Statistics:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -155,6 +156,5 @@ def _decoders(workers: int) -> Iterator[Executor | None]:
 
 def available_cpus() -> int:
     """Return how many CPUs this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    linux = sys.platform == "linux"
+    return len(os.sched_getaffinity(0)) if linux else os.cpu_count() or 1
