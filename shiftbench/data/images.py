@@ -5,6 +5,7 @@ Shapes: images ``(N, C, H, W)`` uint8 in 0..255, labels ``(N,)`` int64 in 0..num
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
@@ -12,34 +13,48 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from shiftbench.contracts import own_names, refuse_misspelt
 from shiftbench.preprocessing import Preprocessing
 
 
-class Split(Protocol):
-    """Images that can be asked for in batches; small sets live in memory, large ones stream."""
+class Split(ABC):
+    """Images that can be asked for in batches; small sets live in memory, large ones stream.
 
-    @property
-    def labels(self) -> Tensor:
-        """``(N,)`` int64."""
-        ...
+    Attributes:
+        labels: ``(N,)`` int64.
+
+    Raises:
+        UsageError: When a subclass is declared with a misspelt attribute.
+    """
+
+    labels: Tensor
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        refuse_misspelt(cls, Split, own_names(cls))
 
     def __len__(self) -> int:
         """Return the number of images."""
-        ...
+        return len(self.labels)
 
+    @abstractmethod
     def batches(
         self, batch_size: int, order: Tensor | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield ``(images, labels)`` batches, in ``order`` (indices) or as they are stored."""
-        ...
+        """Yield ``(images, labels)`` batches, in ``order`` (indices) or as they are stored.
 
+        Args:
+            batch_size: Images of a batch; the last one may be smaller.
+            order: ``(M,)`` positions; None is all of them.
+        """
+
+    @abstractmethod
     def to(self, device: torch.device) -> Split:
         """Return the split with its batches on ``device``."""
-        ...
 
 
 @runtime_checkable
-class EnlargeableSplit(Split, Protocol):
+class EnlargeableSplit(Protocol):
     """Images that are available at any size with pixels of their own, as photographs are.
 
     A shift protocol that shows windows of a larger image, or a smaller one on a canvas, asks for
@@ -52,7 +67,7 @@ class EnlargeableSplit(Split, Protocol):
 
 
 @runtime_checkable
-class RenderableSplit(Split, Protocol):
+class RenderableSplit(Protocol):
     """Scenes that can be rendered again after the camera has moved, as those of ``data=shapes``."""
 
     def render(self, offset: Tensor, index: Tensor | None = None) -> Tensor:
@@ -65,7 +80,7 @@ Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 @dataclass(frozen=True)
-class TensorSplit:
+class TensorSplit(Split):
     """A split that lives whole in memory, on the CPU or on the device.
 
     Attributes:
@@ -75,9 +90,6 @@ class TensorSplit:
 
     images: Tensor
     labels: Tensor
-
-    def __len__(self) -> int:
-        return len(self.labels)
 
     def batches(
         self, batch_size: int, order: Tensor | None = None

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from shiftbench.data.decode import UnreadableImage, decode_image
+from shiftbench.data.images import Split
 from shiftbench.errors import ShiftbenchError
 
 _CPU = torch.device("cpu")
@@ -28,7 +29,7 @@ Failure = tuple[int, str]
 
 
 @dataclass(frozen=True)
-class StreamSplit:
+class StreamSplit(Split):
     """A split that is decoded each time it is read, in threads.
 
     Attributes:
