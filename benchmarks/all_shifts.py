@@ -21,6 +21,7 @@ from rich.table import Table
 
 from shiftbench import pool
 from shiftbench.data.images import TensorSplit
+from shiftbench.data.shown import ShownSplit
 from shiftbench.head.flatten import FlattenHead
 from shiftbench.head.gap import GlobalAverageHead
 from shiftbench.model.resnet import ResNet
@@ -78,7 +79,7 @@ def measure(model, pool_name, head, settings, arguments) -> list[str]:
             network(images)
 
     def dense() -> None:
-        engine.answer(batch, labels, engine.plan.shifts)
+        engine.answer(ShownSplit.of(batch), labels, engine.plan.shifts)
 
     pairs = [(clock(direct) / 256, clock(dense) / len(batch)) for _ in range(1 + arguments.repeats)]
     pairs = pairs[1:]  # the first warms up

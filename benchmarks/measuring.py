@@ -32,6 +32,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from shiftbench import pool
 from shiftbench.data.images import TensorSplit
+from shiftbench.data.shown import ShownSplit
 from shiftbench.head.gap import GlobalAverageHead
 from shiftbench.model.resnet import ResNet
 from shiftbench.model.vgg import VGG
@@ -70,9 +71,10 @@ def direct(repeats: int) -> None:
         images = pixels(32, 32)
         protocol = Translate()
         plan = protocol.plan(len(images), (32, 32))
-        engine = DirectEngine(network, protocol, plan, 256, MEAN)
+        engine = DirectEngine(network, protocol, plan, 256)
         views = images.repeat_interleave(len(plan), 0)
         labels, shifts = torch.zeros(len(images), dtype=torch.long), plan.rows(0, len(images))
+        shown = ShownSplit.of(images, MEAN)
 
         def bare(network: PixelModel = network, views: Tensor = views) -> None:
             with torch.inference_mode():
@@ -81,7 +83,7 @@ def direct(repeats: int) -> None:
 
         compare(
             f"direct: {name} {pool_name}, {len(plan)} views", bare,
-            lambda e=engine, x=images, y=labels, s=shifts: e.answer(x, y, s),
+            lambda e=engine, x=shown, y=labels, s=shifts: e.answer(x, y, s),
             len(views), repeats,
         )  # fmt: skip
 
@@ -94,9 +96,9 @@ def published(repeats: int, count: int = 4) -> None:
     protocol = Embed(size=0.4464, sampling="path", steps=8)
     plan = protocol.plan(count, (224, 224))
     shifts = plan.rows(0, count)
-    views = protocol.views(
-        images.repeat_interleave(len(plan), 0), shifts.reshape(-1, shifts.shape[-1]), MEAN
-    )
+    shown = ShownSplit.of(images, MEAN)
+    index = torch.arange(count).repeat_interleave(len(plan))
+    views = protocol.views(shown, index, shifts.reshape(-1, shifts.shape[-1]))
     ready = ((views.float() / 255 - 0.5) / 0.25).unflatten(0, (count, len(plan)))
 
     def loop() -> None:
@@ -110,10 +112,10 @@ def published(repeats: int, count: int = 4) -> None:
                     change += (before.max() - after.max()).abs().item()
 
     network = folded(plain, 224)
-    engine = DirectEngine(network, protocol, plan, 9, MEAN)
+    engine = DirectEngine(network, protocol, plan, 9)
     labels = torch.zeros(count, dtype=torch.long)
     compare(f"published: resnet50 at 224 px, {len(plan)} positions", loop,
-            lambda: engine.answer(images, labels, shifts), count, repeats)  # fmt: skip
+            lambda: engine.answer(shown, labels, shifts), count, repeats)  # fmt: skip
 
 
 def all_shifts(repeats: int) -> None:
@@ -170,7 +172,7 @@ def dense(net: nn.Module) -> Callable[[], None]:
 
     def loop() -> None:
         for x, y in zip(*(t.split(engine.images_at_once) for t in (images, labels)), strict=True):
-            engine.answer(x, y, engine.plan.shifts)
+            engine.answer(ShownSplit.of(x), y, engine.plan.shifts)
 
     return loop
 

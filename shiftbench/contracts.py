@@ -21,7 +21,7 @@ _CLOSE = 0.75
 
 def names_of(contract: type) -> frozenset[str]:
     """Return the public names that ``contract`` declares, with ``forward`` for modules."""
-    own = {name for name in own_names(contract) if not name.startswith("_")}
+    own = {name for name in own_names(contract) if not name.startswith("_") and len(name) > 2}
     return frozenset(own | ({"forward"} if issubclass(contract, nn.Module) else set()))
 
 
@@ -34,7 +34,7 @@ def refuse_misspelt(kind: type, contract: type, names: Iterable[str]) -> None:
 
     Args:
         kind: The user's class.
-        contract: ``Downsampling``, ``Head`` or ``ShiftProtocol``.
+        contract: The base class that it is derived from.
         names: Its attributes, methods and fields.
 
     Raises:

@@ -47,7 +47,9 @@ def imports(tree: ast.AST, package: str) -> Iterator[str]:
 def handed_on(tree: ast.AST, package: str) -> Iterator[str]:
     """Yield what ``from package import *`` may import: the modules in ``__all__``."""
     for node in ast.walk(tree):
-        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        if isinstance(node, ast.AnnAssign | ast.AugAssign | ast.NamedExpr):
+            targets = [node.target]
         if any(isinstance(target, ast.Name) and target.id == "__all__" for target in targets):
             for part in ast.walk(node):
                 if isinstance(part, ast.Constant) and isinstance(part.value, str):

@@ -152,6 +152,7 @@ def _read(module: str) -> tuple[str, list[str], list[str]]:
 
 def _content(spec: ModuleSpec) -> bytes | None:
     """Return the bytes of a module's file, also from an archive."""
+    # A loader of an archive or of an importer of its own; that of an extension has none.
     get_data = getattr(spec.loader, "get_data", lambda name: Path(name).read_bytes())
     try:
         content: bytes = get_data(str(spec.origin))

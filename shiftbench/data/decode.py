@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 Pixels = NDArray[np.uint8]
 
@@ -99,7 +100,7 @@ def _in_8_bits(image: Image.Image) -> Image.Image:
 
 def _tag(image: Image.Image, number: int) -> int | None:
     """Return the first value of a tag of a TIFF, None in other files."""
-    value = getattr(image, "tag_v2", {}).get(number)
+    value = image.tag_v2.get(number) if isinstance(image, TiffImageFile) else None
     return value[0] if isinstance(value, tuple) else value
 
 

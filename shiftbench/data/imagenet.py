@@ -185,19 +185,21 @@ class Photographs:
 
 
 @dataclass(frozen=True)
-class Frames:
+class Frames(Split):
     """The photographs at the network's input size; larger views are decoded again from the files.
 
     Attributes:
         source: The photographs that could be read.
         recipe: How they are resized.
         shown: The images at the network's input size.
+        labels: ``(N,)`` int64.
         device: Device of the batches.
     """
 
     source: Photographs
     recipe: Preprocessing
     shown: Split
+    labels: Tensor
     device: torch.device
 
     @classmethod
@@ -206,15 +208,8 @@ class Frames:
         assert recipe.size is not None
         assert recipe.resize is not None
         shown, listing = source.decoded(recipe.resize, recipe.size, recipe)
-        return cls(replace(source, listing=listing), recipe, shown, torch.device("cpu"))
-
-    @property
-    def labels(self) -> Tensor:
-        """``(N,)`` int64."""
-        return self.shown.labels
-
-    def __len__(self) -> int:
-        return len(self.shown)
+        origin = replace(source, listing=listing)
+        return cls(origin, recipe, shown, shown.labels, torch.device("cpu"))
 
     def batches(
         self, batch_size: int, order: Tensor | None = None
@@ -224,7 +219,8 @@ class Frames:
 
     def to(self, device: torch.device) -> Frames:
         """Return the split with its batches on ``device``."""
-        return replace(self, shown=self.shown.to(device), device=device)
+        shown = self.shown.to(device)
+        return replace(self, shown=shown, labels=shown.labels, device=device)
 
     def enlarged(self, size: tuple[int, int]) -> Split:
         """Return the whole centre squares of the photographs, ``(N, 3, *size)``."""

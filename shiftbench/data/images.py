@@ -5,6 +5,7 @@ Shapes: images ``(N, C, H, W)`` uint8 in 0..255, labels ``(N,)`` int64 in 0..num
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
@@ -12,32 +13,48 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from shiftbench.contracts import own_names, refuse_misspelt
+from shiftbench.preprocessing import Preprocessing
 
-class Split(Protocol):
-    """Images that are read in batches; small sets are kept in memory, large ones are streamed."""
 
-    @property
-    def labels(self) -> Tensor:
-        """``(N,)`` int64."""
-        ...
+class Split(ABC):
+    """Images that are read in batches; small sets are kept in memory, large ones are streamed.
+
+    Attributes:
+        labels: ``(N,)`` int64.
+
+    Raises:
+        UsageError: When a subclass is declared with a misspelt attribute.
+    """
+
+    labels: Tensor
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        refuse_misspelt(cls, Split, own_names(cls))
 
     def __len__(self) -> int:
         """Return the number of images."""
-        ...
+        return len(self.labels)
 
+    @abstractmethod
     def batches(
         self, batch_size: int, order: Tensor | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield ``(images, labels)`` batches, in ``order`` (indices) or in stored order."""
-        ...
+        """Yield ``(images, labels)`` batches, in ``order`` or in stored order.
 
+        Args:
+            batch_size: Images of a batch; the last one may be smaller.
+            order: ``(M,)`` positions; None is all of them.
+        """
+
+    @abstractmethod
     def to(self, device: torch.device) -> Split:
         """Return the split with its batches on ``device``."""
-        ...
 
 
 @runtime_checkable
-class EnlargeableSplit(Split, Protocol):
+class EnlargeableSplit(Protocol):
     """Images that can be decoded at any size, such as photographs.
 
     Shift protocols with windows of a larger image, or with a smaller one on a canvas, use these
@@ -50,7 +67,7 @@ class EnlargeableSplit(Split, Protocol):
 
 
 @runtime_checkable
-class RenderableSplit(Split, Protocol):
+class RenderableSplit(Protocol):
     """Scenes that can be rendered again after the camera has moved, as those of ``data=shapes``."""
 
     def render(self, offset: Tensor, index: Tensor | None = None) -> Tensor:
@@ -63,7 +80,7 @@ Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 @dataclass(frozen=True)
-class TensorSplit:
+class TensorSplit(Split):
     """A split that is kept in memory, on the CPU or on the device.
 
     Attributes:
@@ -73,9 +90,6 @@ class TensorSplit:
 
     images: Tensor
     labels: Tensor
-
-    def __len__(self) -> int:
-        return len(self.labels)
 
     def batches(
         self, batch_size: int, order: Tensor | None = None
@@ -133,6 +147,17 @@ class Dataset:
         """Return the data set with the batches of every split on ``device``."""
         train, val, test = (split.to(device) for split in (self.train, self.val, self.test))
         return replace(self, train=train, val=val, test=test)
+
+
+@runtime_checkable
+class NetworkSizedData(Protocol):
+    """Images for testing that have to know the network before they are decoded: photographs."""
+
+    name: str
+
+    def for_network(self, recipe: Preprocessing) -> Dataset:
+        """Return the images as a network wants them, no training images among them."""
+        ...
 
 
 def pixel_statistics(images: Tensor) -> Statistics:

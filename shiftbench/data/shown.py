@@ -35,10 +35,11 @@ class ShownSplit:
 
     @classmethod
     def of(cls, images: Tensor, mean: Sequence[float] | None = None) -> ShownSplit:
-        """Return images ``(N, C, H, W)`` that have no labels, for views outside of a run."""
+        """Return images ``(N, C, H, W)`` as a split of their own, all of them fetched."""
         labels = torch.zeros(len(images), dtype=torch.long, device=images.device)
         size = (int(images.shape[2]), int(images.shape[3]))
-        return cls(TensorSplit(images, labels), size, mean)
+        split = TensorSplit(images, labels)
+        return cls(split, size, mean, {None: images}, torch.arange(len(images)))
 
     @classmethod
     def of_test(cls, data: Dataset) -> ShownSplit:

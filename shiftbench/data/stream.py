@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from shiftbench.data.decode import UnreadableImage, decode_image
+from shiftbench.data.images import Split
 from shiftbench.errors import ShiftbenchError
 
 _CPU = torch.device("cpu")
@@ -27,7 +29,7 @@ Failure = tuple[int, str]
 
 
 @dataclass(frozen=True)
-class StreamSplit:
+class StreamSplit(Split):
     """A split that is decoded, in threads, each time it is read.
 
     Attributes:
@@ -155,6 +157,5 @@ def _decoders(workers: int) -> Iterator[Executor | None]:
 
 def available_cpus() -> int:
     """Return the number of CPUs that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    linux = sys.platform == "linux"
+    return len(os.sched_getaffinity(0)) if linux else os.cpu_count() or 1

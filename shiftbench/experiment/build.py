@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from shiftbench.content.origin import Origin
-from shiftbench.data.images import Dataset
+from shiftbench.data.images import Dataset, NetworkSizedData
 from shiftbench.errors import ShiftbenchError, UsageError, shown
 from shiftbench.experiment import external_model
 from shiftbench.head.base import MakeHead
@@ -119,7 +119,7 @@ def dataset(config: DictConfig, kept: KeepLast[Dataset] | None = None) -> Datase
 
 def _load(config: DictConfig, recipe: Preprocessing | None) -> Dataset:
     loaded = instantiate(config.data, "data")
-    if hasattr(loaded, "for_network") and config.train.epochs:
+    if isinstance(loaded, NetworkSizedData) and config.train.epochs:
         raise UsageError(
             f"{loaded.name} is for testing only, it has no training images; give train=none"
         )

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from shiftbench.data.images import Dataset
+from shiftbench.data.images import Dataset, NetworkSizedData
 from shiftbench.errors import UsageError, shown
 from shiftbench.model import checkpoint
 from shiftbench.model.evaluating import evaluating, initialise
@@ -42,14 +42,14 @@ def prepared(loaded: Any, recipe: Preprocessing | None) -> Dataset:
     Raises:
         UsageError: If that is not known or does not fit the images.
     """
-    if hasattr(loaded, "for_network"):
+    if isinstance(loaded, NetworkSizedData):
         if recipe is None:
             raise UsageError(
                 f"{loaded.name} is resized and normalised as an external network says, and "
                 "the networks here say nothing; use model=torchvision, timm or import, or the "
                 "images as data=folder"
             )
-        data: Dataset = loaded.for_network(recipe)
+        data = loaded.for_network(recipe)
         return _noting(data, recipe.completed(), "network")
     assert isinstance(loaded, Dataset)
     if recipe is None or recipe.mean is None or recipe.std is None:

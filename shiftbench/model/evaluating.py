@@ -107,6 +107,7 @@ def initialise(model: nn.Module, images: Tensor) -> None:
 
 
 def _lazy(model: nn.Module) -> list[str]:
+    # torch removes the hook when a layer has its sizes, and may leave the class.
     return [
         f"{type(module).__name__} {name}".strip()
         for name, module in model.named_modules()

@@ -6,6 +6,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any, ClassVar
 
 from torch import nn
@@ -69,7 +70,8 @@ def found(target: str) -> Callable[..., Any]:
     thing, rest = _imported(target, parts)
     for name in rest:
         if not hasattr(thing, name):
-            where = getattr(thing, "__name__", type(thing).__name__)
+            named = thing if isinstance(thing, ModuleType | type) else type(thing)
+            where = named.__name__
             raise UsageError(
                 f"model.target={target} does not exist ({where} has no {name}); check its spelling"
             )

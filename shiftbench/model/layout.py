@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from shiftbench.model.evaluating import evaluating
-from shiftbench.model.outputs import Function
+from shiftbench.model.outputs import Function, named_logits
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ def _tensors(answer: object) -> Iterator[Tensor]:
     elif isinstance(answer, Mapping | tuple | list):
         for value in answer.values() if isinstance(answer, Mapping) else answer:
             yield from _tensors(value)
-    elif isinstance(logits := getattr(answer, "logits", None), Tensor):
+    elif isinstance(logits := named_logits(answer), Tensor):
         yield logits
 
 

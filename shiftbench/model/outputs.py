@@ -50,12 +50,18 @@ def _take_logits(_: nn.Module, inputs: tuple[Any, ...], answer: object) -> Tenso
     return logits_of(answer, len(inputs[0]))
 
 
+def named_logits(answer: object) -> object:
+    """Return the attribute ``logits`` of what a network returned, None where there is none."""
+    # The outputs of transformers, torchvision and others have no class in common.
+    return getattr(answer, "logits", None)
+
+
 def _candidates(answer: object, images: int) -> list[Tensor]:
     if isinstance(answer, Tensor):
         logits = _as_logits(answer, images)
         return [] if logits is None else [logits]
     named = answer.get("logits") if isinstance(answer, Mapping) else None
-    named = getattr(answer, "logits", None) if named is None else named
+    named = named_logits(answer) if named is None else named
     if isinstance(named, Tensor):
         return _candidates(named, images)
     held = list(answer.values()) if isinstance(answer, Mapping) else answer
@@ -163,12 +169,16 @@ def _parts(thing: Any) -> list[Any]:
         return list(thing)
     if isinstance(thing, dict):
         return list(thing.values())
-    return list(vars(thing).values()) if hasattr(thing, "__dict__") and callable(thing) else []
+    try:
+        return list(vars(thing).values()) if callable(thing) else []
+    except TypeError:  # of an object without variables
+        return []
 
 
 def _is_theirs(part: Any) -> bool:
     """Return whether a variable may hold a network, i.e. is not a Python module or a class."""
     if isinstance(part, nn.Module | list | tuple | dict):
         return True
+    # Not every callable has one: those that C code makes do not.
     library = str(getattr(part, "__module__", "")).partition(".")[0] in ("torch", "torchvision")
     return callable(part) and not isinstance(part, type) and not library

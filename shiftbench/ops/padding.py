@@ -144,6 +144,16 @@ def check_reflect(x: Tensor, amounts: tuple[int, int, int, int]) -> None:
         )
 
 
+class TorusPool(nn.Module):
+    """What pooling layers whose border wraps around have in common.
+
+    Attributes:
+        torus_padding: Pixels (rows, columns) of that border; ``padding`` is 0.
+    """
+
+    torus_padding: tuple[int, int]
+
+
 class Conv2d(nn.Conv2d):
     """``nn.Conv2d`` whose ``padding_mode`` goes through :func:`pad2d`.
 

@@ -101,16 +101,16 @@ def _dense_conv(conv: nn.Conv2d, trace: Trace) -> nn.Module | None:
 def _dense_window_pool(pool: nn.MaxPool2d | nn.AvgPool2d, trace: Trace) -> nn.Module | None:
     kind = type(pool).__name__
     kernel, stride, border = (_pair(v) for v in (pool.kernel_size, pool.stride, pool.padding))
-    wraps = hasattr(pool, "torus_padding")
+    wraps = isinstance(pool, padding.TorusPool)
     if not wraps and not _runs_as(pool, nn.MaxPool2d, nn.AvgPool2d):
         return _of_its_own(pool, stride)
     if any(border):
         raise NotDenseError(f"a {kind} pads with a border of its own")
-    if _pair(getattr(pool, "dilation", 1)) != (1, 1):
+    if isinstance(pool, nn.MaxPool2d) and _pair(pool.dilation) != (1, 1):
         raise NotDenseError(f"a {kind} is dilated")
-    if getattr(pool, "return_indices", False):
+    if isinstance(pool, nn.MaxPool2d) and pool.return_indices:
         raise NotDenseError(f"a {kind} returns positions")
-    before = _pair(pool.torus_padding) if wraps else (0, 0)
+    before = pool.torus_padding if isinstance(pool, padding.TorusPool) else (0, 0)
     after = (kernel[0] - 1 - before[0], kernel[1] - 1 - before[1])
     # With these sizes the windows that ceil_mode adds start beyond the map, and torch leaves those
     # out; so ceil_mode makes no difference.
@@ -148,10 +148,12 @@ def _runs_as(layer: nn.Module, *kinds: type[nn.Module]) -> bool:
     """Whether ``layer`` runs the code of one of these classes, whatever class it is of."""
     if "forward" in vars(layer) or "_conv_forward" in vars(layer):
         return False
-    own = tuple(getattr(type(layer), name, None) for name in ("forward", "_conv_forward"))
-    return own in [
-        tuple(getattr(kind, name, None) for name in ("forward", "_conv_forward")) for kind in kinds
-    ]
+    return _code(type(layer)) in [_code(kind) for kind in kinds]
+
+
+def _code(kind: type[nn.Module]) -> tuple[object, object]:
+    """Return the functions that a layer of this class runs."""
+    return kind.forward, kind._conv_forward if issubclass(kind, nn.Conv2d) else None
 
 
 def _pair(value: object) -> Pair:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor
 
+from shiftbench.contracts import own_names, refuse_misspelt
 from shiftbench.data.shown import ShownSplit
 from shiftbench.shift.plan import Plan
 
@@ -23,6 +24,10 @@ class Engine(ABC):
     name: ClassVar[str]
     plan: Plan
     meta: dict[str, int]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        refuse_misspelt(cls, Engine, own_names(cls))
 
     @abstractmethod
     def answer(self, split: ShownSplit, labels: Tensor, shifts: Tensor) -> dict[str, Tensor]:

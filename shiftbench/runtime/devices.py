@@ -80,7 +80,7 @@ def use_precision(name: str, device: torch.device) -> None:
 
 def rounds_to_tf32() -> bool:
     """Return whether matrix products or convolutions of float32 are rounded to TF32 on CUDA."""
-    cudnn = torch.backends.cudnn
+    cudnn = torch.backends.cudnn  # torch 2.9 and later ask its convolutions apart
     return any(map(_is_tf32, (torch.backends.cuda.matmul, getattr(cudnn, "conv", cudnn))))
 
 

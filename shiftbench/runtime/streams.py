@@ -52,7 +52,7 @@ def _lenient(stream: TextIO) -> TextIO:
     """Return a stream to the same file that drops what it cannot write."""
     if type(stream) is not io.TextIOWrapper or isinstance(stream.buffer, io.BytesIO):
         return stream  # a stand-in, e.g. of a test
-    if isinstance(getattr(stream.buffer, "raw", None), _Lenient):
+    if isinstance(stream.buffer, io.BufferedWriter) and isinstance(stream.buffer.raw, _Lenient):
         return stream
     stream.flush()
     raw = _Lenient(stream.fileno(), "w", closefd=False)

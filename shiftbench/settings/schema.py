@@ -193,7 +193,7 @@ def _check_whole(config: DictConfig) -> None:
         key = error.full_key
         raise UsageError(f"{key} has no value; give one, as {key}=VALUE") from error
     except (OmegaConfBaseException, RecursionError) as error:
-        key = getattr(error, "full_key", None) or "a setting"
+        key = (isinstance(error, OmegaConfBaseException) and error.full_key) or "a setting"
         found = re.search(r"\w[^:\n\"]* not found", str(error))
         reason = f" ({shown(found.group(), 200)})" if found else ""
         raise UsageError(f"{key} cannot be made out{reason}; give it a plain value") from error

@@ -59,7 +59,7 @@ def _refuse_name(
     key: str, name: str, make: Callable[..., Any], parameters: Mapping[str, inspect.Parameter]
 ) -> None:
     hint = did_you_mean(name, parameters)
-    what = getattr(make, "__qualname__", make)
+    what = make.__qualname__ if isinstance(make, type | types.FunctionType) else make
     raise UsageError(
         f"{key}.{shown(name)} is not a setting of {make.__module__}.{what}{hint}; "
         "see shiftbench --cfg job"

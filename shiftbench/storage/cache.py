@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import tempfile
 import zipfile
 import zlib
@@ -42,7 +43,8 @@ def _home_cache() -> Path:
     try:
         return Path.home() / ".cache"
     except RuntimeError:  # a user without one, as containers have
-        base = Path(tempfile.gettempdir()) / f"cache-{getattr(os, 'getuid', int)()}"
+        user = os.getuid() if sys.platform != "win32" else 0
+        base = Path(tempfile.gettempdir()) / f"cache-{user}"
         _warn_once("there is no home directory; downloads and decoded images go to", base)
         return base
 

@@ -43,7 +43,7 @@ def exclusive(path: Path, waiting: str = "") -> Iterator[None]:
                 log.info(waiting)
             lock.acquire()
     except (OSError, NotImplementedError) as error:
-        _warn_once(path.parent, str(getattr(error, "strerror", None) or error))
+        _warn_once(path.parent, str((isinstance(error, OSError) and error.strerror) or error))
     try:
         yield
     finally:

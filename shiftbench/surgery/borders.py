@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from shiftbench.errors import ShiftbenchError, shown
-from shiftbench.ops.padding import Conv2d
+from shiftbench.ops.padding import Conv2d, TorusPool
 from shiftbench.surgery.circularity import require_circular
 from shiftbench.surgery.copying import ImageShape, copied, image_shape_of, noise, trial_run
 from shiftbench.surgery.overrides import (
@@ -17,20 +17,18 @@ from shiftbench.surgery.overrides import (
     wrapped_max_pool2d,
 )
 from shiftbench.surgery.watching import Call, watch
-from shiftbench.surgery.windows import Pair, pair
+from shiftbench.surgery.windows import pair
 
 BORDERS = (nn.ZeroPad2d, nn.ConstantPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d)
 # Positions of the arguments `padding` and, if any, `ceil_mode` of the functions.
 _ARGUMENTS = {"conv2d": (4, None), "max_pool2d": (3, 5), "avg_pool2d": (3, 4), "unfold": (3, None)}
 
 
-class CircularMaxPool2d(nn.MaxPool2d):
+class CircularMaxPool2d(nn.MaxPool2d, TorusPool):
     """``nn.MaxPool2d`` whose border wraps around, also where ``ceil_mode`` exceeds the map.
 
     ``x: (N, C, H, W) -> (N, C, H/s, W/s)`` for the usual kernels.
     """
-
-    torus_padding: Pair
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the maxima."""
@@ -39,10 +37,8 @@ class CircularMaxPool2d(nn.MaxPool2d):
         )
 
 
-class CircularAvgPool2d(nn.AvgPool2d):
+class CircularAvgPool2d(nn.AvgPool2d, TorusPool):
     """``nn.AvgPool2d`` whose border wraps around, also where ``ceil_mode`` exceeds the map."""
-
-    torus_padding: Pair
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the means."""
@@ -87,7 +83,7 @@ def _wrap(module: nn.Module) -> bool:
     if isinstance(module, nn.Conv2d):
         return _runs_as(module, nn.Conv2d) and _wrap_conv(module)
     if isinstance(module, nn.MaxPool2d | nn.AvgPool2d):
-        return not hasattr(module, "torus_padding") and _wrap_pool(module)
+        return not isinstance(module, TorusPool) and _wrap_pool(module)
     if isinstance(module, BORDERS):
         wraps = min(module.padding) >= 0 < max(module.padding)
         if wraps:
@@ -126,7 +122,8 @@ def _wrap_pool(pool: nn.MaxPool2d | nn.AvgPool2d) -> bool:
     kind = nn.MaxPool2d if isinstance(pool, nn.MaxPool2d) else nn.AvgPool2d
     overlaps = pair(pool.kernel_size) != pair(pool.stride)
     reaches_over = any(pair(pool.padding)) or (pool.ceil_mode and overlaps)
-    if not reaches_over or not _runs_as(pool, kind) or getattr(pool, "return_indices", False):
+    positions = isinstance(pool, nn.MaxPool2d) and pool.return_indices
+    if not reaches_over or positions or not _runs_as(pool, kind):
         return False
     circular = CircularMaxPool2d if kind is nn.MaxPool2d else CircularAvgPool2d
     pool.torus_padding, pool.padding = pair(pool.padding), 0  # type: ignore[assignment]
@@ -140,9 +137,8 @@ def _wrap_pool(pool: nn.MaxPool2d | nn.AvgPool2d) -> bool:
 def _runs_as(module: nn.Module, kind: type[nn.Module]) -> bool:
     """Return whether a subclass instance runs like ``kind``, whatever it adds."""
     own = type(module)
-    forwards = getattr(own, "_conv_forward", None) in (
-        None, nn.Conv2d._conv_forward, Conv2d._conv_forward,
-    )  # fmt: skip
+    plain = (nn.Conv2d._conv_forward, Conv2d._conv_forward)
+    forwards = not issubclass(own, nn.Conv2d) or own._conv_forward in plain
     return own.forward is kind.forward and forwards
 
 

@@ -125,7 +125,13 @@ def _refusal(given: ImageShape | None, tried: Sequence[ImageShape], reason: str)
     )
 
 
+def name_of(function: object) -> str:
+    """Return the name of a function, "" where it has none, as a partial of one."""
+    return str(getattr(function, "__name__", ""))
+
+
 def _usual_shapes(model: nn.Module) -> Iterator[ImageShape]:
+    # What timm notes in its networks, today's and earlier ones; they have no class in common.
     about = getattr(model, "pretrained_cfg", None) or getattr(model, "default_cfg", None)
     size = about.get("input_size") if isinstance(about, dict) else None
     lazy = any(isinstance(module, LazyModuleMixin) for module in model.modules())

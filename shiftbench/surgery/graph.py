@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from shiftbench.surgery.copying import copied, trial_run
+from shiftbench.surgery.copying import copied, name_of, trial_run
 
 ACTIVATIONS = frozenset((
     "relu", "relu_", "relu6", "silu", "gelu", "hardswish", "hardtanh", "hardtanh_", "elu", "elu_",
@@ -158,7 +158,7 @@ def is_activation(node: fx.Node, scope: nn.Module, channels: int) -> bool:
             return False
         holds = any(True for _ in (*module.buffers(), *_weights(module)))
         return not holds and not _mixes_channels(module, channels)
-    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+    name = node.target if isinstance(node.target, str) else name_of(node.target)
     return node.op in ("call_function", "call_method") and name in ACTIVATIONS
 
 

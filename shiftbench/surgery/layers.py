@@ -8,9 +8,18 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from shiftbench.ops.padding import TorusPool
 from shiftbench.pool.base import Downsampling
 from shiftbench.surgery.overrides import pooled_everywhere
-from shiftbench.surgery.windows import Pair, border_of, dense_avg, dense_max, pair, windows_of
+from shiftbench.surgery.windows import (
+    Pair,
+    border_of,
+    dense_avg,
+    dense_max,
+    dilation_of,
+    pair,
+    windows_of,
+)
 
 
 class StrideOnePool2d(nn.Module):
@@ -30,7 +39,7 @@ class StrideOnePool2d(nn.Module):
         super().__init__()
         # In a list, it is no child and is not mistaken for a layer of the network.
         self.pool = [pool]
-        self.padding = "circular" if hasattr(pool, "torus_padding") else padding
+        self.padding = "circular" if isinstance(pool, TorusPool) else padding
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the window's maxima or means at stride 1."""
@@ -56,7 +65,7 @@ class StrideOnePool2d(nn.Module):
 def has_own_forward(pool: nn.Module) -> bool:
     """Return whether a subclass of a pooling layer overrides its code."""
     plain = (nn.MaxPool2d.forward, nn.AvgPool2d.forward)
-    return type(pool).forward not in plain and not hasattr(pool, "torus_padding")
+    return type(pool).forward not in plain and not isinstance(pool, TorusPool)
 
 
 class Aligned2d(nn.Module):
@@ -77,7 +86,7 @@ class Aligned2d(nn.Module):
     def _part(self, size: int, axis: int) -> slice:
         [pool] = self.pool
         kernel, stride = pair(pool.kernel_size)[axis], pair(pool.stride)[axis]
-        reach = pair(getattr(pool, "dilation", 1))[axis] * (kernel - 1)
+        reach = dilation_of(pool)[axis] * (kernel - 1)
         start = max(0, (reach - stride + 2) // 2 - border_of(pool)[axis])
         return slice(start, start + stride * windows_of(pool, size, axis))
 
@@ -185,7 +194,7 @@ def cells_fit(pool: nn.MaxPool2d | nn.AvgPool2d) -> bool:
 def probe_size(layer: nn.Module, axis: int) -> int:
     """Return the side of a map on which a layer has several windows."""
     stride, kernel = pair(layer.stride)[axis], pair(layer.kernel_size)[axis]
-    reach = pair(getattr(layer, "dilation", 1))[axis] * (kernel - 1) + 1
+    reach = dilation_of(layer)[axis] * (kernel - 1) + 1
     return stride * max(4, -(-2 * reach // stride))
 
 

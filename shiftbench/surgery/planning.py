@@ -107,7 +107,7 @@ def _plan_pooling(plan: Plan, module: nn.MaxPool2d | nn.AvgPool2d, pool: Downsam
         return replace(plan, pool=pool, window_first=True)
     if has_own_forward(module):
         return replace(plan, reason=f"a {type(module).__name__} does more than pool")
-    if getattr(module, "divisor_override", None) is not None:
+    if isinstance(module, nn.AvgPool2d) and module.divisor_override is not None:
         return replace(plan, reason="it divides by a number of its own")
     if not cells_fit(module):
         return replace(plan, reason="no pool leaves as many cells as its border does")
@@ -121,13 +121,14 @@ def _untouched(module: nn.Module, step: Step, found: Survey, stem: bool) -> str:
     rows, columns = step.stride
     if rows != columns:
         return f"its strides are {rows} and {columns}; a pool has one"
-    patches = pair(getattr(module, "kernel_size", 0)) == step.stride and step.kind == "conv"
+    is_conv = step.kind == "conv" and isinstance(module, nn.Conv2d)
+    patches = is_conv and pair(module.kernel_size) == step.stride
     if patches and (rows > 4 or (rows == 4 and found.attends)):
         cost = f"at every position it would cost {rows**2} times as much"
         return f"it cuts patches of {shape_of(step.stride)} that do not overlap; {cost}"
     if step.stem and not stem:
         return "the first convolution; stem=True replaces it"
-    if getattr(module, "return_indices", False):
+    if isinstance(module, nn.MaxPool2d) and module.return_indices:
         return "its indices are used"
     return ""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from shiftbench.errors import UsageError
+from shiftbench.ops.padding import TorusPool
 from shiftbench.pool.base import Downsampling
 from shiftbench.surgery.graph import Traceable
 from shiftbench.surgery.insertion import (
@@ -61,7 +62,7 @@ class Rewriting:
             put(self.model, place.pool, _at_home(pool, self.model))
         for name, (pool, window) in self.windows.items():
             if self.plans[name].window_first:
-                window.padding = "circular" if hasattr(pool, "torus_padding") else padding
+                window.padding = "circular" if isinstance(pool, TorusPool) else padding
             else:
                 put(self.model, window, Aligned2d(pool))
         for module in self.model.modules():

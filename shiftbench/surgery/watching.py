@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from shiftbench.surgery.copying import trial_run
+from shiftbench.surgery.copying import name_of, trial_run
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class _Functions(TorchFunctionMode):
     ) -> Any:
         output = func(*args, **(kwargs or {}))
         if not self.busy and next(tensors(output), None) is not None:
-            name = getattr(func, "__name__", "")
+            name = name_of(func)
             with self.quiet():
                 self.report(Call(self.inside[-1], name, args, kwargs or {}, output))
         return output

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from shiftbench.ops.padding import pad2d
+from shiftbench.ops.padding import TorusPool, pad2d
 
 Pair = tuple[int, int]
 
@@ -32,7 +32,12 @@ def pooled_size(
 
 def border_of(pool: nn.Module) -> Pair:
     """Return the border (rows, columns) of a pooling layer, also a circular one."""
-    return pair(getattr(pool, "torus_padding", pool.padding))
+    return pool.torus_padding if isinstance(pool, TorusPool) else pair(pool.padding)
+
+
+def dilation_of(layer: nn.Module) -> Pair:
+    """Return the steps (rows, columns) between the samples of a layer's window."""
+    return pair(layer.dilation) if isinstance(layer, nn.MaxPool2d | nn.Conv2d) else (1, 1)
 
 
 def windows_of(pool: nn.Module, size: int, axis: int) -> int:
@@ -42,7 +47,7 @@ def windows_of(pool: nn.Module, size: int, axis: int) -> int:
         pair(pool.kernel_size)[axis],
         pair(pool.stride)[axis],
         border_of(pool)[axis],
-        pair(getattr(pool, "dilation", 1))[axis],
+        dilation_of(pool)[axis],
         bool(pool.ceil_mode),
     )
 

@@ -1,5 +1,7 @@
 """A pool and a protocol of a user's own, in a few lines each, through the command line."""
 
+import os
+
 import pandas as pd
 import pytest
 
@@ -48,7 +50,7 @@ def mine(tmp_path, shiftbench_command, tiny):
             file.write_text(text)
         return shiftbench_command(
             "--config-dir", "my_configs", *tiny, *overrides, cwd=tmp_path,
-            env={"PYTHONPATH": str(tmp_path)},
+            env={"PYTHONPATH": os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))},
         )  # fmt: skip
 
     return run

@@ -45,8 +45,7 @@ def pixel_model(net):
 
 def table(network):
     engine = DirectEngine(network, PROTOCOL, PLAN, 64)
-    [(split, _)] = ShownSplit.of(images()).chunks(COUNT)
-    return engine.answer(split, LABELS, PLAN.rows(0, COUNT))
+    return engine.answer(ShownSplit.of(images()), LABELS, PLAN.rows(0, COUNT))
 
 
 def audited(net, columns, part=range(COUNT), seed=0):

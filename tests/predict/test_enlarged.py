@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from shiftbench.data.images import TensorSplit
+from shiftbench.data.images import Split, TensorSplit
 from shiftbench.data.shown import ShownSplit
 from shiftbench.ops.geometry import resize
 from shiftbench.predict.direct import DirectEngine
@@ -18,7 +18,7 @@ PROTOCOL = Crop(margin=4, sampling="path", steps=4)
 
 
 @dataclass(frozen=True)
-class Photos:
+class Photos(Split):
     """Eight-pixel images that are the centres of larger ones."""
 
     whole: torch.Tensor
