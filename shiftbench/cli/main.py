@@ -5,19 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
-import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
 from shiftbench import __version__
 from shiftbench.errors import FAILED, LONGEST, OK, USAGE, ShiftbenchError, UsageError, shown
-from shiftbench.runtime.distributed import env as processes
-from shiftbench.runtime.streams import adapt_streams
+from shiftbench.runtime import distributed
+from shiftbench.runtime.streams import adapt_streams, discard_stdout
 from shiftbench.storage.interrupts import exit_code, heed_termination
 
 VERBS = ("compare", "jagged", "list", "report")
-SAME_FAILURE = 20  # seconds within which two processes fail for the same reason
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -30,8 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     adapt_streams()
     _own_matplotlib()
-    if not processes.is_first():
-        _be_silent()
+    distributed.silence_follower()
     try:
         code = _dispatch(arguments)
         sys.stdout.flush()
@@ -49,15 +45,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         _fail(sentence, exit_code(stop))
     except BrokenPipeError:
         # The reader of our output has gone (`| head`); nothing more to say to it.
-        _drop_stdout()
+        discard_stdout()
         sys.exit(FAILED)
     except OSError as error:
-        _drop_stdout()
+        discard_stdout()
         _fail(f"{error.strerror or error} ({error.filename or 'standard output'})", FAILED)
 
 
 def _dispatch(arguments: list[str]) -> int:
-    if not processes.is_first() and arguments and arguments[0] in VERBS:
+    if arguments and arguments[0] in VERBS and not distributed.world().is_first:
         return OK
     if "--version" in arguments:
         print(f"shiftbench {__version__}")
@@ -98,31 +94,7 @@ def _own_matplotlib() -> None:
     os.environ["MATPLOTLIBRC"] = os.devnull
 
 
-def _drop_stdout() -> None:
-    """Send what is still unwritten nowhere, so that Python does not fail again on its way out."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _be_silent() -> None:
-    """Leave all speaking to the first process; only what breaks this one alone is said."""
-    _drop_stdout()
-    warnings.simplefilter("ignore")
-
-
-def _leave_it_to_the_first(code: int) -> None:
-    """Give the first process time to fail in the same way: torchrun then ends this one."""
-    try:
-        if code in (FAILED, USAGE):
-            time.sleep(SAME_FAILURE)
-            return
-    except KeyboardInterrupt:
-        pass
-    sys.exit(code)
-
-
 def _fail(sentence: str, code: int) -> NoReturn:
-    if not processes.is_first():
-        _leave_it_to_the_first(code)
-    processes.leave_reason(sentence)
+    distributed.leave_failure(sentence, code)
     print(f"shiftbench: {shown(sentence, LONGEST)}", file=sys.stderr)
     sys.exit(code)

@@ -12,7 +12,7 @@ from shiftbench.launch import session
 from shiftbench.launch.session import Session
 from shiftbench.runs.sweep_state import FAILED as FAILED_JOB
 from shiftbench.runs.sweep_state import LEFT_OUT
-from shiftbench.runtime.distributed import env as processes
+from shiftbench.runtime.distributed import leave_reason
 from shiftbench.runtime.job_slots import keep_given_threads
 from shiftbench.settings import hydra_patches
 from shiftbench.settings.schema import CONFIG_DIR, register, sweep_id
@@ -60,7 +60,7 @@ def _end(command: Session) -> int:
         raise command.refusal
     for failure in command.failures:
         print(f"shiftbench: {shown(failure, LONGEST)}", file=sys.stderr)
-        processes.leave_reason(str(failure))
+        leave_reason(str(failure))
     code = _end_sweep(command)
     return _exit_code([isinstance(failure, UsageError) for failure in command.failures]) or code
 
@@ -110,7 +110,7 @@ def _end_sweep(
     jobs = command.controller.end(launcher_error, stopped)
     failed = [job for job in jobs if job.state in (FAILED_JOB, LEFT_OUT)]
     if failed:
-        processes.leave_reason(f"{len(failed)} of {len(jobs)} jobs failed, as said above")
+        leave_reason(f"{len(failed)} of {len(jobs)} jobs failed, as said above")
     return _exit_code([job.usage for job in failed])
 
 

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from shiftbench.errors import UsageError
 from shiftbench.launch import session
-from shiftbench.runtime.distributed import env as processes
+from shiftbench.runtime.distributed import world
 from shiftbench.settings.hydra_patches import SAME_SCHEMA
 from shiftbench.storage.atomic import cannot_write
 
@@ -32,7 +32,7 @@ class KeepSweep(Callback):
         command.created = Fresh.of(Path(config.hydra.sweep.dir).expanduser())
         try:
             jobs = jobs_of(config)
-            if processes.is_first():
+            if world().is_first:
                 command.controller = SweepController.of(config, jobs)
             command.jobs = jobs
         except UsageError as error:

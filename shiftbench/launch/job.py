@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from shiftbench.report.progress import mute
 from shiftbench.runs import results_versions
 from shiftbench.runs.run import Run
 from shiftbench.runs.sweep_state import DONE, FAILED, LEFT_OUT, RUNNING, SKIPPED, STOPPED, Sweep
-from shiftbench.runtime.distributed import env as processes
+from shiftbench.runtime.distributed import world
 from shiftbench.runtime.job_slots import is_parallel, take_place
 from shiftbench.runtime.streams import adapt_streams
 from shiftbench.settings import labels
@@ -49,12 +49,12 @@ def run_job(config: DictConfig, session: Session) -> None:
         heed_termination()
         session.place = session.place or take_place(hydra.launcher, sweep / "places")
         mute()
-    if not processes.is_first():
+    if not world().is_first:
         mute()
         if not beside_others:
             _follow(config, session)
         return
-    with _others_waiting(beside_others):
+    with nullcontext() if beside_others else session.shared_jobs.leading():
         if sweep is not None:
             _run_in_sweep(config, Sweep.load(sweep), session)
             return
@@ -64,23 +64,13 @@ def run_job(config: DictConfig, session: Session) -> None:
         _show(this, config.figures)
 
 
-def _others_waiting(beside_others: bool) -> AbstractContextManager[None]:
-    """Let the other processes of a command under torchrun wait for what this one decides."""
-    if processes.count() == 1 or beside_others:
-        return nullcontext()
-    from shiftbench.runtime.distributed import team as distributed
-
-    return distributed.deciding()
-
-
 def _follow(config: DictConfig, session: Session) -> None:
     """Do this process's share of what the first one decides to run."""
     from shiftbench.experiment.run import run
-    from shiftbench.runtime.distributed import team as distributed
 
-    if (run_id := distributed.decision()) is None:
+    if (run_id := session.shared_jobs.decision()) is None:
         return
-    with distributed.team(run_id) as team:
+    with session.shared_jobs.team(run_id) as team:
         this = Run.of(config, run_names(config))
         if this.id != run_id:
             raise UsageError(
@@ -123,7 +113,7 @@ def _run_in_sweep(config: DictConfig, sweep: Sweep, session: Session) -> None:
 
 
 def _refuse_two_ways(launcher: Any) -> None:
-    if processes.count() > 1 and is_parallel(launcher):
+    if world().size > 1 and is_parallel(launcher):
         raise UsageError(
             "the launcher runs jobs side by side and torchrun each job over several processes; "
             "leave out one of the two"
@@ -148,9 +138,8 @@ def _finish(this: Run, config: DictConfig, started: float, session: Session) -> 
                 log.info("%s: not a part of what this run is known by", reason)
             _announce_torch()
             from shiftbench.experiment.run import run
-            from shiftbench.runtime.distributed import team as distributed
 
-            with distributed.team(this.id) as team:
+            with session.shared_jobs.team(this.id) as team:
                 run(config, this, team, session.datasets)
     return True
 
@@ -201,7 +190,7 @@ def setup_logging(beside_others: bool = False) -> None:
     adapt_streams()  # a launcher's processes begin here
     logger.setLevel(logging.INFO)
     logger.propagate = False
-    if not processes.is_first():
+    if not world().is_first:
         logger.addHandler(logging.NullHandler())
         return
     handler = ConsoleHandler(logging.INFO)

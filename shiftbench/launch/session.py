@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from shiftbench.errors import ShiftbenchError, UsageError
+from shiftbench.runtime.distributed import SharedJobs
 from shiftbench.runtime.keep_last import KeepLast
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Session:
         refusal: Why the sweep could not be begun. What a callback raises, Hydra turns into a
             warning.
         failures: Of a single run. A job that raised would make Hydra print lines of its own.
+        shared_jobs: What several processes of one command do together.
         place: This process's share of the machine, where jobs run side by side.
         datasets: The data set of the last job: the jobs of a sweep mostly share it.
         tables: When the tables of a running sweep were written.
@@ -72,6 +74,7 @@ class Session:
     created: Fresh | None = None
     refusal: UsageError | None = None
     failures: list[ShiftbenchError] = field(default_factory=list)
+    shared_jobs: SharedJobs = field(default_factory=SharedJobs)
     place: Place | None = None
     datasets: KeepLast[Any] = field(default_factory=KeepLast)
     tables: Throttle = field(default_factory=lambda: Throttle(share=0.05))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from shiftbench import __version__
-from shiftbench.runtime.distributed import env as processes
+from shiftbench.runtime.distributed import world
 
 PACKAGES = ("torch", "torchvision", "hydra-core", "omegaconf", "numpy", "pandas")
 
@@ -21,7 +21,7 @@ def provenance() -> dict[str, Any]:
     return {
         "time": now(),
         "command": ["shiftbench", *sys.argv[1:]],
-        "processes": processes.count(),
+        "processes": world().size,
         **_surroundings(),
     }
 

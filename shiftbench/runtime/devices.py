@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from shiftbench.errors import UsageError
-from shiftbench.runtime.distributed import env as processes
+from shiftbench.runtime.distributed import World, world
 from shiftbench.runtime.job_slots import place
 
 
@@ -17,8 +17,8 @@ def pick_device(name: str) -> torch.device:
     Raises:
         UsageError: If this machine has no such device.
     """
-    if processes.count() > 1:
-        return _own_device(name)
+    if (all_processes := world()).size > 1:
+        return _own_device(name, all_processes)
     if name == "auto":
         if torch.cuda.is_available():
             # Jobs side by side take one device each, in turn.
@@ -37,7 +37,7 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-def _own_device(name: str) -> torch.device:
+def _own_device(name: str, world: World) -> torch.device:
     """Return the device of this process where several share the work: a GPU for each, or the CPU.
 
     Raises:
@@ -47,16 +47,15 @@ def _own_device(name: str) -> torch.device:
         return torch.device("cpu")
     if name not in ("auto", "cuda"):
         raise UsageError(
-            f"device={name} is one device for {processes.count()} processes; "
-            "use device=cuda or device=cpu"
+            f"device={name} is one device for {world.size} processes; use device=cuda or device=cpu"
         )
-    gpus, needed = torch.cuda.device_count(), processes.local_count()
+    gpus, needed = torch.cuda.device_count(), world.local_size
     if gpus < needed:
         raise UsageError(
             f"{needed} processes on a machine with {gpus} GPUs; "
             f"start no more than there are GPUs, or use device=cpu"
         )
-    return torch.device("cuda", processes.local_rank())
+    return torch.device("cuda", world.local_rank)
 
 
 def use_precision(name: str, device: torch.device) -> None:
@@ -97,4 +96,5 @@ def describe_device(device: torch.device) -> str:
         text = f"{device} ({torch.cuda.get_device_name(device)})"
     elif device.type == "cpu":
         text = f"{device} ({torch.get_num_threads()} threads)"
-    return text if processes.count() == 1 else f"{text} × {processes.count()} processes"
+    count = world().size
+    return text if count == 1 else f"{text} × {count} processes"

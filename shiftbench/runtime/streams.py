@@ -37,6 +37,11 @@ def adapt_streams() -> None:
             reconfigure(errors=HANDLER)
 
 
+def discard_stdout() -> None:
+    """Send what is still unwritten nowhere, so that Python does not fail again on its way out."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 class _Lenient(io.FileIO):
     """A file to which writing never fails."""
 

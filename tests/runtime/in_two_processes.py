@@ -14,13 +14,13 @@ from shiftbench.augment.crop import CropAugment
 from shiftbench.data.images import Dataset, TensorSplit
 from shiftbench.model import checkpoint
 from shiftbench.predict.pixel_model import PixelModel
-from shiftbench.runtime.distributed import env as processes
-from shiftbench.runtime.distributed import team as distributed
+from shiftbench.runtime.distributed import SharedJobs, world
 from shiftbench.runtime.distributed.sync_batch_norm import whole_batches
 from shiftbench.runtime.distributed.team import Team
 from shiftbench.settings.schema import Train
 from shiftbench.training.trainer import Trainer
 
+DEVICE = torch.device("cpu") if sys.argv[2] == "cpu" else torch.device("cuda", world().local_rank)
 SHARES = (slice(0, 5), slice(5, 7))  # unequal
 EXACT = 1e-10  # float64: the same numbers added in another order
 NORMS = {
@@ -32,23 +32,24 @@ NORMS = {
 
 
 def close(first, second, what):
+    first, second = first.cpu(), second.cpu()
     assert torch.allclose(first, second, rtol=0, atol=EXACT), (what, (first - second).abs().max())
 
 
 def batch_norm_sees_the_whole_batch(team):
     for name, make in NORMS.items():
         torch.manual_seed(0)
-        whole, shared = nn.Sequential(make()).double(), nn.Sequential(make()).double()
+        whole, shared = (nn.Sequential(make()).double().to(DEVICE) for _ in range(2))
         for model in (whole, shared):
             for parameter in model.parameters():
                 nn.init.constant_(parameter, 1.5)
         keys = list(shared.state_dict())
         share = SHARES[team.rank]
-        with whole_batches(shared):
+        with whole_batches(shared, DEVICE):
             assert list(shared.state_dict()) == keys
             for _ in range(3):
-                x = torch.randn(7, 3, 4, 5, dtype=torch.float64) * 3 + 2
-                slopes = torch.randn(7, 3, 4, 5, dtype=torch.float64)
+                x = (torch.randn(7, 3, 4, 5, dtype=torch.float64) * 3 + 2).to(DEVICE)
+                slopes = torch.randn(7, 3, 4, 5, dtype=torch.float64).to(DEVICE)
                 expected, own = x.clone().requires_grad_(), x[share].clone().requires_grad_()
                 all_y, y = whole(expected), shared(own)
                 (all_y * slopes).sum().backward()
@@ -108,12 +109,11 @@ def train(team, path, stop_after=None):
     split = TensorSplit(images, torch.arange(101) % 4)
     data = Dataset("toy", tuple("abcd"), (3, 12, 12), (0.5,) * 3, (0.3,) * 3, split, split, split)
     torch.manual_seed(1)
-    model = Small().double().to(memory_format=torch.channels_last)
-    cpu = torch.device("cpu")
-    network = Exact(model, data.mean, data.std, cpu, dtype=torch.float64)
+    model = Small().double().to(DEVICE, memory_format=torch.channels_last)
+    network = Exact(model, data.mean, data.std, DEVICE, dtype=torch.float64)
     settings = Train(epochs=3, batch_size=33, lr=0.1)  # 17 and 16 images
     trainer = Trainer(
-        network, data, CropAugment(2), settings,
+        network, data.to(DEVICE), CropAugment(2), settings,
         seed=0, path=path, train_id="toy", watcher=Watcher(stop_after), team=team,
     )  # fmt: skip
     with suppress(StopIteration):
@@ -150,7 +150,7 @@ def two_processes_go_on_where_one_stopped_and_back(team, folder):
 
 
 def everything(team):
-    team.connect(torch.device("cpu"))
+    team.connect(DEVICE)
     folder = Path(sys.argv[1])
     batch_norm_sees_the_whole_batch(team)
     training_is_the_same(team, folder)
@@ -160,10 +160,11 @@ def everything(team):
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    if processes.is_first():
-        with distributed.deciding(), distributed.team("run") as first:
+    jobs = SharedJobs()
+    if world().is_first:
+        with jobs.leading(), jobs.team("run") as first:
             everything(first)
         print("all the same")
     else:
-        with distributed.team(distributed.decision()) as other:
+        with jobs.team(jobs.decision()) as other:
             everything(other)

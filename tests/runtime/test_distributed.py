@@ -18,7 +18,8 @@ from shiftbench.predict.engine import Options, predict
 from shiftbench.predict.pixel_model import PixelModel
 from shiftbench.prediction_table import PredictionTable
 from shiftbench.runtime import devices
-from shiftbench.runtime.distributed import env as processes
+from shiftbench.runtime.distributed import World, world
+from shiftbench.runtime.distributed.sync_batch_norm import WholeBatchNorm, whole_batches
 from shiftbench.runtime.distributed.team import Team
 from shiftbench.shift.camera import Camera
 from shiftbench.shift.circular import Circular
@@ -172,11 +173,30 @@ def test_a_wrong_setting_is_said_once(tmp_path):
     assert "did you mean 'blur'" in sentence
 
 
-def test_training_and_batch_norm_are_exact_in_float64(tmp_path):
+TWO_GPUS = pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=TWO_GPUS)])
+def test_training_and_batch_norm_are_exact_in_float64(tmp_path, device):
     script = Path(__file__).with_name("in_two_processes.py")
-    done = start(*TORCHRUN, str(script), str(tmp_path), cwd=tmp_path)
+    done = start(*TORCHRUN, str(script), str(tmp_path), device, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "all the same\n"
+
+
+@pytest.mark.parametrize(("device", "kind"), [("cpu", WholeBatchNorm), ("cuda", nn.SyncBatchNorm)])
+def test_batch_norm_is_exchanged_and_put_back_with_its_own_parameters(device, kind):
+    model = nn.Sequential(nn.BatchNorm2d(3), nn.BatchNorm2d(4, affine=False, momentum=None))
+    norms, state = list(model), dict(model.state_dict(keep_vars=True))
+    with whole_batches(model, torch.device(device)):
+        assert [type(module) for module in model] == [kind, kind]
+        assert [module.momentum for module in model] == [0.1, None]
+        shared = model.state_dict(keep_vars=True)
+        assert list(shared) == list(state)
+        assert all(shared[key] is value for key, value in state.items())
+        model.eval()
+    assert list(model) == norms
+    assert not any(module.training for module in model)
 
 
 @pytest.mark.parametrize("protocol", [Circular(draws=4, steps=2), Camera(sampling="draws")])
@@ -215,10 +235,11 @@ def test_what_torchrun_sets_makes_a_team_and_nothing_less_does(monkeypatch):
     for key in TOLD:
         monkeypatch.delenv(key, raising=False)
     monkeypatch.setenv("WORLD_SIZE", "8")
-    assert processes.count() == 1
-    assert processes.is_first()
-    pretend(monkeypatch, WORLD_SIZE=8, RANK=3)
-    assert (processes.count(), processes.rank(), processes.is_first()) == (8, 3, False)
+    assert world() == World()
+    assert world().is_first
+    pretend(monkeypatch, WORLD_SIZE=8, RANK=3, LOCAL_WORLD_SIZE=4, LOCAL_RANK=2)
+    assert world() == World(3, 8, 2, 4)
+    assert not world().is_first
 
 
 def test_each_process_takes_a_device_of_its_own(monkeypatch):

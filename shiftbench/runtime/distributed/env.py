@@ -1,4 +1,4 @@
-"""Which of the processes of one command this is, as torchrun tells them; no torch."""
+"""Which of the processes of one command this is, as torchrun's variables say; no torch."""
 
 from __future__ import annotations
 
@@ -6,35 +6,43 @@ import json
 import os
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 # All of what torchrun sets: a WORLD_SIZE left behind by something else makes no team.
-_TOLD = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+_SET_BY_TORCHRUN = (
+    "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT",
+)  # fmt: skip
 
 
-def count() -> int:
-    """Return how many processes share the work; 1 for a plain command."""
-    return _number("WORLD_SIZE", 1)
+@dataclass(frozen=True)
+class World:
+    """The place of a process among those of its command.
+
+    Attributes:
+        rank: From 0; the process of rank 0 decides, writes and reports.
+        size: How many processes share the work; 1 for a plain command.
+        local_rank: Its place among the processes of this machine.
+        local_size: How many of them run on this machine.
+    """
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+    local_size: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process decides, writes and reports; the others only work."""
+        return self.rank == 0
 
 
-def rank() -> int:
-    """Return the place of this process among them."""
-    return _number("RANK", 0)
-
-
-def local_rank() -> int:
-    """Return its place among the processes of this machine."""
-    return _number("LOCAL_RANK", 0)
-
-
-def local_count() -> int:
-    """Return how many of them run on this machine."""
-    return _number("LOCAL_WORLD_SIZE", 1)
-
-
-def is_first() -> bool:
-    """Whether this is the process that decides, writes and speaks; the others only work."""
-    return rank() == 0
+def world() -> World:
+    """Return the place of this process."""
+    if any(key not in os.environ for key in _SET_BY_TORCHRUN):
+        return World()
+    keys = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+    return World(*(int(os.environ[key]) for key in keys))
 
 
 def leave_reason(sentence: str) -> None:
@@ -44,9 +52,3 @@ def leave_reason(sentence: str) -> None:
         content = {"message": {"message": sentence, "extraInfo": about}}
         with suppress(OSError):
             Path(path).write_text(json.dumps(content), encoding="utf-8")
-
-
-def _number(name: str, alone: int) -> int:
-    if any(key not in os.environ for key in _TOLD):
-        return alone
-    return int(os.environ[name])

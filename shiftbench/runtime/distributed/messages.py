@@ -18,10 +18,10 @@ from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
 from shiftbench.errors import ShiftbenchError, UsageError
-from shiftbench.runtime.distributed import env as processes
+from shiftbench.runtime.distributed.env import world
 
 LOOK_EVERY = 0.02  # seconds
-GRACE = 30.0  # seconds for a failure to be heard everywhere
+GRACE = 30.0  # seconds for a failure to be acknowledged everywhere
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ class Board:
 
     def __init__(self, job: int) -> None:
         self.store = PrefixStore(f"shiftbench/{job}", _store())
+        self.world = world()
         self.met = 0
 
     def write(self, key: str, value: Any) -> None:
@@ -78,7 +79,7 @@ class Board:
         self.met += 1
         key = f"meeting/{self.met}"
         self.store.add(key, 1)
-        self._wait(lambda: self.store.add(key, 0) == processes.count())
+        self._wait(lambda: self.store.add(key, 0) == self.world.size)
 
     def check(self) -> None:
         """Raise the failure of another process, if there is one."""
@@ -96,19 +97,19 @@ class Board:
         text = json.dumps(vars(failure))
         return Failure(**json.loads(self.store.compare_set("failure", "", text)))
 
-    def heard(self) -> bool:
-        """Say that this process knows of the failure; whether all of them do, before long."""
-        self.write(f"heard/{processes.rank()}", True)
+    def all_acknowledged(self) -> bool:
+        """Acknowledge the failure; return whether every process does so within ``GRACE``."""
+        self.write(f"acknowledged/{self.world.rank}", True)
         until = time.monotonic() + GRACE
-        while not all(self.knows(rank) for rank in range(processes.count())):
+        while not all(self.has_acknowledged(rank) for rank in range(self.world.size)):
             if time.monotonic() > until:
                 return False
             time.sleep(LOOK_EVERY)
         return True
 
-    def knows(self, rank: int) -> bool:
+    def has_acknowledged(self, rank: int) -> bool:
         """Whether that process knows of the failure."""
-        return self.store.check([f"heard/{rank}"])
+        return self.store.check([f"acknowledged/{rank}"])
 
     def _wait(self, happened: Callable[[], bool]) -> None:
         while not happened():

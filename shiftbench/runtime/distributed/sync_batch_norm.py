@@ -1,8 +1,8 @@
 """BatchNorm over a batch that several processes share.
 
 Each process holds some of the images. The statistics, and their gradients, are those of all of
-them, so that training does not depend on how many processes there are. (torch's ``SyncBatchNorm``
-does the same on CUDA alone.)
+them, so that training does not depend on how many processes there are. On CUDA that is torch's
+``SyncBatchNorm``; it runs on nothing else, so training on CPUs, connected by gloo, has a form here.
 """
 
 from __future__ import annotations
@@ -30,11 +30,7 @@ class WholeBatchNorm(_BatchNorm):
     def __init__(self, norm: _BatchNorm) -> None:
         super().__init__(norm.num_features, norm.eps, norm.momentum, affine=False,
                          track_running_stats=False)  # fmt: skip
-        self.track_running_stats, self.affine = norm.track_running_stats, norm.affine
-        self.weight, self.bias = norm.weight, norm.bias
-        self.running_mean, self.running_var = norm.running_mean, norm.running_var
-        self.num_batches_tracked = norm.num_batches_tracked
-        self.train(norm.training)
+        _share_state(norm, self)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``x`` normalised."""
@@ -121,22 +117,47 @@ def _along(values: Tensor, x: Tensor) -> Tensor:
 
 
 @contextmanager
-def whole_batches(model: nn.Module) -> Iterator[None]:
+def whole_batches(model: nn.Module, device: torch.device) -> Iterator[None]:
     """Let every BatchNorm of ``model`` see the whole batch while the block runs.
 
     The modules are exchanged and put back; parameters and buffers stay the same objects, so an
-    optimizer and the state dict know no difference.
+    optimizer and the state dict know no difference. A subclass with a ``forward`` of its own stays.
+
+    Args:
+        model: The network, on ``device``.
+        device: Where it is trained.
     """
+    make = _on_cuda if device.type == "cuda" else WholeBatchNorm
     exchanged = []
-    made: dict[_BatchNorm, WholeBatchNorm] = {}
+    made: dict[_BatchNorm, _BatchNorm] = {}
     for parent in list(model.modules()):
         for name, child in list(parent._modules.items()):
             if isinstance(child, _BatchNorm) and type(child).forward is _BatchNorm.forward:
                 exchanged.append((parent, name, child))
-                parent._modules[name] = made.setdefault(child, WholeBatchNorm(child))
+                if child not in made:
+                    made[child] = make(child)
+                parent._modules[name] = made[child]
     try:
         yield
     finally:
         for parent, name, child in exchanged:
             child.train(parent._modules[name].training)  # type: ignore[union-attr]
             parent._modules[name] = child
+
+
+def _on_cuda(norm: _BatchNorm) -> _BatchNorm:
+    """Return torch's form of ``norm``, with its parameters and buffers."""
+    synced = nn.SyncBatchNorm(
+        norm.num_features, norm.eps, norm.momentum, affine=False, track_running_stats=False
+    )
+    _share_state(norm, synced)
+    return synced
+
+
+def _share_state(norm: _BatchNorm, other: _BatchNorm) -> None:
+    """Let ``other`` have the parameters, buffers and mode of ``norm``."""
+    other.track_running_stats, other.affine = norm.track_running_stats, norm.affine
+    other.weight, other.bias = norm.weight, norm.bias
+    other.running_mean, other.running_var = norm.running_mean, norm.running_var
+    other.num_batches_tracked = norm.num_batches_tracked
+    other.train(norm.training)

@@ -1,8 +1,4 @@
-"""One run over several processes: who does what, and one failure for all.
-
-``torchrun --nproc-per-node 2 -m shiftbench ...`` starts the same command twice. The first process
-decides, writes and speaks; the others follow it from job to job and do their share of the images.
-"""
+"""One run over several processes: who does what, and one failure for all."""
 
 from __future__ import annotations
 
@@ -14,7 +10,7 @@ import stat
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
@@ -25,7 +21,7 @@ from torch.distributed.distributed_c10d import PrefixStore
 from torch.nn.parallel import DistributedDataParallel
 
 from shiftbench.errors import ShiftbenchError, UsageError
-from shiftbench.runtime.distributed import env as processes
+from shiftbench.runtime.distributed.env import World, leave_reason
 from shiftbench.runtime.distributed.messages import Board, Failure
 from shiftbench.runtime.distributed.sync_batch_norm import whole_batches
 from shiftbench.runtime.failures import reason_of
@@ -50,7 +46,7 @@ class Team:
 
     @property
     def is_first(self) -> bool:
-        """Whether this process decides, writes and speaks."""
+        """Whether this process decides, writes and reports."""
         return self.rank == 0
 
     def connect(self, device: torch.device) -> None:
@@ -85,7 +81,7 @@ class _Together(Team):
     """Several processes, connected by gloo, or by nccl where the work is on CUDA."""
 
     def __init__(self, board: Board) -> None:
-        self.rank, self.size = processes.rank(), processes.count()
+        self.rank, self.size = board.world.rank, board.world.size
         self.board = board
         self.device = torch.device("cpu")
         self.lines: set[int] = set()
@@ -140,7 +136,7 @@ class _Together(Team):
     @contextmanager
     def training(self, model: nn.Module) -> Iterator[nn.Module]:
         ids = [self.device.index] if self.device.type == "cuda" else None
-        with whole_batches(model), warnings.catch_warnings():
+        with whole_batches(model, self.device), warnings.catch_warnings():
             # 1×1 convolutions in channels-last memory; it costs a copy.
             warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
             # The graph being static, a parameter that a network does not use is no error.
@@ -157,45 +153,15 @@ def _sockets() -> set[int]:
     return found
 
 
-# The messages of the jobs so far, the current job's last; counted alike in every process.
-_boards: list[Board] = []
-_stuck: list[Failure] = []  # failures that some process did not hear of
-
-
 @contextmanager
-def deciding() -> Iterator[None]:
-    """Let the other processes wait for what the first one decides about a job.
+def connected(board: Board, run_id: str, on_stuck: Callable[[Failure], None]) -> Iterator[Team]:
+    """Yield the processes of a job, see :meth:`SharedJobs.team`.
 
-    For the first process: within the block it may enter :func:`team`, or it runs nothing.
+    Args:
+        board: The job's messages.
+        run_id: The run; the first process tells the others by it that there is one.
+        on_stuck: Called with a failure that some process did not acknowledge.
     """
-    board = Board(len(_boards) + 1)
-    _boards.append(board)
-    try:
-        yield
-    finally:
-        board.write("decision", None)  # read by now, if there was another
-
-
-def decision() -> str | None:
-    """Return the run that the first process begins, None if it runs nothing; for the others."""
-    _boards.append(Board(len(_boards) + 1))
-    run_id: str | None = _boards[-1].read("decision")
-    return run_id
-
-
-@contextmanager
-def team(run_id: str) -> Iterator[Team]:
-    """Yield the processes that share the run; the failure of one is the failure of all.
-
-    The first process raises it, with the reason of the process that failed first; the others go
-    on to the next job in silence.
-    """
-    if processes.count() == 1:
-        yield Team()
-        return
-    if _stuck:
-        raise ShiftbenchError(f"not started, as a process hangs after this: {_stuck[0].reason}")
-    board = _boards[-1]
     together = _Together(board)
     try:
         if together.is_first:
@@ -203,8 +169,8 @@ def team(run_id: str) -> Iterator[Team]:
         yield together
         board.meet()
     except Exception as error:
-        failure = board.report(_failure(error))
-        _spread(failure, together)
+        failure = board.report(_failure(error, board.world))
+        _spread(failure, together, on_stuck)
         if together.is_first and failure.rank == 0:
             raise
         if together.is_first:
@@ -214,23 +180,23 @@ def team(run_id: str) -> Iterator[Team]:
         together.disconnect()
 
 
-def _failure(error: Exception) -> Failure:
-    rank, count = processes.rank(), processes.count()
+def _failure(error: Exception, world: World) -> Failure:
+    rank = world.rank
     if isinstance(error, ShiftbenchError):
         return Failure(rank, str(error), isinstance(error, UsageError))
-    reason = f"{reason_of(error)} (rank {rank} of {count})"
+    reason = f"{reason_of(error)} (rank {rank} of {world.size})"
     if isinstance(error, RuntimeError) and re.search(_CUT_OFF, str(error)):
         reason = "another process ended without a word; the usual cause is too little memory"
     return Failure(rank, reason, False, traceback.format_exc())
 
 
-def _spread(failure: Failure, together: _Together) -> None:
-    """See to it that every process hears of the failure; if the first cannot, speak for it."""
+def _spread(failure: Failure, together: _Together, on_stuck: Callable[[Failure], None]) -> None:
+    """See that every process learns of the failure; if the first cannot, report it in its place."""
     together.hang_up()
-    if together.board.heard():
+    if together.board.all_acknowledged():
         return
-    _stuck.append(failure)
-    if not together.is_first and not together.board.knows(0):
+    on_stuck(failure)
+    if not together.is_first and not together.board.has_acknowledged(0):
         print(f"shiftbench: {failure.reason}", file=sys.stderr, flush=True)
-        processes.leave_reason(failure.reason)
+        leave_reason(failure.reason)
         os._exit(1)  # torchrun then ends the others; an orderly exit might wait for them
