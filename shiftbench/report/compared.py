@@ -11,6 +11,7 @@ import pandas as pd
 from shiftbench.errors import ShiftbenchError, UsageError
 from shiftbench.inference.kinds import IMAGES
 from shiftbench.metric import Difference, compare
+from shiftbench.prediction_table import PredictionTable
 from shiftbench.report.paired_interval import (
     STUDENT,
     direction,
@@ -22,7 +23,6 @@ from shiftbench.report.reading import read_metrics
 from shiftbench.report.records import DAMAGED, RunRecord
 from shiftbench.report.repetitions import Pairing
 from shiftbench.report.summary import metric_names
-from shiftbench.table import PredictionTable
 
 SEEDS_AND_IMAGES, SEEDS = "seeds-and-images", "seeds"
 LACKING = (

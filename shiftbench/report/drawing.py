@@ -13,7 +13,7 @@ from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from PIL import Image
 
-from shiftbench.files import atomic_file
+from shiftbench.storage.atomic import atomic_file
 
 DPI = 120
 SHADES = 256

@@ -13,8 +13,8 @@ from typing import Any
 
 import pandas as pd
 
-from shiftbench.naming import parts_of
 from shiftbench.report.records import LABELS, RunRecord, WaitingJob
+from shiftbench.settings.labels import parts_of
 
 GROUPS = tuple(name for name in LABELS if name != "experiment")
 """Not the experiment: what it sets tells configurations apart, and several may share a run."""

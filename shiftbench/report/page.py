@@ -12,7 +12,6 @@ from markupsafe import Markup
 
 from shiftbench import __version__
 from shiftbench.claims import Judged
-from shiftbench.files import write_text
 from shiftbench.report.best import NO_MARKS, Best
 from shiftbench.report.caveats import caveats
 from shiftbench.report.cells import MAIN, panel_grids
@@ -26,6 +25,7 @@ from shiftbench.report.page_origin import origins, unfinished
 from shiftbench.report.records import Collection
 from shiftbench.report.study import panels
 from shiftbench.report.summary import counts, metrics_of
+from shiftbench.storage.atomic import write_text
 
 MOST_VALUES = 12  # of a setting, in the list of what was compared
 MOST_UNFINISHED = 100

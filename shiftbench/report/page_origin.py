@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shiftbench.report.records import DONE, Collection, RunRecord, WaitingJob, word_of
-from shiftbench.sweep import rerun_command
+from shiftbench.runs.sweep_state import rerun_command
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from typing import Any
 import pandas as pd
 
 from shiftbench.errors import ShiftbenchError
-from shiftbench.locks import is_locked
 from shiftbench.report.records import (
     BROKEN,
     DAMAGED,
@@ -24,7 +23,8 @@ from shiftbench.report.records import (
     RUNNING,
     RunRecord,
 )  # fmt: skip
-from shiftbench.results import (
+from shiftbench.storage.locks import is_locked
+from shiftbench.storage.result_files import (
     LAYER_COLUMNS,
     METRIC_COLUMNS,
     SCHEMA_VERSION,

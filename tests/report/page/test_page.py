@@ -11,7 +11,7 @@ from shiftbench.report.best import Best
 from shiftbench.report.differences import DIFFERENCE_COLUMNS
 from shiftbench.report.page import write_page
 from shiftbench.report.theme import THEMES
-from shiftbench.sweep import rerun_command
+from shiftbench.runs.sweep_state import rerun_command
 
 VOID = {"meta", "img", "source", "br", "hr", "input", "link"}
 
