@@ -50,8 +50,6 @@ def _seeds(summary: pd.DataFrame) -> Iterator[str]:
             f"Means are over {done.min():g} to {done.max():g} seeds, as not every run is done; "
             "intervals are over images."
         )
-    else:
-        yield f"Means are over {done.max():g} seeds; intervals are over images."
     if "consistency_sd" in summary and done.max() > 1:
         yield from _restless_seeds(summary)
 

@@ -103,7 +103,7 @@ def test_it_says_what_was_compared_and_what_the_numbers_are(page):
     assert page.text.count("6 configurations on shapes: pool and augment") == 2  # title, heading
     assert "12 runs 12 done 0 failed 0 missing" in page.text
     assert "data=shapes · model=vgg · head=gap" in page.text
-    assert "Means are over 2 seeds; intervals are over images." in page.text
+    assert page.text.count("mean ± sd over 2 seeds") == 4  # two protocols, main and all metrics
     [row] = [row for row in page.rows if row.startswith("blur · none")][:1]
     # seeds 0.80 and 0.81: mean, sd, and the mean of the intervals
     assert "0.805 ±0.007[0.785 0.825]" in row

@@ -222,8 +222,14 @@ def caveats_of(study):
     return caveats(panels(summary), summary)
 
 
-def test_caveats_say_what_means_and_intervals_are_over(study):
-    assert caveats_of(study) == ["Means are over 2 seeds; intervals are over images."]
+def test_a_whole_study_has_no_caveats(study):
+    assert caveats_of(study) == []
+
+
+def test_caveats_say_that_means_are_over_as_many_seeds_as_are_done(make_study):
+    study = make_study()
+    study.add("avg", "none", 0)
+    assert caveats_of(study)[0].startswith("Means are over 1 to 2 seeds, as not every run is done")
 
 
 def test_caveats_warn_of_seeds_that_differ_by_more_than_images(study):
