@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,9 @@ from torch import nn
 from shiftbench.errors import UsageError, require_within, shown
 from shiftbench.optimizer.contract import Rates
 
+log = logging.getLogger(__name__)
+
+USUAL_MOMENTUM = 0.9  # train.momentum where nobody gives it
 # Those whose parameters may have several dimensions; of the others they are vectors.
 NORMS = (nn.LayerNorm, nn.RMSNorm)
 
@@ -48,6 +52,11 @@ class AdamW:
 
     def __call__(self, model: nn.Module, settings: Rates) -> torch.optim.Optimizer:
         """Return the optimizer of all parameters of ``model``, in two groups at most."""
+        if settings.momentum != USUAL_MOMENTUM:
+            log.warning(
+                "train.momentum=%s is not read by optimizer=adamw; set optimizer.betas instead",
+                settings.momentum,
+            )
         first, second = map(float, self.betas)
         return torch.optim.AdamW(
             parameter_groups(model, settings.weight_decay),

@@ -9,7 +9,7 @@ from torch import nn
 from shiftbench.augment.crop import CropAugment
 from shiftbench.data.images import Dataset, TensorSplit
 from shiftbench.errors import UsageError
-from shiftbench.optimizer.adamw import AdamW, parameter_groups
+from shiftbench.optimizer.adamw import USUAL_MOMENTUM, AdamW, parameter_groups
 from shiftbench.optimizer.sgd import Sgd
 from shiftbench.predict.pixel_model import PixelModel
 from shiftbench.settings.schema import Train
@@ -106,6 +106,16 @@ def test_one_step_of_adamw_by_hand():
     optimizer.step()
     assert layer.weight.item() == pytest.approx(2 * (1 - 0.1 * 0.5) - 0.1)
     assert layer.bias.item() == pytest.approx(2 - 0.1)  # the same without decay
+
+
+@pytest.mark.parametrize(("momentum", "warned"), [(0.9, False), (0.8, True)])
+def test_a_momentum_that_adamw_does_not_read_is_reported(caplog, momentum, warned):
+    AdamW()(model(), Train(lr=0.1, momentum=momentum))
+    assert ("set optimizer.betas instead" in caplog.text) == warned
+
+
+def test_the_usual_momentum_is_that_of_the_schema():
+    assert Train().momentum == USUAL_MOMENTUM
 
 
 def test_biases_norms_and_scales_do_not_decay():
