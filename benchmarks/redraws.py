@@ -27,8 +27,8 @@ from shiftbench.claims.evidence import Evidence
 from shiftbench.claims.verdicts import decide, decide_every
 from shiftbench.inference.crossed import Deviation
 from shiftbench.inference.sample import Sample
-from shiftbench.report.collect import collect
-from shiftbench.report.published import evidence_of
+from shiftbench.report.load.collect import collect
+from shiftbench.report.load.published import evidence_of
 
 CIRCULAR, CONSISTENCY, ARMS = "circular", "consistency", ("max", "stride")
 

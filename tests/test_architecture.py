@@ -139,11 +139,12 @@ LIGHT = [
     ("import shiftbench.cli.main", ("torch", "pandas", "matplotlib", "hydra")),
     ("import shiftbench.launch.hydra_app", ("torch", "pandas", "matplotlib")),
     (
-        "import shiftbench.launch.job, shiftbench.storage.result_files, shiftbench.report.terminal",
+        "import shiftbench.launch.job, shiftbench.storage.result_files\n"
+        "import shiftbench.report.tables.run_table",
         ("torch", "pandas"),
     ),
     ("import shiftbench.cli.report_command", ("torch", "matplotlib")),
-    ("import shiftbench.report.heatmap, shiftbench.prediction_table", ("torch",)),
+    ("import shiftbench.report.figures.shift_plane, shiftbench.prediction_table", ("torch",)),
 ]
 
 

@@ -11,11 +11,11 @@ from typing import NoReturn
 import pandas as pd
 
 from shiftbench.errors import UsageError, did_you_mean
-from shiftbench.report.compared import SEEDS, SEEDS_AND_IMAGES, Compared, compared
-from shiftbench.report.comparison import print_comparison
-from shiftbench.report.reading import read_run
-from shiftbench.report.records import DAMAGED, DONE, RunRecord
-from shiftbench.report.repetitions import Pairing, pairing
+from shiftbench.report.load.read_runs import read_run
+from shiftbench.report.load.records import DAMAGED, DONE, RunRecord
+from shiftbench.report.load.repetitions import Pairing, pairing
+from shiftbench.report.tables.compared import SEEDS, SEEDS_AND_IMAGES, Compared, compared
+from shiftbench.report.tables.comparison import print_comparison
 from shiftbench.storage.result_files import write_csv
 
 COMPARISON_COLUMNS = (

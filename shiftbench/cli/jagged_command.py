@@ -12,8 +12,8 @@ from omegaconf import OmegaConf
 from shiftbench.cli.compare_command import VerbParser, find_run
 from shiftbench.errors import ShiftbenchError, UsageError
 from shiftbench.prediction_table import PredictionTable
-from shiftbench.report.jagged import jagged, path_of, typical_images, views_of
-from shiftbench.report.records import RunRecord
+from shiftbench.report.figures.jagged_curve import jagged, path_of, typical_images, views_of
+from shiftbench.report.load.records import RunRecord
 
 DESCRIPTION = """A figure for a few test images: a strip of shifted images and below it the
 probability of the true class against the shift, one curve for each run. The images are selected by

@@ -12,20 +12,20 @@ from rich.console import Console
 
 from shiftbench.cli.compare_command import VerbParser
 from shiftbench.errors import UsageError
-from shiftbench.report.best import Best
-from shiftbench.report.cells import chosen_metrics, grids
-from shiftbench.report.claim_table import print_banner, print_claims
-from shiftbench.report.claim_words import smoke_banner
-from shiftbench.report.collect import Collection, collect
-from shiftbench.report.difference_cells import difference_grids
-from shiftbench.report.differences import differences
-from shiftbench.report.markup import latex, markdown
-from shiftbench.report.mixed_versions import version_notes
-from shiftbench.report.places import is_sweep
-from shiftbench.report.published import published_findings
-from shiftbench.report.records import word_of
-from shiftbench.report.summary import summarise
-from shiftbench.report.tables import print_grids
+from shiftbench.report.load.collect import Collection, collect
+from shiftbench.report.load.find_runs import is_sweep
+from shiftbench.report.load.mixed_versions import version_notes
+from shiftbench.report.load.published import published_findings
+from shiftbench.report.load.records import word_of
+from shiftbench.report.tables.best import Best
+from shiftbench.report.tables.claim_table import print_banner, print_claims
+from shiftbench.report.tables.claim_text import smoke_banner
+from shiftbench.report.tables.difference_tables import difference_grids
+from shiftbench.report.tables.differences import differences
+from shiftbench.report.tables.markup import latex, markdown
+from shiftbench.report.tables.result_tables import chosen_metrics, grids
+from shiftbench.report.tables.summary import summarise
+from shiftbench.report.tables.terminal_grid import print_grids
 from shiftbench.report.write import print_files, write_report
 
 log = logging.getLogger(__name__)

@@ -15,10 +15,10 @@ from shiftbench.predict.example_views import example_views
 from shiftbench.predict.strips import strips
 from shiftbench.prediction_table import PredictionTable
 from shiftbench.report.attempts import attempt
-from shiftbench.report.heatmap import heatmap
-from shiftbench.report.jagged import jagged, path_of, typical_images, views_of
-from shiftbench.report.layers import depth_figure, maps_figure
-from shiftbench.report.views import caption, protocol_pictures
+from shiftbench.report.figures.example_views import caption, protocol_pictures
+from shiftbench.report.figures.jagged_curve import jagged, path_of, typical_images, views_of
+from shiftbench.report.figures.layers import depth_figure, maps_figure
+from shiftbench.report.figures.shift_plane import heatmap
 from shiftbench.shift.base import ShiftProtocol
 
 

@@ -214,7 +214,7 @@ class ConsoleHandler(logging.Handler):
 
 def _show(this: Run, figures: bool) -> None:
     from shiftbench.metric.about import remember
-    from shiftbench.report.terminal import print_run
+    from shiftbench.report.tables.run_table import print_run
     from shiftbench.storage.result_files import METRIC_COLUMNS, read_rows
 
     remember(this.noted("metrics"))
@@ -225,7 +225,7 @@ def _show(this: Run, figures: bool) -> None:
 
 def _tell(sweep: Sweep, this: Run, place: str, tables: Throttle) -> None:
     """Log the numbers of a finished job and bring the sweep's tables up to date."""
-    from shiftbench.report.terminal import in_one_line
+    from shiftbench.report.tables.run_table import in_one_line
     from shiftbench.storage.result_files import METRIC_COLUMNS, read_rows
 
     rows = read_rows(this.folder / "metrics.csv", METRIC_COLUMNS)

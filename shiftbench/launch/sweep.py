@@ -13,8 +13,8 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from shiftbench.errors import UsageError
+from shiftbench.report.load.records import INTERRUPTED
 from shiftbench.report.progress import SweepDisplay
-from shiftbench.report.records import INTERRUPTED
 from shiftbench.runs.run import close_status
 from shiftbench.runs.sweep_state import (
     DONE,
@@ -117,7 +117,7 @@ class SweepController:
 
 def _tell_how_they_ended(jobs: list[Job]) -> None:
     if failed := [job for job in jobs if job.state == FAILED]:
-        from shiftbench.report.failures import print_failures
+        from shiftbench.report.tables.failure_table import print_failures
 
         print_failures([(job.number, job.error or "", rerun_command(job)) for job in failed])
     print(counts(jobs), file=sys.stderr)

@@ -13,15 +13,15 @@ from rich.console import Console
 from shiftbench.claims import Judged, claim_rows, network_rows
 from shiftbench.errors import ShiftbenchError
 from shiftbench.report.attempts import attempt
-from shiftbench.report.best import Best
-from shiftbench.report.cells import grids
-from shiftbench.report.claim_table import print_banner, print_claims
-from shiftbench.report.claim_words import smoke_banner
-from shiftbench.report.collect import Collection, collect
-from shiftbench.report.differences import DIFFERENCE_COLUMNS
-from shiftbench.report.published import published_findings
-from shiftbench.report.summary import summarise
-from shiftbench.report.tables import print_grids
+from shiftbench.report.load.collect import Collection, collect
+from shiftbench.report.load.published import published_findings
+from shiftbench.report.tables.best import Best
+from shiftbench.report.tables.claim_table import print_banner, print_claims
+from shiftbench.report.tables.claim_text import smoke_banner
+from shiftbench.report.tables.differences import DIFFERENCE_COLUMNS
+from shiftbench.report.tables.result_tables import grids
+from shiftbench.report.tables.summary import summarise
+from shiftbench.report.tables.terminal_grid import print_grids
 from shiftbench.storage.atomic import cannot_write
 from shiftbench.storage.locks import exclusive
 from shiftbench.storage.result_files import (
@@ -76,7 +76,7 @@ def write_report(
         remove_own(folder / "networks.csv", NETWORK_COLUMNS)
     if figures:
         with attempt(str(folder / "report.html"), passing=(OSError,)):
-            from shiftbench.report.page import write_page
+            from shiftbench.report.page.document import write_page
 
             written.append(write_page(collection, summary, folder, apart, judged, best).name)
         if "report.html" not in written:  # of earlier runs: it would be out of date

@@ -18,7 +18,7 @@ from shiftbench.naming import names
 from shiftbench.report.settings import untold
 from shiftbench.results import METRIC_COLUMNS, SHIFT_COLUMNS
 
-from shiftbench.report.collect import collect
+from shiftbench.report.load.collect import collect
 
 CHOICES = {"data": "shapes", "model": "vgg", "pool": "max", "head": "gap", "augment": "none",
            "train": "quick"}  # fmt: skip

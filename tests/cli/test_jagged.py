@@ -8,7 +8,7 @@ from shiftbench.api import measure
 from shiftbench.data.images import TensorSplit
 from shiftbench.data.shown import ShownSplit
 from shiftbench.predict.strips import strips
-from shiftbench.report.jagged import jagged, path_of, typical_images, views_of
+from shiftbench.report.figures.jagged_curve import jagged, path_of, typical_images, views_of
 from shiftbench.shift.circular import Circular
 from shiftbench.shift.translate import Translate
 

@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 from rich.cells import cell_len
 
-from shiftbench.report.differences import DIFFERENCE_COLUMNS
-from shiftbench.report.summary import SUMMARY_COLUMNS
+from shiftbench.report.tables.differences import DIFFERENCE_COLUMNS
+from shiftbench.report.tables.summary import SUMMARY_COLUMNS
 from shiftbench.runs.sweep_state import Sweep
 from shiftbench.storage.result_files import CLAIM_COLUMNS, METRIC_COLUMNS, NETWORK_COLUMNS
 

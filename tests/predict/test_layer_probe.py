@@ -14,7 +14,7 @@ from shiftbench.ops.padding import conv2d
 from shiftbench.pool import AdaptivePolyphase2d, BlurPool2d, MaxPool2d, NoPool2d
 from shiftbench.predict.layer_errors import differences, high_share
 from shiftbench.predict.layer_probe import probe
-from shiftbench.report.layers import by_layer, depth_figure, maps_figure, selected
+from shiftbench.report.figures.layers import by_layer, depth_figure, maps_figure, selected
 from shiftbench.storage.result_files import LAYER_COLUMNS
 
 SIDE = 32

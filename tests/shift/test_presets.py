@@ -23,7 +23,7 @@ from shiftbench.predict.example_views import example_views
 from shiftbench.predict.pixel_model import PixelModel
 from shiftbench.predict.protocol import refuse
 from shiftbench.prediction_table import PredictionTable
-from shiftbench.report.views import caption, protocol_pictures
+from shiftbench.report.figures.example_views import caption, protocol_pictures
 from shiftbench.settings.schema import CONFIG_DIR
 from shiftbench.shift.circular import Circular
 from shiftbench.shift.embed import Embed

@@ -11,11 +11,11 @@ import pytest
 from shiftbench.cli.report_command import report_runs
 from shiftbench.metric.example import table_of
 from shiftbench.metric.result_rows import shift_rows, shifts_of
-from shiftbench.report import reading
-from shiftbench.report.collect import collect
-from shiftbench.report.moved import moved_rows
-from shiftbench.report.reading import read_shifts
-from shiftbench.report.study import Panel
+from shiftbench.report.figures.plain_shifts import moved_rows
+from shiftbench.report.load import read_runs
+from shiftbench.report.load.collect import collect
+from shiftbench.report.load.read_runs import read_shifts
+from shiftbench.report.tables.panels import Panel
 from shiftbench.storage import result_files
 from shiftbench.storage.result_files import (
     METRIC_COLUMNS,
@@ -70,7 +70,7 @@ def test_a_column_that_is_added_leaves_old_runs_whole(make_run, tmp_path, monkey
     run = make_run()
     before = collect([tmp_path / "out"]).metrics
     grown = (*METRIC_COLUMNS[:15], "p_value", *METRIC_COLUMNS[15:])
-    monkeypatch.setattr(reading, "METRIC_COLUMNS", grown)
+    monkeypatch.setattr(read_runs, "METRIC_COLUMNS", grown)
     collection = collect([tmp_path / "out"])
     assert (collection.runs[0].state, collection.warnings) == ("done", [])
     assert collection.metrics["p_value"].isna().all()

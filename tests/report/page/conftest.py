@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shiftbench.report.records import Collection, RunRecord, WaitingJob
-from shiftbench.report.summary import summarise
+from shiftbench.report.load.records import Collection, RunRecord, WaitingJob
+from shiftbench.report.tables.summary import summarise
 from shiftbench.storage.result_files import METRIC_COLUMNS, SHIFT_COLUMNS
 
 HOSTILE = "<script>alert('x')</script> & \"quotes\" $x_1^$ 🙂"

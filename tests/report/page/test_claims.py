@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 
 from shiftbench.claims import Claim, Finding, Judged, Network, Plot, Series
-from shiftbench.report.claim_figures import claim_figure
-from shiftbench.report.drawing import png
-from shiftbench.report.page import write_page
-from shiftbench.report.page_claims import shown_claims
-from shiftbench.report.theme import THEMES
+from shiftbench.report.figures.claim_figures import claim_figure
+from shiftbench.report.figures.drawing import png
+from shiftbench.report.figures.theme import THEMES
+from shiftbench.report.page.claims import shown_claims
+from shiftbench.report.page.document import write_page
 
 LINES = (Series("trained", (1.0, 2.0), (0.25, 0.5), (0.2, 0.4), (0.3, 0.6)),
          Series("published", (1.0, 2.0), (0.1, 0.2), published=True))  # fmt: skip

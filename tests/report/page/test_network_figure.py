@@ -7,9 +7,9 @@ import pytest
 from matplotlib.colors import same_color
 
 from shiftbench.claims import Claim, Finding, Judged, Network
-from shiftbench.report.drawing import png
-from shiftbench.report.network_figure import network_figure, state_of
-from shiftbench.report.theme import DARK, LIGHT, THEMES
+from shiftbench.report.figures.drawing import png
+from shiftbench.report.figures.forest_plot import network_figure, state_of
+from shiftbench.report.figures.theme import DARK, LIGHT, THEMES
 
 NETWORKS = (
     Network("covers", 0.4, 0.1, 0.7), Network("above", 0.8, 0.6, 0.9),

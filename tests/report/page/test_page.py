@@ -7,10 +7,10 @@ import shlex
 import pandas as pd
 import pytest
 
-from shiftbench.report.best import Best
-from shiftbench.report.differences import DIFFERENCE_COLUMNS
-from shiftbench.report.page import write_page
-from shiftbench.report.theme import THEMES
+from shiftbench.report.figures.theme import THEMES
+from shiftbench.report.page.document import write_page
+from shiftbench.report.tables.best import Best
+from shiftbench.report.tables.differences import DIFFERENCE_COLUMNS
 from shiftbench.runs.sweep_state import rerun_command
 
 VOID = {"meta", "img", "source", "br", "hr", "input", "link"}

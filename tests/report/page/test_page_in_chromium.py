@@ -9,8 +9,8 @@ import subprocess
 import pytest
 from PIL import Image
 
-from shiftbench.report.page import write_page
-from shiftbench.report.theme import DARK, LIGHT
+from shiftbench.report.figures.theme import DARK, LIGHT
+from shiftbench.report.page.document import write_page
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 BROWSER = next(filter(None, map(shutil.which, NAMES)), None)

@@ -8,18 +8,15 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from shiftbench.report.augmentation import augmentation_picture, series
-from shiftbench.report.caveats import caveats
-from shiftbench.report.distance import curves, distance_picture
-from shiftbench.report.drawing import png
-from shiftbench.report.gallery import frame
-from shiftbench.report.heatmaps import heatmap_picture
-from shiftbench.report.labels import labels
-from shiftbench.report.marks import _apart
-from shiftbench.report.moved import distances, torus_side
-from shiftbench.report.pareto import on_front, pareto_picture
-from shiftbench.report.study import panels
-from shiftbench.report.theme import (
+from shiftbench.report.figures.agreement_maps import heatmap_picture
+from shiftbench.report.figures.augmentation import augmentation_picture, series
+from shiftbench.report.figures.distance import curves, distance_picture
+from shiftbench.report.figures.drawing import png
+from shiftbench.report.figures.gallery import frame
+from shiftbench.report.figures.pareto import on_front, pareto_picture
+from shiftbench.report.figures.plain_shifts import distances, torus_side
+from shiftbench.report.figures.point_labels import _apart
+from shiftbench.report.figures.theme import (
     COLORS,
     DARK,
     DPI,
@@ -30,6 +27,9 @@ from shiftbench.report.theme import (
     plain,
     pool_styles,
 )
+from shiftbench.report.page.caveats import caveats
+from shiftbench.report.tables.labels import labels
+from shiftbench.report.tables.panels import panels
 
 
 def drawn(picture, theme=LIGHT):

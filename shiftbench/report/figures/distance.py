@@ -1,0 +1,160 @@
+"""The share of images that keep their answer, over how far they were moved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from shiftbench.report.figures.drawing import own_settings
+from shiftbench.report.figures.plain_shifts import distances, moved_rows, torus_side
+from shiftbench.report.figures.point_labels import Mark, beside_names, pool_legend, write_ends
+from shiftbench.report.figures.theme import (
+    Picture,
+    Theme,
+    dress,
+    new_figure,
+    pool_styles,
+    write_title,
+)
+from shiftbench.report.tables.panels import Panel, levels, listed, percent
+
+MOST_CURVES = 12
+LINES = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.5, 1, 1.5)))
+
+
+def distance_picture(
+    panel: Panel, shifts: pd.DataFrame, settings: Mapping[str, Mapping[str, Any]]
+) -> Picture | None:
+    """Return the picture of one panel, None where its shifts have fewer than two distances.
+
+    Args:
+        panel: Rows of the summary.
+        shifts: Rows of ``shifts.csv`` with ``config_id``.
+        settings: Those of every configuration, by ``config_id``; they state what is circular.
+    """
+    rows = moved_rows(shifts, panel)
+    if rows.empty:
+        return None
+    found = settings.get(str(rows["config_id"].iloc[0]), {})
+    lines = curves(rows, torus_side(rows, panel.protocol, found))
+    if lines["distance"].nunique() < 2:
+        return None
+    return Picture(
+        name=f"distance-{panel.key}",
+        title=f"Share of images that keep their answer, over the shift's distance, {panel.title}",
+        alt=_alt(lines, panel.title),
+        draw=partial(_draw, lines, panel.title),
+    )
+
+
+def curves(rows: pd.DataFrame, side: float | None = None) -> pd.DataFrame:
+    """Return one row per configuration and whole distance: value, low and high over its runs.
+
+    Args:
+        rows: What :func:`~shiftbench.report.figures.plain_shifts.moved_rows` returns.
+        side: Of the torus, None where shifts do not come round.
+
+    Returns:
+        label, pool, augment, distance, value, low, high; the unshifted image is left out, as it
+        agrees with itself.
+    """
+    away = distances(rows["dy"].to_numpy(dtype=float), rows["dx"].to_numpy(dtype=float), side)
+    rows = rows.assign(distance=np.floor(away + 0.5), weight=rows["n_images"].fillna(1))[away > 0]
+    rows = rows.assign(part=rows["agreement"] * rows["weight"])
+    keys = ["label", "pool", "augment", "distance"]
+    sums = rows.groupby([*keys, "run_id"], sort=False)[["part", "weight"]].sum()
+    values = (sums["part"] / sums["weight"]).rename("value").reset_index()
+    grouped = values.groupby(keys, sort=False)["value"]
+    lines = grouped.agg(value="mean", low="min", high="max").reset_index()
+    return lines.sort_values("distance", kind="stable", ignore_index=True)
+
+
+def _alt(lines: pd.DataFrame, title: str) -> str:
+    told = []
+    for name, line in lines.groupby("label", sort=False):
+        first, last = line.iloc[0], line.iloc[-1]
+        told.append(
+            f"{name}: {percent(first['value'])} at {first['distance']:g} px, "
+            f"{percent(last['value'])} at {last['distance']:g} px"
+        )
+    return f"Lines, share of images that keep their answer under {title}. {listed(told)}."
+
+
+@own_settings()
+def _draw(lines: pd.DataFrame, title: str, theme: Theme) -> Figure:
+    figure = new_figure(theme, 5.0, 4.2)
+    many = lines["label"].nunique() > MOST_CURVES
+    pools = list(dict.fromkeys(lines["pool"]))
+    named = not many and lines["label"].nunique() > 1
+    axes = figure.add_axes(beside_names(lines["label"]) if named else (0.135, 0.125, 0.83, 0.745))
+    dress(axes, theme)
+    write_title(figure, theme, title)
+    marks = []
+    if many:
+        _draw_all(axes, theme, lines)
+        _draw_means(axes, theme, lines, pools[:MOST_CURVES])
+    else:
+        marks = _draw_lines(axes, theme, lines)
+    axes.set(xlabel="shift in px", ylabel="share that keeps its answer →",
+             xlim=(0, float(lines["distance"].max()) + 0.5))  # fmt: skip
+    low = float(lines["low"].min())
+    axes.set_ylim(max(0.0, low - 0.08 * (1 - low)) if low < 0.98 else 0.9, 1.005)
+    axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
+    if named:
+        write_ends(axes, theme, marks)
+    else:
+        pool_legend(axes, theme, pools)
+    return figure
+
+
+def _draw_lines(axes: Axes, theme: Theme, lines: pd.DataFrame) -> list[Mark]:
+    """Draw every configuration, its pool by colour and its augmentation by dashes."""
+    order = levels([str(level) for level in lines["augment"]])
+    band = min(0.18, 0.5 / lines["label"].nunique())  # many on top of each other would be mud
+    marks = []
+    for _, line in lines.groupby("label", sort=False):
+        style = LINES[order.index(str(line["augment"].iloc[0])) % len(LINES)]
+        marks.append(_draw_line(axes, theme, line, style, band))
+    return marks
+
+
+def _draw_line(axes: Axes, theme: Theme, line: pd.DataFrame, style: Any, band: float) -> Mark:
+    """Draw one configuration and how far its seeds spread; return its name and where it ends."""
+    pool = str(line["pool"].iloc[0])
+    look = pool_styles([pool], theme)[pool]
+    axes.plot(line["distance"], line["value"], color=look["color"], zorder=3, linestyle=style,
+              linewidth=1.6, marker=look["marker"], markersize=3.5, markeredgewidth=0)  # fmt: skip
+    if (line["high"] > line["low"]).any():
+        axes.fill_between(line["distance"], line["low"], line["high"], color=look["color"],
+                          alpha=band, linewidth=0, zorder=2)  # fmt: skip
+    last = line.iloc[-1]
+    return Mark(str(last["label"]), float(last["distance"]), float(last["value"]), look["color"])
+
+
+def _draw_all(axes: Axes, theme: Theme, lines: pd.DataFrame) -> None:
+    """Draw every configuration faintly, behind the means of the pools."""
+    styles = pool_styles(lines["pool"], theme)
+    order = lines.sort_values(["label", "distance"])
+    ends = np.flatnonzero(order["label"].to_numpy()[1:] != order["label"].to_numpy()[:-1]) + 1
+    paths = np.split(order[["distance", "value"]].to_numpy(dtype=float), ends)
+    pools = order["pool"].to_numpy()[[0, *ends]]
+    axes.add_collection(LineCollection(
+        paths, colors=[styles[str(pool)]["color"] for pool in pools], linewidths=0.6, alpha=0.25
+    ))  # fmt: skip
+
+
+def _draw_means(axes: Axes, theme: Theme, lines: pd.DataFrame, pools: list[str]) -> None:
+    means = lines.groupby(["pool", "distance"])["value"].mean()
+    for pool in pools:
+        look = pool_styles([pool], theme)[pool]
+        mean = means[pool]
+        axes.plot(mean.index, mean, color=look["color"], linewidth=2.4, zorder=4,
+                  marker=look["marker"], markersize=5, markeredgewidth=0)  # fmt: skip

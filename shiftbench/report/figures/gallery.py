@@ -1,0 +1,141 @@
+"""Every figure of a study: drawn, written to its folder, and made ready for a page."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+import pandas as pd
+
+from shiftbench.report.attempts import attempt
+from shiftbench.report.figures.agreement_maps import heatmap_picture
+from shiftbench.report.figures.augmentation import augmentation_picture
+from shiftbench.report.figures.distance import distance_picture
+from shiftbench.report.figures.drawing import png, write_png
+from shiftbench.report.figures.pareto import pareto_picture
+from shiftbench.report.figures.theme import COLORS, DARK, DPI, LIGHT, Picture
+from shiftbench.report.load.records import DONE, Collection
+from shiftbench.report.tables.panels import Panel
+
+MOST_PANELS = 6  # figures of one kind; beyond, a page gets slow to make and heavy to open
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A figure as a page shows it: both themes as text, and its size on the page in pixels."""
+
+    title: str
+    alt: str
+    light: str
+    dark: str
+    width: int
+    height: int
+    wide: bool
+
+
+@dataclass(frozen=True)
+class Wall:
+    """The figures of one kind.
+
+    Attributes:
+        title: What kind.
+        how: How to read them.
+        figures: In order.
+        left_out: How many more there would be.
+    """
+
+    title: str
+    how: str
+    figures: list[Shown]
+    left_out: int
+
+
+def hang(collection: Collection, panels: Sequence[Panel], folder: Path) -> list[Wall]:
+    """Draw what applies to a study, write it to ``folder`` and return it, kind by kind.
+
+    Figures of an earlier study in the folder are removed.
+    """
+    for kind in ("pareto", "augmentation", "distance", "heatmaps"):
+        for old in folder.glob(f"{kind}-*.png"):  # only our own: it may be a run's folder as well
+            old.unlink()
+    walls = []
+    for title, how, make in _kinds(collection) if panels else ():
+        with attempt(f"the figures of '{title}'"):
+            pictures = filter(None, map(make, panels))
+            shown = [frame(picture, folder) for picture in islice(pictures, MOST_PANELS)]
+            if drawn := [one for one in shown if one is not None]:
+                walls.append(Wall(title, how, drawn, sum(1 for _ in pictures)))
+    return walls
+
+
+def _kinds(
+    collection: Collection,
+) -> Iterator[tuple[str, str, Callable[[Panel], Picture | None]]]:
+    """Yield what each kind of figure is, how to read it, and what makes it of a panel."""
+    runs = single_runs(collection)
+    yield (
+        "Accuracy against consistency",
+        "Dashed: the Pareto front, the configurations that none beats in both. Whiskers: 95 % "
+        "interval over images; small dots: single seeds; both up to 60 configurations. The axes "
+        "do not begin at 0.",
+        partial(pareto_picture, runs=runs),
+    )
+    yield (
+        "What augmentation adds",
+        "Whiskers: 95 % interval over images. The axis does not begin at 0.",
+        augmentation_picture,
+    )
+    shifts = collection.shifts()
+    shifts = shifts.assign(config_id=shifts["run_id"].map(_config_of(collection)))
+    settings = {run.config_id: run.settings for run in collection.runs if run.state == DONE}
+    yield (
+        "Agreement over distance",
+        "Share of images that keep the answer to the unshifted image, averaged over the shifts of "
+        "that length; circular shifts count the shorter way round. Bands: from the lowest to the "
+        "highest seed.",
+        partial(distance_picture, shifts=shifts, settings=settings),
+    )
+    yield (
+        "Where answers hold",
+        "Share of images that keep the answer to the unshifted image (+), mean over seeds; the "
+        "number is the mean over all other shifts.",
+        partial(heatmap_picture, shifts=shifts),
+    )
+
+
+def single_runs(collection: Collection) -> pd.DataFrame:
+    """Return run_id, protocol, config_id, accuracy and consistency, a row per run and protocol."""
+    metrics = collection.metrics
+    wanted = metrics[metrics["metric"].isin(["accuracy", "consistency"])]
+    table = wanted.pivot_table(index=["run_id", "protocol"], columns="metric", values="value")
+    table = table.reindex(columns=["accuracy", "consistency"]).reset_index()
+    return table.assign(config_id=table["run_id"].map(_config_of(collection)))
+
+
+def _config_of(collection: Collection) -> dict[str, str]:
+    return {run.run_id: run.config_id for run in collection.runs}
+
+
+def frame(picture: Picture, folder: Path) -> Shown | None:
+    """Write the drawing and return both themes for a page, None where they cannot be made."""
+    shown = None
+    with attempt(str(folder / f"{picture.name}.png")):
+        shown = _drawn(picture, folder)
+    return shown
+
+
+def _drawn(picture: Picture, folder: Path) -> Shown:
+    figure = picture.draw(LIGHT)
+    width, height = (round(96 * float(inches)) for inches in figure.get_size_inches())
+    dark = png(picture.draw(DARK), DPI, COLORS)  # of the page alone: files are for light paper
+    light = write_png(figure, folder / f"{picture.name}.png", DPI, COLORS)
+    return Shown(picture.title, picture.alt, _embedded(light), _embedded(dark), width, height,
+                 picture.wide)  # fmt: skip
+
+
+def _embedded(content: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(content).decode()}"

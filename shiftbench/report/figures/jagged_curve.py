@@ -1,0 +1,198 @@
+"""The jagged curve: the probability of the true class while the picture moves pixel by pixel.
+
+After Azulay & Weiss, arXiv 1805.12177, fig. 1. A network that ignored shifts would draw a level
+line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from shiftbench.prediction_table import PredictionTable
+from shiftbench.report.figures.drawing import colormap, own_settings, write_png
+
+# Okabe & Ito's colours, and a line style each, told apart with any colour vision.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+LINES = ("-", "--", "-.", ":")
+STEPS = {
+    "diagonal": (1, 1),
+    "reverse_diagonal": (-1, -1),
+    "horizontal": (0, 1),
+    "vertical": (1, 0),
+}
+MOST_VIEWS = 11
+SHARES = (0.25, 0.5, 0.75, 0.95)  # of the images that move less than the one that is drawn
+WIDTH, MARGIN, CURVE, GAP = 7.0, 0.65, 1.25, 0.45  # inches
+
+
+@dataclass(frozen=True)
+class ShiftPath:
+    """The columns of a table that lie on its protocol's path, in order.
+
+    Attributes:
+        columns: ``(P,)`` columns of the table.
+        position: ``(P,)`` pixels along the path; 0 is the unshifted image.
+        name: ``diagonal``, ``reverse_diagonal``, ``horizontal`` or ``vertical``.
+    """
+
+    columns: NDArray[np.int64]
+    position: NDArray[np.float64]
+    name: str
+
+
+def path_of(table: PredictionTable) -> ShiftPath | None:
+    """Return the path through the unshifted image, None where the table has none.
+
+    It has one where every image is shown the same shifts (dy, dx), three of them at least on the
+    path.
+    """
+    name = str(table.meta.get("protocol", {}).get("path", "diagonal"))
+    if table.shifts.ndim != 2 or table.axes[:2] != ("dy", "dx") or name not in STEPS:
+        return None
+    step = np.array(STEPS[name], dtype=float)
+    shifts = table.shifts[:, :2].astype(float)
+    position = shifts @ step / (step @ step)
+    on_path = table.sampled & (shifts == position[:, None] * step).all(1)
+    if (table.shifts[on_path][:, 2:] != table.shifts[0, 2:]).any() or on_path.sum() < 3:
+        return None
+    columns = np.flatnonzero(on_path)
+    columns = columns[np.argsort(position[columns], kind="stable")]
+    return ShiftPath(columns, position[columns], name)
+
+
+def typical_images(tables: Sequence[PredictionTable]) -> list[int]:
+    """Return the images to draw: calm, middling, restless, each by its rank, none by hand.
+
+    Images are ranked by how far the probability of the true class ranges along the path, on
+    average over the tables.
+    """
+    order = np.argsort(_ranges(tables), kind="stable")
+    picks = [int(order[round(share * (len(order) - 1))]) for share in SHARES]
+    return list(dict.fromkeys(picks))
+
+
+def _ranges(tables: Iterable[PredictionTable]) -> NDArray[np.float64]:
+    """Return ``(N,)``: how far the true class's probability ranges, summed over the tables."""
+    paths = ((table, path_of(table)) for table in tables)
+    curves = [table.p_true[:, path.columns].astype(float) for table, path in paths if path]
+    ranges: NDArray[np.float64] = np.sum(
+        [np.ptp(np.nan_to_num(curve), axis=1) for curve in curves], axis=0
+    )
+    return ranges
+
+
+def views_of(path: ShiftPath) -> NDArray[np.int64]:
+    """Return at most eleven entries of ``path``, evenly spaced and the unshifted image among them.
+
+    >>> line = np.arange(-16.0, 16.0)
+    >>> views = views_of(ShiftPath(np.arange(32), line, "diagonal"))
+    >>> line[views].astype(int).tolist()
+    [-15, -12, -9, -6, -3, 0, 3, 6, 9, 12, 15]
+    """
+    zero = int(np.abs(path.position).argmin())
+    every = -(-len(path.position) // MOST_VIEWS)
+    return np.arange(zero % every, len(path.position), every)
+
+
+@own_settings()
+def jagged(
+    tables: Mapping[str, PredictionTable],
+    strips: Mapping[int, NDArray[np.uint8]],
+    path: Path,
+) -> None:
+    """Draw, image by image, the strip of views and below it a curve for every table; write a PNG.
+
+    Args:
+        tables: By the name in the legend; of the same images and shifts.
+        strips: By image, ``(V, H, W, C)``: the views that :func:`views_of` names.
+        path: Where the picture goes.
+    """
+    first = path_of(next(iter(tables.values())))
+    if first is None:
+        raise ValueError("the tables have no path to draw; ask path_of first")
+    views = first.position[views_of(first)]
+    step = float(views[1] - views[0]) if len(views) > 1 else 1.0
+    left = min(first.position[0] - 0.5, views[0] - step / 2)
+    right = max(first.position[-1] + 0.5, views[-1] + step / 2)
+    figure, rows = _rows(len(strips), step / (right - left), len(tables) > 1)
+    ranges = _ranges(tables.values())
+    for (index, pictures), (above, below) in zip(strips.items(), rows, strict=True):
+        _draw_strip(above, pictures, views, step, (left, right))
+        _draw_curves(below, tables, index)
+        below.set(xlim=(left, right), ylim=(-0.05, 1.05), yticks=(0, 0.5, 1))
+        below.set_ylabel("p(true class)", fontsize=8)
+        calmer = float((ranges < ranges[index]).mean())
+        title = f"test image {index}: ranges further than {calmer:.0%} of the images"
+        above.set_title(title, fontsize=8, loc="left", pad=3)
+    rows[-1][1].set_xlabel(f"{first.name} shift (px); filled: the answer is right", fontsize=8)
+    if len(tables) > 1:
+        handles, labels = rows[0][1].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="upper right", ncols=4, fontsize=8, frameon=False)
+    write_png(figure, path)
+
+
+def _rows(count: int, share: float, legend: bool) -> tuple[Figure, list[tuple[Axes, Axes]]]:
+    """Return a figure with a strip and a curve for each image; pictures are square.
+
+    Args:
+        count: Images.
+        share: How much of the width one picture takes.
+        legend: Whether to leave room for one.
+    """
+    inner = WIDTH - MARGIN - 0.15
+    strip = inner * share
+    row = strip + CURVE + GAP
+    height = count * row + 0.15 + (0.3 if legend else 0)
+    figure = Figure(figsize=(WIDTH, height))
+    rows = []
+    for number in range(count):
+        bottom = 0.4 + (count - 1 - number) * row
+        places = ((bottom + CURVE, strip), (bottom, CURVE))
+        above, below = (
+            figure.add_axes((MARGIN / WIDTH, low / height, inner / WIDTH, size / height))
+            for low, size in places
+        )
+        rows.append((above, below))
+    return figure, rows
+
+
+def _draw_strip(
+    axes: Axes,
+    pictures: NDArray[np.uint8],
+    views: NDArray[np.float64],
+    step: float,
+    limits: tuple[float, float],
+) -> None:
+    """Draw every picture above its own shift."""
+    half = 0.47 * step
+    for picture, view in zip(pictures, views, strict=True):
+        shown = picture if picture.shape[2] == 3 else picture[:, :, 0]
+        axes.imshow(shown, extent=(view - half, view + half, 0.03, 0.97), cmap=colormap("gray"),
+                    vmin=0, vmax=255, aspect="auto", interpolation="nearest")  # fmt: skip
+    axes.set(xlim=limits, ylim=(0, 1))
+    axes.set_axis_off()
+
+
+def _draw_curves(axes: Axes, tables: Mapping[str, PredictionTable], image: int) -> None:
+    """Draw a curve for every table; a filled point is a right answer."""
+    for number, (name, table) in enumerate(tables.items()):
+        path = path_of(table)
+        if path is None:
+            continue
+        color, line = COLORS[number % len(COLORS)], LINES[number % len(LINES)]
+        curve = table.p_true[image, path.columns]
+        right = table.top1[image, path.columns] == table.labels[image]
+        axes.plot(path.position, curve, line, color=color, linewidth=1.4, label=name)
+        axes.scatter(path.position, curve, s=16, edgecolors=color, linewidths=1, zorder=3,
+                     facecolors=np.where(right, color, "white"))  # fmt: skip
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.tick_params(labelsize=7)
+    axes.grid(alpha=0.3)

@@ -1,0 +1,1 @@
+"""Runs as a report reads them: found, read, and what is known of each."""

@@ -1,0 +1,77 @@
+"""The jobs of sweeps that have no run folder: not begun yet, or refused before they could begin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from shiftbench.report.load.find_runs import is_run
+from shiftbench.report.load.records import FAILED, RunRecord, WaitingJob
+from shiftbench.runs.sweep_state import Job, Sweep
+from shiftbench.settings.schema import NOT_IDENTITY
+
+Told = frozenset[str]
+
+
+def run_folders(sweep: Sweep) -> Iterator[Path]:
+    """Yield the folders of the sweep's runs, those that are there, in the order of its jobs."""
+    for job in sweep.jobs():
+        folder = sweep.runs / job.run_id if job.run_id else None
+        if folder is not None and is_run(folder):
+            yield folder.resolve()
+
+
+def jobs_without_run(
+    sweeps: Sequence[Sweep], runs: Sequence[RunRecord], named: Sequence[Path]
+) -> list[WaitingJob]:
+    """Return the jobs that have no run among ``runs``, each once.
+
+    A job that was refused for a wrong setting is of interest to its own sweep alone: it counts
+    where that sweep was ``named``, not in a report of everything that was ever started.
+    """
+    known = {run.run_id: run for run in runs}
+    jobs = {sweep.folder: sweep.jobs() for sweep in sweeps}
+    begun = {
+        _told(job): known[job.run_id]
+        for job in (job for found in jobs.values() for job in found)
+        if job.run_id in known
+    }
+    repeated = {_but_seed(told): run.config_id for told, run in begun.items()}
+    waiting: dict[Told, WaitingJob] = {}
+    for folder, found in jobs.items():
+        common = _common(found)
+        before = -1
+        for job in found:
+            told = _told(job)
+            if told in begun:
+                before = begun[told].order
+            elif not job.usage or folder in named:
+                config_id = repeated.get(_but_seed(told))
+                waiting.setdefault(told, _waiting(folder, job, common, config_id, before))
+    return list(waiting.values())
+
+
+def _waiting(
+    folder: Path, job: Job, common: Told, config_id: str | None, before: int
+) -> WaitingJob:
+    told = tuple(item for item in job.overrides if item not in common and not _is_seed(item))
+    error = job.error or ("" if job.state != FAILED else "no reason was kept")
+    return WaitingJob(folder, job.overrides, told, job.state, error, config_id, before)
+
+
+def _told(job: Job) -> Told:
+    return frozenset(item for item in job.overrides if item.split("=")[0] not in NOT_IDENTITY)
+
+
+def _but_seed(told: Told) -> Told:
+    return frozenset(item for item in told if not _is_seed(item))
+
+
+def _is_seed(override: str) -> bool:
+    return override.startswith("seed=")
+
+
+def _common(jobs: Sequence[Job]) -> Told:
+    """Return the overrides that all jobs share; they tell none of them from the others."""
+    every = [frozenset(job.overrides) for job in jobs]
+    return frozenset.intersection(*every) if len(every) > 1 else frozenset()

@@ -1,0 +1,45 @@
+"""Whether the runs of a report were made by parts that compute the same numbers; no torch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from shiftbench.report.load.records import RunRecord
+from shiftbench.runs import results_versions
+
+
+def version_notes(runs: Sequence[RunRecord]) -> list[str]:
+    """Return a sentence for each part of which the finished ``runs`` have several versions.
+
+    Where all runs are of one version, and that is an older one, a sentence says so.
+    """
+    parts = dict.fromkeys(
+        [*results_versions.CURRENT, *(part for run in runs for part in run.results)]
+    )
+    notes = []
+    for part in parts:
+        made = Counter(
+            run.results.get(part, results_versions.FIRST)
+            for run in runs
+            if results_versions.makes(part, run.settings)
+        )
+        counted = ", ".join(f"{made[number]} with {number}" for number in sorted(made))
+        latest = results_versions.CURRENT.get(part, results_versions.FIRST)
+        if len(made) > 1:
+            notes.append(
+                f"these tables mix results versions of {part}: {counted} (now {latest}); "
+                f"{_remedy(part)}"
+            )
+        elif made and list(made) != [latest]:
+            notes.append(
+                f"all runs have an older results version of {part}: {counted}, now {latest}; "
+                f"{_remedy(part)}"
+            )
+    return notes
+
+
+def _remedy(part: str) -> str:
+    if part in results_versions.FROM_TABLES:
+        return "shiftbench report --remeasure brings older ones up to date"
+    return "force=true runs the older ones again"

@@ -1,0 +1,105 @@
+"""Which published findings a report judges, and the evidence it hands to the claims."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection as Names
+from pathlib import Path
+
+import pandas as pd
+from omegaconf import ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError  # type: ignore[import-untyped]
+
+from shiftbench.claims import CLAIMS, Evidence, Judged, Number, Run, find_claim, judge
+from shiftbench.claims.evidence import Influence
+from shiftbench.report.load.per_image import PerImage
+from shiftbench.report.load.read_runs import read_layers, read_shifts
+from shiftbench.report.load.records import Collection, RunRecord
+
+METRICS = ("accuracy", "chance_consistency", "consistency", "correct_consistency", "top1_change",
+           "mean_absolute_change", "exact_fraction")  # fmt: skip
+
+log = logging.getLogger(__name__)
+
+
+def published_findings(collection: Collection, *, every: bool = False) -> list[Judged]:
+    """Return what the runs of a study say about published findings, empty where they say nothing.
+
+    Judged are the claims that the sweeps' experiments name, those that lack their runs included;
+    none where no sweep's experiment names any, or no run is of any of them.
+
+    Args:
+        collection: The runs.
+        every: Whether to judge and show all claims whatever sweeps name.
+    """
+    if every:
+        return judge(evidence_of(collection))
+    named = claims_of(collection.sweeps)
+    judged = judge(evidence_of(collection), named) if named else []
+    return judged if any(one.finding or one.near_chance for one in judged) else []
+
+
+def claims_of(sweeps: Sequence[Path]) -> list[str]:
+    """Return the keys of the claims that the experiments of these sweeps name, each once."""
+    named = dict.fromkeys(name for sweep in sweeps for name in _named(sweep / "multirun.yaml"))
+    unknown = [name for name in named if find_claim(name) is None]
+    if unknown:
+        log.warning("study.claims names %s, which is no claim; known: %s",
+                    ", ".join(unknown), ", ".join(CLAIMS))  # fmt: skip
+    return list(dict.fromkeys(claim.key for name in named if (claim := find_claim(name))))
+
+
+def _named(path: Path) -> list[str]:
+    """Return ``study.claims`` of the configuration that Hydra kept, [] where it has none."""
+    try:
+        named = OmegaConf.select(OmegaConf.load(path), "study.claims")
+    except (OSError, ValueError, TypeError, AttributeError, YAMLError, OmegaConfBaseException):
+        return []  # of an older version, or not Hydra's
+    return [str(key) for key in named] if isinstance(named, ListConfig) else []
+
+
+def evidence_of(collection: Collection) -> Evidence:
+    """Return the finished runs with their numbers; shifts and layers are read when asked for."""
+    done = collection.done()
+    numbers = _numbers(collection.metrics)
+    images = PerImage({name: run.folder for name, run in done.items()}, METRICS)
+    runs = [
+        Run(name, run.labels, run.settings, numbers[name],
+            _influence(name, numbers[name], images), run.smoke)
+        for name, run in done.items()
+        if name in numbers
+    ]  # fmt: skip
+
+    def chosen(names: Names[str]) -> list[RunRecord]:
+        return [done[name] for name in names if name in done]
+
+    return Evidence(
+        runs,
+        shifts=lambda names: read_shifts(chosen(names)),
+        layers=lambda names: read_layers(chosen(names)),
+    )
+
+
+def _influence(
+    name: str, numbers: Mapping[tuple[str, str], Number], images: PerImage
+) -> Callable[[str, str], Influence | None]:
+    """Return what says what each image adds to a metric of a run."""
+
+    def influence(protocol: str, metric: str) -> Influence | None:
+        number = numbers.get((protocol, metric))
+        return None if number is None else images.of(name, protocol, metric, number.value)
+
+    return influence
+
+
+def _numbers(metrics: pd.DataFrame) -> dict[str, dict[tuple[str, str], Number]]:
+    rows = metrics[metrics["metric"].isin(METRICS)]
+    names = ("run_id", "protocol", "metric", "value", "ci_low", "ci_high", "n_shifts",
+             "n_images")  # fmt: skip
+    found: dict[str, dict[tuple[str, str], Number]] = {}
+    for run_id, protocol, metric, *values in zip(*(rows[name].tolist() for name in names),
+                                                 strict=True):  # fmt: skip
+        found.setdefault(run_id, {})[protocol, metric] = Number(*values)
+    return found

@@ -1,0 +1,58 @@
+"""Published findings on a page: published beside measured, the verdict, what decides it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from shiftbench.claims import CLAIMS, Judged
+from shiftbench.claims.claim import INCONCLUSIVE, NOT_REPRODUCED, REPRODUCED
+from shiftbench.report.attempts import attempt
+from shiftbench.report.figures.claim_figures import claim_figure
+from shiftbench.report.figures.forest_plot import network_figure
+from shiftbench.report.figures.gallery import Shown, frame
+from shiftbench.report.tables.claim_text import Wording, wording
+
+MARKS = {REPRODUCED: "done", NOT_REPRODUCED: "bad", INCONCLUSIVE: "open"}
+
+
+@dataclass(frozen=True)
+class ClaimShown:
+    """A published finding as a page shows it.
+
+    Attributes:
+        judged: The claim and what was found.
+        words: The same in words and numbers.
+        mark: The class of its verdict.
+        figures: What decides it.
+    """
+
+    judged: Judged
+    words: Wording
+    mark: str
+    figures: list[Shown]
+
+
+def shown_claims(judged: Sequence[Judged], folder: Path) -> list[ClaimShown]:
+    """Draw what decides each claim, write it to ``folder`` and return all as a page shows them.
+
+    Figures of claims of an earlier report in the folder are removed.
+    """
+    for key in CLAIMS:
+        for ending in ("", "-networks"):
+            for theme in ("", "-dark"):  # of earlier releases
+                (folder / f"claim-{key}{ending}{theme}.png").unlink(missing_ok=True)
+    return [
+        ClaimShown(one, wording(one), MARKS.get(one.verdict, ""), list(_figures(one, folder)))
+        for one in judged
+    ]
+
+
+def _figures(one: Judged, folder: Path) -> Iterator[Shown]:
+    """Yield every network beside the mean, then what the numbers are made of."""
+    for make, ending in ((network_figure, "-networks"), (claim_figure, "")):
+        with attempt(str(folder / f"claim-{one.claim.key}{ending}.png")):
+            figure = make(one)
+            if shown := figure and frame(figure, folder):
+                yield shown

@@ -1,0 +1,119 @@
+"""How the numbers of a page were made: commands, versions, machines; alike ones told once."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shiftbench.report.load.records import DONE, Collection, RunRecord, WaitingJob, word_of
+from shiftbench.runs.sweep_state import rerun_command
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What several runs have in common.
+
+    Attributes:
+        key: ``A``, ``B``, ...
+        command: What was typed.
+        facts: Name and value of everything else: versions, commit, machine.
+        runs: How many.
+    """
+
+    key: str
+    command: str
+    facts: tuple[tuple[str, str], ...]
+    runs: int
+
+
+@dataclass(frozen=True)
+class Made:
+    """One run: its folder, the line that runs it alone, and the origin it shares."""
+
+    run_id: str
+    state: str
+    seed: str
+    seconds: float | None
+    time: str
+    origin: str
+    command: str
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A run or job without a result: what it is, why, and what to type."""
+
+    name: str
+    state: str
+    reason: str
+    command: str
+
+
+def origins(collection: Collection) -> tuple[list[Origin], list[Made]]:
+    """Return what runs share and every run, in the order of the collection."""
+    keys: dict[tuple[str, tuple[tuple[str, str], ...]], list[RunRecord]] = {}
+    for run in collection.runs:
+        keys.setdefault((shlex.join(run.command), _facts(run)), []).append(run)
+    shared: list[Origin] = []
+    letter_of: dict[str, str] = {}
+    for number, ((command, facts), runs) in enumerate(keys.items()):
+        letter = _letter(number)
+        shared.append(Origin(letter, command, facts, len(runs)))
+        letter_of |= {run.run_id: letter for run in runs}
+    return shared, [_made(run, letter_of[run.run_id]) for run in collection.runs]
+
+
+def unfinished(collection: Collection) -> list[Unfinished]:
+    """Return the runs that are not done, then the jobs that never became runs."""
+    runs = [
+        Unfinished(run.run_id, word_of(run.state), run.error, _again(run))
+        for run in collection.runs
+        if run.state != DONE
+    ]
+    return [*runs, *(_of_job(job) for job in collection.waiting)]
+
+
+def _made(run: RunRecord, letter: str) -> Made:
+    seed = str(run.labels.get("seed", ""))
+    return Made(run.run_id, word_of(run.state), seed, run.seconds, run.time, letter, _again(run))
+
+
+def _of_job(job: WaitingJob) -> Unfinished:
+    return Unfinished(" ".join(job.told or job.overrides), job.state, job.error,
+                      rerun_command(job.overrides))  # fmt: skip
+
+
+def _again(run: RunRecord) -> str:
+    """Return the line that makes a run alone; what was typed where its folder does not say."""
+    try:
+        return rerun_command((run.folder / "overrides").read_text("utf-8").splitlines())
+    except (OSError, ValueError):
+        return shlex.join(run.command)
+
+
+def _facts(run: RunRecord) -> tuple[tuple[str, str], ...]:
+    versions = tuple(run.versions.items())
+    try:
+        content = json.loads((run.folder / "provenance.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return versions
+    return (*versions, *_surroundings(content)) if isinstance(content, dict) else versions
+
+
+def _surroundings(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield commit and machine, flattened, whatever a version of shiftbench wrote there."""
+    if content.get("commit"):
+        yield "commit", str(content["commit"])
+    machine = content.get("machine")
+    for name, value in (machine if isinstance(machine, dict) else {"machine": machine}).items():
+        if value:
+            yield str(name), str(value)
+
+
+def _letter(number: int) -> str:
+    """Return A to Z, then A2 and so on."""
+    turn, place = divmod(number, 26)
+    return chr(ord("A") + place) + (str(turn + 1) if turn else "")

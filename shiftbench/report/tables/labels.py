@@ -1,0 +1,229 @@
+"""What configurations are called in tables and figures.
+
+Labels name the option of each group. Settings that vary though no label names them stand beside
+(:func:`unlabelled_settings`), what all labels of a study share is stated once
+(:class:`ShortLabels`), and of the rest a row shows what varies (:func:`labels`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from shiftbench.report.load.records import LABELS, RunRecord, WaitingJob
+from shiftbench.settings.labels import parts_of
+
+GROUPS = tuple(name for name in LABELS if name != "experiment")
+"""Not the experiment: what it sets tells configurations apart, and several may share a run."""
+NAMED_BY = (*GROUPS, "settings")
+"""The columns of a summary that tell configurations apart."""
+
+
+def varying(summary: pd.DataFrame) -> list[str]:
+    """Return the columns of :data:`NAMED_BY` in which the configurations differ, in order.
+
+    A job without a run knows its overrides alone: what it leaves empty differs from nothing.
+    """
+    known = text_of(summary["config_id"]) != ""
+    found = []
+    for name in (name for name in NAMED_BY if name in summary.columns):
+        values = text_of(summary[name])
+        if values[known | (values != "")].nunique() > 1:
+            found.append(name)
+    if not known.all() and "settings" not in found and (text_of(summary["settings"]) != "").any():
+        found.append("settings")
+    return found
+
+
+def shared(rows: pd.DataFrame, but: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    """Yield the other labels, and what rows have of each; more than one value where some is empty.
+
+    Args:
+        rows: Of a summary.
+        but: Those that vary.
+    """
+    for name in (name for name in NAMED_BY if name not in but):
+        if values := [value for value in dict.fromkeys(text_of(rows[name])) if value]:
+            yield name, values
+
+
+def labels(summary: pd.DataFrame, leave_out: Sequence[str] = ()) -> pd.Series[str]:
+    """Return what tells the configuration of each row from the others, as ``blur · crop``.
+
+    >>> frame = pd.DataFrame({"pool": ["max", "blur"], "head": "gap", "config_id": ["a", "b"]})
+    >>> labels(frame).tolist()
+    ['max', 'blur']
+    """
+    names = [name for name in varying(summary) if name not in leave_out]
+    if not names:
+        names = ["pool"] if "pool" not in leave_out else ["model"]
+    # What is fixed has no name of its own in a label; an empty one (the defaults) has none either.
+    parts = [text_of(summary[name]) for name in names if name in summary.columns]
+    texts = [" · ".join(part for part in row if part) for row in zip(*parts, strict=True)]
+    found = pd.Series([text or "as given" for text in texts], index=summary.index, dtype=object)
+    return found if leave_out else _told_apart(found, text_of(summary["config_id"]))
+
+
+def panel_labels(summary: pd.DataFrame) -> pd.Series[str]:
+    """Return what tells the configuration of each row from the others on the same data.
+
+    Every panel says in its title which data it is of.
+    """
+    found = labels(summary, leave_out=("data",))
+    for _, part in found.groupby(text_of(summary["data"])):
+        identity = text_of(summary.loc[part.index, "config_id"])
+        found.loc[part.index] = _told_apart(part, identity)
+    return found
+
+
+def text_of(values: pd.Series[Any]) -> pd.Series[str]:
+    """Return a column as text, '' where it is empty."""
+    return values.astype(object).where(values.notna(), "").astype(str)
+
+
+def _told_apart(found: pd.Series[str], identity: pd.Series[str]) -> pd.Series[str]:
+    """Add the beginning of the configuration's hash where two have the same label."""
+    shared = identity.groupby(found).transform("nunique") > 1
+    return found.where(~shared, found + " · " + identity.str[:4])
+
+
+@dataclass(frozen=True)
+class ShortLabels:
+    """The short form of a study's labels.
+
+    Attributes:
+        forms: ``{"data": {"shapes[size=16,hard=true]": "shapes[hard=true]"}}``, of the labels that
+            have another one.
+        left_out: The settings that the short forms no longer tell, ``data.size=16``.
+    """
+
+    forms: Mapping[str, Mapping[str, str]]
+    left_out: tuple[str, ...]
+
+    @classmethod
+    def of(cls, table: pd.DataFrame) -> ShortLabels:
+        """Return the short forms for a table with columns of labels."""
+        forms, left_out = {}, []
+        for group in (name for name in GROUPS if name in table):
+            forms[group], settings = _shortened(dict.fromkeys(table[group].dropna().astype(str)))
+            left_out += [f"{group}.{setting}" for setting in settings]
+        return cls(forms, tuple(left_out))
+
+    def on(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return ``table`` with the short forms in it."""
+        short = {group: table[group].replace(dict(forms)) for group, forms in self.forms.items()
+                 if forms}  # fmt: skip
+        return table.assign(**short)
+
+
+def _shortened(labels: Iterable[str]) -> tuple[dict[str, str], list[str]]:
+    """Return the short forms of a group's labels and the settings that they leave out.
+
+    >>> _shortened(["shapes[size=16]", "shapes[size=16,hard=true]"])
+    ({'shapes[size=16]': 'shapes', 'shapes[size=16,hard=true]': 'shapes[hard=true]'}, ['size=16'])
+    >>> _shortened(["vgg[width=4]", "resnet"])
+    ({}, [])
+    """
+    parts = {label: parts_of(label) for label in labels if label}
+    if len(parts) < 2:
+        return {}, []
+    _, first = next(iter(parts.values()))
+    common = [one for one in first if all(one in settings for _, settings in parts.values())]
+    forms = {}
+    for label, (option, settings) in parts.items() if common else ():
+        own = [one for one in settings if one not in common]
+        forms[label] = f"{option}[{','.join(own)}]" if own else option
+    return forms, common
+
+
+def unlabelled_settings(runs: Mapping[str, RunRecord]) -> dict[str, str]:
+    """Return, for every configuration, its settings that vary and that no label tells.
+
+    ``shift.circular.steps=2 measure.resamples=100``; '' where the labels say everything. A setting
+    that only some have (those of one pool) varies if it does among these.
+
+    Args:
+        runs: A run of every configuration, by its ``config_id``.
+    """
+    values: dict[str, dict[str, str]] = {}
+    for config_id, run in runs.items():
+        for key, value in _with_choices(run.settings).items():
+            if key != "seed":
+                values.setdefault(key, {})[config_id] = _short(value)
+    shown = [key for key, found in values.items() if len(set(found.values())) > 1]
+    shown = [key for key in sorted(shown) if not _is_labelled(key, values[key], runs)]
+    told = {
+        config_id: " ".join(f"{key}={values[key][config_id]}" for key in shown
+                            if config_id in values[key])
+        for config_id in runs
+    }  # fmt: skip
+    return _with_protocols(told, runs)
+
+
+def _with_choices(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with what a run that does not mention a group has of it."""
+    named = {key.split(".")[1] for key in settings if key.startswith("metric.")}
+    metrics = sorted(named, key=lambda name: (name != "standard", name))
+    chosen = {"metric": ",".join(metrics) or "standard", "optimizer._target_": "sgd.Sgd"}
+    return {**chosen, **settings}
+
+
+def _is_labelled(key: str, values: Mapping[str, str], runs: Mapping[str, RunRecord]) -> bool:
+    """Whether the label of the setting's group says which value it has."""
+    label = key.partition(".")[0]
+    if label not in LABELS:
+        return False
+    by_label: dict[str, set[str]] = {}
+    for config_id, value in values.items():
+        by_label.setdefault(str(runs[config_id].labels[label]), set()).add(value)
+    return all(len(found) == 1 for found in by_label.values())
+
+
+def _with_protocols(told: dict[str, str], runs: Mapping[str, RunRecord]) -> dict[str, str]:
+    """Add which protocols were measured where nothing else tells two configurations apart."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for config_id, run in runs.items():
+        labels = tuple(str(run.labels[name]) for name in LABELS)
+        alike.setdefault((*labels, told[config_id]), []).append(config_id)
+    for config_ids in alike.values():
+        if len(config_ids) > 1:
+            for config_id in config_ids:
+                protocols = ",".join(protocols_of(runs[config_id].settings))
+                told[config_id] = f"{told[config_id]} shift={protocols}".strip()
+    return told
+
+
+def protocols_of(settings: Mapping[str, Any]) -> list[str]:
+    """Return the names of the protocols among a run's settings.
+
+    >>> protocols_of({"shift.circular.steps": 2, "shift.circular.path": "diagonal", "seed": 0})
+    ['circular']
+    """
+    return list(dict.fromkeys(k.split(".")[1] for k in settings if k.startswith("shift.")))
+
+
+def _short(value: object) -> str:
+    text = str(value).replace(" ", "")
+    # A checkpoint's digest, as short as the hashes in the names of runs.
+    return text[:15] if text.startswith("sha256:") else text
+
+
+def labels_of_job(job: WaitingJob) -> tuple[dict[str, str], str]:
+    """Return the labels and the settings of a job that nothing but its overrides is known of.
+
+    ``pool=blur`` is a label; what is no label, as ``pool.filter_size=5``, is a setting.
+    """
+    named = dict.fromkeys(LABELS, "")
+    settings = []
+    for item in job.told:
+        key, _, value = item.partition("=")
+        if key in named:
+            named[key] = value
+        else:
+            settings.append(item)
+    if not any(named.values()) and not settings:
+        settings = [item for item in job.overrides if not item.startswith("seed=")]
+    return named, " ".join(settings)
