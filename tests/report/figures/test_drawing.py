@@ -83,7 +83,7 @@ def test_ctrl_c_is_no_failed_figure():
 
 
 def test_only_one_module_reads_settings_and_saves_figures():
-    package = Path(__file__).parents[2] / "shiftbench"
+    package = Path(__file__).parents[3] / "shiftbench"
     for path in package.rglob("*.py"):
         text = path.read_text("utf-8")
         if path.name != "drawing.py":
