@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.machinery import ModuleSpec
 from pathlib import Path
+from typing import Any
 
 from shiftbench.content.modules import (
     BY_VERSION,
@@ -152,10 +153,13 @@ def _read(module: str) -> tuple[str, list[str], list[str]]:
 
 def _content(spec: ModuleSpec) -> bytes | None:
     """Return the bytes of a module's file, also from an archive."""
-    # A loader of an archive or of an importer of its own; that of an extension has none.
-    get_data = getattr(spec.loader, "get_data", lambda name: Path(name).read_bytes())
+    loader: Any = spec.loader
     try:
-        content: bytes = get_data(str(spec.origin))
+        try:
+            read = loader.get_data
+        except AttributeError:  # an importer of a library's own need not have it
+            return Path(str(spec.origin)).read_bytes()
+        content: bytes = read(str(spec.origin))
     except OSError:
         return None
     return content

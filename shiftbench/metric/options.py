@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial, update_wrapper
+from types import FunctionType
 from typing import Any
 
 from shiftbench.errors import ShiftbenchError, UsageError, shown
@@ -51,7 +52,8 @@ def _named(name: str, function: Callable[..., Any]) -> Metric:
     plain = _plain(function)
     known = next((one for one in METRICS.values() if one.function is plain), None)
     if known is None:
-        place = f"{getattr(plain, '__module__', '')}.{getattr(plain, '__qualname__', plain)}"
+        has_name = isinstance(plain, type | FunctionType)
+        place = f"{plain.__module__}.{plain.__qualname__}" if has_name else plain
         raise UsageError(
             f"metric.{name} names {shown(place)}, which is not a metric; put "
             f'@shiftbench.metric.metric("{name}", higher_is_better=True) above the function'

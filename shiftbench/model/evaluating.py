@@ -73,8 +73,10 @@ def training_modules(model: nn.Module) -> int:
 
 
 def _is_training(module: nn.Module) -> bool:
-    # A frozen TorchScript program has no flag.
-    return bool(getattr(module, "training", False))
+    try:
+        return bool(module.training)
+    except AttributeError:  # a frozen TorchScript program has no flag
+        return False
 
 
 def refuse_lazy(model: nn.Module) -> None:

@@ -95,8 +95,7 @@ class MakeDownsampling:
         if isinstance(pool, Downsampling):
             refuse_misspelt(type(pool), Downsampling, vars(pool))
             return pool
-        # Asked before the contract's default would answer: a plain module need not state it.
-        states_stride = hasattr(pool, "stride")
+        states_stride = _states_stride(pool)
         pool = give_contract(pool, Downsampling)
         if not states_stride:
             pool.stride = settings.get("stride", Downsampling.stride)
@@ -117,6 +116,11 @@ def as_pool(module: nn.Module) -> Downsampling | None:
         return module
     # Layers of external networks declare nothing; a ``phase`` may be a word or a tensor there.
     methods = [getattr(type(module), name, None) for name in ("phase", "all_phases")]
-    if any(map(callable, methods)) and hasattr(module, "stride"):
+    if any(map(callable, methods)) and _states_stride(module):
         return give_contract(module, Downsampling)
     return None
+
+
+def _states_stride(module: nn.Module) -> bool:
+    # Of a plain module, before the contract's default would answer.
+    return hasattr(module, "stride")

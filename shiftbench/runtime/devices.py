@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -79,13 +80,18 @@ def use_precision(name: str, device: torch.device) -> None:
 
 def rounds_to_tf32() -> bool:
     """Return whether matrix products or convolutions of float32 are rounded to TF32 on CUDA."""
-    cudnn = torch.backends.cudnn  # torch 2.9 and later ask its convolutions apart
-    return any(map(_is_tf32, (torch.backends.cuda.matmul, getattr(cudnn, "conv", cudnn))))
+    convolutions: Any = torch.backends.cudnn
+    with suppress(AttributeError):  # of torch before 2.9
+        convolutions = convolutions.conv
+    return any(map(_is_tf32, (torch.backends.cuda.matmul, convolutions)))
 
 
 def _is_tf32(backend: Any) -> bool:
-    # torch 2.9 and later; there, allow_tf32 raises an error once a program has set this.
-    precision = getattr(backend, "fp32_precision", None)
+    try:
+        # There, allow_tf32 raises an error once a program has set this.
+        precision = backend.fp32_precision
+    except AttributeError:  # of torch before 2.9
+        precision = None
     return bool(backend.allow_tf32) if precision is None else precision == "tf32"
 
 

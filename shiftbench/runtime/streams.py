@@ -7,6 +7,7 @@ import io
 import os
 import sys
 import unicodedata
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -32,9 +33,9 @@ def adapt_streams() -> None:
     sys.stdout = sys.stdout or _nowhere()
     sys.stderr = _lenient(sys.stderr) if sys.stderr else _nowhere()
     for stream in (sys.stdout, sys.stderr):
-        reconfigure: Any = getattr(stream, "reconfigure", None)  # a stand-in may have none
-        if reconfigure is not None:
-            reconfigure(errors=HANDLER)
+        given: Any = stream
+        with suppress(AttributeError):  # a stand-in, which may not have it
+            given.reconfigure(errors=HANDLER)
 
 
 def discard_stdout() -> None:

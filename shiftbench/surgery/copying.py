@@ -6,6 +6,7 @@ import copy
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -125,14 +126,17 @@ def _refusal(given: ImageShape | None, tried: Sequence[ImageShape], reason: str)
     )
 
 
-def name_of(function: object) -> str:
+def name_of(function: Any) -> str:
     """Return the name of a function, "" where it has none, as a partial of one."""
-    return str(getattr(function, "__name__", ""))
+    try:
+        return str(function.__name__)
+    except AttributeError:
+        return ""
 
 
 def _usual_shapes(model: nn.Module) -> Iterator[ImageShape]:
     # What timm notes in its networks, today's and earlier ones; they have no class in common.
-    about = getattr(model, "pretrained_cfg", None) or getattr(model, "default_cfg", None)
+    about = vars(model).get("pretrained_cfg") or vars(model).get("default_cfg")
     size = about.get("input_size") if isinstance(about, dict) else None
     lazy = any(isinstance(module, LazyModuleMixin) for module in model.modules())
     convolutions = [m.in_channels for m in model.modules() if isinstance(m, nn.Conv2d)]
