@@ -171,8 +171,8 @@ def test_help_fits_and_knows_the_verb(shiftbench_command, tmp_path):
     assert done.returncode == 0
     assert "--against pool=max" in done.stdout
     words = " ".join(done.stdout.split())
-    assert "claims.csv and networks.csv (published findings, where DIR is a study" in words
-    assert "all published findings, whatever DIR is" in words
+    assert "claims.csv and networks.csv (published findings, if DIR is a study" in words
+    assert "all published findings, for any DIR" in words
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert "shiftbench report" in shiftbench_command("--help", cwd=tmp_path).stdout
     assert "did you mean 'report'" in shiftbench_command("reprot", cwd=tmp_path).stderr
