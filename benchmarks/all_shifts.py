@@ -20,7 +20,6 @@ from rich.console import Console
 from rich.table import Table
 
 from shiftbench import pool
-from shiftbench.allocator import keep_freed_memory
 from shiftbench.data.images import TensorSplit
 from shiftbench.head.flatten import FlattenHead
 from shiftbench.head.gap import GlobalAverageHead
@@ -28,7 +27,8 @@ from shiftbench.model.resnet import ResNet
 from shiftbench.model.vgg import VGG
 from shiftbench.predict.dense import DenseEngine
 from shiftbench.predict.engine import Options, predict
-from shiftbench.predict.network import PixelModel
+from shiftbench.predict.pixel_model import PixelModel
+from shiftbench.runtime.allocator import keep_freed_memory
 from shiftbench.shift.circular import Circular
 
 SHAPE = (3, 32, 32)

@@ -20,10 +20,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from turns import print_turns, step
 
-from shiftbench import separable
-from shiftbench.allocator import keep_freed_memory
-from shiftbench.padding import pad2d
+from shiftbench.ops import separable_filter
+from shiftbench.ops.padding import pad2d
 from shiftbench.pool import blur
+from shiftbench.runtime.allocator import keep_freed_memory
 
 Form = Callable[[Tensor, Tensor], Tensor]
 
@@ -33,7 +33,7 @@ TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 def matrices(x: Tensor, taps: Tensor) -> Tensor:
     """A matrix for each axis, which pads, filters and subsamples."""
-    return separable.filter2d(x, tuple(taps.tolist()), STRIDE, "circular")
+    return separable_filter.filter2d(x, tuple(taps.tolist()), STRIDE, "circular")
 
 
 def bordered(form: Form) -> Form:

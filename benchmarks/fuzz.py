@@ -190,7 +190,7 @@ def _in_fork(case: Case, place: Place) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (mapped + MEMORY,) * 2)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         _watch(place.root)
-        from shiftbench.cli import main
+        from shiftbench.cli.main import main
 
         main(case.arguments)
     except SystemExit as stop:
@@ -268,17 +268,6 @@ def warm_up() -> None:
     """Load everything that a run loads, so that a fork has it."""
     import matplotlib.pyplot
     import torch
-
-    import shiftbench.cli
-    import shiftbench.comparing
-    import shiftbench.experiment
-    import shiftbench.jagged_runs
-    import shiftbench.job
-    import shiftbench.listing
-    import shiftbench.report.progress
-    import shiftbench.report.terminal
-    import shiftbench.usage
-    import shiftbench.usage_text  # noqa: F401
 
     for name in ("cifar10", "cifar100", "mnist", "fashion_mnist", "folder", "shapes"):
         __import__(f"shiftbench.data.{name}")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from shiftbench.config import CONFIG_DIR, GROUPS, Config, flatten
+from shiftbench.settings.schema import CONFIG_DIR, GROUPS, Config, flatten
 
 # A whole run with these takes about a second.
 TINY = (

@@ -31,14 +31,14 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from shiftbench import pool
-from shiftbench.allocator import keep_freed_memory
 from shiftbench.data.images import TensorSplit
 from shiftbench.head.gap import GlobalAverageHead
 from shiftbench.model.resnet import ResNet
 from shiftbench.model.vgg import VGG
 from shiftbench.predict.dense import DenseEngine
 from shiftbench.predict.direct import DirectEngine
-from shiftbench.predict.network import PixelModel
+from shiftbench.predict.pixel_model import PixelModel
+from shiftbench.runtime.allocator import keep_freed_memory
 from shiftbench.shift.circular import Circular
 from shiftbench.shift.embed import Embed
 from shiftbench.shift.translate import Translate

@@ -7,7 +7,7 @@ import copy
 import torch
 from torch import nn
 
-from shiftbench import padding
+from shiftbench.ops import padding
 
 
 def as_published(model: nn.Module) -> nn.Module:

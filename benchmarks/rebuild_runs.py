@@ -23,11 +23,15 @@ import pandas as pd
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from shiftbench.config import CONFIG_DIR, register, short_hash
-from shiftbench.identity import counting
-from shiftbench.naming import names
-from shiftbench.results import METRIC_COLUMNS, read_csv, write_csv
-from shiftbench.sweeping import jobs_of
+from shiftbench.launch.sweep import jobs_of
+from shiftbench.runs.identity import counting
+from shiftbench.settings.labels import names
+from shiftbench.settings.schema import (
+    CONFIG_DIR,
+    register,
+    short_hash,
+)
+from shiftbench.storage.result_files import METRIC_COLUMNS, read_csv, write_csv
 
 LABELS = ("data", "model", "pool", "head", "padding", "augment", "seed")
 

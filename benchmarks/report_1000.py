@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from shiftbench.metric import METRICS
-from shiftbench.results import METRIC_COLUMNS, SCHEMA_VERSION, SHIFT_COLUMNS, write_csv
+from shiftbench.storage.result_files import METRIC_COLUMNS, SCHEMA_VERSION, SHIFT_COLUMNS, write_csv
 
 POOLS = ("max", "stride", "avg", "blur", "aps")
 HEADS = ("flatten", "gap")

@@ -4,7 +4,7 @@
     python benchmarks/small_maps.py --sides 4,8 --channels 64,128 --items 64
 
 Forward and backward of one 3×3 layer, as many channels out as in, channels last; the two take
-turns. Where ``shiftbench.torus`` would not go this way the row ends in "not taken".
+turns. Where ``shiftbench.ops.fourier_conv`` would not go this way the row ends in "not taken".
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from turns import print_turns, step
 
-from shiftbench import torus
-from shiftbench.allocator import keep_freed_memory
-from shiftbench.padding import pad2d
+from shiftbench.ops import fourier_conv
+from shiftbench.ops.padding import pad2d
+from shiftbench.runtime.allocator import keep_freed_memory
 
 
 def main() -> None:
@@ -40,10 +40,10 @@ def main() -> None:
         weight = torch.randn(channels, channels, 3, 3) / (9 * channels) ** 0.5
         weight = weight.contiguous(memory_format=torch.channels_last)
         name = f"{str(dtype)[6:]} {items}×{channels}×{side}×{side}"
-        taken = "" if torus.pays(x, weight) else ", not taken"
+        taken = "" if fourier_conv.pays(x, weight) else ", not taken"
         print_turns(
             {f"{name} padded": step(padded, x, weight),
-             f"{name} torus{taken}": step(torus.conv2d, x, weight)},
+             f"{name} torus{taken}": step(fourier_conv.conv2d, x, weight)},
             options.repeats,
         )  # fmt: skip
 

@@ -21,13 +21,13 @@ import time
 REPEATS = 5
 STOPPED = """
 import os, sys, time
-from shiftbench import cli
+from shiftbench.cli.main import main
 def first_step(*_):
     os.write(1, f"\\nfirst step {time.monotonic()}\\n".encode())
     os._exit(0)
-import shiftbench.train
-shiftbench.train.learning_rate = first_step
-cli.main(sys.argv[1:])
+import shiftbench.training.trainer
+shiftbench.training.trainer.learning_rate = first_step
+main.main(sys.argv[1:])
 """
 IMPORTED = """
 import time, torch

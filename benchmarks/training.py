@@ -24,15 +24,15 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from shiftbench import pool
-from shiftbench.allocator import keep_freed_memory
 from shiftbench.augment.shift import ShiftAugment
-from shiftbench.config import Train
 from shiftbench.data.images import Dataset, TensorSplit
 from shiftbench.head.gap import GlobalAverageHead
 from shiftbench.model.resnet import ResNet
 from shiftbench.model.vgg import VGG
-from shiftbench.predict.network import PixelModel
-from shiftbench.train import Trainer
+from shiftbench.predict.pixel_model import PixelModel
+from shiftbench.runtime.allocator import keep_freed_memory
+from shiftbench.settings.schema import Train
+from shiftbench.training.trainer import Trainer
 
 SHAPE = (3, 32, 32)
 MEAN, STD = (0.49, 0.48, 0.45), (0.25, 0.24, 0.26)

@@ -15,8 +15,9 @@ import re
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pandas as pd
 
@@ -30,11 +31,11 @@ def main() -> None:
     from torch.profiler import ProfilerActivity, profile
 
     imported = time.perf_counter() - STARTED
-    from shiftbench import cli
+    from shiftbench.cli.main import main as command_line
 
     with tempfile.TemporaryDirectory() as out:
         with profile(activities=[ProfilerActivity.CPU]) as profiler:
-            run(cli, [*sys.argv[1:], f"out={out}", "progress=false"])
+            run(command_line, [*sys.argv[1:], f"out={out}", "progress=false"])
         seconds = time.perf_counter() - STARTED
         [folder] = Path(out).glob("runs/*")
         text = (folder / "run.log").read_text("utf-8")
@@ -51,10 +52,10 @@ def main() -> None:
               f"{ceiling:.0f} of a matrix product")  # fmt: skip
 
 
-def run(cli: object, arguments: list[str]) -> None:
+def run(command_line: Callable[[list[str]], NoReturn], arguments: list[str]) -> None:
     """Run the command line in this process."""
     try:
-        cli.main(arguments)  # type: ignore[attr-defined]
+        command_line(arguments)
     except SystemExit as end:
         if end.code:
             raise

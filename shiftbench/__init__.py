@@ -7,12 +7,18 @@ Importing the package imports no torch; attributes load when they are first used
     layer = shiftbench.pool.BlurPool2d(64, filter_size=3, stride=2)
 """
 
+import sys
+
+from shiftbench.runtime.earlier_names import EarlierNames
+
 __version__ = "0.1.0"
+
+sys.meta_path.append(EarlierNames)
 
 _LAZY = {
     "measure": ("shiftbench.api", "measure"),
     "Result": ("shiftbench.api", "Result"),
-    "probe": ("shiftbench.layers", "probe"),
+    "probe": ("shiftbench.predict.layer_probe", "probe"),
 }
 
 

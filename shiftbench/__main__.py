@@ -1,5 +1,5 @@
 """``python -m shiftbench``: the same as the command ``shiftbench``."""
 
-from shiftbench.cli import main
+from shiftbench.cli.main import main
 
 main()

@@ -11,22 +11,22 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from shiftbench import build
-from shiftbench.config import CONFIG_DIR
 from shiftbench.data.images import TensorSplit
 from shiftbench.errors import UsageError, did_you_mean, require_one_of, require_within
-from shiftbench.inputs import Numbers, as_images, as_labels, per_channel, whole
+from shiftbench.experiment import build
 from shiftbench.metric import evaluate, per_shift
 from shiftbench.model.evaluating import evaluating, refuse_lazy, training_modules
 from shiftbench.model.layout import home
 from shiftbench.model.outputs import as_module, give_logits
 from shiftbench.model.trial import try_network
-from shiftbench.naming import load_option
+from shiftbench.predict.arrays import Numbers, as_images, as_labels, per_channel, whole
 from shiftbench.predict.engine import Options, predict
-from shiftbench.predict.network import PixelModel
+from shiftbench.predict.pixel_model import PixelModel
 from shiftbench.predict.protocol import ShiftProtocol
+from shiftbench.prediction_table import PredictionTable
+from shiftbench.settings.labels import load_option
+from shiftbench.settings.schema import CONFIG_DIR
 from shiftbench.surgery import circular
-from shiftbench.table import PredictionTable
 
 log = logging.getLogger(__name__)
 

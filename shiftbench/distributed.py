@@ -28,7 +28,7 @@ from shiftbench import processes
 from shiftbench.batch_norm import whole_batches
 from shiftbench.board import Board, Failure
 from shiftbench.errors import ShiftbenchError, UsageError
-from shiftbench.reasons import reason_of
+from shiftbench.runtime.failures import reason_of
 
 log = logging.getLogger(__name__)
 

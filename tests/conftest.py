@@ -7,31 +7,46 @@ import sys
 
 import pandas as pd
 import pytest
+from fork_server import ForkServer, needs_fresh_interpreter
 from omegaconf import OmegaConf
 
 from shiftbench.errors import ShiftbenchError
-from shiftbench.naming import Names
-from shiftbench.results import METRIC_COLUMNS, SCHEMA_VERSION, SHIFT_COLUMNS, write_csv
-from shiftbench.run import Run
+from shiftbench.runs.run import Run
+from shiftbench.settings.labels import Names
+from shiftbench.storage.result_files import METRIC_COLUMNS, SCHEMA_VERSION, SHIFT_COLUMNS, write_csv
 
 os.environ["HYDRA_FULL_ERROR"] = "0"
 if "PYTEST_XDIST_WORKER" in os.environ:  # several processes share the cores
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+VARIABLES = {**os.environ, "COLUMNS": "80"}
+
+
 @pytest.fixture(scope="session")
-def shiftbench_command():
+def fork_server():
+    """A process whose forks run command lines, see ``fork_server.py``."""
+    server = ForkServer(VARIABLES)
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def shiftbench_command(fork_server, tmp_path_factory):
     """Run the command line in a real process and return it finished."""
 
     def run(*arguments, cwd, env=None, timeout=240):
-        return subprocess.run(
-            [sys.executable, "-m", "shiftbench", *arguments],
-            cwd=cwd,
-            env={**os.environ, "COLUMNS": "80", **(env or {})},
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-        )
+        command = [sys.executable, "-m", "shiftbench", *map(str, arguments)]
+        variables = {**os.environ, "COLUMNS": "80", **(env or {})}
+        if not hasattr(os, "pidfd_open") or needs_fresh_interpreter(variables, VARIABLES):
+            return subprocess.run(
+                command, cwd=cwd, env=variables, capture_output=True, text=True, timeout=timeout
+            )
+        streams = [tmp_path_factory.getbasetemp() / name for name in ("stdout", "stderr")]
+        for stream in streams:
+            stream.write_bytes(b"")
+        code = fork_server.run(command[3:], cwd, variables, streams, timeout)
+        return subprocess.CompletedProcess(command, code, *(s.read_text("utf-8") for s in streams))
 
     return run
 
@@ -48,6 +63,7 @@ TINY = (
     "shift.translate.max_shift=1",
     "measure.resamples=20",
     "measure.layers=false",
+    "figures=false",
 )
 
 

@@ -13,12 +13,12 @@ import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
 
-from shiftbench.config import CONFIG_DIR, register
-from shiftbench.identity import Identity
-from shiftbench.naming import names
 from shiftbench.report.collect import collect
 from shiftbench.report.settings import untold
-from shiftbench.results import METRIC_COLUMNS, SHIFT_COLUMNS
+from shiftbench.runs.identity import Identity
+from shiftbench.settings.labels import names
+from shiftbench.settings.schema import CONFIG_DIR, register
+from shiftbench.storage.result_files import METRIC_COLUMNS, SHIFT_COLUMNS
 
 CHOICES = {"data": "shapes", "model": "vgg", "pool": "max", "head": "gap", "augment": "none",
            "train": "quick"}  # fmt: skip

@@ -8,16 +8,22 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shiftbench import results
+from shiftbench.cli.report_command import report_runs
 from shiftbench.metric.example import table_of
-from shiftbench.reducing import shift_rows, shifts_of
+from shiftbench.metric.result_rows import shift_rows, shifts_of
 from shiftbench.report import reading
 from shiftbench.report.collect import collect
 from shiftbench.report.moved import moved_rows
 from shiftbench.report.reading import read_shifts
 from shiftbench.report.study import Panel
-from shiftbench.reporting import report_runs
-from shiftbench.results import METRIC_COLUMNS, SHIFT_COLUMNS, axes_of, read_csv, read_rows
+from shiftbench.storage import result_files
+from shiftbench.storage.result_files import (
+    METRIC_COLUMNS,
+    SHIFT_COLUMNS,
+    axes_of,
+    read_csv,
+    read_rows,
+)
 
 REFERENCE = Path(__file__).parents[1] / "outputs" / "reference"
 STUDIES = sorted(path.parent.name for path in REFERENCE.glob("*/results.csv.gz"))
@@ -100,7 +106,7 @@ def test_columns_in_another_order_are_the_same_columns(make_run, tmp_path):
 
 def test_a_later_schema_is_a_sentence_and_not_read(make_run, tmp_path):
     run = make_run()
-    rewrite(run, metrics_of(run).assign(schema_version=results.SCHEMA_VERSION + 1))
+    rewrite(run, metrics_of(run).assign(schema_version=result_files.SCHEMA_VERSION + 1))
     [record] = collect([tmp_path / "out"]).runs
     assert record.state == "damaged"
     assert "reads 1 to" in record.error and "schema_version 3" in record.error
@@ -124,7 +130,7 @@ def test_a_new_axis_is_written_and_read(sheared, make_run, tmp_path):
     plain = table_of([[0, 0], [1, 1]], [0, 1])
     run = make_run()
     rows = shift_rows(shifts_of({"circular": plain, "shear": sheared}), run.name)
-    text = results.csv_text(rows, results.in_order(SHIFT_COLUMNS, rows.columns))
+    text = result_files.csv_text(rows, result_files.in_order(SHIFT_COLUMNS, rows.columns))
     (run / "shifts.csv").write_text(text)
     rewrite(run, pd.read_csv(run / "shifts.csv", keep_default_na=False), "shifts.csv")
     found = read_shifts(collect([tmp_path / "out"]).runs)
@@ -136,7 +142,7 @@ def test_a_new_axis_is_written_and_read(sheared, make_run, tmp_path):
 
 def test_without_a_new_axis_the_file_is_what_it_was():
     rows = shift_rows(shifts_of({"circular": table_of([[0, 0], [1, 1]], [0, 1])}), "run")
-    assert results.in_order(SHIFT_COLUMNS, rows.columns) == list(SHIFT_COLUMNS)
+    assert result_files.in_order(SHIFT_COLUMNS, rows.columns) == list(SHIFT_COLUMNS)
 
 
 def test_figures_of_plain_shifts_leave_the_new_axis_out(sheared):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from shiftbench.augment.draws import MAX_SHIFT, random_flip, random_offsets
 from shiftbench.errors import require_within
-from shiftbench.geometry import translate
+from shiftbench.ops.geometry import translate
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from shiftbench.augment.draws import any_offsets, random_flip
 from shiftbench.errors import UsageError, shown
-from shiftbench.geometry import to_unit, translate
+from shiftbench.ops.geometry import to_unit, translate
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from shiftbench.augment.draws import MAX_SHIFT, any_offsets, random_offsets
 from shiftbench.errors import require_one_of, require_within
-from shiftbench.geometry import FILLS, translate
+from shiftbench.ops.geometry import FILLS, translate
 
 
 @dataclass(frozen=True)

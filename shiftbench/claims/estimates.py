@@ -23,7 +23,7 @@ from shiftbench.claims.reader import Linear, Reader, Statistic, linear, resample
 from shiftbench.inference.crossed import CONFIDENCE, Deviation, deviation
 from shiftbench.inference.kinds import IMAGES, over
 from shiftbench.inference.sample import Sample, mean_of
-from shiftbench.inference.student import t_quantile
+from shiftbench.inference.student_t import t_quantile
 from shiftbench.metric.bootstrap import resampling_weights
 from shiftbench.metric.interval import bca_levels
 

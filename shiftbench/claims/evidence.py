@@ -30,7 +30,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Influence:
-    """What each test image adds to a metric, see :mod:`shiftbench.influence`.
+    """What each test image adds to a metric, see :mod:`shiftbench.metric.influence`.
 
     Attributes:
         images: A digest of the test images.

@@ -23,7 +23,7 @@ from shiftbench.claims.able import able
 from shiftbench.claims.claim import NOT_RUN, SMOKE, Claim, Finding
 from shiftbench.claims.evidence import Evidence, Run
 from shiftbench.errors import UsageError, did_you_mean, shown
-from shiftbench.results import CLAIM_COLUMNS, NETWORK_COLUMNS
+from shiftbench.storage.result_files import CLAIM_COLUMNS, NETWORK_COLUMNS
 
 _ORDER = (
     "A1", "A2", "A3", "A4", "A5", "A6", "A7", "A8", "A9", "A10", "A11", "Z1", "Z2", "Z3", "Z4",

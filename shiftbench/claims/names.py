@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from shiftbench.naming import parts_of
+from shiftbench.settings.labels import parts_of
 
 NAMED_BY = ("data", "model", "pool", "head", "padding", "augment", "train", "precision")
 

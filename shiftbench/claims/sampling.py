@@ -9,14 +9,7 @@ import numpy as np
 import pandas as pd
 
 from shiftbench.claims.blocks import Block, single
-from shiftbench.claims.claim import (
-    NOT_REPRODUCED,
-    REPRODUCED,
-    Claim,
-    Finding,
-    Plot,
-    Series,
-)
+from shiftbench.claims.claim import NOT_REPRODUCED, REPRODUCED, Claim, Finding, Plot, Series
 from shiftbench.claims.estimates import Estimate, estimate, over_seeds
 from shiftbench.claims.evidence import Evidence, Run
 from shiftbench.claims.one_pixel import PAPER, PLAIN

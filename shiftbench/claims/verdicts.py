@@ -11,14 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from shiftbench.claims.claim import (
-    INCONCLUSIVE,
-    NOT_REPRODUCED,
-    REPRODUCED,
-    Finding,
-    Network,
-    Plot,
-)
+from shiftbench.claims.claim import INCONCLUSIVE, NOT_REPRODUCED, REPRODUCED, Finding, Network, Plot
 from shiftbench.claims.estimates import Estimate, population_estimate
 from shiftbench.inference.crossed import CONFIDENCE
 from shiftbench.inference.simultaneous import simultaneous_confidence

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from shiftbench.content.digests import FileEntry, file_digest, list_digest, remembered, stamp_of
-from shiftbench.data.cache import cache_dir
-from shiftbench.data.walk import image_files, subfolders
+from shiftbench.storage.cache import cache_dir
+from shiftbench.storage.walk import image_files, subfolders
 
 IDX_FILES = tuple(
     f"{part}-{kind}"

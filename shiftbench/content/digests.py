@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from shiftbench.data.cache import cache_dir
-from shiftbench.files import write_text
+from shiftbench.storage.atomic import write_text
+from shiftbench.storage.cache import cache_dir
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from shiftbench.content.digests import FileEntry, file_digest, list_digest, stamp_of
-from shiftbench.data.walk import composed
+from shiftbench.storage.walk import composed
 
 # Keys whose value is a path even if it looks like a name.
 PATH_KEYS = frozenset(

@@ -16,10 +16,10 @@ import torch
 from rich.progress import Progress
 from torch import Tensor
 
-from shiftbench.data.cache import Arrays, cache_dir, discard, read_arrays, write_arrays
 from shiftbench.data.listing import Listing
 from shiftbench.data.stream import Failure, StreamSplit
-from shiftbench.locks import exclusive
+from shiftbench.storage.cache import Arrays, cache_dir, discard, read_arrays, write_arrays
+from shiftbench.storage.locks import exclusive
 
 log = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from shiftbench.data import render as rendering
 from shiftbench.data import sdf
-from shiftbench.data.cache import cache_dir, discard, read_arrays, write_arrays
 from shiftbench.data.render import render
 from shiftbench.data.scenes import Scenes
+from shiftbench.storage.cache import cache_dir, discard, read_arrays, write_arrays
 
 # Fewer bytes are drawn as fast as they are read, more are not for somebody's home folder.
 KEPT = range(2**20, 2**27)

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from shiftbench.content.data import training_images
-from shiftbench.data.cache import cache_dir, read_arrays, write_arrays
 from shiftbench.data.decoded import decode_once
 from shiftbench.data.images import Dataset, Statistics, TensorSplit, histogram, statistics_of
 from shiftbench.data.listing import (
@@ -26,6 +25,7 @@ from shiftbench.data.selection import Selection, pick
 from shiftbench.data.stream import StreamSplit, available_cpus
 from shiftbench.errors import ShiftbenchError, UsageError, require_within
 from shiftbench.seeds import derive_seed
+from shiftbench.storage.cache import cache_dir, read_arrays, write_arrays
 
 log = logging.getLogger(__name__)
 

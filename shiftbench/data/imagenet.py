@@ -14,9 +14,9 @@ from shiftbench.data.images import Dataset, Split, TensorSplit
 from shiftbench.data.listing import Listing, first_few, list_split
 from shiftbench.data.selection import Selection
 from shiftbench.data.stream import StreamSplit, available_cpus
-from shiftbench.data.walk import composed, subfolders
 from shiftbench.errors import ShiftbenchError, UsageError, require_within
 from shiftbench.preprocessing import Preprocessing
+from shiftbench.storage.walk import composed, subfolders
 
 CLASSES = 1000
 # The first and the last of the 1,000 classes of ILSVRC 2012; the network's index is their order.

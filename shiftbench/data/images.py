@@ -141,7 +141,7 @@ class Dataset:
         std: Per-channel standard deviation of the same, in 0..1.
         train: Empty, as ``val``, where the data is for testing only.
         preprocessing: How the images were made fit for the network, as plain values; see
-            :func:`shiftbench.adopt.prepared`.
+            :func:`shiftbench.experiment.external_model.prepared`.
     """
 
     name: str

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from shiftbench.data.walk import SUFFIXES, ImageFile, image_files, subfolders
 from shiftbench.errors import ShiftbenchError, UsageError
+from shiftbench.storage.walk import SUFFIXES, ImageFile, image_files, subfolders
 
 _LAYOUT = "train/<class>/ and test/<class>/ (or val/<class>/) folders of images"
 _NAMED = 5

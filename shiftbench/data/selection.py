@@ -7,12 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from shiftbench.data.images import (
-    Dataset,
-    TensorSplit,
-    pixel_statistics,
-    split_train_val,
-)
+from shiftbench.data.images import Dataset, TensorSplit, pixel_statistics, split_train_val
 from shiftbench.errors import UsageError
 from shiftbench.seeds import derive_seed
 

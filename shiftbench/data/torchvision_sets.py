@@ -20,12 +20,12 @@ import torch
 from torchvision.datasets import CIFAR10, MNIST
 from torchvision.datasets.utils import check_integrity, extract_archive
 
-from shiftbench.data.cache import cache_dir
 from shiftbench.data.idx import read_idx
 from shiftbench.data.images import Dataset, TensorSplit
 from shiftbench.data.selection import Selection, select_dataset
 from shiftbench.errors import ShiftbenchError
-from shiftbench.locks import exclusive
+from shiftbench.storage.cache import cache_dir
+from shiftbench.storage.locks import exclusive
 
 # A silent server should not hold a run up for minutes; torchvision passes no time limit on.
 _TIMEOUT_SECONDS = 20.0

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from shiftbench.inference.sample import Floats, Sample
-from shiftbench.inference.student import t_quantile
+from shiftbench.inference.student_t import t_quantile
 
 CONFIDENCE = 0.95
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shiftbench.metric.answers import SHIFTS, count_right, over_s, right
 from shiftbench.metric.base import Terms, metric
-from shiftbench.table import PredictionTable
+from shiftbench.prediction_table import PredictionTable
 
 
 @metric("accuracy", higher_is_better=True)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.metric.base import Need
-from shiftbench.table import PredictionTable
+from shiftbench.prediction_table import PredictionTable
 
 CHUNK = 2_000_000  # entries handled at a time where a copy is needed: about 50 MB
 T = TypeVar("T", bound=np.generic)

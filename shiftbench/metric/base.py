@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from shiftbench.metric.pairs import PairSpread
-from shiftbench.table import PredictionTable
+from shiftbench.prediction_table import PredictionTable
 
 Floats = NDArray[np.float64]
 Combine = Callable[[Floats], Floats]

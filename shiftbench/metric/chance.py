@@ -7,7 +7,7 @@ import numpy as np
 from shiftbench.metric.answers import CHUNK, SHIFTS, Ints, class_counts
 from shiftbench.metric.base import Need, Terms, metric, ratio, summable
 from shiftbench.metric.pairs import PairSpread
-from shiftbench.table import PredictionTable
+from shiftbench.prediction_table import PredictionTable
 
 # Classes whose answers are counted image against image; the rarer ones are bounded.
 MOST_CLASSES = 1000

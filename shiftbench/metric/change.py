@@ -6,7 +6,7 @@ import numpy as np
 
 from shiftbench.metric.answers import PATH, Bools, steps
 from shiftbench.metric.base import Need, Terms, metric
-from shiftbench.table import PredictionTable
+from shiftbench.prediction_table import PredictionTable
 
 
 def _is_horizontal(table: PredictionTable) -> bool:

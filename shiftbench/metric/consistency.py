@@ -19,7 +19,7 @@ from shiftbench.metric.answers import (
     same_as_base,
 )
 from shiftbench.metric.base import Terms, metric
-from shiftbench.table import PredictionTable
+from shiftbench.prediction_table import PredictionTable
 
 
 @metric("consistency", higher_is_better=True, needs=(PAIRS,))

@@ -11,7 +11,7 @@ from shiftbench.errors import ShiftbenchError, require_one_of
 from shiftbench.metric.base import METRICS, Metric, Terms
 from shiftbench.metric.bootstrap import BCA, Bootstrap
 from shiftbench.metric.interval import Interval, interval_of
-from shiftbench.table import PredictionTable
+from shiftbench.prediction_table import PredictionTable
 
 
 @dataclass(frozen=True, slots=True)

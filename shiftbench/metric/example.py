@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from shiftbench.table import PredictionTable
+from shiftbench.prediction_table import PredictionTable
 
 
 def table_of(

@@ -6,7 +6,7 @@ import numpy as np
 
 from shiftbench.metric.answers import MOVED, SHIFTS, over_s
 from shiftbench.metric.base import Terms, metric
-from shiftbench.table import PredictionTable
+from shiftbench.prediction_table import PredictionTable
 
 FLOAT32 = 1e-5  # tolerance of a table that names none
 

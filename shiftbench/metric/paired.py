@@ -14,7 +14,7 @@ from shiftbench.metric.base import Floats, Terms
 from shiftbench.metric.bootstrap import BCA, Bootstrap
 from shiftbench.metric.evaluation import applicable
 from shiftbench.metric.interval import Interval, interval_of
-from shiftbench.table import PredictionTable
+from shiftbench.prediction_table import PredictionTable
 
 
 @dataclass(frozen=True, slots=True)

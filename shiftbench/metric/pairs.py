@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shiftbench.inference.student import t_quantile
+from shiftbench.inference.student_t import t_quantile
 from shiftbench.metric.proportion import least_share, unseen_share
 
 MOST_DEGREES = 1000  # of freedom: beyond, Student's t is the normal distribution to 0.1 %

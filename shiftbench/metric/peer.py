@@ -6,7 +6,7 @@ import numpy as np
 
 from shiftbench.metric.answers import Bools
 from shiftbench.metric.base import Floats, Need, Terms, metric
-from shiftbench.table import PredictionTable
+from shiftbench.prediction_table import PredictionTable
 
 REPLAYED = Need("the draws of a publication (sampling=peer)", lambda table: "peer" in table.meta)
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from shiftbench.metric.answers import Bools, Ints, over_s, right, same_as_base
 from shiftbench.metric.base import Floats, ratio
-from shiftbench.table import PredictionTable
+from shiftbench.prediction_table import PredictionTable
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from shiftbench.model.evaluating import evaluating
-from shiftbench.padding import conv2d
+from shiftbench.ops.padding import conv2d
 
 # Channels of a first stage; already here a network's weights may take more than the memory.
 MAX_WIDTH = 4096

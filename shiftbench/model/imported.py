@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from torch import nn
 
 from shiftbench.errors import UsageError, shown
-from shiftbench.model.foreign import Foreign, made
+from shiftbench.model.external import Foreign, made
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class ImportedNetwork(Foreign):
     Args:
         name: What it is called in tables; None is the target.
         weights: Path of a state dict, or None.
-        stem: See :class:`~shiftbench.model.foreign.Foreign`, as the field below.
+        stem: See :class:`~shiftbench.model.external.Foreign`, as the field below.
         target: Dotted name of a function, a class or a method of a class, ``package.module.make``.
         kwargs: Its arguments.
     """

@@ -7,7 +7,7 @@ from torch import nn
 
 from shiftbench.errors import UsageError
 from shiftbench.model.vgg import VGG
-from shiftbench.padding import conv2d
+from shiftbench.ops.padding import conv2d
 
 
 class LinearVGG(VGG):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from shiftbench.errors import UsageError, require_within
 from shiftbench.model import blocks
-from shiftbench.padding import conv2d
+from shiftbench.ops.padding import conv2d
 
 CIFAR_DEPTHS = (20, 32, 44, 56)
 

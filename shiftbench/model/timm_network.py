@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from shiftbench.errors import ShiftbenchError, UsageError, did_you_mean, shown
-from shiftbench.model.foreign import DEFAULT, Foreign, made
+from shiftbench.model.external import DEFAULT, Foreign, made
 from shiftbench.preprocessing import CROPS, INTERPOLATIONS, Preprocessing
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ class TimmNetwork(Foreign):
     Args:
         name: ``resnet50``, or with a tag that names its weights, ``resnet50.a1_in1k``.
         weights: ``DEFAULT`` (those of the tag), the path of a state dict, or None.
-        stem: See :class:`~shiftbench.model.foreign.Foreign`, as the field below.
+        stem: See :class:`~shiftbench.model.external.Foreign`, as the field below.
     """
 
     def check(self) -> None:

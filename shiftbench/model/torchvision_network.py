@@ -15,9 +15,9 @@ import torchvision
 from torch import nn
 from torchvision import models
 
-from shiftbench import checkpoint
 from shiftbench.errors import ShiftbenchError, UsageError, did_you_mean, shown
-from shiftbench.model.foreign import Foreign, made
+from shiftbench.model import checkpoint
+from shiftbench.model.external import Foreign, made
 from shiftbench.preprocessing import Preprocessing
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class TorchvisionNetwork(Foreign):
     Args:
         name: ``resnet50`` and the like, see ``torchvision.models.list_models``.
         weights: ``DEFAULT``, a set's name as ``IMAGENET1K_V1``, a state dict's path, or None.
-        stem: See :class:`~shiftbench.model.foreign.Foreign`, as the field below.
+        stem: See :class:`~shiftbench.model.external.Foreign`, as the field below.
     """
 
     def check(self) -> None:

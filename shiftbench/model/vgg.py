@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from shiftbench.errors import UsageError, require_within
 from shiftbench.model import blocks
-from shiftbench.model.running_max import StrideOneMax2d
+from shiftbench.ops.max_filter import StrideOneMax2d
 
 # Convolutions per stage; 8, 10, 13 and 16 are the stacks of VGG-11, -13, -16 and -19.
 STAGES = {

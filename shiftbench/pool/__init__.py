@@ -11,8 +11,8 @@ the network has to do at its place:
 A pool that picks its sampling grid by content has ``phase(x)`` and ``forward(x, phase)``, so
 that two branches of a residual block can share one grid. One on a fixed grid takes part in the
 dense engine by a method ``all_phases(x) -> (N·s², C, H/s, W/s)`` that keeps every grid, those of
-one image side by side (:func:`shiftbench.geometry.space_to_batch`), and an attribute ``pad`` that
-says how it pads; without them it is measured directly. Nothing has to be registered: a yaml in
+one image side by side (:func:`shiftbench.ops.geometry.space_to_batch`), and an attribute ``pad``
+that says how it pads; without them it is measured directly. Nothing has to be registered: a yaml in
 ``configs/pool/`` (or in a user's own folder) names the class.
 """
 

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from shiftbench.autocast import at_least_single
 from shiftbench.errors import require_within
+from shiftbench.ops.autocast import at_least_single
 from shiftbench.pool.blur import BlurPool2d
 
 

@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from shiftbench import separable
-from shiftbench.autocast import computed_in
 from shiftbench.errors import require_one_of, require_within
-from shiftbench.geometry import space_to_batch
-from shiftbench.padding import MODES, pad2d
+from shiftbench.ops import separable_filter
+from shiftbench.ops.autocast import computed_in
+from shiftbench.ops.geometry import space_to_batch
+from shiftbench.ops.padding import MODES, pad2d
 
 
 def taps(filter_size: int) -> tuple[float, ...]:
@@ -94,8 +94,8 @@ class BlurPool2d(nn.Module):
         return space_to_batch(self._blur(x, 1), (self.stride, self.stride))
 
     def _blur(self, x: Tensor, stride: int) -> Tensor:
-        if self.training and torch.is_grad_enabled() and separable.pays(x, self.taps):
-            return separable.filter2d(x, self.taps, stride, self.pad)
+        if self.training and torch.is_grad_enabled() and separable_filter.pays(x, self.taps):
+            return separable_filter.filter2d(x, self.taps, stride, self.pad)
         before, after = (self.filter_size - 1) // 2, self.filter_size // 2
         padded = pad2d(x, (before, after, before, after), self.pad)
         return _depthwise(padded, self.kernel, stride)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from shiftbench.autocast import at_least_single
 from shiftbench.errors import UsageError
-from shiftbench.geometry import space_to_batch
+from shiftbench.ops.autocast import at_least_single
+from shiftbench.ops.geometry import space_to_batch
 
 
 class IdealPool2d(nn.Module):

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from shiftbench.data.images import Split
-from shiftbench.predict.answers import answers
 from shiftbench.predict.direct import DirectEngine
-from shiftbench.predict.network import PixelModel
+from shiftbench.predict.pixel_model import PixelModel
 from shiftbench.predict.protocol import ShiftProtocol
+from shiftbench.predict.table_columns import answers
 from shiftbench.shift.plan import Plan
 
 PAIRS = 24

@@ -12,15 +12,15 @@ import dataclasses
 import torch
 from torch import Tensor, nn
 
-from shiftbench.autocast import at_least_single
 from shiftbench.data.images import Split
-from shiftbench.predict.answers import answers
+from shiftbench.ops.autocast import at_least_single
 from shiftbench.predict.dense_network import DenseNetwork
-from shiftbench.predict.network import PixelModel
 from shiftbench.predict.noise import spread_images
 from shiftbench.predict.phases import NotDenseError
+from shiftbench.predict.pixel_model import PixelModel
 from shiftbench.predict.protocol import ShiftProtocol
 from shiftbench.predict.self_check import check
+from shiftbench.predict.table_columns import answers
 from shiftbench.seeds import derive_seed
 from shiftbench.shift.plan import PATHS, torus
 

@@ -14,7 +14,7 @@ from functools import partial
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from shiftbench import padding
+from shiftbench.ops import padding
 from shiftbench.predict.phases import (
     AllPhases,
     AllPhasesByContent,

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from shiftbench.autocast import at_least_single
-from shiftbench.predict.answers import answers
+from shiftbench.ops.autocast import at_least_single
 from shiftbench.predict.logits import FLOAT32, Rounding
 from shiftbench.predict.protocol import ShiftProtocol
+from shiftbench.predict.table_columns import answers
 from shiftbench.shift.plan import Plan
 
 

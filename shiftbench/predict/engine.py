@@ -11,22 +11,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from shiftbench.config import ENGINES
 from shiftbench.data.images import Split
 from shiftbench.errors import ShiftbenchError, require_one_of
-from shiftbench.predict.answers import VERSION, check_labels
 from shiftbench.predict.audit import audit
 from shiftbench.predict.dense import DenseEngine
 from shiftbench.predict.direct import DirectEngine
 from shiftbench.predict.image_digests import image_digests
-from shiftbench.predict.network import PixelModel
 from shiftbench.predict.noise import spread_images
 from shiftbench.predict.phases import NotDenseError
+from shiftbench.predict.pixel_model import PixelModel
 from shiftbench.predict.protocol import ShiftProtocol, describe, source
 from shiftbench.predict.stability import IMAGES, Stability, stability
+from shiftbench.predict.table_columns import VERSION, check_labels
+from shiftbench.prediction_table import PredictionTable
 from shiftbench.seeds import derive_seed
+from shiftbench.settings.schema import ENGINES
 from shiftbench.shift.plan import Plan
-from shiftbench.table import PredictionTable
 
 log = logging.getLogger(__name__)
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from shiftbench.geometry import rolls_to_batch, space_to_batch
-from shiftbench.padding import pad2d
-from shiftbench.predict.spectral import SpectralConv, worth_it
+from shiftbench.ops.fourier_conv_inference import SpectralConv, worth_it
+from shiftbench.ops.geometry import rolls_to_batch, space_to_batch
+from shiftbench.ops.padding import pad2d
 
 
 class NotDenseError(Exception):

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from shiftbench.predict.dense_network import DenseNetwork, own_copy
 from shiftbench.predict.logits import cutoff, masked, scale
-from shiftbench.predict.network import PixelModel
 from shiftbench.predict.noise import noise_like, revive
 from shiftbench.predict.phases import NotDenseError
+from shiftbench.predict.pixel_model import PixelModel
 
 SHIFTS = 12  # random ones; a step that is none of the torus shows under nearly all of them
 AT_ONCE = 2  # inputs per dense pass: with one alone, maps of several sizes could be broadcast

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from shiftbench.errors import ShiftbenchError
 from shiftbench.predict.logits import change, scale
-from shiftbench.predict.network import PixelModel
 from shiftbench.predict.noise import pixel_noise
+from shiftbench.predict.pixel_model import PixelModel
 
 IMAGES = 4  # from all over the data, and as many of noise: images may be blank
 

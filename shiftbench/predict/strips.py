@@ -9,7 +9,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from shiftbench.data.images import Split
-from shiftbench.geometry import to_unit
+from shiftbench.ops.geometry import to_unit
 from shiftbench.predict.protocol import ShiftProtocol, source
 
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from shiftbench.reasons import reason_of
+from shiftbench.runtime.failures import reason_of
 
 log = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ from shiftbench.report.records import (
     WaitingJob,
 )
 from shiftbench.report.waiting import jobs_without_run, run_folders
-from shiftbench.sweep import Sweep
+from shiftbench.runs.sweep_state import Sweep
 
 __all__ = ["BROKEN", "LABELS", "Collection", "RunRecord", "WaitingJob", "collect"]
 

@@ -11,13 +11,13 @@ import pandas as pd
 from shiftbench.errors import ShiftbenchError, UsageError
 from shiftbench.inference.kinds import IMAGES
 from shiftbench.metric import METRICS, Difference, about, compare
+from shiftbench.prediction_table import PredictionTable
 from shiftbench.report.paired_interval import STUDENT, is_over_seeds, paired_intervals
 from shiftbench.report.per_image import Measured, Pair, PerImage, same_images, values_of
 from shiftbench.report.records import RunRecord
 from shiftbench.report.repetitions import Pairing
 from shiftbench.report.summary import metric_names
-from shiftbench.results import METRIC_COLUMNS, read_csv
-from shiftbench.table import PredictionTable
+from shiftbench.storage.result_files import METRIC_COLUMNS, read_csv
 
 SEEDS_AND_IMAGES, SEEDS = "seeds-and-images", "seeds"
 LACKING = (

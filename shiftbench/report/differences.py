@@ -16,12 +16,12 @@ from shiftbench.errors import ShiftbenchError, UsageError, did_you_mean
 from shiftbench.inference.kinds import IMAGES
 from shiftbench.inference.sample import Sample
 from shiftbench.metric import compare
+from shiftbench.prediction_table import PredictionTable
 from shiftbench.report.paired_interval import PairedInterval, paired_intervals
 from shiftbench.report.per_image import Measured, PerImage, values_of
 from shiftbench.report.records import LABELS, Collection, RunRecord
 from shiftbench.report.settings import untold
 from shiftbench.report.summary import metric_names
-from shiftbench.table import PredictionTable
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from matplotlib import colormaps
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 
-from shiftbench.files import atomic_file
+from shiftbench.storage.atomic import atomic_file
 
 DPI = 120
 SHADES = 256

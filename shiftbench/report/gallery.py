@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from shiftbench.files import atomic_file
 from shiftbench.report.attempts import attempt
 from shiftbench.report.augmentation import augmentation_pictures
 from shiftbench.report.distance import distance_pictures
@@ -19,6 +18,7 @@ from shiftbench.report.pareto import pareto_pictures
 from shiftbench.report.records import DONE, Collection
 from shiftbench.report.study import panels
 from shiftbench.report.theme import DARK, LIGHT, Picture, png
+from shiftbench.storage.atomic import atomic_file
 
 MOST_PANELS = 6  # figures of one kind; beyond, a page gets slow to make and heavy to open
 

@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from shiftbench.prediction_table import PredictionTable
 from shiftbench.report.drawing import colormap, own_settings, write_png
-from shiftbench.table import PredictionTable
 
 # Okabe & Ito's colours, and a line style each, told apart with any colour vision.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

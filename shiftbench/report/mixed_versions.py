@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from shiftbench import versions
 from shiftbench.report.records import RunRecord
+from shiftbench.runs import results_versions
 
 
 def version_notes(runs: Sequence[RunRecord]) -> list[str]:
@@ -14,16 +14,18 @@ def version_notes(runs: Sequence[RunRecord]) -> list[str]:
 
     Where all runs are of one version, and that is an older one, a sentence says so.
     """
-    parts = dict.fromkeys([*versions.CURRENT, *(part for run in runs for part in run.results)])
+    parts = dict.fromkeys(
+        [*results_versions.CURRENT, *(part for run in runs for part in run.results)]
+    )
     notes = []
     for part in parts:
         made = Counter(
-            run.results.get(part, versions.FIRST)
+            run.results.get(part, results_versions.FIRST)
             for run in runs
-            if versions.makes(part, run.settings)
+            if results_versions.makes(part, run.settings)
         )
         counted = ", ".join(f"{made[number]} with {number}" for number in sorted(made))
-        latest = versions.CURRENT.get(part, versions.FIRST)
+        latest = results_versions.CURRENT.get(part, results_versions.FIRST)
         if len(made) > 1:
             notes.append(
                 f"these tables mix results versions of {part}: {counted} (now {latest}); "
@@ -38,6 +40,6 @@ def version_notes(runs: Sequence[RunRecord]) -> list[str]:
 
 
 def _remedy(part: str) -> str:
-    if part in versions.FROM_TABLES:
+    if part in results_versions.FROM_TABLES:
         return "shiftbench report --remeasure brings older ones up to date"
     return "force=true runs the older ones again"

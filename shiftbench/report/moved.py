@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from shiftbench.report.study import Panel
-from shiftbench.results import axes_of
+from shiftbench.storage.result_files import axes_of
 
 # Of axes other than dy and dx: a row with another value is no plain shift.
 NEUTRAL = {"scale": 1.0}

@@ -12,7 +12,6 @@ from markupsafe import Markup
 
 from shiftbench import __version__
 from shiftbench.claims import Judged
-from shiftbench.files import write_text
 from shiftbench.report.best import NO_MARKS, Best
 from shiftbench.report.claim_words import smoke_banner, verdict_counts
 from shiftbench.report.findings import findings
@@ -24,6 +23,7 @@ from shiftbench.report.page_tables import MAIN, column_of, metric_names, result_
 from shiftbench.report.records import BROKEN, DONE, FAILED, STOPPED, Collection, word_of
 from shiftbench.report.short_labels import ShortLabels
 from shiftbench.report.study import LABELS, varying
+from shiftbench.storage.atomic import write_text
 
 MOST_VALUES = 12  # of a setting, in the list of what was compared
 MOST_UNFINISHED = 100

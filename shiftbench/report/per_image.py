@@ -15,8 +15,8 @@ import pandas as pd
 from shiftbench.claims.evidence import Influence
 from shiftbench.errors import ShiftbenchError
 from shiftbench.inference.sample import Floats, Sample
-from shiftbench.influence import NAME, Influences
-from shiftbench.table import PredictionTable
+from shiftbench.metric.influence import NAME, Influences
+from shiftbench.prediction_table import PredictionTable
 
 log = logging.getLogger(__name__)
 

@@ -22,10 +22,10 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from shiftbench.sweep import DONE, ENDED, FAILED, RUNNING, Job
+from shiftbench.runs.sweep_state import DONE, ENDED, FAILED, RUNNING, Job
 
 if TYPE_CHECKING:
-    from shiftbench.tally import EpochRow
+    from shiftbench.training.epoch_stats import EpochRow
 
 log = logging.getLogger(__name__)
 

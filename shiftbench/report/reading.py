@@ -15,9 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from shiftbench import results
 from shiftbench.errors import ShiftbenchError
-from shiftbench.locks import is_locked
 from shiftbench.metric.about import remember
 from shiftbench.report.records import (
     BROKEN,
@@ -28,7 +26,13 @@ from shiftbench.report.records import (
     RUNNING,
     RunRecord,
 )  # fmt: skip
-from shiftbench.results import LAYER_COLUMNS, METRIC_COLUMNS, SHIFT_COLUMNS
+from shiftbench.storage import result_files
+from shiftbench.storage.locks import is_locked
+from shiftbench.storage.result_files import (
+    LAYER_COLUMNS,
+    METRIC_COLUMNS,
+    SHIFT_COLUMNS,
+)
 
 FILES_AT_ONCE = 100
 TEXT = ("run_id", "experiment", "data", "model", "pool", "head", "padding", "augment", "protocol",
@@ -165,8 +169,8 @@ def _text(run: RunRecord, name: str, columns: Sequence[str]) -> Text:
     header, _, rows = content.decode("utf-8", "replace").partition("\n")
     text = Text(tuple(next(csv.reader([header]), ())), rows)
     try:
-        results.require_columns(Path(name), columns, text.header)
-        results.require_schema(Path(name), _schema_of(text))
+        result_files.require_columns(Path(name), columns, text.header)
+        result_files.require_schema(Path(name), _schema_of(text))
     except ShiftbenchError as error:
         raise ValueError(str(error)) from error
     if written is None:
@@ -216,10 +220,10 @@ def _frame(header: Sequence[str], rows: Sequence[str], columns: Sequence[str]) -
         StringIO("".join(rows)), names=list(header), header=None, dtype=types,
         keep_default_na=False, na_values=[""], index_col=False,
     )  # fmt: skip
-    frame = results.completed(frame, columns)
+    frame = result_files.completed(frame, columns)
     text = [name for name in columns if name in TEXT]
     frame[text] = frame[text].fillna("")
-    return frame[results.in_order(columns, header)]
+    return frame[result_files.in_order(columns, header)]
 
 
 def _joined(parts: Sequence[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
@@ -228,5 +232,5 @@ def _joined(parts: Sequence[pd.DataFrame], columns: Sequence[str]) -> pd.DataFra
         return parts[0]
     order = list(columns)
     for part in parts:
-        order = results.in_order(order, part.columns)
+        order = result_files.in_order(order, part.columns)
     return pd.concat(parts, ignore_index=True)[order]

@@ -45,7 +45,8 @@ class RunRecord:
         seconds: How long it took, None where it is not done.
         time: When it came to its state, in ISO format.
         files: SHA-256 of its result files as they were written, by name.
-        results: Results versions of the parts that made it, see :mod:`shiftbench.versions`.
+        results: Results versions of the parts that made it, see
+            :mod:`shiftbench.runs.results_versions`.
         order: Its place among the runs of the collection.
         smoke: Whether its experiment says that it shows that commands work, and nothing else.
     """

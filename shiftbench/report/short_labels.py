@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from shiftbench.naming import parts_of
 from shiftbench.report.records import LABELS
+from shiftbench.settings.labels import parts_of
 
 GROUPS = tuple(name for name in LABELS if name != "experiment")
 

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from shiftbench.metric import arrow_of
 from shiftbench.report.interval_kinds import kinds_of, legend, mark
-from shiftbench.results import Row
+from shiftbench.storage.result_files import Row
 
 # Consistency alone says little (an untrained network scores 1): these four stand together.
 FIRST = ("accuracy", "consistency", "correct_consistency", "chance_consistency")

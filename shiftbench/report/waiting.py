@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from shiftbench.config import NOT_IDENTITY
 from shiftbench.report.places import is_run
 from shiftbench.report.records import FAILED, RunRecord, WaitingJob
-from shiftbench.sweep import Job, Sweep
+from shiftbench.runs.sweep_state import Job, Sweep
+from shiftbench.settings.schema import NOT_IDENTITY
 
 Told = frozenset[str]
 

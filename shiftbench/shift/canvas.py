@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from shiftbench.geometry import as_float, fill_value, paste
+from shiftbench.ops.geometry import as_float, fill_value, paste
 from shiftbench.shift.inpaint import inpaint
 
 FILLS = ("black", "mean", "inpaint")

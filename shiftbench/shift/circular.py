@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from shiftbench.errors import UsageError
-from shiftbench.geometry import translate
+from shiftbench.ops.geometry import translate
 from shiftbench.shift.plan import Grid, Plan, Sampling, span, square, torus
 from shiftbench.shift.values import ends
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from shiftbench.errors import UsageError, require_one_of
-from shiftbench.geometry import resize, windows
+from shiftbench.ops.geometry import resize, windows
 from shiftbench.shift.plan import Plan, Sampling, box
 from shiftbench.shift.values import BASES, base_corner
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from shiftbench.errors import UsageError, require_one_of
-from shiftbench.geometry import resize
+from shiftbench.ops.geometry import resize
 from shiftbench.shift.canvas import FILLS, on_canvas
 from shiftbench.shift.plan import Plan, Sampling, box
 from shiftbench.shift.values import BASES, base_corner, canvas_size, object_size, side

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from shiftbench.geometry import to_unit
+from shiftbench.ops.geometry import to_unit
 from shiftbench.shift.fraction import fractional_grid
 from shiftbench.shift.plan import Plan, Sampling
 from shiftbench.shift.values import ends

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from shiftbench.errors import UsageError, require_one_of
-from shiftbench.geometry import as_float, translate
+from shiftbench.ops.geometry import as_float, translate
 from shiftbench.shift.plan import Grid, Plan, Sampling, span, square
 from shiftbench.shift.values import ends
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from shiftbench.errors import ShiftbenchError, shown
-from shiftbench.padding import Conv2d
+from shiftbench.ops.padding import Conv2d
 from shiftbench.surgery.circularity import require_circular
 from shiftbench.surgery.copying import ImageShape, copied, image_shape_of, noise, trial_run
 from shiftbench.surgery.overrides import (

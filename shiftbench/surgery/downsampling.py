@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from shiftbench.errors import ShiftbenchError, require_one_of
-from shiftbench.padding import MODES
+from shiftbench.ops.padding import MODES
 from shiftbench.surgery.copying import ImageShape, copied, image_shape_of
 from shiftbench.surgery.equality import before_difference
 from shiftbench.surgery.functions import name_pooling_functions

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from shiftbench.padding import pad2d, wrap_amounts
+from shiftbench.ops.padding import pad2d, wrap_amounts
 from shiftbench.surgery.windows import Pair, dense_avg, dense_conv, dense_max, pair, pooled_size
 
 Override = Callable[..., Any]

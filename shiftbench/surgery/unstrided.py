@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from shiftbench.padding import Conv2d
+from shiftbench.ops.padding import Conv2d
 from shiftbench.surgery.copying import copied, trial_run
 from shiftbench.surgery.layers import probe_size
 from shiftbench.surgery.overrides import EveryPosition, subclass

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from shiftbench.padding import pad2d
+from shiftbench.ops.padding import pad2d
 
 Pair = tuple[int, int]
 

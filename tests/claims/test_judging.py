@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from shiftbench.claims import CLAIMS, Evidence, claim_rows, judge
 from shiftbench.claims.claim import VERDICTS
 from shiftbench.errors import UsageError
-from shiftbench.results import CLAIM_COLUMNS
+from shiftbench.storage.result_files import CLAIM_COLUMNS
 
 METRICS = ("accuracy", "consistency", "correct_consistency", "top1_change",
            "mean_absolute_change", "exact_fraction")  # fmt: skip

@@ -147,7 +147,7 @@ def test_a_target_in_a_list_has_its_source_beside_it(tmp_path, monkeypatch):
 
 def test_where_a_class_of_the_package_lives_does_not_count():
     assert public_name("shiftbench.pool.blur.BlurPool2d") == "blur.BlurPool2d"
-    assert public_name("shiftbench.layers.pool.blur.BlurPool2d") == "blur.BlurPool2d"
+    assert public_name("shiftbench.predict.layer_probe.pool.blur.BlurPool2d") == "blur.BlurPool2d"
     assert public_name("mine.blur.BlurPool2d") == "mine.blur.BlurPool2d"
 
 

@@ -14,8 +14,8 @@ from shiftbench.data.imagenet import FIRST, LAST, load
 from shiftbench.data.images import EnlargeableSplit
 from shiftbench.errors import ShiftbenchError, UsageError
 from shiftbench.predict.engine import Options, predict
-from shiftbench.predict.network import PixelModel
-from shiftbench.predict.pictures import example_views
+from shiftbench.predict.example_views import example_views
+from shiftbench.predict.pixel_model import PixelModel
 from shiftbench.predict.protocol import source
 from shiftbench.predict.strips import strips
 from shiftbench.preprocessing import Preprocessing

@@ -21,10 +21,10 @@ from omegaconf import OmegaConf
 from torchvision.datasets import CIFAR10, CIFAR100, MNIST, FashionMNIST
 
 from shiftbench.data import cifar10, cifar100, fashion_mnist, folder, mnist
-from shiftbench.data.cache import cache_dir
 from shiftbench.data.selection import Selection
 from shiftbench.data.torchvision_sets import Source, load_cifar, load_mnist
 from shiftbench.errors import ShiftbenchError
+from shiftbench.storage.cache import cache_dir
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "data"
 MODULES = {

@@ -10,7 +10,7 @@ import numpy as np
 
 from shiftbench.metric import compare, evaluate
 from shiftbench.metric.example import table_of
-from shiftbench.table import PredictionTable
+from shiftbench.prediction_table import PredictionTable
 
 CLASSES = 10
 NAMES = (

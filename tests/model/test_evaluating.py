@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 import shiftbench
-from shiftbench.cost import cost
 from shiftbench.errors import ShiftbenchError, UsageError
+from shiftbench.model.cost import cost
 from shiftbench.model.evaluating import evaluating, initialise
 from shiftbench.surgery import circular, replace_downsampling
 

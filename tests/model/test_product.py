@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from hydra import compose, initialize_config_dir
 
-from shiftbench import build
-from shiftbench.config import CONFIG_DIR, PADDINGS, register
 from shiftbench.data.images import Dataset, TensorSplit
 from shiftbench.errors import UsageError
-from shiftbench.naming import Names
+from shiftbench.experiment import build
+from shiftbench.settings.labels import Names
+from shiftbench.settings.schema import CONFIG_DIR, PADDINGS, register
 
 
 def options(group):

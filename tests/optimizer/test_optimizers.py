@@ -7,13 +7,13 @@ import torch
 from torch import nn
 
 from shiftbench.augment.crop import CropAugment
-from shiftbench.config import Train
 from shiftbench.data.images import Dataset, TensorSplit
 from shiftbench.errors import UsageError
 from shiftbench.optimizer.adamw import USUAL_MOMENTUM, AdamW, parameter_groups
 from shiftbench.optimizer.sgd import Sgd
-from shiftbench.predict.network import PixelModel
-from shiftbench.train import Trainer
+from shiftbench.predict.pixel_model import PixelModel
+from shiftbench.settings.schema import Train
+from shiftbench.training.trainer import Trainer
 
 SETTINGS = Train(epochs=3, batch_size=20, lr=0.01, weight_decay=0.1)
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shiftbench.padding import pad2d
+from shiftbench.ops.padding import pad2d
 from shiftbench.pool.aps import AdaptivePolyphase2d
 from shiftbench.pool.blur import BlurPool2d
 

@@ -13,7 +13,7 @@ from shiftbench.errors import ShiftbenchError
 from shiftbench.predict.audit import audit
 from shiftbench.predict.direct import DirectEngine
 from shiftbench.predict.engine import Options, predict
-from shiftbench.predict.network import PixelModel
+from shiftbench.predict.pixel_model import PixelModel
 from shiftbench.shift.circular import Circular
 
 COUNT, CLASSES, SIZE = 9, 4, 6

@@ -12,15 +12,16 @@ from torch import nn
 
 from shiftbench.api import measure
 from shiftbench.errors import ShiftbenchError
-from shiftbench.fourier import basis
-from shiftbench.geometry import rolls_to_batch, space_to_batch
 from shiftbench.head.flatten import FlattenHead
 from shiftbench.head.gap import GlobalAverageHead
 from shiftbench.head.gmp import GlobalMaxHead
 from shiftbench.head.pyramid import PyramidHead
 from shiftbench.model.resnet import ResNet
 from shiftbench.model.vgg import VGG
-from shiftbench.padding import pad2d
+from shiftbench.ops.fourier import basis
+from shiftbench.ops.fourier_conv_inference import SpectralConv
+from shiftbench.ops.geometry import rolls_to_batch, space_to_batch
+from shiftbench.ops.padding import pad2d
 from shiftbench.pool import (
     AdaptivePolyphase2d,
     AvgPool2d,
@@ -32,7 +33,6 @@ from shiftbench.pool import (
 )
 from shiftbench.predict.dense import DenseNetwork
 from shiftbench.predict.phases import NotDenseError
-from shiftbench.predict.spectral import SpectralConv
 from shiftbench.shift.circular import Circular
 
 POOLS = (
@@ -334,7 +334,7 @@ def test_bounded_memory_means_fewer_images_at_once():
     net = network(VGG, MaxPool2d, GlobalAverageHead)
     from shiftbench.data.images import TensorSplit
     from shiftbench.predict.engine import Options, predict
-    from shiftbench.predict.network import PixelModel
+    from shiftbench.predict.pixel_model import PixelModel
 
     cpu = PixelModel(net, [0.0] * 3, [1.0] * 3, torch.device("cpu"))
     split = TensorSplit(pictures(count=9), torch.zeros(9, dtype=torch.long))

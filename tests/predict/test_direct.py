@@ -8,9 +8,9 @@ from torch import nn
 from shiftbench.api import measure
 from shiftbench.data.images import TensorSplit
 from shiftbench.errors import ShiftbenchError, UsageError
-from shiftbench.predict.answers import answers
 from shiftbench.predict.engine import Options, predict
-from shiftbench.predict.network import PixelModel
+from shiftbench.predict.pixel_model import PixelModel
+from shiftbench.predict.table_columns import answers
 from shiftbench.shift.circular import Circular
 from shiftbench.shift.translate import Translate
 

@@ -7,7 +7,7 @@ from torch import nn
 
 import shiftbench
 from shiftbench.predict.image_digests import image_digests
-from shiftbench.table import PredictionTable
+from shiftbench.prediction_table import PredictionTable
 
 
 def images(count=6, seed=0):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from shiftbench.data.images import TensorSplit
-from shiftbench.geometry import resize
+from shiftbench.ops.geometry import resize
 from shiftbench.predict.direct import DirectEngine
 from shiftbench.predict.protocol import source
 from shiftbench.predict.strips import strips

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from shiftbench.predict.dense_network import DenseNetwork
-from shiftbench.predict.network import PixelModel
 from shiftbench.predict.phases import NotDenseError
+from shiftbench.predict.pixel_model import PixelModel
 from shiftbench.predict.self_check import Limits, check
 
 SIZE = 8

@@ -12,8 +12,8 @@ from torch import nn
 from shiftbench.api import measure
 from shiftbench.data.images import TensorSplit
 from shiftbench.errors import ShiftbenchError
-from shiftbench.predict.network import PixelModel
 from shiftbench.predict.noise import spread_images
+from shiftbench.predict.pixel_model import PixelModel
 from shiftbench.predict.stability import stability
 
 BATCH, CHANCE = "the other images of the batch", "chance"

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shiftbench import versions
-from shiftbench.config import flatten, short_hash
-from shiftbench.influence import Influences
-from shiftbench.results import METRIC_COLUMNS, SCHEMA_VERSION, SHIFT_COLUMNS, write_csv
+from shiftbench.metric.influence import Influences
+from shiftbench.runs import results_versions
+from shiftbench.settings.schema import flatten, short_hash
+from shiftbench.storage.result_files import METRIC_COLUMNS, SCHEMA_VERSION, SHIFT_COLUMNS, write_csv
 
 LABELS = {
     "experiment": "", "data": "shapes", "model": "vgg", "pool": "max", "head": "flatten",
@@ -60,7 +60,7 @@ def make_run(tmp_path):
         folder.mkdir(parents=True)
         identity = {"run_id": run_id, "config_id": config_id, "labels": {**labels, "seed": seed},
                     "settings": {**found, "seed": seed},
-                    "versions": versions.current(found)}  # fmt: skip
+                    "versions": results_versions.current(found)}  # fmt: skip
         (folder / "run.json").write_text(json.dumps(identity))
         made_with = {"command": ["shiftbench", f"seed={seed}"], "shiftbench": "0",
                      "python": "3.11.0", "packages": {"torch": "2"}}  # fmt: skip

@@ -9,10 +9,10 @@ import sys
 import pytest
 
 from shiftbench.errors import ShiftbenchError
-from shiftbench.locks import exclusive
 from shiftbench.report.collect import collect
-from shiftbench.results import METRIC_COLUMNS, SHIFT_COLUMNS
-from shiftbench.sweep import DONE, FAILED, Sweep
+from shiftbench.runs.sweep_state import DONE, FAILED, Sweep
+from shiftbench.storage.locks import exclusive
+from shiftbench.storage.result_files import METRIC_COLUMNS, SHIFT_COLUMNS
 
 
 def states(collection):
@@ -93,7 +93,8 @@ def test_a_killed_run_is_interrupted_and_a_living_one_is_running(make_run, tmp_p
     [run] = collect([tmp_path]).runs
     assert (run.state, run.error) == ("interrupted", "its process was killed")
     code = (
-        "import sys, time; from pathlib import Path; from shiftbench.locks import exclusive\n"
+        "import sys, time; from pathlib import Path\n"
+        "from shiftbench.storage.locks import exclusive\n"
         "with exclusive(Path(sys.argv[1])): print('in', flush=True); time.sleep(60)"
     )
     holder = subprocess.Popen([sys.executable, "-c", code, str(folder / ".lock")],

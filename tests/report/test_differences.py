@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import t
 
 from shiftbench.errors import ShiftbenchError, UsageError
-from shiftbench.inference.student import t_between, t_quantile
+from shiftbench.inference.student_t import t_between, t_quantile
 from shiftbench.metric import compare, evaluate
 from shiftbench.metric.example import table_of
 from shiftbench.report.collect import collect

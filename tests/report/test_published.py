@@ -14,8 +14,8 @@ from shiftbench.report.claim_table import print_claims
 from shiftbench.report.claim_words import smoke_banner
 from shiftbench.report.collect import Collection, RunRecord, collect
 from shiftbench.report.published import claims_of, evidence_of, published_findings
-from shiftbench.results import LAYER_COLUMNS, write_csv
-from shiftbench.sweep import Sweep
+from shiftbench.runs.sweep_state import Sweep
+from shiftbench.storage.result_files import LAYER_COLUMNS, write_csv
 
 TRAINED = {"train": {"epochs": 1}}
 

@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shiftbench.naming import parts_of
 from shiftbench.report.cells import grids
 from shiftbench.report.collect import collect
 from shiftbench.report.page import write_page
 from shiftbench.report.short_labels import ShortLabels
 from shiftbench.report.study import panels
 from shiftbench.report.summary import summarise
+from shiftbench.settings.labels import parts_of
 
 CENTRED, UNIFORM = (f"shapes[images=60,position={law},sizes=[0.2,0.35]]" for law in ("c", "u"))
 

@@ -15,8 +15,8 @@ from shiftbench.report.collect import collect
 from shiftbench.report.records import LABELS, Collection, RunRecord
 from shiftbench.report.summary import SUMMARY_COLUMNS, metric_columns, summarise
 from shiftbench.report.terminal import FIRST
-from shiftbench.results import METRIC_COLUMNS
-from shiftbench.sweep import DONE, FAILED, Sweep
+from shiftbench.runs.sweep_state import DONE, FAILED, Sweep
+from shiftbench.storage.result_files import METRIC_COLUMNS
 
 
 def test_mean_sd_and_interval_over_seeds_by_hand(make_run, of, tmp_path):

@@ -21,7 +21,7 @@ from shiftbench.report.differences import differences
 from shiftbench.report.markup import escape_latex, latex, markdown
 from shiftbench.report.summary import summarise
 from shiftbench.report.tables import print_grids
-from shiftbench.sweep import Sweep
+from shiftbench.runs.sweep_state import Sweep
 
 
 def cells(grid, metric):

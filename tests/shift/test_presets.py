@@ -11,22 +11,22 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from shiftbench.api import measure
-from shiftbench.build import instantiate
-from shiftbench.config import CONFIG_DIR
 from shiftbench.data.images import TensorSplit
 from shiftbench.data.shapes import load
 from shiftbench.errors import UsageError
-from shiftbench.geometry import resize
+from shiftbench.experiment.build import instantiate
 from shiftbench.metric import METRICS
+from shiftbench.ops.geometry import resize
 from shiftbench.predict.engine import Options, predict
-from shiftbench.predict.network import PixelModel
-from shiftbench.predict.pictures import example_views
+from shiftbench.predict.example_views import example_views
+from shiftbench.predict.pixel_model import PixelModel
 from shiftbench.predict.protocol import refuse
+from shiftbench.prediction_table import PredictionTable
 from shiftbench.report.views import caption, protocol_pictures
+from shiftbench.settings.schema import CONFIG_DIR
 from shiftbench.shift.circular import Circular
 from shiftbench.shift.embed import Embed
 from shiftbench.shift.peer import PEERS
-from shiftbench.table import PredictionTable
 
 FILES = sorted((CONFIG_DIR / "shift").glob("*.yaml"))
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from shiftbench.data.shapes import load
 from shiftbench.errors import UsageError
-from shiftbench.geometry import paste, resize, translate, windows
+from shiftbench.ops.geometry import paste, resize, translate, windows
 from shiftbench.predict.protocol import source
 from shiftbench.shift.camera import Camera
 from shiftbench.shift.crop import Crop

@@ -6,7 +6,7 @@ import pytest
 
 from shiftbench.report.records import Collection, RunRecord, WaitingJob
 from shiftbench.report.summary import summarise
-from shiftbench.results import METRIC_COLUMNS, SHIFT_COLUMNS
+from shiftbench.storage.result_files import METRIC_COLUMNS, SHIFT_COLUMNS
 
 HOSTILE = "<script>alert('x')</script> & \"quotes\" $x_1^$ 🙂"
 CONSISTENCY = {"max": 0.6, "blur": 0.8, "aps": 0.95}

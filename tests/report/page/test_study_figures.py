@@ -17,16 +17,7 @@ from shiftbench.report.marks import _apart
 from shiftbench.report.moved import distances, torus_side
 from shiftbench.report.pareto import on_front, pareto_pictures
 from shiftbench.report.study import labels, panels
-from shiftbench.report.theme import (
-    DARK,
-    LIGHT,
-    MARKERS,
-    THEMES,
-    Picture,
-    plain,
-    png,
-    pool_styles,
-)
+from shiftbench.report.theme import DARK, LIGHT, MARKERS, THEMES, Picture, plain, png, pool_styles
 
 
 def drawn(picture, theme=LIGHT):

@@ -1,0 +1,1 @@
+"""The command line: verbs and exit codes. No Hydra, no torch."""

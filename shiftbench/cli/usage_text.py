@@ -1,0 +1,54 @@
+"""What ``shiftbench --help`` prints."""
+
+from __future__ import annotations
+
+import textwrap
+
+from shiftbench.cli.list_command import options
+from shiftbench.settings.schema import CONFIG_DIR, GROUPS
+
+HEADER = """\
+shiftbench: how much does an image network's answer change when the picture
+moves by a pixel, and what helps?
+
+Examples
+  shiftbench model=vgg pool=blur                   train, measure, report
+  shiftbench data=cifar10 model=resnet pool=aps padding=circular
+  shiftbench -m pool=max,stride,blur seed=0,1,2    a sweep
+  shiftbench experiment=theory scale=cpu           a study, verdicts included
+  shiftbench train=none checkpoint=path.pt         measure without training
+  shiftbench report --against pool=max             all runs, side by side
+  shiftbench compare RUN_A RUN_B                   difference, over all seeds
+  shiftbench jagged RUN_A RUN_B                    their curves in one figure
+  shiftbench list pool                             what there is, a line each
+
+Options, as group=option
+"""
+
+FOOTER = """
+Settings, as key=value
+  padding=zeros|circular|reflect  seed=0  device=auto  precision=fp32|tf32|bf16
+  checkpoint=null  out=outputs  force=false  fail_fast=false  progress=true
+  figures=true  scale=smoke|cpu|gpu (of an experiment)
+  train.epochs train.batch_size train.lr ...   pool.filter_size ...
+
+shiftbench --cfg job                    the whole configuration; nothing is run
+shiftbench --config-dir DIR pool=mine   your own options beside the shipped ones
+shiftbench --hydra-help                 Hydra's own options
+shiftbench --version
+eval "$(shiftbench -sc install=bash)"   completion; zsh and fish too"""
+
+
+# Groups whose options are too many for a line.
+_SHORT = {"metric": "standard (all that ship), or some: shiftbench list metric"}
+
+
+def help_text() -> str:
+    """Return the text, at most 80 columns wide."""
+    lines = []
+    for group in GROUPS:
+        found = _SHORT.get(group) or ", ".join(sorted(options(group, [CONFIG_DIR]))) or "(none)"
+        lines += textwrap.wrap(
+            found, 79, initial_indent=f"  {group:<11}", subsequent_indent=" " * 13
+        )
+    return HEADER + "\n".join(lines) + "\n" + FOOTER

@@ -1,0 +1,1 @@
+"""The story of one run; the only package that knows both Hydra and torch."""

@@ -1,0 +1,259 @@
+"""From configuration to objects: the only module that calls ``hydra.utils.instantiate``."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import hydra.utils
+import torch
+from hydra.errors import InstantiationException
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+
+from shiftbench.content.origin import Origin
+from shiftbench.data.images import Dataset
+from shiftbench.errors import ShiftbenchError, UsageError, shown
+from shiftbench.experiment import external_model
+from shiftbench.metric import Metric
+from shiftbench.metric.options import metrics_of
+from shiftbench.model import checkpoint
+from shiftbench.model.external import Foreign
+from shiftbench.model.layout import training_format
+from shiftbench.optimizer.contract import MakeOptimizer
+from shiftbench.seeds import derive_seed
+from shiftbench.settings.labels import Names, load_option
+from shiftbench.settings.schema import CONFIG_DIR, DEFAULT_RATES
+from shiftbench.settings.validation import check_arguments
+
+log = logging.getLogger(__name__)
+
+
+def instantiate(node: Any, key: str | None = None, **arguments: Any) -> Any:
+    """Make the object that a yaml names, its errors in one sentence.
+
+    Args:
+        node: The yaml's content.
+        key: Where it stands in the configuration; its values are then checked beforehand.
+        arguments: What else the target is given.
+    """
+    if key is not None:
+        _check_own_values(key, node)
+    try:
+        return hydra.utils.instantiate(node, **arguments)
+    except InstantiationException as error:
+        cause = error.__cause__
+        if isinstance(cause, ShiftbenchError):
+            raise cause from error
+        target = OmegaConf.select(node, "_target_") if OmegaConf.is_config(node) else node
+        raise UsageError(f"cannot make {target} ({shown(cause or error, 300)})") from error
+
+
+def _check_own_values(key: str, node: Any) -> None:
+    """Hold the values of a node against what its target takes, before anything is made."""
+    content: Any = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else {}
+    target = content.get("_target_") if isinstance(content, dict) else None
+    if not isinstance(target, str):
+        group = key.partition(".")[0]
+        raise UsageError(f"{key} is none of the options of {group}; see shiftbench list {group}")
+    try:
+        make = hydra.utils.get_object(target)
+    except Exception as error:  # whatever importing somebody's module raises
+        raise UsageError(
+            f"{key} names {shown(target)} in its yaml, which cannot be imported "
+            f"({shown(error.__cause__ or error, 300)}); correct "
+            "_target_, or put the module's folder on PYTHONPATH"
+        ) from error
+    own = {name: value for name, value in content.items() if not str(name).startswith("_")}
+    check_arguments(key, make, own)
+
+
+# The jobs of a sweep mostly share their images: the last data set is kept, and only that.
+_last: list[tuple[str, Dataset]] = []
+
+
+def dataset(config: DictConfig) -> Dataset:
+    """Return the data set, its batches on the CPU; the same object for the same settings.
+
+    A network from elsewhere brings its own normalisation, and to photographs also the size.
+
+    Raises:
+        UsageError: If the data is for testing only and the run is to train.
+    """
+    source = _source(config)
+    recipe = source.recipe() if source is not None else None
+    content: Any = OmegaConf.to_container(config.data, resolve=True)
+    by_content = Origin.of({f"data.{key}": value for key, value in content.items()})
+    settings = f"{content}{by_content.settings}{recipe}"
+    if not _last or _last[0][0] != settings:
+        _last.clear()  # before loading: two data sets may be too much for the memory
+        loaded = instantiate(config.data, "data")
+        if hasattr(loaded, "for_network") and config.train.epochs:
+            raise UsageError(
+                f"{loaded.name} is for testing only, it has no training images; give train=none"
+            )
+        _last.append((settings, external_model.prepared(loaded, recipe)))
+    data = _last[0][1]
+    if recipe is not None:
+        external_model.announce(recipe, data)
+    return data
+
+
+def fetch_weights(config: DictConfig) -> None:
+    """See that the weights of a network from elsewhere are on this machine.
+
+    Raises:
+        ShiftbenchError: If they are not and cannot be had.
+    """
+    if source := _source(config):
+        source.fetch()
+
+
+def _source(config: DictConfig) -> Foreign | None:
+    """Return where the network comes from, None for the networks that are built here."""
+    try:
+        make = hydra.utils.get_object(config.model._target_)
+    except Exception:  # said in a sentence when the network is built
+        return None
+    if not (isinstance(make, type) and issubclass(make, Foreign)):
+        return None
+    source: Foreign = instantiate(_without_default_head(config.model), "model")
+    return source
+
+
+def _without_default_head(node: DictConfig) -> Any:
+    return OmegaConf.create({key: value for key, value in node.items() if key != "default_head"})
+
+
+def augmentation(config: DictConfig) -> Any:
+    """Return the augmentation."""
+    return instantiate(config.augment, "augment")
+
+
+def optimizer(config: DictConfig) -> MakeOptimizer:
+    """Return what makes the optimizer of a network, ``(model, settings) -> Optimizer``.
+
+    Raises:
+        UsageError: If its values are out of range, or it cannot be called.
+    """
+    content: Any = OmegaConf.to_container(config.optimizer, resolve=True)
+    own = {key: value for key, value in content.items() if key not in DEFAULT_RATES}
+    made: MakeOptimizer = instantiate(OmegaConf.create(own), "optimizer")
+    if not callable(made):
+        raise UsageError(
+            f"optimizer is a {type(made).__name__} that cannot be called with (model, settings); "
+            "add '_partial_: true' to its yaml if _target_ is a function"
+        )
+    return made
+
+
+def metrics(config: DictConfig) -> list[Metric]:
+    """Return the metrics of the run: functions of the table, with the arguments of their yaml.
+
+    Raises:
+        UsageError: If a yaml names what is not a metric, or two have one name.
+    """
+    nodes = {str(name): node for name, node in config.metric.items()}
+    return metrics_of(
+        {name: instantiate(node, f"metric.{name}", _partial_=True) for name, node in nodes.items()}
+    )
+
+
+def protocols(config: DictConfig) -> dict[str, Any]:
+    """Return the shift protocols by name."""
+    return {str(name): instantiate(node, f"shift.{name}") for name, node in config.shift.items()}
+
+
+def model(config: DictConfig, names: Names, data: Dataset) -> nn.Module:
+    """Return the network, its weights from ``checkpoint`` or drawn from the run's seed.
+
+    Raises:
+        UsageError: If the parts do not fit each other or the images, or there is nothing to train.
+        ShiftbenchError: If the weights are not available or do not fit.
+    """
+    network = _with_weights(config, names, data)
+    if not config.train.epochs:
+        _announce_untrained(config)
+    elif not any(parameter.requires_grad for parameter in network.parameters()):
+        raise UsageError(
+            f"model={names.model} has no parameter to train (all are frozen, or there are none); "
+            "give train=none"
+        )
+    return network
+
+
+def memory_format(config: DictConfig, network: nn.Module, data: Dataset) -> torch.memory_format:
+    """Return how weights and images lie in memory: channels-last but for some external networks."""
+    if _source(config) is None:
+        return torch.channels_last
+    return training_format(network, data.image_shape)
+
+
+def _announce_untrained(config: DictConfig) -> None:
+    """Log that a network is measured with the weights that it was drawn with."""
+    source = _source(config)
+    if config.checkpoint or (source is not None and source.weights is not None):
+        return
+    if source is not None and source.brings_weights:
+        log.info(
+            "weights: those that the target leaves in the network; what it does not load is drawn "
+            "from seed %s, not trained", config.seed,
+        )  # fmt: skip
+    else:
+        log.info("weights: drawn from seed %s, not trained", config.seed)
+
+
+def _with_weights(config: DictConfig, names: Names, data: Dataset) -> nn.Module:
+    pool = instantiate(config.pool, "pool")
+    weights = Path(config.checkpoint).expanduser() if config.checkpoint else None
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(config.seed, "weights"))
+        if source := _source(config):
+            chosen_head = None if config.head is None else names.head
+            external_model.refuse(pool, names.pool, chosen_head, config.padding)
+            shape, classes = data.image_shape, data.num_classes
+            return external_model.adopted(source, classes, shape, pool, config.padding, weights)
+        network = _own(config, names, data, pool)
+    if weights is not None:
+        checkpoint.load_weights(network, weights)
+    return network
+
+
+def _own(config: DictConfig, names: Names, data: Dataset, pool: Any) -> nn.Module:
+    """Return a network that takes its pool, head and padding as arguments."""
+    if getattr(getattr(pool, "func", pool), "is_native", False):
+        raise UsageError(
+            f"pool={names.pool} keeps the downsampling of a network from elsewhere, and "
+            f"model={names.model} has none but its pool's; name another, as pool=max"
+        )
+    head = instantiate(_head_node(config, names), "head")
+    _refuse_position_aware_head(pool, head, names)
+    channels, height, width = data.image_shape
+    network: nn.Module = instantiate(
+        _without_default_head(config.model),
+        "model",
+        num_classes=data.num_classes,
+        in_chans=channels,
+        image_size=(height, width),
+        pool=pool,
+        head=head,
+        padding=config.padding,
+    )
+    return network
+
+
+def _head_node(config: DictConfig, names: Names) -> Any:
+    if config.head is not None:
+        return config.head
+    return OmegaConf.create(load_option("head", names.head, [CONFIG_DIR]))
+
+
+def _refuse_position_aware_head(pool: Any, head: Any, names: Names) -> None:
+    make_pool, make_head = getattr(pool, "func", pool), getattr(head, "func", head)
+    needs_global = getattr(make_pool, "needs_global_head", False)
+    if needs_global and not getattr(make_head, "is_global", False):
+        raise UsageError(
+            f"pool={names.pool} with head={names.head} would pool nothing globally; "
+            "allowed: head=gap, head=gmp"
+        )

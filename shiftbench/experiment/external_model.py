@@ -1,0 +1,221 @@
+"""An external network made fit for a run: its weights, its downsampling, its borders."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from shiftbench.data.images import Dataset
+from shiftbench.errors import UsageError, shown
+from shiftbench.model import checkpoint
+from shiftbench.model.evaluating import evaluating, initialise
+from shiftbench.model.external import Foreign
+from shiftbench.model.layout import noise
+from shiftbench.model.outputs import Function, give_logits
+from shiftbench.model.trial import try_network
+from shiftbench.preprocessing import Preprocessing
+from shiftbench.surgery import circular, replace_downsampling
+
+log = logging.getLogger(__name__)
+
+
+def prepared(loaded: Any, recipe: Preprocessing | None) -> Dataset:
+    """Return the data as the network wants it: normalised as it was trained, photographs resized.
+
+    What was done is the ``preprocessing`` of the data set that is returned: the keys of
+    :meth:`Preprocessing.as_dict` (``size`` is the side that the network sees, ``resize`` and
+    ``interpolation`` are None where the data has a size of its own), and ``normalisation``:
+    ``network`` or ``data``, whose mean and standard deviation are used.
+
+    Args:
+        loaded: A data set, or photographs that are not yet decoded.
+        recipe: What is known of how an external network wants its images; None for the networks
+            that are built here, which take the data as it is.
+
+    Raises:
+        UsageError: If that is not known or does not fit the images.
+    """
+    if hasattr(loaded, "for_network"):
+        if recipe is None:
+            raise UsageError(
+                f"{loaded.name} is resized and normalised as an external network says, and "
+                "the networks here say nothing; use model=torchvision, timm or import, or the "
+                "images as data=folder"
+            )
+        data: Dataset = loaded.for_network(recipe)
+        return _noting(data, recipe.completed(), "network")
+    assert isinstance(loaded, Dataset)
+    if recipe is None or recipe.mean is None or recipe.std is None:
+        return _noting(loaded, Preprocessing(), "data")
+    channels = loaded.image_shape[0]
+    if {len(recipe.mean), len(recipe.std)} != {channels}:
+        raise UsageError(
+            f"the network is normalised for {len(recipe.mean)} channels and the images have "
+            f"{channels}; give other images, e.g. data=folder data.channels={len(recipe.mean)}"
+        )
+    data = dataclasses.replace(loaded, mean=recipe.mean, std=recipe.std)
+    return _noting(data, Preprocessing(), "network")
+
+
+def _noting(data: Dataset, resized: Preprocessing, normalisation: str) -> Dataset:
+    """Return the data with what was done to it."""
+    side = max(data.image_shape[1:])
+    used = dataclasses.replace(resized, size=side, mean=data.mean, std=data.std)
+    return dataclasses.replace(
+        data, preprocessing={**used.as_dict(), "normalisation": normalisation}
+    )
+
+
+def announce(recipe: Preprocessing, data: Dataset) -> None:
+    """Log how an external network wants its images, and what is done where that differs.
+
+    Args:
+        recipe: What is known of it.
+        data: What :func:`prepared` returned.
+    """
+    used = data.preprocessing or {}
+    instead = []
+    if used.get("normalisation") == "data":
+        own = Preprocessing(mean=data.mean, std=data.std)
+        instead.append(f"the data's own mean and standard deviation are used ({own})")
+    if used.get("resize") is None:
+        instead.append(f"images stay at {used.get('size')} px")
+    wanted = f"{recipe}; {', '.join(instead)}" if instead else recipe.completed()
+    log.info("preprocessing of the network: %s", wanted)
+
+
+def refuse(pool: Any, pool_name: str, head: str | None, padding: str) -> None:
+    """Refuse what an external network cannot be given.
+
+    Args:
+        pool: The pool's class, or a partial of it.
+        pool_name: What it is called in tables.
+        head: The head that was asked for, None for the network's own.
+        padding: The run's padding.
+
+    Raises:
+        UsageError: In one sentence.
+    """
+    if getattr(getattr(pool, "func", pool), "needs_global_head", False):
+        raise UsageError(
+            f"pool={pool_name} takes out all subsampling, for which a network has to be laid out; "
+            "use model=vgg or model=resnet, or another pool"
+        )
+    if head is not None:
+        raise UsageError(
+            f"head={head} cannot be given to an external network, which has its own; "
+            "leave it out, or use model=vgg or model=resnet"
+        )
+    if padding == "reflect":
+        raise UsageError(
+            "padding=reflect cannot be given to an external network; "
+            "allowed: zeros (leaves its borders alone), circular"
+        )
+
+
+def adopted(
+    source: Foreign,
+    num_classes: int,
+    image_shape: tuple[int, int, int],
+    pool: Any,
+    padding: str,
+    weights: Path | None,
+) -> nn.Module:
+    """Return the network of ``source`` with its weights, pool and borders.
+
+    Args:
+        source: Where the network comes from.
+        num_classes: Of the data.
+        image_shape: ``(C, H, W)`` of the data.
+        pool: Makes a downsampling layer; ``native`` leaves the network's own.
+        padding: ``zeros`` leaves its borders alone, ``circular`` wraps them around.
+        weights: A checkpoint, of the network as it was or of this one as it was trained.
+
+    Raises:
+        ShiftbenchError: If the parts do not fit each other.
+    """
+    network = source.network(num_classes, image_shape[0])
+    _initialise(network, image_shape)
+    if source.weights_file is not None:
+        checkpoint.load_weights(network, source.weights_file)
+    early = weights is not None and checkpoint.fits(network, weights)
+    if weights is not None and early:
+        checkpoint.load_weights(network, weights)
+    _refuse_function(network, pool, padding)
+    network = _changed(network, pool, padding, source.stem, image_shape)
+    if weights is not None and not early:
+        checkpoint.load_weights(network, weights)
+    _try(network, num_classes, image_shape)
+    _announce_frozen(network)
+    return network
+
+
+def _changed(
+    network: nn.Module, pool: Any, padding: str, stem: bool, image_shape: tuple[int, int, int]
+) -> nn.Module:
+    """Return the network with another downsampling and other borders, and log what changed."""
+    if not getattr(getattr(pool, "func", pool), "is_native", False):
+        network, replaced = replace_downsampling(network, pool, padding, stem, image_shape)
+        for line in replaced.lines():
+            log.info("%s", line)
+    if padding == "circular":
+        network, names = circular(network, image_shape)
+        log.info("padding=circular: %d layers of the network now wrap around", len(names))
+    return network
+
+
+def _initialise(network: nn.Module, image_shape: tuple[int, int, int]) -> None:
+    """Let layers without sizes see an image of the data."""
+    try:
+        initialise(network, torch.zeros(1, *image_shape))
+    except Exception as error:  # whatever the network raises
+        raise UsageError(
+            f"the layers of the network that take their sizes from the first batch do not take "
+            f"images of {'×'.join(map(str, image_shape))} ({shown(error, 300)}); {_OTHER_IMAGES}"
+        ) from error
+
+
+def _refuse_function(network: nn.Module, pool: Any, padding: str) -> None:
+    """Refuse to change the layers of a function, which are not known."""
+    native = getattr(getattr(pool, "func", pool), "is_native", False)
+    if isinstance(network, Function) and not (native and padding == "zeros"):
+        raise UsageError(
+            "model.target returned a function, whose layers cannot be replaced; leave pool= and "
+            "padding= out, or return the torch.nn.Module"
+        )
+
+
+def _announce_frozen(network: nn.Module) -> None:
+    parameters = list(network.parameters())
+    if frozen := sum(not parameter.requires_grad for parameter in parameters):
+        log.info(
+            "%d of %d parameter tensors of the network are frozen (requires_grad is False); they "
+            "stay so in training", frozen, len(parameters),
+        )  # fmt: skip
+
+
+_OTHER_IMAGES = (
+    "give other images, e.g. data=folder data.channels=3 data.size=224, or another network"
+)
+
+
+def _try(network: nn.Module, num_classes: int, image_shape: tuple[int, int, int]) -> None:
+    """Refuse a network that does not take the images or answers other classes.
+
+    Where its logits are only part of what it returns, it returns these alone from now on.
+    """
+    with evaluating(network):
+        trial = try_network(network, noise(network, image_shape), _OTHER_IMAGES)
+    if not trial.plain:
+        give_logits(network)
+    if trial.classes != num_classes:
+        raise UsageError(
+            f"the network answers {trial.classes} classes and the data has {num_classes}; give "
+            "data with the network's classes, e.g. data=imagenet for those of ImageNet, or a "
+            "network without weights, e.g. model.weights=null"
+        )

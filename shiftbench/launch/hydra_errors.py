@@ -1,0 +1,289 @@
+"""Hydra's errors in a sentence each, with "did you mean"; what Hydra is not to be asked."""
+
+from __future__ import annotations
+
+import re
+import sys
+import traceback
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from shiftbench.errors import UsageError, did_you_mean, shown
+from shiftbench.launch.setting_names import known_keys, option_keys
+from shiftbench.settings.schema import CONFIG_DIR, GROUPS, LISTS
+
+_SYNTAX_SIGNS = (
+    "LexerNoViableAlt", "no viable alternative", "mismatched input", "extraneous input",
+    "missing EQUAL", "token recognition error", "Error parsing override", "missing BRA",
+)  # fmt: skip
+_KINDS = {
+    "Integer": "a whole number", "int": "a whole number", "Float": "a number", "float": "a number",
+    "Boolean": "true or false", "bool": "true or false", "string": "text", "str": "text",
+}  # fmt: skip
+
+_BAD_TYPE = re.compile(
+    r"(?s)Value '(.*?)'[^\n]* (?:could not be converted to|is not a valid) (\w+)"
+    r"|Cannot convert '\w+' to (string): '(.*?)'\n"
+)
+_AUTHORS_WORDS = re.compile(  # of use to Hydra's authors alone
+    r"(?:full_key|object_type|reference_type)[:=].*|See https?://\S+.*"
+    r"|, set env var HYDRA_FULL_ERROR=1.*|\$[A-Z_]+|\w+Error raised while resolving interpolation:"
+    r"| \(\w+Config\)"
+)
+
+# What an optimizer might be expected to have, and the training has.
+_CALLED = {f"optimizer.{name}": f"train.{name}" for name in ("lr", "weight_decay", "momentum")}
+
+_OPTION = re.compile(r"=\[?(?!(?:null|true|false|nan|inf)$)[a-z]", re.IGNORECASE)
+_COMPLETION = re.compile("(?:un)?install=|query=")
+# ``pool._target_=`` and ``{_target_: ...}``: what hydra.utils.instantiate calls, and how.
+_CALLS = re.compile(
+    r"(?:^[^=]*\.|[{,]\s*)_(?:target|args|partial|recursive|convert)_\s*(?:[=:@.]|$)"
+)
+# Where Hydra itself puts files; all of them lie in out=PATH.
+_PLACES = re.compile(
+    r"hydra(?:$|[./](?:run|sweep|output_subdir|output|job_logging|hydra_logging)(?:$|[./@])"
+    r"|\.job\.(?:chdir|name)$|\.callbacks(?:$|\.keep_sweep))"
+)
+
+
+def refuse(arguments: Sequence[str]) -> None:
+    """Refuse what Hydra would obey before a job is looked at.
+
+    Raises:
+        UsageError: For flags that there are not, files elsewhere than in ``out``, and Python
+            objects named on the command line: those come from yaml files.
+    """
+    for item in arguments:
+        if any("\ud800" <= character <= "\udfff" for character in item):
+            raise UsageError(_undecoded(item))
+    parser = get_args_parser()
+    parser.error = _refuse_flags  # type: ignore[method-assign]
+    given = parser.parse_args(list(arguments))
+    if given.experimental_rerun is not None:
+        raise UsageError(
+            "--experimental-rerun reads a pickle, which could run anything; give the run's "
+            "command again instead, it is in the run's provenance.json"
+        )
+    flags = {"--run": given.run, "--multirun": given.multirun, "--cfg": given.cfg,
+             "--info": given.info, "-sc": given.shell_completion}  # fmt: skip
+    if len(both := [flag for flag, is_given in flags.items() if is_given]) > 1:
+        raise UsageError(f"{' and '.join(both)} are two commands; give one of them")
+    if given.shell_completion and not _COMPLETION.match((given.overrides or [""])[0]):
+        raise UsageError('-sc needs to know what for; as: eval "$(shiftbench -sc install=bash)"')
+    for item in given.overrides:
+        key = item.partition("=")[0].lstrip("+~")
+        if _CALLS.search(item):
+            raise UsageError(
+                f"'{shown(item)}' says what Python is to call, and that belongs in a yaml file; "
+                "write DIR/pool/mine.yaml and give --config-dir DIR pool=mine"
+            )
+        if _PLACES.match(key):
+            raise UsageError(
+                f"'{shown(item)}' would have Hydra change where files go; all of them go to the "
+                "output folder, out=PATH chooses another"
+            )
+
+
+def _undecoded(item: str) -> str:
+    encoding = sys.getfilesystemencoding()
+    if encoding == "utf-8":
+        return f"'{shown(item)}' is not text in UTF-8; give a name that is"
+    return (
+        f"'{shown(item)}' cannot be read in this locale, whose encoding is {encoding}; "
+        "set PYTHONUTF8=1, or give a name in ASCII"
+    )
+
+
+def _refuse_flags(message: str) -> NoReturn:
+    raise UsageError(f"{shown(message, 300)}; see shiftbench --help")
+
+
+def explain(error: BaseException, arguments: list[str]) -> str | None:
+    """Return one sentence for an error of the user's, None for one of ours."""
+    if isinstance(error, MissingConfigException):
+        return _unknown_option(error)
+    if missing := _missing_launcher(_all_text(error)):
+        return missing
+    if not isinstance(error, HydraException | OmegaConfBaseException) and not _composing(error):
+        return None
+    text = _all_text(error)
+    unknown = re.search(r"Key '([^']+)' (?:is not in struct|not in '[^']+')", text)
+    if unknown:
+        return _unknown_key(unknown.group(1), text, arguments)
+    group = re.search(r"Could not override '([^']+)'\. No match in the defaults list", text)
+    if group:
+        return _unknown_key(group.group(1), text, arguments)
+    if bad_type := _BAD_TYPE.search(text):
+        value, kind, kind_of_text, other = bad_type.groups()
+        return _bad_type(value if kind else other, kind or kind_of_text, text)
+    if "Ambiguous value for argument" in text:
+        return _ambiguous(text)
+    if any(sign in text for sign in _SYNTAX_SIGNS):
+        return _bad_syntax(arguments)
+    if unresolved := re.search(r"Error resolving interpolation '([^\n]*?)',", text):
+        return f"{shown(unresolved.group(1))} cannot be made out; give a plain value in its place"
+    if "Config group override must be a string or a list" in text:
+        return _bad_option(arguments)
+    return _plain(text)
+
+
+def _composing(error: BaseException) -> bool:
+    """Whether ``error`` arose while Hydra put the configuration together, before any job."""
+    files = {Path(frame.filename).name for frame in traceback.extract_tb(error.__traceback__)}
+    ours = "job.py" in files or "experiment.py" in files
+    return not ours and bool(files & {"config_loader_impl.py", "overrides_parser.py"})
+
+
+def _missing_launcher(text: str) -> str | None:
+    """Return how to install the launcher that an extra of the package brings."""
+    found = re.search(r"Unknown plugin class : 'hydra_plugins\.hydra_(joblib|submitit)", text)
+    if not found:
+        return None
+    extra = {"joblib": "parallel", "submitit": "slurm"}[found.group(1)]
+    return f"this hydra/launcher is not installed; pip install 'shiftbench[{extra}]'"
+
+
+def _unknown_option(error: MissingConfigException) -> str:
+    wanted = str(error.missing_cfg_file or "")
+    group, _, option = wanted.rpartition("/")
+    if group not in GROUPS:
+        return _plain(str(error))
+    # Hydra knows the options of --config-dir too, but not for an option inside a list.
+    known = sorted(error.options or [path.stem for path in (CONFIG_DIR / group).glob("*.yaml")])
+    hint = did_you_mean(option, known)
+    return f"{group}={shown(option)} is not known{hint}; allowed: {', '.join(known) or 'none'}"
+
+
+def _unknown_key(key: str, text: str, arguments: list[str]) -> str:
+    full = re.search(r"full_key: (\S+)", text)
+    name = full.group(1) if full else key
+    typed = [item.partition("=")[0].lstrip("+~") for item in arguments]
+    given = next((item for item in typed if f"{item}.".startswith(f"{name}.")),
+                 next((item for item in typed if item.endswith(key)), name))  # fmt: skip
+    if given in _CALLED:
+        return f"'{given}' is called {_CALLED[given]}, whatever the optimizer; give that"
+    if elsewhere := _of_another_option(given, arguments):
+        return elsewhere
+    known = list(known_keys())
+    if given in known:
+        group = given.partition(".")[0]
+        return (
+            f"'{shown(given)}' is set, but {group} is taken away or unset; name one, {group}=OPTION"
+        )
+    hint = did_you_mean(given, known) or _by_last_part(given, known)
+    return f"'{shown(given)}' is not a setting{hint}; see shiftbench --cfg job"
+
+
+def _of_another_option(key: str, arguments: Sequence[str]) -> str | None:
+    """Return a sentence where ``key`` is a setting, but of an option that was not chosen."""
+    group, _, rest = key.partition(".")
+    homes = [option for option, name in option_keys() if name == key and option[0] == group]
+    if not homes:
+        return None
+    names = [name for _, name in homes]
+    chosen = _chosen(group, arguments)
+    if chosen in names:
+        return None
+    if group in LISTS:
+        first = {"shift": "circular", "metric": "standard"}[group]
+        return (
+            f"'{key}' is set, but {group}={chosen} does not have {names[0]}; "
+            f"add it, as {group}=[{first},{names[0]}]"
+        )
+    return (
+        f"{group}={chosen} has no setting '{rest}'; "
+        f"{group}={', '.join(names)} {'has' if len(names) == 1 else 'have'} it; "
+        f"give one of them, as {group}={names[0]} {shown(key)}=..."
+    )
+
+
+def _chosen(group: str, arguments: Sequence[str]) -> str:
+    """Return the option of ``group`` that the command names, else the one of config.yaml."""
+    named = [item.partition("=")[2] for item in arguments if item.startswith(f"{group}=")]
+    if named:
+        return shown(named[-1])
+    defaults = OmegaConf.load(CONFIG_DIR / "config.yaml").defaults
+    [option] = [entry[group] for entry in defaults if not isinstance(entry, str) and group in entry]
+    return str(option).replace("'", "").replace(" ", "") if option is not None else "null"
+
+
+def _by_last_part(name: str, known: Iterable[str]) -> str:
+    """Return a hint where the user left out the group: ``lr`` for ``train.lr``."""
+    last = name.rpartition(".")[2]
+    endings = {key.rpartition(".")[2]: key for key in known}
+    hint = did_you_mean(last, endings)
+    match = re.search(r"'(.+)'", hint)
+    return f" (did you mean '{endings[match.group(1)]}'?)" if match else ""
+
+
+def _bad_type(value: str, kind: str, text: str) -> str:
+    key = re.search(r"full_key: (\S+)", text)
+    name = key.group(1) if key else "a setting"
+    return f"{name}={shown(value)} does not fit; it takes {_KINDS.get(kind, kind)}"
+
+
+def _bad_option(arguments: Sequence[str]) -> str:
+    item = next((item for item in arguments if item.partition("=")[0].lstrip("+") in GROUPS
+                 and not _OPTION.search(item)), "GROUP=VALUE")  # fmt: skip
+    group = item.partition("=")[0].lstrip("+")
+    return f"'{shown(item)}' does not name an option of {group}; see shiftbench list {group}"
+
+
+def _ambiguous(text: str) -> str:
+    found = re.search(r"Ambiguous value for argument '([^=]+)=([^']*)'", text)
+    key, value = found.groups() if found else ("key", "a,b")
+    key, value = shown(key), shown(value)
+    return (
+        f"{key}={value} is several values; to run each of them add -m, "
+        f"to give a list write {key}=[{value}]"
+    )
+
+
+def _bad_syntax(arguments: Sequence[str]) -> str:
+    bad = next((item for item in arguments if "=" not in item and not item.startswith("-")), None)
+    if bad is not None:
+        hint = did_you_mean(bad, ("compare", "jagged", "list", "report", *GROUPS))
+        return f"'{shown(bad)}' is neither a verb nor key=value{hint}; as: shiftbench pool=blur"
+    what = shown(_unreadable(arguments))
+    return (
+        f"'{what}' cannot be read as key=value; put values with spaces or special "
+        "characters in quotes, as: 'out=\"my folder\"'"
+    )
+
+
+def _unreadable(arguments: Sequence[str]) -> str:
+    """Return the first argument that Hydra cannot read."""
+    parser = OverridesParser.create()
+    for item in arguments:
+        try:
+            if not item.startswith("-"):
+                parser.parse_override(item)
+        except HydraException:
+            return item
+    return " ".join(arguments)
+
+
+def _plain(text: str) -> str:
+    """Return Hydra's own words on one line, without what only its authors can use."""
+    lines = []
+    for line in text.splitlines():
+        plain = _AUTHORS_WORDS.sub("", line).strip()
+        if plain and plain not in lines and plain != "None":
+            lines.append(plain)
+    return shown(" ".join(lines), 500)
+
+
+def _all_text(error: BaseException | None) -> str:
+    parts = []
+    while error is not None:
+        parts.append(str(error))
+        error = error.__cause__ or error.__context__
+    return "\n".join(parts)

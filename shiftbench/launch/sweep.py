@@ -1,0 +1,228 @@
+"""A sweep seen from the process that started it: its jobs, its progress, its end; no torch."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig
+
+from shiftbench.errors import UsageError
+from shiftbench.launch.hydra_patches import compose_once
+from shiftbench.report.progress import SweepDisplay
+from shiftbench.report.records import INTERRUPTED
+from shiftbench.runs.run import close_status
+from shiftbench.runs.sweep_state import (
+    DONE,
+    FAILED,
+    LEFT_OUT,
+    RUNNING,
+    SKIPPED,
+    STOPPED,
+    WAITING,
+    Job,
+    Sweep,
+)
+from shiftbench.runtime.job_slots import is_parallel
+from shiftbench.settings.schema import as_typed, check_scale
+from shiftbench.storage.atomic import remove_leftovers
+from shiftbench.storage.interrupts import how_stopped
+from shiftbench.storage.locks import is_locked
+
+LONGEST_WRITE = 60.0  # seconds
+LONGEST_END = 10.0  # seconds that a process takes to end
+
+
+@dataclass(frozen=True)
+class Conductor:
+    """Begins and ends a sweep."""
+
+    sweep: Sweep
+    display: SweepDisplay
+
+    @classmethod
+    def of(cls, config: DictConfig, jobs: list[list[str]]) -> Conductor:
+        """Write which jobs the sweep has and begin to show how they stand."""
+        folder = Path(config.hydra.sweep.dir).expanduser()
+        remove_leftovers(folder, older_than=LONGEST_WRITE)  # the same sweep may run elsewhere
+        sweep = Sweep.start(folder, Path(config.out).expanduser() / "runs", jobs)
+        if not is_parallel(config.hydra.launcher):
+            compose_once(GlobalHydra.instance().config_loader())
+        display = SweepDisplay(sweep.jobs, shown=config.progress)
+        display.start()
+        return cls(sweep, display)
+
+    def end(
+        self, launcher_error: str | None = None, stopped: KeyboardInterrupt | None = None
+    ) -> list[Job]:
+        """Write the sweep's report, say how its jobs ended and return them.
+
+        Args:
+            launcher_error: Why the launcher gave up, if it did.
+            stopped: What stopped the sweep, if something did.
+        """
+        self.display.stop()
+        if launcher_error:
+            self._bury(launcher_error)
+        if stopped:
+            self._stop(how_stopped(stopped))
+        jobs = self.sweep.jobs()
+        try:
+            if any(job.run_id for job in jobs):
+                from shiftbench.cli.report_command import report_sweep
+
+                report_sweep(self.sweep.folder)
+        finally:  # whatever becomes of the report
+            if launcher_error:
+                print(f"the launcher stopped: {launcher_error}", file=sys.stderr)
+            _tell_how_they_ended(jobs)
+        return jobs
+
+    def _bury(self, reason: str) -> None:
+        """Call failed what was running when its process died: nobody else will."""
+        for job in self.sweep.jobs():
+            if job.state == RUNNING:
+                error = f"its process ended ({reason}); the usual cause is too little memory"
+                self._close(job, FAILED, error)
+
+    def _stop(self, reason: str) -> None:
+        """Call stopped what was running when the launcher ended its process, and its run too.
+
+        Jobs that still hold their run's lock go on by themselves, e.g. on a cluster.
+        """
+        deadline = time.monotonic() + LONGEST_END
+        for job in self.sweep.jobs():
+            if job.state != RUNNING:
+                continue
+            while (alive := self._is_alive(job)) and time.monotonic() < deadline:
+                time.sleep(0.1)
+            if not alive:
+                self._close(job, STOPPED, reason)
+
+    def _is_alive(self, job: Job) -> bool:
+        return bool(job.run_id) and is_locked(self.sweep.runs / str(job.run_id) / ".lock")
+
+    def _close(self, job: Job, state: str, reason: str) -> None:
+        """Say how a job ended whose process cannot say it any more, and its run too."""
+        self.sweep.put(job.overrides, state=state, run_id=job.run_id, error=reason)
+        if job.run_id:
+            ended = INTERRUPTED if state == STOPPED else FAILED
+            close_status(self.sweep.runs / job.run_id, ended, reason)
+
+
+def _tell_how_they_ended(jobs: list[Job]) -> None:
+    if failed := [job for job in jobs if job.state == FAILED]:
+        from shiftbench.report.failures import print_failures
+
+        print_failures([(job.number, job.error or "", rerun_command(job)) for job in failed])
+    print(counts(jobs), file=sys.stderr)
+
+
+def jobs_of(config: DictConfig) -> list[list[str]]:
+    """Return the overrides of every job: those of Hydra's own sweeper, once per grid of a study.
+
+    What two grids share is one job. Values that are given narrow the grids, see :func:`_narrowed`.
+
+    Raises:
+        UsageError: If ``scale`` is none of the study's, or no grid is left.
+    """
+    check_scale(config)
+    params = config.hydra.sweeper.get("params") or {}
+    # The loader knows the options that glob(*) stands for.
+    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+    given = parser.parse_overrides(as_typed(config.hydra.overrides.task))
+    grids = [
+        parser.parse_overrides([f"{key}={value}" for key, value in {**params, **grid}.items()])
+        for grid in config.study.grids.values() or [{}]
+    ]
+    jobs: dict[frozenset[str], list[str]] = {}
+    for grid in grids:
+        narrowed = _narrowed(grid, given, grids)
+        if narrowed is None:
+            continue
+        [product] = _split(parser.parse_overrides(narrowed), max_batch_size=None)
+        for job in product:
+            jobs.setdefault(frozenset(job), list(job))
+    if not jobs:
+        raise UsageError(
+            "no part of this experiment is left, since each of them has another value for one of "
+            "the keys that were given; leave one out, or see the grids with --cfg job"
+        )
+    return list(jobs.values())
+
+
+def _narrowed(
+    grid: Sequence[Override], given: Sequence[Override], grids: Sequence[Sequence[Override]]
+) -> list[str] | None:
+    """Return a grid's overrides under those that are given, None where nothing of it is left.
+
+    Of the values that are given for one of its keys a grid keeps its own. What it varies takes on
+    values that no grid of the study has as well, e.g. a pool of the user's; what it holds fixed is
+    what this part of the study is about. Seeds only repeat: those that are given replace its own.
+    """
+    wanted = {one.get_key_element(): one for one in given}  # of one key, the last one counts
+    found = {one.get_key_element(): str(one.input_line) for one in grid}
+    for one in grid:
+        key = one.get_key_element()
+        if key not in wanted or key == "seed":
+            continue
+        elsewhere = {value for other in grids for value in _values_of(key, other)}
+        own = _values(one)
+        values = [
+            value
+            for value in _values(wanted.pop(key))
+            if value in own or (one.is_sweep_override() and value not in elsewhere)
+        ]
+        if not values:
+            return None
+        found[key] = f"{key}={','.join(values)}"
+    return list({**found, **{key: str(one.input_line) for key, one in wanted.items()}}.values())
+
+
+def _values_of(key: str, grid: Sequence[Override]) -> list[str]:
+    return [value for one in grid if one.get_key_element() == key for value in _values(one)]
+
+
+def _values(override: Override) -> list[str]:
+    if override.is_discrete_sweep():
+        return list(override.sweep_string_iterator())
+    return [override.get_value_element_as_str()]
+
+
+_split = BasicSweeper.split_arguments
+
+
+def hand_out(jobs: list[list[str]]) -> None:
+    """Let Hydra's sweeper run these jobs instead of the one grid that it would span."""
+
+    def split_arguments(*_: object, **__: object) -> list[list[list[str]]]:
+        return [jobs]
+
+    BasicSweeper.split_arguments = staticmethod(split_arguments)  # type: ignore[method-assign]
+
+
+def counts(jobs: list[Job]) -> str:
+    """Return ``12 jobs: 9 done, 2 done before, 1 failed``."""
+    found = Counter(job.state for job in jobs)
+    words = {DONE: "done", SKIPPED: "done before", FAILED: "failed", STOPPED: "stopped",
+             RUNNING: "still running", LEFT_OUT: "left out after a failure",
+             WAITING: "not started"}  # fmt: skip
+    parts = [f"{found[state]} {text}" for state, text in words.items() if found[state]]
+    return f"{len(jobs)} jobs: {', '.join(parts)}"
+
+
+def rerun_command(job: Job) -> str:
+    """Return the line that runs one job again, alone."""
+    multirun = "-m" in sys.argv or "--multirun" in sys.argv
+    # Without -m it was the yaml of an experiment that made this a sweep.
+    mode = [] if multirun else ["hydra.mode=RUN"]
+    return shlex.join(["shiftbench", *job.overrides, *mode])

@@ -1,0 +1,1 @@
+"""Operations on tensors: moving, padding, filtering; every custom gradient is here."""

@@ -1,0 +1,134 @@
+"""The prediction table, the hinge of shiftbench: images × shifts, what the network answered.
+
+Left of it is torch, right of it only numpy and pandas. Every metric is a reduction of this
+table, so a new metric costs no forward pass, and a report needs no GPU.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftbench.errors import ShiftbenchError
+from shiftbench.storage.atomic import atomic_file
+
+FORMAT = 1
+_PER_IMAGE = (
+    "top1", "p_top1", "p_base", "p_previous", "p_true", "rank_true", "logit_change",
+    "logit_scale", "labels",
+)  # fmt: skip
+_ARRAYS = (*_PER_IMAGE, "shifts", "sampled", "previous")
+
+
+@dataclass(frozen=True, eq=False)
+class PredictionTable:
+    """What a network answered for N images under K shifts; column 0 is the base view.
+
+    Attributes:
+        top1: ``(N, K)`` int32, the predicted class; -1 where there is none, since a logit is NaN or
+            all are −inf.
+        p_top1: ``(N, K)`` float32, probability of that class.
+        p_base: ``(N, K)`` float32, probability of the class predicted in column 0.
+        p_previous: ``(N, K)`` float32, probability of the class predicted one step earlier on
+            the protocol's path (column ``previous[k]``); NaN where there is no earlier step.
+        p_true: ``(N, K)`` float32, probability of the true class.
+        rank_true: ``(N, K)`` int32, 0 where the true class is the top one.
+        logit_change: ``(N, K)`` float32, largest absolute logit difference from column 0.
+        logit_scale: ``(N,)`` float32, by how much the logits of column 0 differ: their spread, see
+            :func:`shiftbench.predict.logits.scale`.
+        labels: ``(N,)`` int32, the true class.
+        shifts: ``(K, A)`` or, when every image has its own, ``(N, K, A)`` float32; the A columns
+            are named by ``axes``.
+        sampled: ``(K,)`` bool, the columns that make up the set of shifts S. The base column
+            belongs to S only if S was enumerated and contains it; columns that exist only as the
+            second half of a one-pixel step do not.
+        previous: ``(K,)`` int32, the column one step earlier on the path, -1 for none.
+        images: ``(N,)`` uint64, a digest of each image and its label, so that tables can be paired
+            by image; None in tables of shiftbench 0.1.0, which lack it.
+        axes: Names of the shift parameters, for example ``("dy", "dx")``, in pixels.
+        meta: The protocol, the engine and everything else that fixes what was measured.
+    """
+
+    top1: NDArray[np.int32]
+    p_top1: NDArray[np.float32]
+    p_base: NDArray[np.float32]
+    p_previous: NDArray[np.float32]
+    p_true: NDArray[np.float32]
+    rank_true: NDArray[np.int32]
+    logit_change: NDArray[np.float32]
+    logit_scale: NDArray[np.float32]
+    labels: NDArray[np.int32]
+    shifts: NDArray[np.float32]
+    sampled: NDArray[np.bool_]
+    previous: NDArray[np.int32]
+    images: NDArray[np.uint64] | None = None
+    axes: tuple[str, ...] = ("dy", "dx")
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def n_images(self) -> int:
+        """The number of images N."""
+        return int(self.top1.shape[0])
+
+    @property
+    def n_shifts(self) -> int:
+        """The number of shifts in the set S (per image)."""
+        return int(self.sampled.sum())
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes the network can answer."""
+        return int(self.meta["num_classes"])
+
+    @classmethod
+    def joined(cls, parts: Sequence[PredictionTable]) -> PredictionTable:
+        """Return the table of the images of all ``parts``, which share their columns."""
+        first = parts[0]
+        names = [*_PER_IMAGE, *(["shifts"] if first.shifts.ndim == 3 else [])]
+        names += ["images"] if first.images is not None else []
+        arrays: dict[str, Any] = {
+            name: np.concatenate([getattr(part, name) for part in parts]) for name in names
+        }
+        meta = dict(first.meta)
+        if failed := sum(part.meta.get("nan_views", 0) for part in parts):
+            meta["nan_views"] = failed
+        return replace(first, **arrays, meta=meta)
+
+    def save(self, path: Path) -> None:
+        """Write the table to ``path`` (npz), whole or not at all."""
+        header = {"format": FORMAT, "axes": list(self.axes), "meta": self.meta}
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        if self.images is not None:
+            arrays["images"] = self.images
+        with atomic_file(path, "wb") as file:
+            np.savez_compressed(file, header=np.array(json.dumps(header, sort_keys=True)), **arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> PredictionTable:
+        """Read a table; nothing in the file is ever unpickled.
+
+        Raises:
+            ShiftbenchError: If the file is not a prediction table of this format.
+        """
+        try:
+            # Opened here, as np.load leaves a file that is no archive open.
+            with Path(path).open("rb") as handle, np.load(handle, allow_pickle=False) as file:
+                header = json.loads(str(file["header"]))
+                version, axes, meta = header["format"], tuple(header["axes"]), header["meta"]
+                arrays = {name: file[name] for name in _ARRAYS} if version == FORMAT else {}
+                images = file["images"] if "images" in file.files else None
+        except FileNotFoundError:
+            raise ShiftbenchError(f"no prediction table at {path}") from None
+        except Exception as error:
+            raise ShiftbenchError(
+                f"{path} is not a readable prediction table ({error}); delete it and run again"
+            ) from error
+        if version != FORMAT:
+            raise ShiftbenchError(f"{path} has table format {version}, this version reads {FORMAT}")
+        return cls(**arrays, images=images, axes=axes, meta=meta)

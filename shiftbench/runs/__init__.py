@@ -1,0 +1,1 @@
+"""Runs and sweeps on disk: identity, state, provenance. No torch."""

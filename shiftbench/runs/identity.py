@@ -1,0 +1,171 @@
+"""Run ids: a readable slug and a hash of everything that can change the result."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from shiftbench.content.origin import Origin
+from shiftbench.errors import UsageError
+from shiftbench.runs import results_versions
+from shiftbench.settings.labels import Names
+from shiftbench.settings.schema import NOT_IDENTITY, STUDY_KEYS, flatten, is_smoke, short_hash, slug
+from shiftbench.storage.atomic import names_a_file
+
+# What is decided only once the weights are there: sweeping over it trains once. A data set's
+# ``test`` says what is different about its test images, which no weight and no mean depends on.
+AFTER_TRAINING = ("shift.", "metric.", "measure.", "data.test.")
+# What a run had before it could choose: where a group says no more, the run keeps its id.
+_BEFORE = {
+    "optimizer": {"optimizer._target_": "shiftbench.optimizer.sgd.Sgd"},
+    "metric": {"metric.standard._target_": "shiftbench.metric.options.standard"},
+}
+_TEST_LABEL = re.compile(r"\btest\.\w+=(\[[^]]*]|[^],]*)")  # of shapes[test.position=uniform]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What tells one run from another.
+
+    Attributes:
+        run_id: Readable slug, seed, and a hash of every setting that can change the result.
+        train_id: The same of the settings that can change the trained weights.
+        config_id: Hash of every setting but the seed: runs that share it are repetitions.
+        labels: What the run is called in tables, group by group.
+        settings: Every setting that can change the result, ``{"pool.filter_size": 3}``; paths are
+            replaced by the SHA-256 of what is there.
+        versions: Results versions of the parts that make the run.
+        origin: Paths and digests of ``files``, digests of third-party ``sources``, and what is
+            ``unknown``.
+        smoke: Whether the study says that its numbers mean nothing, see ``Study``; it changes none.
+    """
+
+    run_id: str
+    train_id: str
+    config_id: str
+    labels: dict[str, Any]
+    settings: dict[str, Any]
+    versions: dict[str, int] = field(default_factory=dict)
+    origin: dict[str, Any] = field(default_factory=dict, compare=False)
+    smoke: bool = field(default=False, compare=False)
+
+    @classmethod
+    def of(cls, config: DictConfig, names: Names) -> Identity:
+        """Return the identity of a composed configuration.
+
+        Raises:
+            UsageError: If ``checkpoint`` names a file that cannot be read.
+        """
+        origin = _settings(config)
+        settings = origin.settings
+        training = {key: settings[key] for key in settings if not key.startswith(AFTER_TRAINING)}
+        repeated = {key: settings[key] for key in settings if key != "seed"}
+        trained = replace(names, data=_TEST_LABEL.sub("", names.data))
+        return cls(
+            run_id=f"{_readable(config, names)}-{_hash(settings)}",
+            train_id=f"{_readable(config, trained)}-{_hash(training)}",
+            config_id=_hash(repeated),
+            labels={**asdict(names), "padding": config.padding, "precision": config.precision,
+                    "seed": config.seed},
+            settings=settings,
+            versions=results_versions.current(settings),
+            origin={"files": origin.files, "sources": origin.sources, "unknown": origin.unknown},
+            smoke=is_smoke(config),
+        )  # fmt: skip
+
+    def found_in(self, out: Path) -> Identity:
+        """Return the same identity under the name that its folders have, if they are there.
+
+        The readable part of a name says how the data was called, which another path changes; the
+        hash says what the run is.
+        """
+        return replace(
+            self,
+            run_id=_known(out / "runs", self.run_id, self.settings),
+            train_id=_known(out / "trained", self.train_id, None),
+        )
+
+    def as_json(self) -> str:
+        """Return the text of ``run.json``; paths are in ``provenance.json``."""
+        content = asdict(self)
+        content["sources"] = content.pop("origin").get("sources", {})
+        return json.dumps(content, indent=2, sort_keys=True, default=str) + "\n"
+
+
+def _readable(config: DictConfig, names: Names) -> str:
+    parts = (names.data, names.model, names.pool, names.head, config.padding, names.augment)
+    return f"{'-'.join(slug(part) for part in parts)[:100]}-s{config.seed}"
+
+
+def counting(config: DictConfig) -> dict[str, Any]:
+    """Return every setting that can change the result, ``{"pool.filter_size": 3}``.
+
+    Groups that came later are left out where they say what a run did before there was a choice.
+    """
+    content: Any = OmegaConf.to_container(config, resolve=True)
+    given = {
+        key: value
+        for key, value in flatten(content)
+        if key not in NOT_IDENTITY and not key.startswith(STUDY_KEYS)
+    }
+    for group, before in _BEFORE.items():
+        chosen = {key: value for key, value in given.items() if key.partition(".")[0] == group}
+        if chosen == before or chosen == {group: {}}:
+            given = {key: value for key, value in given.items() if key not in chosen}
+    return given
+
+
+def _settings(config: DictConfig) -> Origin:
+    """Return every setting that can change the result, by content."""
+    given = counting(config)
+    for key in ("checkpoint", "model.weights"):
+        named = given.get(key)
+        if named and (key == "checkpoint" or names_a_file(str(named))):
+            _require_file(Path(str(named)).expanduser())
+    try:
+        return Origin.of(given)
+    except OSError as error:
+        raise UsageError(
+            f"{error.filename} cannot be read ({error.strerror}); check its path and permissions"
+        ) from error
+
+
+def _require_file(path: Path) -> None:
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise UsageError(
+            f"the weights {path} cannot be read ({error.strerror}); "
+            "give the path of a checkpoint.pt, as checkpoint=PATH"
+        ) from error
+
+
+def _known(folder: Path, name: str, settings: Mapping[str, Any] | None) -> str:
+    """Return the name of the folder that differs from ``name`` in its readable part at most."""
+    if (folder / name).is_dir():
+        return name
+    ending = re.search(r"-s[0-9]+-[0-9a-f]+$", name)
+    try:
+        names = [path.name for path in folder.iterdir()]
+    except OSError:
+        return name
+    same = sorted(one for one in names if ending and one.endswith(ending.group()))
+    found = (one for one in same if settings is None or _settings_of(folder / one) == settings)
+    return next(found, name)
+
+
+def _settings_of(run: Path) -> Any:
+    try:
+        return json.loads((run / "run.json").read_text("utf-8"))["settings"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _hash(settings: Mapping[str, Any]) -> str:
+    return short_hash(json.dumps(settings, sort_keys=True, default=str))

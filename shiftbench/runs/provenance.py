@@ -1,0 +1,70 @@
+"""What a result was made with: command, versions, machine, commit."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from shiftbench import __version__, processes
+
+PACKAGES = ("torch", "torchvision", "hydra-core", "omegaconf", "numpy", "pandas")
+
+
+def provenance() -> dict[str, Any]:
+    """Return what a result made now would be made with."""
+    return {
+        "time": now(),
+        "command": ["shiftbench", *sys.argv[1:]],
+        "processes": processes.count(),
+        **_surroundings(),
+    }
+
+
+def now() -> str:
+    """Return the time, UTC, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+@cache  # the same for every job of a sweep, and asking git takes a while
+def _surroundings() -> dict[str, Any]:
+    return {
+        "shiftbench": __version__,
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "machine": {"system": platform.platform(), "processor": _processor()},
+    }
+
+
+def _version(package: str) -> str | None:
+    from importlib import metadata  # it takes a tenth of the time of a command that does nothing
+
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    """Return the checkout's commit, None outside a checkout."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return None
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=5).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if "model name" in line)
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

@@ -1,0 +1,164 @@
+"""``shiftbench report --remeasure``: numbers of finished runs, again from their prediction tables.
+
+No forward pass and no torch: what an earlier release reduced otherwise is reduced as it is today.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shiftbench.errors import ShiftbenchError
+from shiftbench.metric.influence import NAME, Influences
+from shiftbench.metric.options import metrics_of_settings
+from shiftbench.metric.result_rows import metric_rows, shift_rows, shifts_of
+from shiftbench.prediction_table import PredictionTable
+from shiftbench.runs import results_versions
+from shiftbench.runs.provenance import now
+from shiftbench.storage import result_files
+from shiftbench.storage.atomic import write_text
+from shiftbench.storage.interrupts import held_off
+from shiftbench.storage.locks import exclusive, is_locked
+
+METRICS, SHIFTS = "metrics.csv", "shifts.csv"
+RESAMPLES = 1000  # where a run's settings do not say
+PENDING = "remeasuring"  # in status.json: digests of files that are about to be written
+# What a row of metrics.csv says of its run, whatever is measured.
+IDENTITY = result_files.METRIC_COLUMNS[: result_files.METRIC_COLUMNS.index("protocol")]
+
+
+@dataclass(frozen=True)
+class Remeasured:
+    """What became of the runs.
+
+    Attributes:
+        changed: Folders of runs with other numbers than before.
+        same: Folders of runs that were as they are, not a byte written.
+        left: Why runs were left alone, by their folders.
+    """
+
+    changed: list[Path]
+    same: list[Path]
+    left: dict[Path, str]
+
+
+def remeasure(folders: Iterable[Path]) -> Remeasured:
+    """Bring ``metrics.csv`` and ``shifts.csv`` of finished runs up to date, each whole or not.
+
+    Runs that are not finished or worked on, that lack a prediction table or whose files were
+    changed are left alone. One that was stopped in between is finished by the next call.
+    """
+    done = Remeasured([], [], {})
+    for folder in folders:
+        try:
+            if is_locked(folder / ".lock"):  # it may take hours
+                raise ShiftbenchError("another process works on it")
+            with exclusive(folder / ".lock"):
+                (done.changed if _remeasure(folder) else done.same).append(folder)
+        except (ShiftbenchError, OSError) as reason:
+            done.left[folder] = str(reason)
+    return done
+
+
+def _remeasure(folder: Path) -> bool:
+    run, status = _content(folder / "run.json"), _content(folder / "status.json")
+    rows = _rows(folder, status)
+    tables = _tables(folder, str(run["run_id"]), dict.fromkeys(row["protocol"] for row in rows))
+    identity = {**{name: rows[0][name] for name in IDENTITY},
+                "schema_version": result_files.SCHEMA_VERSION}  # fmt: skip
+    settings = dict(run.get("settings", {}))
+    resamples = int(settings.get("measure.resamples", RESAMPLES))
+    metrics = metrics_of_settings(settings)
+    shifts = shift_rows(shifts_of(tables), str(run["run_id"]))
+    texts = {
+        SHIFTS: result_files.csv_text(
+            shifts, result_files.in_order(result_files.SHIFT_COLUMNS, shifts.columns)
+        ),
+        METRICS: result_files.csv_text(
+            metric_rows(tables, identity, resamples, metrics), result_files.METRIC_COLUMNS
+        ),
+    }
+    made = {**run.get("versions", {}), **results_versions.from_tables(settings)}
+    images = Influences.from_tables(tables, metrics).save(folder / NAME)
+    return _replace(folder, {**run, "versions": made}, status, texts) or images
+
+
+def _rows(folder: Path, status: Mapping[str, Any]) -> list[result_files.Row]:
+    """Return the rows of the run, whose files are those that it wrote.
+
+    Raises:
+        ShiftbenchError: If they are not, or the run is not finished.
+    """
+    if status.get("state") != "done":
+        raise ShiftbenchError(f"it is not finished ({status.get('state')})")
+    for name in (METRICS, SHIFTS):
+        known = [dict(status.get(key) or {}).get(name) for key in ("files", PENDING)]
+        if any(known) and _digest((folder / name).read_bytes()) not in known:
+            raise ShiftbenchError(f"{name} was changed since the run wrote it")
+    rows = result_files.read_rows(folder / METRICS, result_files.METRIC_COLUMNS)
+    if not rows:
+        raise ShiftbenchError(f"{METRICS} has no rows")
+    if unknown := [name for name in rows[0] if name not in result_files.METRIC_COLUMNS]:
+        raise ShiftbenchError(
+            f"{METRICS} has columns of another version of shiftbench ({', '.join(unknown)}); "
+            "remeasure it with that version"
+        )
+    return rows
+
+
+def _tables(folder: Path, run_id: str, protocols: Iterable[str]) -> dict[str, PredictionTable]:
+    tables = {}
+    for name in protocols:
+        path = folder / "predictions" / f"{name}.npz"
+        tables[name] = PredictionTable.load(path)
+        whose = tables[name].meta.get("run_id", run_id)
+        if whose != run_id:
+            raise ShiftbenchError(f"{path} is a table of another run, {whose}")
+    return tables
+
+
+def _replace(
+    folder: Path, run: Mapping[str, Any], status: Mapping[str, Any], texts: Mapping[str, str]
+) -> bool:
+    """Write what differs; return whether anything did.
+
+    ``status.json`` names the new files before they are there and, last of all, in place of the old
+    ones: a process that dies in between leaves a run that says that it was changed, and that the
+    next call knows.
+    """
+    digests = {name: _digest(text.encode()) for name, text in texts.items()}
+    who = json.dumps(run, indent=2, sort_keys=True, default=str) + "\n"
+    same = status.get("files") == digests and PENDING not in status
+    if same and (folder / "run.json").read_text("utf-8") == who:
+        return False
+    final = {key: value for key, value in status.items() if key != PENDING}
+    final |= {"files": digests, "remeasured": now()}
+    with held_off():
+        _write_json(folder / "status.json", {**status, PENDING: digests})
+        for name, text in texts.items():
+            write_text(folder / name, text)
+        write_text(folder / "run.json", who)
+        _write_json(folder / "status.json", final)
+    return True
+
+
+def _content(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ShiftbenchError(f"{path.name} cannot be read ({type(error).__name__})") from error
+    if not isinstance(content, dict):
+        raise ShiftbenchError(f"{path.name} holds no mapping")
+    return content
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,282 @@
+"""The run folder: its name, its state, what it was made with; no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from shiftbench.errors import ShiftbenchError, UnforeseenError
+from shiftbench.prediction_table import PredictionTable
+from shiftbench.runs import results_versions
+from shiftbench.runs.identity import Identity
+from shiftbench.runs.provenance import now, provenance
+from shiftbench.runtime.failures import reason_of
+from shiftbench.settings.labels import Names
+from shiftbench.storage.atomic import cannot_write, remove_leftovers, set_aside, write_text
+from shiftbench.storage.interrupts import how_stopped
+from shiftbench.storage.locks import exclusive
+
+log = logging.getLogger(__name__)
+
+RESULTS = ("metrics.csv", "shifts.csv")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: where it lives and what it is called.
+
+    Attributes:
+        identity: What tells it from other runs.
+        names: Labels of the groups.
+        out: The folder of all runs.
+    """
+
+    identity: Identity
+    names: Names
+    out: Path
+
+    @classmethod
+    def of(cls, config: DictConfig, names: Names) -> Run:
+        """Return the run that ``config`` describes; nothing is written."""
+        out = Path(config.out).expanduser()
+        return cls(Identity.of(config, names).found_in(out), names, out)
+
+    @property
+    def id(self) -> str:
+        """Readable slug and a hash of everything that can change the result."""
+        return self.identity.run_id
+
+    @property
+    def folder(self) -> Path:
+        """``<out>/runs/<id>``."""
+        return self.out / "runs" / self.id
+
+    @property
+    def trained(self) -> Path:
+        """``<out>/trained/<train_id>``, shared by the runs that differ only in what is measured."""
+        return self.out / "trained" / self.identity.train_id
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the trained weights are."""
+        return self.trained / "checkpoint.pt"
+
+    @property
+    def lock(self) -> Path:
+        """The file that a process locks while it works on the run."""
+        return self.folder / ".lock"
+
+    def status(self) -> dict[str, Any]:
+        """Return what ``status.json`` says, ``{"state": "new"}`` where there is none to read."""
+        return self._content("status.json") or {"state": "new"}
+
+    def _content(self, name: str) -> dict[str, Any]:
+        """Return what a JSON file of the run says, {} where there is none to read."""
+        try:
+            content = json.loads((self.folder / name).read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    def is_done(self) -> bool:
+        """Whether the run is finished and its results are there, as they were written."""
+        status = self.status()
+        if status.get("state") != "done":
+            return False
+        written = status.get("files", {})
+        return all(_digest(self.folder / name) == written.get(name) for name in RESULTS)
+
+    def has_begun(self) -> bool:
+        """Whether data and network were there, so that training or measuring could begin."""
+        return "preprocessing" in self._content("run.json")
+
+    def note(self, **facts: Any) -> None:
+        """Add to ``run.json`` what is known only once data and network are there."""
+        content = {**json.loads(self.identity.as_json()), **facts}
+        text = json.dumps(content, indent=2, sort_keys=True, default=str) + "\n"
+        write_text(self.folder / "run.json", text)
+
+    def noted(self, name: str) -> Any:
+        """Return what was added to ``run.json`` under a name, None where nothing was."""
+        return self._content("run.json").get(name)
+
+    def outdated(self) -> dict[str, tuple[int, int]]:
+        """Return the parts that computed other numbers when the run was made: then and now."""
+        made = self._content("run.json").get("versions", {})
+        return results_versions.changes(made, self.identity.versions)
+
+    def made_by(self) -> str:
+        """Return the release of shiftbench that made the run."""
+        return str(self._content("provenance.json").get("shiftbench", "of an unknown release"))
+
+    def older_than(self, started: float) -> bool:
+        """Whether the results were there before ``started`` (seconds since the epoch)."""
+        try:
+            return (self.folder / "status.json").stat().st_mtime < started
+        except OSError:
+            return True
+
+    def table_path(self, protocol: str) -> Path:
+        """Return where the prediction table of a protocol is kept."""
+        return self.folder / "predictions" / f"{protocol}.npz"
+
+    def table(self, protocol: str) -> PredictionTable | None:
+        """Return a table that this run wrote before it was stopped, None if there is none.
+
+        A file that is damaged or another run's is put aside.
+        """
+        path = self.table_path(protocol)
+        if not path.exists():
+            return None
+        try:
+            table = PredictionTable.load(path)
+            if table.meta.get("run_id") == self.id:
+                return table
+            reason = f"{path} belongs to {table.meta.get('run_id')}"
+        except ShiftbenchError as error:
+            reason = str(error)
+        log.warning("%s; kept as %s, measuring again", reason, set_aside(path).name)
+        return None
+
+    def set_status(self, state: str, **details: Any) -> None:
+        """Write ``status.json``."""
+        _write_status(self.folder, state, **details)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes out of the run while the block runs; wait for one that is in."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(self.folder, error) from error
+        with exclusive(self.lock, f"another process works on {self.id}; waiting for it"):
+            yield
+
+    def forget(self, since: float) -> None:
+        """Remove checkpoint and results, so that the run starts anew; keep the log.
+
+        A checkpoint begun after ``since`` (seconds since the epoch) stays: another job of the
+        same command has just made it.
+        """
+        patterns = ("*.csv", "status.json", "predictions/*.npz", "figures/*.png")
+        for pattern in patterns:
+            for path in self.folder.glob(pattern):
+                path.unlink()
+        with exclusive(self.trained / ".lock"), suppress(FileNotFoundError):
+            if self.checkpoint.stat().st_mtime < since:
+                self.checkpoint.unlink()
+
+    @contextmanager
+    def recording(self, config: DictConfig, overrides: list[str]) -> Iterator[None]:
+        """Keep configuration, provenance, log and state of what happens inside the block."""
+        started = time.monotonic()
+        self._prepare(config, overrides)
+        with _log_file(self.folder / "run.log"):
+            try:
+                yield
+                self._require_unchanged(config)
+                files = {name: _digest(self.folder / name) for name in RESULTS}
+                self.set_status("done", seconds=round(time.monotonic() - started, 1), files=files)
+            except ShiftbenchError as error:
+                self._record_failure("failed", str(error), None)
+                raise
+            except KeyboardInterrupt as stop:
+                self._record_failure("interrupted", how_stopped(stop), None)
+                raise
+            except Exception as error:
+                reason = reason_of(error)
+                self._record_failure("failed", reason, error)
+                place = self.folder / "run.log"
+                raise UnforeseenError(f"{reason}; the traceback is in {place}") from error
+
+    def _prepare(self, config: DictConfig, overrides: list[str]) -> None:
+        try:
+            made = {**provenance(), **self.identity.origin}
+            remove_leftovers(self.folder)
+            self._put_damaged_results_aside()
+            write_text(self.folder / "run.json", self.identity.as_json())
+            self.set_status("running")
+            write_text(self.folder / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
+            write_text(self.folder / "overrides", "".join(f"{item}\n" for item in overrides))
+            write_text(self.folder / "provenance.json", json.dumps(made, indent=2) + "\n")
+        except OSError as error:
+            raise cannot_write(self.folder, error) from error
+
+    def _require_unchanged(self, config: DictConfig) -> None:
+        """Refuse results of data or weights that changed while the run read them."""
+        before, after = self.identity.settings, Identity.of(config, self.names).settings
+        changed = [key for key in before if before[key] != after.get(key)]
+        if changed:
+            for name in RESULTS:
+                (self.folder / name).unlink(missing_ok=True)
+            raise ShiftbenchError(
+                f"{', '.join(changed)} changed while the run was working, so its numbers would be "
+                "of neither state; run the same command again"
+            )
+
+    def _put_damaged_results_aside(self) -> None:
+        """Keep, under another name, results that are not what the finished run wrote."""
+        status = self.status()
+        if status.get("state") != "done":
+            return
+        for name in RESULTS:
+            path = self.folder / name
+            if path.exists() and _digest(path) != status.get("files", {}).get(name):
+                kept = set_aside(path)
+                log.warning("%s was changed since it was written; kept as %s", path, kept.name)
+
+    def _record_failure(self, state: str, reason: str, error: Exception | None) -> None:
+        log.debug("%s: %s", state, reason, exc_info=error)
+        try:
+            self.set_status(state, error=reason)
+        except OSError:
+            log.warning("could not write %s", self.folder / "status.json")
+
+
+def close_status(folder: Path, state: str, reason: str) -> None:
+    """Write how a run ended, ``failed`` or ``interrupted``, if its process ended without doing so.
+
+    Args:
+        folder: The run's folder, which need not be there.
+        state: How it ended.
+        reason: Why.
+    """
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        if json.loads((folder / "status.json").read_text("utf-8"))["state"] == "running":
+            _write_status(folder, state, error=reason)
+
+
+def _write_status(folder: Path, state: str, **details: Any) -> None:
+    content = {"state": state, "time": now(), **details}
+    write_text(folder / "status.json", json.dumps(content, indent=2) + "\n")
+
+
+def _digest(path: Path) -> str | None:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None
+
+
+@contextmanager
+def _log_file(path: Path) -> Iterator[None]:
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setLevel(logging.DEBUG)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger = logging.getLogger("shiftbench")
+    logger.setLevel(logging.DEBUG)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        handler.close()

@@ -1,0 +1,132 @@
+"""The sweep folder: which jobs a sweep has and how each of them stands; no torch.
+
+Jobs may run in other processes or on other machines, so they tell each other on disk: every job
+keeps one small file, and whoever wants to know reads them all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from shiftbench.errors import ShiftbenchError
+from shiftbench.settings.schema import short_hash
+from shiftbench.storage.atomic import write_text
+
+WAITING, RUNNING, DONE, SKIPPED, FAILED = "waiting", "running", "done", "skipped", "failed"
+LEFT_OUT = "left out"  # by fail_fast
+STOPPED = "stopped"  # by Ctrl-C or SIGTERM
+ENDED = (DONE, SKIPPED, FAILED, LEFT_OUT, STOPPED)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of a sweep.
+
+    Attributes:
+        number: Its place in the sweep, from 0.
+        overrides: What it was given, ``("pool=max", "seed=0")``.
+        state: ``waiting``, ``running``, ``done``, ``skipped`` (was done before), ``failed``,
+            ``left out`` or ``stopped``.
+        run_id: Its run, None if it never got as far.
+        error: Why it failed.
+        usage: Whether a wrong setting was the reason.
+        process: Who runs it.
+        seconds: How long it took.
+        time: When it was last heard of, in seconds since the epoch.
+    """
+
+    number: int
+    overrides: tuple[str, ...]
+    state: str = WAITING
+    run_id: str | None = None
+    error: str | None = None
+    usage: bool = False
+    process: int = 0
+    seconds: float = 0.0
+    time: float = 0.0
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep folder.
+
+    Attributes:
+        folder: ``<out>/sweeps/<id>``.
+        runs: ``<out>/runs``, where its runs are.
+        command: What was typed.
+        started: When it was last started, in seconds since the epoch.
+        overrides: Those of every job, in order.
+    """
+
+    folder: Path
+    runs: Path
+    command: tuple[str, ...]
+    started: float
+    overrides: tuple[tuple[str, ...], ...]
+
+    @classmethod
+    def start(cls, folder: Path, runs: Path, jobs: Sequence[Sequence[str]]) -> Sweep:
+        """Write ``sweep.json``; what earlier starts left is kept."""
+        started = time.time()
+        content = {
+            "command": ["shiftbench", *sys.argv[1:]],
+            "started": started,
+            "runs": os.path.relpath(runs, folder),
+            "jobs": [list(job) for job in jobs],
+        }
+        write_text(folder / "sweep.json", json.dumps(content, indent=1) + "\n")
+        return cls.load(folder)
+
+    @classmethod
+    def load(cls, folder: Path) -> Sweep:
+        """Read a sweep folder.
+
+        Raises:
+            ShiftbenchError: If it is none.
+        """
+        path = Path(folder) / "sweep.json"
+        try:
+            content = json.loads(path.read_text("utf-8"))
+            return cls(
+                folder=Path(folder),
+                runs=Path(os.path.normpath(Path(folder) / content["runs"])),
+                command=tuple(content["command"]),
+                started=float(content["started"]),
+                overrides=tuple(tuple(job) for job in content["jobs"]),
+            )
+        except FileNotFoundError:
+            raise ShiftbenchError(f"{folder} is not a sweep folder: it has no sweep.json") from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ShiftbenchError(f"{path} is not readable ({error})") from error
+
+    def jobs(self) -> list[Job]:
+        """Return every job as it stands, in order.
+
+        A job that this start has not reached is ``waiting``, with the run of an earlier start.
+        """
+        return [self._job(number, item) for number, item in enumerate(self.overrides)]
+
+    def _job(self, number: int, overrides: tuple[str, ...]) -> Job:
+        try:
+            content = json.loads(self._file(overrides).read_text("utf-8"))
+            job = Job(**{**content, "number": number, "overrides": overrides})
+        except (OSError, ValueError, TypeError):
+            return Job(number, overrides)
+        if job.time >= self.started:
+            return job
+        return Job(number, overrides, run_id=job.run_id)
+
+    def put(self, overrides: Sequence[str], **state: Any) -> None:
+        """Write how the job with these overrides stands."""
+        job = Job(0, tuple(overrides), process=os.getpid(), time=time.time(), **state)
+        write_text(self._file(job.overrides), json.dumps(asdict(job)) + "\n")
+
+    def _file(self, overrides: tuple[str, ...]) -> Path:
+        return self.folder / "jobs" / f"{short_hash(' '.join(overrides))}.json"

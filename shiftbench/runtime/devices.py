@@ -1,0 +1,100 @@
+"""Where the work runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from shiftbench import processes
+from shiftbench.errors import UsageError
+from shiftbench.runtime.job_slots import place
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device called ``name``; ``auto`` is cuda, else mps, else cpu.
+
+    Raises:
+        UsageError: If this machine has no such device.
+    """
+    if processes.count() > 1:
+        return _own_device(name)
+    if name == "auto":
+        if torch.cuda.is_available():
+            # Jobs side by side take one device each, in turn.
+            return torch.device("cuda", place() % torch.cuda.device_count())
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    device = torch.device(name)
+    available = {"cpu": True, "cuda": torch.cuda.is_available(),
+                 "mps": torch.backends.mps.is_available()}  # fmt: skip
+    if not available[device.type]:
+        raise UsageError(f"device={name} is not available here; use device=auto or device=cpu")
+    count = torch.cuda.device_count() if device.type == "cuda" else 1
+    if device.index is not None and device.index >= count:
+        raise UsageError(
+            f"device={name} does not exist; this machine has cuda:0 to cuda:{count - 1}"
+        )
+    return device
+
+
+def _own_device(name: str) -> torch.device:
+    """Return the device of this process where several share the work: a GPU for each, or the CPU.
+
+    Raises:
+        UsageError: If ``name`` is a single device, or there are fewer GPUs than processes.
+    """
+    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if name not in ("auto", "cuda"):
+        raise UsageError(
+            f"device={name} is one device for {processes.count()} processes; "
+            "use device=cuda or device=cpu"
+        )
+    gpus, needed = torch.cuda.device_count(), processes.local_count()
+    if gpus < needed:
+        raise UsageError(
+            f"{needed} processes on a machine with {gpus} GPUs; "
+            f"start no more than there are GPUs, or use device=cpu"
+        )
+    return torch.device("cuda", processes.local_rank())
+
+
+def use_precision(name: str, device: torch.device) -> None:
+    """Let CUDA round products to 10 bits (TF32) where that was asked for, and only there.
+
+    torch's own default rounds convolutions and not matrix products, without saying so. bf16, which
+    rounds to 7 bits, allows it too.
+
+    Raises:
+        UsageError: For ``tf32`` on a device that has none.
+    """
+    if name == "tf32" and device.type != "cuda":
+        raise UsageError(
+            f"precision=tf32 is a format of CUDA devices, this one is {device.type}; "
+            "use precision=fp32 or precision=bf16"
+        )
+    rounded = name != "fp32"
+    torch.backends.cudnn.allow_tf32 = rounded
+    torch.backends.cuda.matmul.allow_tf32 = rounded
+
+
+def rounds_to_tf32() -> bool:
+    """Return whether matrix products or convolutions of float32 are rounded to TF32 on CUDA."""
+    cudnn = torch.backends.cudnn
+    return any(map(_is_tf32, (torch.backends.cuda.matmul, getattr(cudnn, "conv", cudnn))))
+
+
+def _is_tf32(backend: Any) -> bool:
+    # torch 2.9 and later; there, allow_tf32 raises an error once a program has set this.
+    precision = getattr(backend, "fp32_precision", None)
+    return bool(backend.allow_tf32) if precision is None else precision == "tf32"
+
+
+def describe_device(device: torch.device) -> str:
+    """Return a few words on ``device`` for the first line of a run."""
+    text = str(device)
+    if device.type == "cuda":
+        text = f"{device} ({torch.cuda.get_device_name(device)})"
+    elif device.type == "cpu":
+        text = f"{device} ({torch.get_num_threads()} threads)"
+    return text if processes.count() == 1 else f"{text} × {processes.count()} processes"

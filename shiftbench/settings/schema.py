@@ -1,0 +1,291 @@
+"""The schema of the configuration, its range checks and where the yaml files are; no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import II, MISSING, DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from shiftbench.errors import UsageError, did_you_mean, require_one_of, require_within, shown
+
+_PACKAGED = Path(__file__).parents[1] / "configs"  # in a wheel
+CONFIG_DIR = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "configs"
+
+GROUPS = (
+    "data", "model", "pool", "head", "augment", "shift", "metric", "train", "optimizer",
+    "experiment",
+)  # fmt: skip
+PADDINGS = ("zeros", "circular", "reflect")
+PRECISIONS = ("fp32", "tf32", "bf16")
+SCHEDULES = ("onecycle", "cosine")
+ENGINES = ("auto", "direct", "dense")
+SCALES = ("smoke", "cpu", "gpu")
+
+# What cannot change a result stays out of a run's identity.
+NOT_IDENTITY = (
+    "device", "out", "force", "fail_fast", "progress", "figures", "data.workers",
+    "data.memory_limit_gb", "measure.batch_size", "measure.memory_gb",
+    "optimizer.default_lr", "optimizer.default_weight_decay",  # train.lr says what they became
+)  # fmt: skip
+# Groups of which a run may have several options, each under its name: shift=[circular,crop].
+LISTS = ("shift", "metric")
+# What an optimizer's yaml has for the train group.
+DEFAULT_RATES = ("default_lr", "default_weight_decay")
+# As in configs/optimizer/sgd.yaml, for a configuration of the user's own that names no optimizer.
+_SGD = {
+    "_target_": "shiftbench.optimizer.sgd.Sgd", "default_lr": 0.1, "default_weight_decay": 5e-4,
+}  # fmt: skip
+# Which runs a study is made of: what they set, not that they belong to it, changes a result.
+STUDY_KEYS = ("study.", "scale")
+
+
+@dataclass
+class Train:
+    """How to train; ``epochs=0`` is not at all."""
+
+    epochs: int = 0
+    batch_size: int = 128
+    lr: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    schedule: str = "onecycle"
+    warmup: float = 0.25
+    label_smoothing: float = 0.1
+
+
+def _train() -> Train:
+    """Return the defaults of ``train``: its rates are those that suit the optimizer."""
+    return Train(lr=II("optimizer.default_lr"), weight_decay=II("optimizer.default_weight_decay"))
+
+
+@dataclass
+class Measure:
+    """How to measure."""
+
+    engine: str = "auto"
+    batch_size: int = 256
+    memory_gb: float = 1.0
+    resamples: int = 1000
+    layers: bool = True
+
+
+@dataclass
+class Study:
+    """What an experiment consists of, see ``configs/experiment``.
+
+    Attributes:
+        claims: The published findings that it decides, ``[A1, Z3]``.
+        scales: What ``scale=NAME`` stands for: values that the rest of the yaml refers to. One
+            with ``smoke: true`` shows that the commands work, not what networks do; reports say so.
+        grids: Parts of the sweep, each a full grid as ``{part: {pool: "max,blur"}}``.
+    """
+
+    claims: list[str] = field(default_factory=list)
+    scales: dict[str, Any] = field(default_factory=dict)
+    grids: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Config:
+    """Every key of ``configs/config.yaml``; the groups' own keys are open."""
+
+    data: Any = MISSING
+    model: Any = MISSING
+    pool: Any = MISSING
+    head: Any = None
+    augment: Any = MISSING
+    shift: dict[str, Any] = field(default_factory=dict)
+    metric: dict[str, Any] = field(default_factory=dict)
+    optimizer: Any = field(default_factory=lambda: dict(_SGD))
+    train: Train = field(default_factory=_train)
+    measure: Measure = field(default_factory=Measure)
+    padding: str = "zeros"
+    seed: int = 0
+    device: str = "auto"
+    precision: str = "fp32"
+    checkpoint: str | None = None
+    out: str = "outputs"
+    force: bool = False
+    fail_fast: bool = False
+    progress: bool = True
+    figures: bool = True
+    scale: str = "cpu"
+    study: Study = field(default_factory=Study)
+
+
+def register() -> None:
+    """Make the schema known to Hydra; may be called more than once."""
+    from hydra.core.config_store import ConfigStore  # here: `list` and `report` start without Hydra
+
+    ConfigStore.instance().store(name="schema", node=Config)
+
+
+def check(config: DictConfig) -> None:
+    """Refuse values out of range, each in one sentence.
+
+    Raises:
+        UsageError: Naming the key, the value, what is allowed.
+    """
+    check_scale(config)
+    _check_whole(config)
+    _check_paths(config)
+    require_one_of("padding", config.padding, PADDINGS)
+    require_one_of("precision", config.precision, PRECISIONS)
+    require_one_of("measure.engine", config.measure.engine, ENGINES)
+    require_one_of("train.schedule", config.train.schedule, SCHEDULES)
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]{1,2})?", config.device):
+        raise UsageError(
+            f"device={shown(config.device)} is not known; allowed: auto, cpu, cuda, cuda:1, mps"
+        )
+    for key, low, high in _RANGES:
+        require_within(key, OmegaConf.select(config, key), low, high)
+    if not config.shift:
+        raise UsageError("shift=[] leaves nothing to measure; name at least one, as shift=circular")
+    _check_groups(config)
+
+
+def check_scale(config: DictConfig) -> None:
+    """Refuse a ``scale`` that a study does not have; other values may refer to it.
+
+    Raises:
+        UsageError: Naming those that there are.
+    """
+    if "scale" in config and "study" in config:  # what is lacking is said of the whole
+        scales = list(config.study.get("scales") or SCALES)
+        require_one_of("scale", config.scale, scales)
+
+
+def is_smoke(config: DictConfig) -> bool:
+    """Whether the study's scale is marked ``smoke: true``."""
+    scales = OmegaConf.select(config, "study.scales") or {}
+    chosen = scales.get(config.get("scale"))
+    return isinstance(chosen, Mapping) and bool(chosen.get("smoke"))
+
+
+def _check_whole(config: DictConfig) -> None:
+    """Refuse a configuration that lacks keys, or has values that cannot be had or kept."""
+    lacking = [key for key in Config.__dataclass_fields__ if key not in set(config.keys())]
+    if lacking:
+        raise UsageError(
+            f"the configuration has no {', '.join(map(str, lacking))}; leave ~ and --config-name "
+            "away, or begin the defaults of your own with shiftbench's: - config"
+        )
+    for extra in map(str, config):
+        if extra not in Config.__dataclass_fields__:
+            hint = did_you_mean(extra, Config.__dataclass_fields__)
+            raise UsageError(f"{shown(extra)} is not a setting{hint}; see shiftbench --cfg job")
+    try:
+        OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        key = error.full_key
+        raise UsageError(f"{key} has no value; give one, as {key}=VALUE") from error
+    except (OmegaConfBaseException, RecursionError) as error:
+        key = getattr(error, "full_key", None) or "a setting"
+        found = re.search(r"\w[^:\n\"]* not found", str(error))
+        reason = f" ({shown(found.group(), 200)})" if found else ""
+        raise UsageError(f"{key} cannot be made out{reason}; give it a plain value") from error
+
+
+def _check_paths(config: DictConfig) -> None:
+    if not config.out.strip():
+        raise UsageError("out is empty; give a folder, as out=outputs")
+    for key in ("out", "checkpoint", "data.root"):
+        path = OmegaConf.select(config, key)
+        try:
+            kind = Path(path or ".").expanduser().stat().st_mode
+        except OSError:
+            continue  # not there: made, or missed by who reads it
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise UsageError(f"{key}={shown(path)} is no path; give another") from error
+        # A device would be read for ever.
+        if key == "checkpoint" and path and not stat.S_ISREG(kind):
+            raise UsageError(
+                f"checkpoint={shown(path)} cannot be read (it is not a file); "
+                "give the path of a checkpoint.pt"
+            )
+
+
+def _check_groups(config: DictConfig) -> None:
+    """Refuse groups that are not made from one of their options."""
+    nodes = {key: config[key] for key in ("data", "model", "pool", "augment", "optimizer")}
+    for group in LISTS:
+        if "_target_" in config[group]:
+            raise UsageError(
+                f"an option of {group} has no name in the configuration; begin its yaml with the "
+                f"line '# @package {group}.NAME', NAME being that of the file"
+            )
+        nodes |= {f"{group}.{name}": node for name, node in config[group].items()}
+    for key, node in nodes.items():
+        if not isinstance(node, DictConfig) or not isinstance(node.get("_target_"), str):
+            group = key.partition(".")[0]
+            raise UsageError(
+                f"{shown(key)} is none of the options of {group}; "
+                f"name one as {group}=OPTION, see shiftbench list {group}"
+            )
+
+
+_RANGES: tuple[tuple[str, float, float], ...] = (
+    ("seed", 0, 2**31 - 1),
+    ("train.epochs", 0, 100_000),
+    ("train.batch_size", 2, 65_536),
+    ("train.lr", 0, 1000),
+    ("train.momentum", 0, 0.9999),
+    ("train.weight_decay", 0, 10),
+    ("train.warmup", 0, 1),
+    ("train.label_smoothing", 0, 0.9999),
+    ("measure.batch_size", 1, 65_536),
+    ("measure.memory_gb", 0.01, 10_000),
+    ("measure.resamples", 2, 1_000_000),
+)
+
+
+def flatten(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield ``("a.b.c", value)`` for every leaf of nested mappings."""
+    for key, value in node.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping) and value:
+            yield from flatten(value, f"{name}.")
+        else:
+            yield name, value
+
+
+def as_typed(overrides: Any) -> list[str]:
+    """Return Hydra's list of overrides, interpolations left as they are."""
+    items: Any = OmegaConf.to_container(overrides)
+    return [str(item) for item in items]
+
+
+def short_hash(text: str) -> str:
+    """Return the first eight hexadecimal digits of the SHA-256 of ``text``."""
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def slug(text: str) -> str:
+    """Return ``text`` with everything that a shell or a file system minds replaced by ``-``.
+
+    >>> slug("pool=max,blur  seed=0")
+    'pool-max-blur-seed-0'
+    """
+    return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-.")
+
+
+def sweep_id(arguments: list[str]) -> str:
+    """Return a folder name for the sweep that a command spans, the same each time.
+
+    What is swept over is readable in it, everything given is in its hash.
+
+    >>> sweep_id(["-m", "seed=3", "pool=max,blur", "out=elsewhere"])
+    'pool-max-blur-d5cb9923'
+    """
+    given = [item for item in arguments if "=" in item and not item.startswith(("-", "hydra"))]
+    overrides = [item for item in given if item.split("=")[0] not in NOT_IDENTITY]
+    swept = [item for item in overrides if "," in item or item.startswith("experiment=")]
+    readable = slug(" ".join(swept or overrides))[:60].rstrip("-.")
+    return f"{readable or 'default'}-{short_hash(' '.join(sorted(overrides)))}"

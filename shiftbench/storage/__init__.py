@@ -1,0 +1,1 @@
+"""Files: whole or absent, locked, with named columns. No torch."""

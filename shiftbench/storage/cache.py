@@ -1,0 +1,96 @@
+"""Where downloads and decoded images are kept between runs, and how they are read and written."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftbench.storage.atomic import atomic_file
+
+log = logging.getLogger(__name__)
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def cache_dir() -> Path:
+    """Return the folder for downloads and decoded images; it may not exist yet.
+
+    ``SHIFTBENCH_CACHE`` names it; otherwise it is ``shiftbench`` in ``XDG_CACHE_HOME`` or in
+    ``~/.cache``, and for a user without a home directory in the folder of temporary files.
+    Everything in it can be deleted: the next run makes it again.
+    """
+    if own := os.environ.get("SHIFTBENCH_CACHE"):
+        return Path(own).expanduser()
+    xdg = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    # The XDG specification says to ignore a relative path.
+    base = xdg if xdg.is_absolute() else _home_cache()
+    return base / "shiftbench"
+
+
+def _home_cache() -> Path:
+    try:
+        return Path.home() / ".cache"
+    except RuntimeError:  # a user without one, as containers have
+        base = Path(tempfile.gettempdir()) / f"cache-{getattr(os, 'getuid', int)()}"
+        _warn_once("there is no home directory; downloads and decoded images go to", base)
+        return base
+
+
+def read_arrays(path: Path) -> Arrays | None:
+    """Return the arrays of an ``.npz`` file, or None where there is none or it is damaged.
+
+    The zip container holds a CRC-32 of every array, so a flipped byte is found as well. A
+    damaged file is deleted, with a warning; one that may not be read is left alone, with one too.
+    """
+    try:
+        # Opened here, because numpy leaves a damaged archive open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, TypeError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the system's, not numpy's
+            log.warning("the cache file %s cannot be read (%s)", path, error.strerror)
+            return None
+        # TypeError: a lone array under an .npz name cannot be opened as an archive.
+        discard(path, error)
+        return None
+
+
+def discard(path: Path, reason: object) -> None:
+    """Delete a damaged cache file and log why."""
+    log.warning("the cache file %s is damaged (%s) and is made again", path, reason)
+    with suppress(OSError):
+        path.unlink()
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write ``arrays`` to ``path``, whole or not at all.
+
+    A cache that cannot be written (a full disk, a read-only folder) costs time, not the run:
+    that is logged as a warning.
+    """
+    try:
+        with atomic_file(path, "wb") as file:
+            # Through a variable, because numpy's types take any name for its option allow_pickle.
+            save: Callable[..., None] = np.savez
+            save(file, **arrays)
+    except OSError as error:
+        reason = error.strerror or error
+        _warn_once("could not keep the decoded images in", f"{path.parent} ({reason})")
+
+
+@cache
+def _warn_once(what: str, where: object) -> None:
+    log.warning("%s %s", what, where)

@@ -1,0 +1,237 @@
+"""The result files: their columns, how they are written and read.
+
+Readers find columns by name. A column that is added to one of the tuples below is optional in files
+that were written before, and a column that a file has beyond them is kept: ``REQUIRED`` alone must
+be there.
+
+pandas is loaded when there is a frame to make: a command that only shows rows starts without it.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shiftbench.errors import ShiftbenchError
+from shiftbench.storage.atomic import write_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Row = dict[str, str]
+
+# 2: the column ``interval``. Raised when the meaning of a column changes; a column that is added
+# leaves it as it is. Files of earlier schemas are read, those of later ones refused.
+SCHEMA_VERSION = 2
+
+METRIC_COLUMNS = (
+    "run_id", "experiment", "data", "model", "pool", "head", "padding", "augment", "seed",
+    "params", "macs", "protocol", "metric", "value", "ci_low", "ci_high", "interval", "n_images",
+    "n_shifts", "engine", "schema_version",
+)  # fmt: skip
+ADDED = {"interval": "percentile"}
+"""What rows with an interval had before a column was added; other added columns are empty then."""
+SHIFT_COLUMNS = (
+    "run_id", "protocol", "dy", "dx", "scale", "angle", "accuracy", "agreement",
+    "mean_absolute_change", "n_images",
+)  # fmt: skip
+TRAIN_COLUMNS = (
+    "run_id", "epoch", "lr", "train_loss", "train_accuracy", "val_accuracy", "seconds",
+    "images_per_second",
+)  # fmt: skip
+CLAIM_COLUMNS = (
+    "claim", "source", "statement", "published", "measured", "measured_of", "ci_low", "ci_high",
+    "verdict", "mean_verdict", "reason", "runs",
+)  # fmt: skip
+NETWORK_COLUMNS = ("claim", "network", "value", "ci_low", "ci_high")
+LAYER_COLUMNS = (
+    "run_id", "layer", "index", "kind", "stride", "dy", "dx", "equivariance_error",
+    "cosine_distance", "invariance_error", "aliasing",
+)  # fmt: skip
+REQUIRED = frozenset((
+    "run_id", "protocol", "experiment", "data", "model", "pool", "head", "padding", "augment",
+    "seed", "params", "macs", "metric", "value", "ci_low", "ci_high", "n_images", "n_shifts",
+    "engine", "schema_version",
+    "dy", "dx", "scale", "angle", "accuracy", "agreement", "mean_absolute_change",
+    "layer", "index", "kind", "stride", "equivariance_error", "cosine_distance",
+    "invariance_error", "aliasing",
+))  # fmt: skip
+"""Columns of the first schema, which a file that should have them may not lack. It never grows."""
+
+
+def in_order(columns: Sequence[str], found: Iterable[Any]) -> list[str]:
+    """Return ``columns`` with those of ``found`` that are not among them, each after its neighbour.
+
+    A new shift axis therefore stays between ``protocol`` and ``accuracy``; see :func:`axes_of`.
+
+    >>> in_order(["protocol", "dy", "accuracy"], ["protocol", "dy", "shear", "accuracy", "loss"])
+    ['protocol', 'dy', 'shear', 'accuracy', 'loss']
+    """
+    ordered = list(columns)
+    place = len(ordered)
+    for name in map(str, found):
+        if name not in ordered:
+            ordered.insert(place, name)
+        place = ordered.index(name) + 1
+    return ordered
+
+
+def axes_of(columns: Sequence[str]) -> list[str]:
+    """Return the shift axes among the columns of ``shifts.csv``: what precedes ``accuracy``.
+
+    >>> axes_of(SHIFT_COLUMNS)
+    ['dy', 'dx', 'scale', 'angle']
+    """
+    before = columns[: list(columns).index("accuracy")]
+    return [name for name in before if name not in ("run_id", "protocol")]
+
+
+def write_csv(frame: pd.DataFrame, path: Path, columns: Sequence[str]) -> None:
+    """Write the named columns, whole or not at all; floats with nine significant digits.
+
+    Columns that the frame lacks are left empty, those that are not named are left out: name them
+    with :func:`in_order`. The same frame gives the same bytes.
+    """
+    write_text(path, csv_text(frame, columns))
+
+
+def csv_text(frame: pd.DataFrame, columns: Sequence[str]) -> str:
+    """Return the text of a result file; see :func:`write_csv`."""
+    frame = frame.reindex(columns=list(columns))
+    text: str = frame.to_csv(index=False, float_format="%.9g", lineterminator="\n")
+    return text
+
+
+def remove_own(path: Path, columns: Sequence[str]) -> None:
+    """Remove a result file that has the header of these columns, now or of an earlier release.
+
+    Earlier releases had fewer columns, in this order. A file by this name that is not ours stays.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            found = file.readline().rstrip("\n").split(",")
+    except (OSError, ValueError):
+        return
+    if len(found) > 1 and found == [name for name in columns if name in found]:
+        path.unlink(missing_ok=True)
+
+
+def read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Read a result file and make sure that it has the columns; it may have more.
+
+    Raises:
+        ShiftbenchError: If the file is missing, unreadable or of another schema.
+    """
+    import pandas as pd
+
+    try:
+        # "none" and "null" are names of options here, not missing values
+        frame = pd.read_csv(path, keep_default_na=False, na_values=[""])
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    require_columns(path, columns, list(map(str, frame.columns)))
+    if "schema_version" in frame:
+        require_schema(path, map(str, frame["schema_version"].unique()))
+    return completed(frame, columns)
+
+
+def completed(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Return a frame with those of ``columns`` that it lacks, as they were before they were added.
+
+    Args:
+        frame: Rows of a result file, under their names.
+        columns: Those of the file as it is written today.
+    """
+    for name in missing_columns(columns, list(map(str, frame.columns))):
+        known = ADDED.get(name)
+        frame[name] = frame["ci_low"].notna().map({True: known, False: None}) if known else None
+    return frame
+
+
+def read_rows(path: Path, columns: Sequence[str]) -> list[Row]:
+    """Read a result file as it stands there, every value a string, without pandas.
+
+    Raises:
+        ShiftbenchError: As :func:`read_csv`.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    return parse_rows(text, path, columns)
+
+
+def parse_rows(text: str, path: Path, columns: Sequence[str]) -> list[Row]:
+    """Return the rows of a result file's text, by name of column; added columns are filled in.
+
+    Raises:
+        ShiftbenchError: As :func:`read_csv`.
+    """
+    try:
+        reader = csv.DictReader(StringIO(text, newline=""), strict=True)
+        rows: list[Row] = list(reader)
+        if any(None in row or None in row.values() for row in rows):
+            raise ValueError("a row has more or fewer fields than the header")
+    except (ValueError, csv.Error) as error:
+        raise _unreadable(path, error) from error
+    found = list(reader.fieldnames or [])
+    require_columns(path, columns, found)
+    if "schema_version" in found:
+        require_schema(path, dict.fromkeys(row["schema_version"] for row in rows))
+    missing = missing_columns(columns, found)
+    return [row | {name: _before(name, row) for name in missing} for row in rows]
+
+
+def missing_columns(columns: Sequence[str], found: Sequence[str]) -> list[str]:
+    """Return those of ``columns`` that were added after a file was written."""
+    return [name for name in columns if name not in found and name not in REQUIRED]
+
+
+def _before(name: str, row: Row) -> str:
+    """Return what a row had before a column was added."""
+    return ADDED[name] if name in ADDED and row["ci_low"] else ""
+
+
+def _unreadable(path: Path, error: Exception) -> ShiftbenchError:
+    if isinstance(error, FileNotFoundError):
+        return ShiftbenchError(f"no result file at {path}")
+    return ShiftbenchError(f"{path} is not a readable CSV file ({error})")
+
+
+def require_columns(path: Path, columns: Sequence[str], found: Sequence[str]) -> None:
+    """Refuse a file that lacks one of the required columns.
+
+    Raises:
+        ShiftbenchError: Naming what it lacks.
+    """
+    missing = [name for name in columns if name not in found and name in REQUIRED]
+    if missing:
+        raise ShiftbenchError(f"{path} lacks the columns {', '.join(missing)}")
+
+
+def require_schema(path: Path, versions: Iterable[str]) -> None:
+    """Refuse a file of a later schema, whose columns may mean something else.
+
+    Args:
+        path: Of the file.
+        versions: What its rows have in the column ``schema_version``.
+
+    Raises:
+        ShiftbenchError: Naming the version that is not known.
+    """
+    for version in versions:
+        if not _is_known_schema(version):
+            raise ShiftbenchError(
+                f"{path} has schema_version {version or 'none'}; this version of shiftbench reads "
+                f"1 to {SCHEMA_VERSION}; read it with the version that wrote it, or a later one"
+            )
+
+
+def _is_known_schema(version: str) -> bool:
+    try:
+        return 0 < int(float(version)) <= SCHEMA_VERSION
+    except (ValueError, OverflowError):
+        return False

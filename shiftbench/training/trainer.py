@@ -1,0 +1,239 @@
+"""The training loop, on batches that are already on the device."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from shiftbench.data.images import Dataset, Split
+from shiftbench.distributed import Team
+from shiftbench.errors import UsageError
+from shiftbench.model import checkpoint
+from shiftbench.model.pointwise import subsampled_first
+from shiftbench.optimizer.contract import MakeOptimizer, Rates
+from shiftbench.optimizer.sgd import Sgd
+from shiftbench.predict.pixel_model import PixelModel
+from shiftbench.seeds import derive_seed
+from shiftbench.storage.atomic import set_aside
+from shiftbench.training.epoch_stats import EpochRow, Tally, Watcher
+
+log = logging.getLogger(__name__)
+_ALONE = Team()
+
+Augment = Callable[[Tensor, torch.Generator], Tensor]
+
+
+class Settings(Rates, Protocol):
+    """What the loop reads of the ``train`` group; see ``configs/train``."""
+
+    epochs: int
+    batch_size: int
+    schedule: str
+    warmup: float
+    label_smoothing: float
+
+
+def learning_rate(settings: Settings, progress: float) -> float:
+    """Return the learning rate when the share ``progress`` (0..1) of all steps is done.
+
+    ``onecycle`` rises linearly over the first ``warmup`` of the steps, then follows half a cosine
+    to 0 (after Smith & Topin, arXiv 1708.07120); ``cosine`` starts at the top.
+    """
+    warmup = settings.warmup if settings.schedule == "onecycle" else 0.0
+    if progress < warmup:
+        return settings.lr * (0.04 + 0.96 * progress / warmup)
+    return settings.lr * 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup + 1e-9)))
+
+
+@dataclass
+class Trainer:
+    """One training job; :meth:`run` does it.
+
+    Order and augmentation of every epoch have their own seeds, so a run that was stopped goes on
+    exactly as if it had not been. The weights of the last epoch are the result: no data set picks.
+
+    Args:
+        network: The network behind its normalisation.
+        data: Its batches on the network's device.
+        augment: ``augment(images, generator) -> images``.
+        settings: The ``train`` group.
+        seed: The run's seed.
+        path: Where the checkpoint goes after every epoch; continued where there is one.
+        train_id: Written into the checkpoint; one of another training is put aside.
+        watcher: Told how it goes.
+        team: The processes that share every batch; the first one writes the checkpoint.
+        make_optimizer: See :mod:`shiftbench.optimizer`.
+
+    Raises:
+        UsageError: If a batch is smaller than the team, or what is made is no optimizer.
+    """
+
+    network: PixelModel
+    data: Dataset
+    augment: Augment
+    settings: Settings
+    seed: int
+    path: Path
+    train_id: str
+    watcher: Watcher
+    team: Team = field(default_factory=Team)
+    make_optimizer: MakeOptimizer = field(default_factory=Sgd)
+    history: list[EpochRow] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.optimizer = self._new_optimizer()
+        self.steps = steps_per_epoch(len(self.data.train), self.settings.batch_size)
+        self.batch = min(self.settings.batch_size, len(self.data.train))
+        if self.batch < self.team.size:
+            raise UsageError(
+                f"a batch of {self.batch} images is too few for {self.team.size} processes; "
+                "raise train.batch_size, or start fewer"
+            )
+
+    def _new_optimizer(self) -> torch.optim.Optimizer:
+        made = self.make_optimizer(self.network.model, self.settings)
+        if not isinstance(made, torch.optim.Optimizer):
+            raise UsageError(
+                f"optimizer makes a {type(made).__name__}, not a torch.optim.Optimizer; return one "
+                "from the call (model, settings), or see shiftbench list optimizer"
+            )
+        return made
+
+    def run(self) -> list[EpochRow]:
+        """Train to the last epoch and return a row for each.
+
+        Raises:
+            ShiftbenchError: If the loss is not finite.
+        """
+        self._continue()
+        own = self.network.model
+        with subsampled_first(own), self.team.training(own) as model:
+            network = self.network.around(model)
+            for epoch in range(len(self.history) + 1, self.settings.epochs + 1):
+                self.history.append(self._epoch(epoch, network))
+                self._save()
+                self.watcher.epoch(self.history[-1])
+        return self.history
+
+    def _epoch(self, epoch: int, network: PixelModel) -> EpochRow:
+        started = time.perf_counter()
+        loss, accuracy, images = self.one_epoch(epoch, network)
+        seconds = time.perf_counter() - started
+        rate = float(self.optimizer.param_groups[0]["lr"])
+        val = top1_accuracy(self.network, self.data.val, team=self.team)
+        return EpochRow(epoch, rate, loss, accuracy, val, seconds, images / seconds)
+
+    def one_epoch(self, epoch: int, network: PixelModel) -> tuple[float, float, int]:
+        """Return the mean loss, the accuracy on the augmented images and how many there were."""
+        self.network.model.train()
+        generator = _generator(self.seed, "augment", epoch)
+        tally = Tally(epoch, self.watcher, self.network.device, self.team)
+        for step, (images, labels) in enumerate(self._batches(epoch)):
+            progress = (epoch - 1 + step / self.steps) / self.settings.epochs
+            for group in self.optimizer.param_groups:
+                group["lr"] = learning_rate(self.settings, progress)
+            logits = network(self._augmented(images, generator))
+            mean = F.cross_entropy(logits, labels, label_smoothing=self.settings.label_smoothing)
+            loss = mean * (len(labels) / self.batch)  # of the whole batch, the part that is here
+            self.optimizer.zero_grad(set_to_none=True)
+            (loss * self.team.size).backward()  # the gradients of the team are averaged
+            self.optimizer.step()
+            tally.add(loss.detach(), logits.detach(), labels, self.batch)
+        return tally.close()
+
+    def _augmented(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the images with the draws that they get in the whole batch."""
+        if self.team.size == 1:
+            return self.augment(images, generator)
+        whole = images.new_zeros(self.batch, *images.shape[1:])
+        own = slice(self.team.rank, None, self.team.size)
+        whole[own] = images
+        return self.augment(whole, generator)[own]
+
+    def _batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        generator = _generator(self.seed, "train-order", epoch)
+        order = torch.randperm(len(self.data.train), generator=generator)
+        whole = order[: self.steps * self.batch].reshape(self.steps, self.batch)
+        own = whole[:, self.team.rank :: self.team.size]
+        return self.data.train.batches(own.shape[1], own.flatten())
+
+    def _save(self) -> None:
+        if not self.team.is_first:
+            return
+        content = {
+            "train_id": self.train_id,
+            "model": self.network.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "history": [asdict(row) for row in self.history],
+        }
+        checkpoint.save(self.path, content)
+
+    def _continue(self) -> None:
+        """Go on from the checkpoint, which the first process reads for all."""
+        content = self.team.broadcast(self._read() if self.team.is_first else None)
+        if content is not None and not self.team.is_first:
+            self._restore(content)
+
+    def _read(self) -> dict[str, Any] | None:
+        """Return the checkpoint that was restored, None if training starts anew."""
+        if not self.path.is_file():
+            return None
+        before = copy.deepcopy(self.network.model.state_dict())
+        content = None
+        try:
+            content = checkpoint.load(self.path)
+            self._restore(content)
+        except (checkpoint.DamagedError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            kept = set_aside(self.path)
+            reason = str(error).splitlines()[0]
+            log.warning("%s; kept as %s, training starts anew", reason, kept.name)
+            self.network.model.load_state_dict(before)
+            self.optimizer = self._new_optimizer()
+            self.history, content = [], None
+        done = len(self.history)
+        if done == self.settings.epochs:
+            log.info("trained before: %s", self.path)
+        elif done:
+            log.info("continuing after epoch %d of %d", done, self.settings.epochs)
+        return content
+
+    def _restore(self, content: dict[str, Any]) -> None:
+        if content["train_id"] != self.train_id:
+            raise ValueError(f"{self.path} belongs to {content['train_id']}")
+        history = [EpochRow(**row) for row in content["history"]]
+        self.network.model.load_state_dict(content["model"])
+        self.optimizer.load_state_dict(content["optimizer"])
+        self.history = history
+
+
+def steps_per_epoch(images: int, batch_size: int) -> int:
+    """Return the number of whole batches; a smaller rest waits for another epoch's order."""
+    return max(1, images // batch_size)
+
+
+@torch.inference_mode()
+def top1_accuracy(
+    network: PixelModel, split: Split, batch_size: int = 500, team: Team = _ALONE
+) -> float:
+    """Return the share of images whose largest logit is the true class."""
+    network.model.eval()
+    part = team.share(len(split))
+    correct = torch.zeros((), device=network.device)
+    if part:
+        for images, labels in split.batches(batch_size, torch.arange(part.start, part.stop)):
+            correct += (network(images).argmax(1) == labels).sum()
+    return float(team.sum(correct)) / len(split)
+
+
+def _generator(seed: int, stream: str, epoch: int) -> torch.Generator:
+    return torch.Generator().manual_seed(derive_seed(seed, stream, epoch))

@@ -1,0 +1,99 @@
+"""Every yaml composes, says what it is, and its target takes exactly its arguments."""
+
+import importlib
+import inspect
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from shiftbench.cli.list_command import first_comment
+from shiftbench.errors import UsageError
+from shiftbench.experiment import build
+from shiftbench.settings.schema import CONFIG_DIR, DEFAULT_RATES, GROUPS, check, register
+
+FILES = sorted(CONFIG_DIR.glob("*/*.yaml"))
+GIVEN = {  # what the code passes, by group
+    "model": {"num_classes", "in_chans", "image_size", "pool", "head", "padding"},
+    "pool": {"channels", "stride", "padding"},
+    "head": {"in_chans", "map_size", "num_classes"},
+    "metric": {"table"},
+}
+
+
+@pytest.fixture(scope="module")
+def composed():
+    register()
+    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        yield lambda *overrides: compose("config", list(overrides))
+
+
+def override(path):
+    group = path.parent.name
+    return f"{group}=[{path.stem}]" if group == "shift" else f"{group}={path.stem}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_every_yaml_composes_and_passes_the_checks(composed, path):
+    check(composed(override(path)))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_every_yaml_begins_with_what_it_is(path):
+    assert path.parent.name in GROUPS
+    assert len(first_comment(path)) > 10
+    assert len(first_comment(path)) <= 62  # a line of `shiftbench list` at 80 columns
+
+
+@pytest.mark.parametrize(
+    "path",
+    [p for p in FILES if p.parent.name != "experiment" and "_target_" in p.read_text()],
+    ids=lambda p: f"{p.parent.name}/{p.stem}",
+)
+def test_every_yaml_holds_each_argument_with_its_default(path):
+    node = OmegaConf.to_container(OmegaConf.load(path))
+    module, _, name = node["_target_"].rpartition(".")
+    signature = inspect.signature(getattr(importlib.import_module(module), name))
+    ours = ("default_head", "defaults", *DEFAULT_RATES)  # naming's, Hydra's and train's
+    own = {k: v for k, v in node.items() if not k.startswith("_") and k not in ours}
+    expected = {
+        name: list(p.default) if isinstance(p.default, tuple) else p.default
+        for name, p in signature.parameters.items()
+        if name not in GIVEN.get(path.parent.name, ())
+    }
+    assert own.keys() == expected.keys()
+    if path.parent.name == "shift" and module.rpartition(".")[2] != path.stem:
+        return  # a preset: the same arguments with a publication's values
+    for key, value in own.items():
+        if not isinstance(value, dict):
+            assert value == expected[key], key
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ("padding=zero", r"padding=zero is not known \(did you mean 'zeros'\?\)"),
+        ("precision=fp16", "fp32, tf32, bf16"),
+        ("device=gpu", "auto, cpu, cuda"),
+        ("seed=-1", "seed=-1 is out of range"),
+        ("train.lr=nan", "train.lr=nan is out of range"),
+        ("train.batch_size=1", "train.batch_size=1"),
+        ("train.schedule=step", "onecycle, cosine"),
+        ("measure.resamples=1", "measure.resamples=1"),
+    ],
+)
+def test_values_out_of_range_are_refused_in_a_sentence(composed, given, sentence):
+    with pytest.raises(UsageError, match=sentence):
+        check(composed(given))
+
+
+def test_no_protocol_leaves_nothing_to_measure(composed):
+    with pytest.raises(UsageError, match="nothing to measure"):
+        check(composed("shift=[]"))
+
+
+def test_jobs_that_share_their_data_load_it_once(composed):
+    small = ("data.size=16", "data.train_images=40", "data.test_images=10")
+    first = build.dataset(composed(*small, "pool=max"))
+    assert build.dataset(composed(*small, "pool=blur")) is first
+    assert build.dataset(composed(*small, "data.clutter=0.5")) is not first
