@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 import time
 from collections import Counter
@@ -26,6 +25,7 @@ from shiftbench.runs.sweep_state import (
     WAITING,
     Job,
     Sweep,
+    rerun_command,
 )
 from shiftbench.runtime.job_slots import is_parallel
 from shiftbench.settings.hydra_patches import Override, compose_jobs_once, parse_overrides, product
@@ -119,7 +119,9 @@ def _tell_how_they_ended(jobs: list[Job]) -> None:
     if failed := [job for job in jobs if job.state == FAILED]:
         from shiftbench.report.tables.failure_table import print_failures
 
-        print_failures([(job.number, job.error or "", rerun_command(job)) for job in failed])
+        print_failures(
+            [(job.number, job.error or "", rerun_command(job.overrides)) for job in failed]
+        )
     print(counts(jobs), file=sys.stderr)
 
 
@@ -199,11 +201,3 @@ def counts(jobs: list[Job]) -> str:
              WAITING: "not started"}  # fmt: skip
     parts = [f"{found[state]} {text}" for state, text in words.items() if found[state]]
     return f"{len(jobs)} jobs: {', '.join(parts)}"
-
-
-def rerun_command(job: Job) -> str:
-    """Return the line that runs one job again, alone."""
-    multirun = "-m" in sys.argv or "--multirun" in sys.argv
-    # Without -m it was the yaml of an experiment that made this a sweep.
-    mode = [] if multirun else ["hydra.mode=RUN"]
-    return shlex.join(["shiftbench", *job.overrides, *mode])
