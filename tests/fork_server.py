@@ -17,9 +17,18 @@ import signal
 import subprocess
 import sys
 import traceback
+from pathlib import Path
 
-# Variables that are read when they are used, not when something is imported.
-READ_LATE = ("HOME", "PYTEST_CURRENT_TEST", "SHIFTBENCH_", "TMPDIR", "HYDRA_FULL_ERROR")
+# Variables that are read when they are used, not when something is imported. The folders of
+# PYTHONPATH are put where a new interpreter would have them.
+READ_LATE = (
+    "HOME",
+    "PYTHONPATH",
+    "PYTEST_CURRENT_TEST",
+    "SHIFTBENCH_",
+    "TMPDIR",
+    "HYDRA_FULL_ERROR",
+)
 
 
 def needs_fresh_interpreter(variables, servers):
@@ -114,7 +123,8 @@ def run_forked(request):
         os.environ.clear()
         os.environ.update(request["variables"])
         os.chdir(request["cwd"])
-        sys.path[0] = request["cwd"]
+        folders = request["variables"].get("PYTHONPATH", "").split(os.pathsep)
+        sys.path[:1] = [request["cwd"], *(str(Path(one).resolve()) for one in folders if one)]
         redirect(request["streams"])
         sys.argv = ["shiftbench", *request["arguments"]]
         runpy.run_module("shiftbench", run_name="__main__", alter_sys=True)

@@ -23,7 +23,7 @@ from shiftbench.storage.result_files import (
 def finished(tmp_path_factory, shiftbench_command, tiny):
     """A tiny run in a folder with spaces, finished once for all tests."""
     folder = tmp_path_factory.mktemp("my results")
-    done = shiftbench_command(*tiny, "pool=blur", "out=here we are", "figures=true", cwd=folder)
+    done = shiftbench_command(*tiny, "figures=true", "pool=blur", "out=here we are", cwd=folder)
     assert done.returncode == 0, done.stderr
     [run] = (folder / "here we are" / "runs").iterdir()
     return folder, run, done
@@ -89,7 +89,7 @@ def test_a_finished_run_is_skipped_without_torch_and_prints_the_same_table(
     folder, run, done = finished
     before = (run / "metrics.csv").stat().st_mtime_ns
     again = shiftbench_command(
-        *tiny, "pool=blur", "out=here we are", "device=cpu", cwd=folder,
+        *tiny, "figures=true", "pool=blur", "out=here we are", "device=cpu", cwd=folder,
         env={"PYTHONPROFILEIMPORTTIME": "1"},
     )  # fmt: skip
     assert again.returncode == 0
@@ -101,7 +101,7 @@ def test_a_finished_run_is_skipped_without_torch_and_prints_the_same_table(
 
 def test_two_runs_of_one_command_write_the_same_bytes(finished, shiftbench_command, tiny):
     folder, run, _ = finished
-    done = shiftbench_command(*tiny, "pool=blur", "out=other", cwd=folder)
+    done = shiftbench_command(*tiny, "pool=blur", "figures=true", "out=other", cwd=folder)
     assert done.returncode == 0, done.stderr
     other = folder / "other" / "runs" / run.name
     for name in ("metrics.csv", "shifts.csv", "figures/circular.png"):
@@ -111,7 +111,9 @@ def test_two_runs_of_one_command_write_the_same_bytes(finished, shiftbench_comma
 def test_force_runs_again(finished, shiftbench_command, tiny):
     folder, run, _ = finished
     before = (run / "metrics.csv").read_bytes()
-    done = shiftbench_command(*tiny, "pool=blur", "out=here we are", "force=true", cwd=folder)
+    done = shiftbench_command(
+        *tiny, "figures=true", "pool=blur", "out=here we are", "force=true", cwd=folder
+    )
     assert done.returncode == 0
     assert "epoch   1" in done.stderr
     assert (run / "metrics.csv").read_bytes() == before
@@ -265,7 +267,8 @@ def test_a_full_disk_while_printing_is_no_traceback(tmp_path, finished, tiny):
     folder, _, _ = finished
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "shiftbench", *tiny, "pool=blur", "out=here we are"],
+            [sys.executable, "-m", "shiftbench", *tiny, "figures=true", "pool=blur",
+             "out=here we are"],  # fmt: skip
             cwd=folder, stdout=full, stderr=subprocess.PIPE, text=True, timeout=100,
         )  # fmt: skip
     assert done.returncode != 0

@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
-from shiftbench.config import CONFIG_DIR, register
-from shiftbench.identity import Identity
-from shiftbench.naming import names
-from shiftbench.report.settings import untold
-from shiftbench.results import METRIC_COLUMNS, SHIFT_COLUMNS
 
 from shiftbench.report.load.collect import collect
+from shiftbench.report.tables.labels import unlabelled_settings
+from shiftbench.runs.identity import Identity
+from shiftbench.settings.labels import names
+from shiftbench.settings.schema import CONFIG_DIR, register
+from shiftbench.storage.result_files import METRIC_COLUMNS, SHIFT_COLUMNS
 
 CHOICES = {"data": "shapes", "model": "vgg", "pool": "max", "head": "gap", "augment": "none",
            "train": "quick"}  # fmt: skip
@@ -316,7 +316,7 @@ def test_tables_say_which_optimizer_a_run_has(make_run):
     own = {"optimizer": {"_target_": "shiftbench.optimizer.adamw.AdamW", "eps": 1e-8}}
     folders = [make_run(settings=rates), make_run(settings={**rates, **own})]
     records = {run.config_id: run for run in collect(folders).runs}
-    assert sorted(untold(records).values()) == [
+    assert sorted(unlabelled_settings(records).values()) == [
         "optimizer._target_=adamw.AdamW",
         "optimizer._target_=sgd.Sgd",
     ]
