@@ -266,10 +266,10 @@ def test_an_output_folder_that_is_a_file_is_named(tmp_path, shiftbench_command, 
 def test_a_full_disk_while_printing_is_no_traceback(tmp_path, finished, tiny):
     folder, _, _ = finished
     with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "shiftbench", *tiny, "figures=true", "pool=blur"]
         done = subprocess.run(
-            [sys.executable, "-m", "shiftbench", *tiny, "figures=true", "pool=blur",
-             "out=here we are"],  # fmt: skip
-            cwd=folder, stdout=full, stderr=subprocess.PIPE, text=True, timeout=100,
+            [*command, "out=here we are"], cwd=folder, stdout=full, stderr=subprocess.PIPE,
+            text=True, timeout=100,
         )  # fmt: skip
     assert done.returncode != 0
     assert "Traceback" not in done.stderr
