@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Iterable
-from functools import partial
+from functools import cache, partial
 from typing import Any, TypeVar
 
 from torch import nn
@@ -66,14 +66,14 @@ def with_contract(kind: type[nn.Module], contract: type[Module]) -> type[Module]
     """
     if issubclass(kind, contract):
         return kind
-    if (kind, contract) not in _made:
-        about = {"__doc__": kind.__doc__, "__module__": kind.__module__}
-        _made[kind, contract] = type(kind.__name__, (kind, contract), about)
-    made: type[Module] = _made[kind, contract]
+    made: type[Module] = _mixed(kind, contract)  # type: ignore[arg-type]
     return made
 
 
-_made: dict[tuple[type, type], Any] = {}  # modules of one class stay of one class
+@cache  # modules of one class stay of one class
+def _mixed(kind: type[nn.Module], contract: type[nn.Module]) -> Any:
+    about = {"__doc__": kind.__doc__, "__module__": kind.__module__}
+    return type(kind.__name__, (kind, contract), about)
 
 
 def give_contract(module: nn.Module, contract: type[Module]) -> Module:

@@ -96,7 +96,7 @@ def _check_own_values(key: str, node: Any) -> None:
 def dataset(config: DictConfig, kept: KeepLast[Dataset] | None = None) -> Dataset:
     """Return the data set, its batches on the CPU.
 
-    A network from elsewhere brings its own normalisation, and to photographs also the size.
+    An external network brings its own normalisation, and to photographs also the size.
 
     Args:
         config: The composed configuration.
@@ -127,7 +127,7 @@ def _load(config: DictConfig, recipe: Preprocessing | None) -> Dataset:
 
 
 def fetch_weights(config: DictConfig) -> None:
-    """See that the weights of a network from elsewhere are on this machine.
+    """See that the weights of an external network are on this machine.
 
     Raises:
         ShiftbenchError: If they are not and cannot be had.
@@ -264,7 +264,7 @@ def _own(config: DictConfig, names: Names, data: Dataset, pool: MakeDownsampling
     """Return a network that takes its pool, head and padding as arguments."""
     if pool.kind.is_native:
         raise UsageError(
-            f"pool={names.pool} keeps the downsampling of a network from elsewhere, and "
+            f"pool={names.pool} keeps the downsampling of an external network, and "
             f"model={names.model} has none but its pool's; name another, as pool=max"
         )
     head = MakeHead(instantiate(_head_node(config, names), "head"))

@@ -13,10 +13,12 @@ from shiftbench.errors import UsageError
 from shiftbench.launch import session
 from shiftbench.runtime.distributed import world
 from shiftbench.settings.hydra_patches import SAME_SCHEMA
+from shiftbench.settings.sampling import read_earlier_names
 from shiftbench.storage.atomic import cannot_write
 
-# For joblib's processes, which load this module before they compose their jobs.
+# For the processes of joblib and submitit, which load this module before they compose their jobs.
 warnings.filterwarnings("ignore", SAME_SCHEMA)
+read_earlier_names()
 
 
 class KeepSweep(Callback):

@@ -1,4 +1,4 @@
-"""No pool at all: a network from elsewhere keeps its own downsampling (``pool=native``)."""
+"""No pool at all: an external network keeps its own downsampling (``pool=native``)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shiftbench.pool.base import Downsampling
 class Native(Downsampling):
     """Marks that a network's own downsampling stays; never part of a network.
 
-    It is what networks from elsewhere have unless told; those of ours have no downsampling but
+    It is the default of external networks; those of ours have no downsampling but
     what ``pool`` gives them, so they refuse it.
     """
 

@@ -9,6 +9,7 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +40,7 @@ def check_arguments(key: str, make: Callable[..., Any], given: Mapping[str, Any]
     """
     try:
         parameters = inspect.signature(make).parameters
-        # Of a dataclass, the class knows in which module each inherited field was annotated.
-        plain = inspect.isclass(make) and not dataclasses.is_dataclass(make)
-        hints = typing.get_type_hints(make.__init__ if plain else make)
+        hints = _hints(make)
     except (TypeError, ValueError, NameError):
         return  # someone's own, that cannot be looked into
     open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
@@ -53,6 +52,26 @@ def check_arguments(key: str, make: Callable[..., Any], given: Mapping[str, Any]
             check_arguments(f"{key}.{name}", hint, value)  # type: ignore[arg-type]
         elif not _fits(value, hint):
             raise UsageError(f"{key}.{name}={shown(value)} does not fit; it takes {_words(hint)}")
+
+
+def _hints(make: Callable[..., Any]) -> dict[str, Any]:
+    """Return the annotations of what ``make`` takes; those that cannot be resolved are left out.
+
+    A model may name the type of its pool without importing it, under ``TYPE_CHECKING``.
+    """
+    # Of a dataclass, the class knows in which module each inherited field was annotated.
+    plain = inspect.isclass(make) and not dataclasses.is_dataclass(make)
+    annotated: Any = make.__init__ if plain else make
+    try:
+        return typing.get_type_hints(annotated)
+    except NameError:
+        known = vars(sys.modules[annotated.__module__])
+        found: dict[str, Any] = {}
+        for name, text in annotated.__annotations__.items():
+            with suppress(NameError):
+                one = types.SimpleNamespace(__annotations__={name: text})
+                found |= typing.get_type_hints(one, globalns=known)
+        return found
 
 
 def _refuse_name(

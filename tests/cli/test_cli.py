@@ -42,6 +42,7 @@ def test_a_run_leaves_every_file_of_the_design(finished):
     assert json.loads((run / "status.json").read_text())["state"] == "done"
 
 
+@pytest.mark.slow
 def test_the_layer_probe_is_part_of_a_run_unless_told(tmp_path, shiftbench_command, tiny):
     rest = [item for item in tiny if item not in ("measure.layers=false", "figures=false")]
     done = shiftbench_command(*rest, "padding=circular", "head=gap", cwd=tmp_path)
@@ -99,6 +100,7 @@ def test_a_finished_run_is_skipped_without_torch_and_prints_the_same_table(
     assert (run / "metrics.csv").stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_two_runs_of_one_command_write_the_same_bytes(finished, shiftbench_command, tiny):
     folder, run, _ = finished
     done = shiftbench_command(*tiny, "pool=blur", "figures=true", "out=other", cwd=folder)
@@ -108,6 +110,7 @@ def test_two_runs_of_one_command_write_the_same_bytes(finished, shiftbench_comma
         assert (other / name).read_bytes() == (run / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_force_runs_again(finished, shiftbench_command, tiny):
     folder, run, _ = finished
     before = (run / "metrics.csv").read_bytes()
@@ -124,6 +127,7 @@ def weights_of(run):
     return run.parents[1] / "trained" / train_id / "checkpoint.pt"
 
 
+@pytest.mark.slow
 def test_a_checkpoint_can_be_measured_without_training(finished, shiftbench_command, tiny):
     folder, run, _ = finished
     done = shiftbench_command(

@@ -85,6 +85,7 @@ def test_a_protocol_of_a_few_lines_shows_what_it_says(mine, tmp_path):
     assert list(zip(shown["dy"], shown["dx"], strict=True)) == [(0, 0), (1, 1)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "options", "override", "sentence"),
     [

@@ -30,6 +30,7 @@ def start(*settings, cwd, env=None):
 LONG = ("train.epochs=400", "progress=false")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "reason", "code"),
     [(signal.SIGINT, "stopped by Ctrl-C", 130), (signal.SIGTERM, "stopped by SIGTERM", 143)],
@@ -65,6 +66,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", [(), ("-m", "seed=0,1")], ids=["a run", "a sweep"])
 @pytest.mark.parametrize("settings", REFUSED.values(), ids=REFUSED)
 def test_what_is_refused_leaves_no_run_behind(tmp_path, shiftbench_command, tiny, settings, mode):
@@ -88,6 +90,7 @@ def test_images_that_cannot_be_read_leave_no_run_behind(tmp_path, shiftbench_com
     assert [path.name for path in tmp_path.iterdir()] == ["ds"]
 
 
+@pytest.mark.slow
 def test_a_run_that_was_there_before_stays_when_it_is_refused(tmp_path, shiftbench_command, tiny):
     assert shiftbench_command(*tiny, "figures=false", cwd=tmp_path).returncode == 0
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.csv")}

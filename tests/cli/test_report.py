@@ -110,6 +110,7 @@ def test_published_findings_that_the_runs_decide(make_run, of, shiftbench_comman
 HEADER = "claim,source,statement,published,measured,ci_low,ci_high,verdict,reason,runs"  # of 0.1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "content", "stays"),
     [("claims.csv", HEADER, False), ("claims.csv", ",".join(CLAIM_COLUMNS), False),
@@ -129,6 +130,7 @@ def test_what_an_earlier_report_wrote_is_removed_and_nothing_else(
     assert not stays or left.read_text() == f"{content}\n1,2\n"
 
 
+@pytest.mark.slow
 def test_a_sweep_ends_with_the_claims_of_its_experiment(tmp_path, shiftbench_command, tiny):
     untrained = [item for item in tiny if "epochs" not in item]  # trained, it is near chance
     done = shiftbench_command("-m", *untrained, "train=none", "pool=aps,max", "seed=0,1",
@@ -178,6 +180,7 @@ def test_help_fits_and_knows_the_verb(shiftbench_command, tmp_path):
     assert "did you mean 'report'" in shiftbench_command("reprot", cwd=tmp_path).stderr
 
 
+@pytest.mark.slow
 def test_a_real_sweep_keeps_its_tables_and_report_gives_the_same_bytes(
     tmp_path, shiftbench_command, tiny
 ):

@@ -43,6 +43,7 @@ def test_its_head_says_how_it_is_run_what_it_takes_and_what_comes_out(path):
     assert "Expect" in head
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_every_job_of_every_grid_at_every_scale_composes(path, scale, composed):
@@ -55,6 +56,7 @@ def test_every_job_of_every_grid_at_every_scale_composes(path, scale, composed):
             check(composed(f"experiment={path.stem}", f"scale={scale}", *job))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_scales_that_show_nothing_but_that_commands_work_are_marked(path, scale, composed):
@@ -131,6 +133,7 @@ def jobs_of(tmp_path, shiftbench_command, tiny):
     return run
 
 
+@pytest.mark.slow
 def test_all_grids_are_one_sweep_of_the_size_that_scale_says(jobs_of):
     assert jobs_of("scale=smoke") == [
         "seed=0 pool=max", "seed=0 pool=avg",
@@ -143,6 +146,7 @@ SMOKE_STUDY = STUDY.replace("study:\n", "study:\n  claims: [S3]\n").replace(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("scale", "smoke"), [("smoke", True), ("cpu", False)])
 def test_a_smoke_run_says_so_on_the_terminal_and_in_its_files(
     scale, smoke, tmp_path, shiftbench_command, tiny
@@ -169,24 +173,29 @@ def test_a_smoke_run_says_so_on_the_terminal_and_in_its_files(
     assert not smoke or printed.index(said) < printed.index("Published findings")
 
 
+@pytest.mark.slow
 def test_a_value_that_is_given_narrows_an_axis_and_leaves_out_the_parts_that_have_another(jobs_of):
     assert jobs_of("scale=smoke", "pool=avg") == ["seed=0 pool=avg"]
 
 
+@pytest.mark.slow
 def test_several_values_narrow_in_the_same_way(jobs_of):
     found = jobs_of("scale=smoke", "pool=avg,blur", "model.depth=8")
     assert found == ["seed=0 pool=avg model.depth=8", "seed=0 pool=blur model.depth=8"]
 
 
+@pytest.mark.slow
 def test_a_key_that_no_grid_varies_is_given_to_every_part(jobs_of):
     found = jobs_of("scale=smoke", "padding=circular", "model.depth=8")
     assert found == ["seed=0 pool=max model.depth=8", "seed=0 pool=avg model.depth=8"]
 
 
+@pytest.mark.slow
 def test_seeds_only_repeat(jobs_of):
     assert jobs_of("scale=smoke", "seed=3", "pool=avg") == ["seed=3 pool=avg"]
 
 
+@pytest.mark.slow
 def test_without_figures_a_run_leaves_its_numbers_alone(tmp_path, jobs_of):
     jobs_of("scale=smoke", "pool=avg")
     [run] = (tmp_path / "runs" / "runs").iterdir()

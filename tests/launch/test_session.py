@@ -15,7 +15,8 @@ from shiftbench.runtime.keep_last import KeepLast
 
 PACKAGE = Path(shiftbench.__file__).parent
 # A registry, two caches of what does not change, and what the terminal of this process shows.
-STATE_OF_MODULES = {"METRICS", "_digested", "_displays", "_muted"}
+# Registries, and memories of what files said; the displays of a terminal.
+STATE_OF_MODULES = {"METRICS", "_described", "_digested", "_displays", "_muted"}
 
 
 def test_the_callback_and_the_job_find_the_session_of_the_command():

@@ -44,6 +44,7 @@ def results_of(folder):
     return frame.sort_values(["run_id", "protocol", "metric"]).reset_index(drop=True)
 
 
+@pytest.mark.slow
 def test_a_sweep_leaves_its_tables_and_its_page(swept):
     folder, done = swept
     files = {path.name for path in sweep_of(folder).iterdir()}
@@ -117,6 +118,7 @@ def test_the_command_to_run_a_failed_job_again_does_that(broken):
     assert len(list((folder / "outputs" / "runs").iterdir())) == 3  # the same run, not a new one
 
 
+@pytest.mark.slow
 def test_fail_fast_leaves_out_the_rest(tmp_path, shiftbench_command, settings):
     done = shiftbench_command(
         "-m", *settings, *DIVERGES, "train.lr=1000,0.1,0.05", "fail_fast=true", cwd=tmp_path
@@ -133,6 +135,7 @@ def test_wrong_settings_alone_are_a_usage_error(tmp_path, shiftbench_command, se
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_sweep_killed_in_the_middle_goes_on_where_it_was(
     tmp_path, swept, shiftbench_command, settings
 ):
@@ -160,6 +163,7 @@ def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path, shiftbench_com
     assert line.endswith("choose another folder with out=PATH")
 
 
+@pytest.mark.slow
 def test_a_report_that_cannot_be_written_hides_no_failure(tmp_path, shiftbench_command, settings):
     command = ["-m", *settings, *DIVERGES, "train.lr=1000,0.1"]
     assert shiftbench_command(*command, cwd=tmp_path).returncode == 1
@@ -192,6 +196,7 @@ LAUNCHERS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("launcher", "module", "more"), LAUNCHERS, ids=lambda x: str(x)[:8])
 def test_launchers_leave_the_same_results(
     tmp_path, swept, shiftbench_command, settings, launcher, module, more
@@ -208,6 +213,7 @@ def test_launchers_leave_the_same_results(
     assert "4 jobs: 4 done before" in again.stderr
 
 
+@pytest.mark.slow
 def test_a_failure_in_a_parallel_job_is_told(tmp_path, shiftbench_command, settings):
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     done = shiftbench_command(
@@ -226,6 +232,7 @@ def test_a_failure_in_a_parallel_job_is_told(tmp_path, shiftbench_command, setti
     assert "Warning" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_parallel_job_that_is_killed_is_told(tmp_path, shiftbench_command, settings):
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     process = subprocess.Popen(

@@ -26,6 +26,7 @@ def too_rarely(found):
     return {name: one for name, one in found.items() if one.held < LEAST}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [30, 100])
 @pytest.mark.parametrize("name", POPULATIONS)
 def test_intervals_hold_the_truth(name, number):
@@ -45,6 +46,7 @@ def test_intervals_of_chance_consistency_hold_the_truth(name, number):
     assert not too_rarely(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", PAIRS)
 @pytest.mark.parametrize("number", [30, 200])
 def test_intervals_of_a_difference_hold_the_truth(kind, number):

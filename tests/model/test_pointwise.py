@@ -28,6 +28,7 @@ with subsampled_first(layer):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("channels", [2, 4, 7])
 def test_gradients_are_those_of_the_formula_where_onednn_writes_beyond_its_workspace(

@@ -61,6 +61,7 @@ def refusal(model, pool, head, padding):
     return None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "pool", "head", "padding"),
     PRODUCT,
@@ -85,6 +86,7 @@ def test_every_combination_trains_a_step_or_says_why_not(composed, model, pool, 
     assert net.eval()(data.test.images.float() / 255).isfinite().all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: f"{m[0]}{m[1][12:]}")
 @pytest.mark.parametrize("head", options("head"))
 def test_parameter_counts_are_equal_across_pools(composed, model, head):
@@ -102,6 +104,7 @@ def test_parameter_counts_are_equal_across_pools(composed, model, head):
     assert len(set(counts.values())) == 1, counts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(1, 24), (17, 23), (32, 20), (15, 15)])
 @pytest.mark.parametrize("pool", ["max", "stride", "avg", "aps", "global"])
 @pytest.mark.parametrize("model", ["vgg", "resnet"])

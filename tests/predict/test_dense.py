@@ -69,6 +69,7 @@ def assert_same(dense, direct, atol=2e-5):
         np.testing.assert_allclose(getattr(dense, name), getattr(direct, name), rtol=0, atol=atol)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("pool", POOLS)
 @pytest.mark.parametrize("model", [VGG, ResNet])
@@ -76,6 +77,7 @@ def test_it_gives_the_table_of_the_direct_engine(model, pool, head):
     assert_same(*tables(network(model, pool, head), pictures()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(8, 24), (24, 8), (4, 4), (12, 20)])
 @pytest.mark.parametrize("head", [GlobalAverageHead, FlattenHead])
 def test_it_takes_sizes_that_are_not_square(size, head):
@@ -233,6 +235,7 @@ def from_torchvision(name):
     return net if name == "resnet18" else net.double()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "shufflenet_v2_x0_5"])
 def test_torchvisions_networks_made_circular(name):
     """Every strided leaf of these networks is known."""

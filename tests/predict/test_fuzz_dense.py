@@ -45,6 +45,7 @@ def outcomes():
     return [outcome(number) for number in range(NETWORKS)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", range(0, NETWORKS, AT_ONCE))
 def test_no_answer_is_wrong(first):
     """Whichever engine it was; ``attempt`` raises where a table is not that of every view."""

@@ -1,6 +1,6 @@
 """What two processes compute together equals what one computes; started by torchrun.
 
-``python -m torch.distributed.run --nproc-per-node 2 tests/runtime/in_two_processes.py FOLDER``
+``python -m torch.distributed.run --nproc-per-node 2 tests/runtime/in_two_processes.py FOLDER cpu|cuda``
 """
 
 import sys
@@ -20,7 +20,9 @@ from shiftbench.runtime.distributed.team import Team
 from shiftbench.settings.schema import Train
 from shiftbench.training.trainer import Trainer
 
-DEVICE = torch.device("cpu") if sys.argv[2] == "cpu" else torch.device("cuda", world().local_rank)
+# Not an index of sys.argv: pytest imports this file when it looks for doctests.
+IS_CUDA = sys.argv[2:3] == ["cuda"]
+DEVICE = torch.device("cuda", world().local_rank) if IS_CUDA else torch.device("cpu")
 SHARES = (slice(0, 5), slice(5, 7))  # unequal
 EXACT = 1e-10  # float64: the same numbers added in another order
 NORMS = {

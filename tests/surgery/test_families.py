@@ -216,6 +216,7 @@ def plain(net, shape):
     return changed, done
 
 
+@pytest.mark.slow
 def test_plain_subsampling_gives_the_same_logits_or_is_refused_by_name(family, net):
     shape, refused = shape_of(family), False
     try:
@@ -232,6 +233,7 @@ def test_plain_subsampling_gives_the_same_logits_or_is_refused_by_name(family, n
     assert refused == (family in ONE_GRID)
 
 
+@pytest.mark.slow
 def test_circular_shifts_leave_the_logits_or_are_refused_by_name(family, net):
     shape = shape_of(family)
     try:
@@ -250,6 +252,7 @@ def test_circular_shifts_leave_the_logits_or_are_refused_by_name(family, net):
 EXACT = ("resnet, basic", "convnext", "densenet", "mobilenet_v3", "shufflenet")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXACT)
 def test_with_content_dependent_grids_no_circular_shift_changes_a_logit(name):
     # In float64: maxima over many untrained layers make float32's rounding a question of threads.

@@ -185,6 +185,7 @@ def test_plain_subsampling_gives_the_same_logits_or_is_refused_by_name(name):
     assert difference(seeded(changed.double())(x), expected) < 1e-7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODULES)
 @pytest.mark.filterwarnings("ignore")
 def test_circular_shifts_leave_the_logits_or_are_refused_by_name(name):

@@ -104,6 +104,7 @@ def test_the_page_says_what_a_mean_is_of_and_which_network_is_the_least_certain(
     assert figures == {"claim-S3-networks.png"}
 
 
+@pytest.mark.slow
 def test_smoke_runs_are_named_at_the_top_of_the_page(study, tmp_path):
     plain = write_page(study.collection(), study.summary(), tmp_path).read_text("utf-8")
     assert "smoke runs" not in plain.lower()

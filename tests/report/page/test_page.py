@@ -247,6 +247,7 @@ def test_several_data_sets_are_not_mixed(study, tmp_path):
     assert "cifar10, circular" in page.text and "shapes, translate" in page.text
 
 
+@pytest.mark.slow
 def test_a_thousand_runs_make_a_page_that_opens(make_study, tmp_path):
     study = make_study(pools=[f"pool{n:03}" for n in range(250)], seeds=2)
     path = write_page(study.collection(), study.summary(), tmp_path / "out")
