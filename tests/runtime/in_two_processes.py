@@ -1,6 +1,6 @@
 """What two processes compute together equals what one computes; started by torchrun.
 
-``python -m torch.distributed.run --nproc-per-node 2 tests/runtime/in_two_processes.py FOLDER cpu|cuda``
+``python -m torch.distributed.run --nproc-per-node 2 in_two_processes.py FOLDER cpu|cuda``
 """
 
 import sys
