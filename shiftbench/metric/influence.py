@@ -1,8 +1,8 @@
-"""``images.npz``: by how much each test image moves each metric of a run; numpy only.
+"""``images.npz``: the influence of each test image on each metric of a run; numpy only.
 
-Prediction tables are large; this file has one number per image and metric. It is enough for
-intervals over images of anything that is computed from metrics, and for pairing runs by image, so a
-run can be judged again without its tables.
+Prediction tables are large; this file has one number per image and metric. It suffices for
+intervals over images of everything that is computed from metrics, and for pairing runs by image,
+so a run can be evaluated again without its tables.
 """
 
 from __future__ import annotations

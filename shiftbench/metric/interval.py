@@ -1,7 +1,7 @@
-"""The interval of a metric over images, of the kind that its images call for.
+"""The interval of a metric over images; its kind depends on the data.
 
-Resampling knows nothing of an image unlike all that were seen. Where all images agree, or few of
-them decide, the number of images says how wide an interval has to be.
+Resamples contain no image unlike all observed ones. If all images agree, or few of them determine
+the value, the width of the interval is derived from the number of images.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def interval_of(term: Terms, sums: Floats, options: Bootstrap) -> Interval:
     """
     replicates = term.combine(sums)
     defined = np.isfinite(replicates)
-    # One image alone says nothing about the spread.
+    # A single image does not determine the spread.
     if term.n_images < 2 or math.isnan(term.value) or not defined.any():
         return NONE
     if term.pairs:
@@ -69,7 +69,7 @@ def interval_of(term: Terms, sums: Floats, options: Bootstrap) -> Interval:
 
 
 def _all_agree(term: Terms, left_out: Floats) -> bool:
-    """Whether no image moves the value; rounding, which differs between machines, is no move."""
+    """Whether no image has influence on the value, up to rounding, which differs by machine."""
     if not left_out.size:
         return True
     extent = 1.0

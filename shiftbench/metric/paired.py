@@ -1,4 +1,4 @@
-"""Two networks on the same images: the interval of the difference, which the images share."""
+"""Paired comparison of two networks on the same images, with intervals of the difference."""
 
 from __future__ import annotations
 
