@@ -86,7 +86,7 @@ def _mixed(rows: Floats, others: Floats, shares: ArrayLike) -> Floats:
 
 
 def _exact(term: Terms, options: Bootstrap) -> Interval:
-    """What the value can be if images at either bound are as many as may well be missing."""
+    """The interval if as many images as may plausibly be missing are at either bound."""
     if term.ends is None:
         return NONE
     share = [unseen_share(term.n_images, options.confidence)]
@@ -129,7 +129,7 @@ def _is_far(term: Terms, end: Floats, moved: Floats) -> bool:
 def _with_unseen_image(
     term: Terms, end: Floats, sums: Floats, weight: float, options: Bootstrap
 ) -> Floats:
-    """The replicates, with an image that was not seen entering them: one at a bound.
+    """The replicates after adding one unseen image at a bound to each resample.
 
     With a weight of one, their quantile is a bound that is known to hold for binary metrics (there
     it is that of Clopper & Pearson) and not known to fail for any that is bounded (Gaffke 2005;
