@@ -1,9 +1,8 @@
 """Metrics: pure functions of the prediction table, with intervals over images. No torch here.
 
-Where the network answered NaN (``top1 == -1``), the answer equals no class: it is never right, it
-agrees with nothing (another NaN answer included) and a one-pixel step from or to it is a change.
-Metrics of probabilities have nothing to compare there: they leave such views out, and ``n_images``
-says how many images are left.
+A NaN answer of the network (``top1 == -1``) equals no class: it is never correct, agrees with no
+other answer (not even another NaN), and a one-pixel step from or to it is a change. Metrics of
+probabilities leave such views out, and ``n_images`` states how many images remain.
 """
 
 # The order of these is the order of the rows in metrics.csv.

@@ -1,4 +1,4 @@
-"""What a report has to know about a metric, those of other people included, whose code it lacks."""
+"""Descriptions of metrics for reports, including external metrics whose code is not available."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ class About:
         return ARROWS[self.higher_is_better]
 
 
-# What the run folders that this process has read say of metrics that are not the package's. A name
-# means one thing in a report, so the first description of it stays.
+# Descriptions of external metrics from the run folders read by this process. A name has one meaning
+# in a report, so the first description is kept.
 _described: dict[str, About] = {}
 
 
 def about(name: str) -> Metric | About | None:
-    """Return what is known of a metric, None where no code and no run folder describes it."""
+    """Return the description of a metric, None if neither code nor a run folder describes it."""
     return METRICS.get(name) or _described.get(name)
 
 
 def arrow_of(name: str) -> str:
-    """Return the better direction of a metric, '' where it is not known."""
+    """Return the better direction of a metric, '' if it is unknown."""
     known = about(name)
     return known.arrow if known else ""
 
 
 def description(metrics: Iterable[Metric]) -> dict[str, dict[str, Any]]:
-    """Return what ``run.json`` says of metrics; bounds that are infinite are null there."""
+    """Return the descriptions of metrics for ``run.json``; infinite bounds become null."""
     return {
         one.name: {
             "higher_is_better": one.higher_is_better,
@@ -61,7 +61,7 @@ def description(metrics: Iterable[Metric]) -> dict[str, dict[str, Any]]:
 
 
 def remember(described: object) -> None:
-    """Keep what a ``run.json`` says of metrics; what is not as :func:`description` is ignored."""
+    """Keep the descriptions in a ``run.json``; any other content is ignored."""
     if not isinstance(described, Mapping):
         return
     for name, content in described.items():

@@ -1,7 +1,7 @@
-"""What the metrics read off a table: the set S, who is right, class counts, one-pixel steps.
+"""Quantities that metrics derive from a table: the set S, correct answers, counts, steps.
 
-An answer of -1 (the network said NaN) equals no class: it is never right and agrees with nothing,
-another NaN included. Every helper here keeps to that.
+A NaN answer of the network (-1) equals no class: it is never correct and agrees with no other
+answer, not even another NaN. All functions here follow this rule.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from shiftbench.metric.base import Need
 from shiftbench.prediction_table import PredictionTable
 
-CHUNK = 2_000_000  # entries handled at a time where a copy is needed: about 50 MB
+CHUNK = 2_000_000  # entries per block if a copy is needed: about 50 MB
 T = TypeVar("T", bound=np.generic)
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
@@ -28,7 +28,7 @@ def over_s(table: PredictionTable, array: NDArray[T]) -> NDArray[T]:
 
 
 def right(table: PredictionTable) -> Bools:
-    """``(N, K)``, where the answer is the true class."""
+    """``(N, K)``, whether the answer is the true class."""
     correct: Bools = (table.top1 == table.labels[:, None]) & (table.top1 >= 0)
     return correct
 
@@ -40,14 +40,14 @@ def count_right(table: PredictionTable) -> Ints:
 
 
 def same_as_base(table: PredictionTable) -> Bools:
-    """``(N, K)``, where the answer is the one given in column 0."""
+    """``(N, K)``, whether the answer equals that of column 0."""
     base = table.top1[:, :1]
     same: Bools = (table.top1 == base) & (base >= 0)
     return same
 
 
 def class_counts(table: PredictionTable) -> tuple[Ints, Ints, Ints]:
-    """Count answers over S: flat ``(image, class, n_c)``, one entry per class an image was given.
+    """Count answers over S: flat ``(image, class, n_c)``, one entry per class an image received.
 
     Rows are sorted and runs measured, so memory grows with the answers, not with the number of
     classes. NaN answers are no class and have no entry.

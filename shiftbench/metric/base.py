@@ -1,6 +1,6 @@
-"""What a metric is: a pure function of the prediction table that returns per-image terms.
+"""The interface of a metric: a pure function from a prediction table to per-image terms.
 
-A value is ``combine(sum of the terms over images)``. Written that way, resampling images is one
+A value is ``combine(sum of the terms over images)``. In this form, resampling images is one
 matrix product (weights @ terms) and leaving one image out is one subtraction.
 """
 
@@ -24,7 +24,7 @@ F = TypeVar("F", bound=Callable[..., "Terms"])
 
 
 def ratio(sums: Floats) -> Floats:
-    """Divide column 0 by column 1 of ``sums: (..., 2)``; NaN where there is nothing to divide by.
+    """Divide column 0 by column 1 of ``sums: (..., 2)``; NaN where the denominator is 0.
 
     >>> ratio(np.array([[1.0, 4.0], [0.0, 0.0]]))
     array([0.25,  nan])
@@ -49,7 +49,7 @@ def summable(terms: Floats) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """A metric before the last step.
+    """A metric before its final reduction.
 
     Attributes:
         terms: ``(N, T)`` float, what each image adds; :func:`summable`.
@@ -142,7 +142,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Something a table must have before a metric means anything, and how to see it."""
+    """A requirement of a metric on the table, and the test for it."""
 
     sentence: str
     holds: Callable[[PredictionTable], bool]
@@ -150,7 +150,7 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric and what a report has to know about it.
+    """A metric and its description for reports.
 
     Attributes:
         name: The name in ``metrics.csv``.
@@ -186,7 +186,7 @@ class Metric:
         return next((need.sentence for need in self.needs if not need.holds(table)), None)
 
     def applies(self, table: PredictionTable) -> bool:
-        """Whether the metric means anything for ``table``."""
+        """Whether the metric is defined for ``table``."""
         return self.missing(table) is None
 
 
@@ -201,11 +201,11 @@ def metric(
     needs: tuple[Need, ...] = (),
     bounds: tuple[float, float] = (0.0, 1.0),
 ) -> Callable[[F], F]:
-    """Enter the decorated function in :data:`METRICS`; the function itself stays as it was."""
+    """Register the decorated function in :data:`METRICS`; the function is returned unchanged."""
 
     def enter(function: F) -> F:
         known = METRICS.get(name)
-        # The same function again is a notebook cell run twice, not a clash.
+        # Registering the same function again (a notebook cell run twice) is not an error.
         if known and _place(known.function) != _place(function):
             raise ValueError(f"there is already a metric called {name!r}; choose another name")
         METRICS[name] = Metric(name, function, higher_is_better, bounds, needs)

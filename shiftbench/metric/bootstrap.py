@@ -21,14 +21,14 @@ BCA, PERCENTILE = "bca", "percentile"
 
 @dataclass(frozen=True, slots=True)
 class Bootstrap:
-    """How intervals are made.
+    """Options of the intervals.
 
     Attributes:
-        resamples: How many times the images are drawn again; 0 for no intervals.
+        resamples: Number of resamples of the images; 0 for no intervals.
         seed: Seed of the draws.
-        confidence: Chance that the interval is meant to hold the true value.
-        method: ``"bca"`` (bias-corrected and accelerated, Efron 1987) or ``"percentile"``, where
-            resamples decide (see :func:`~shiftbench.metric.interval.interval_of`).
+        confidence: Nominal coverage of the intervals.
+        method: ``"bca"`` (bias-corrected and accelerated, Efron 1987) or ``"percentile"``, for
+            bootstrap intervals (see :func:`~shiftbench.metric.interval.interval_of`).
     """
 
     resamples: int = 1000
@@ -45,14 +45,14 @@ class Bootstrap:
 
     @property
     def tail(self) -> float:
-        """The chance that is left for the true value to lie below, and above."""
+        """The probability left to each side of the interval."""
         return (1 - self.confidence) / 2
 
     def sums(self, terms: Sequence[Terms]) -> list[Floats]:
         """The terms of each metric summed over each resample: one ``(resamples, T)`` per metric."""
         widths = np.cumsum([term.terms.shape[1] for term in terms])
         columns = np.hstack([term.terms for term in terms])
-        # All metrics at once: one product of matrices instead of many narrow ones.
+        # All metrics at once: one matrix product instead of many narrow ones.
         blocks = [
             weights @ columns
             for weights in resampling_weights(len(columns), self.resamples, self.seed)

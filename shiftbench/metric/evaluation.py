@@ -20,7 +20,7 @@ class MetricValue:
 
     Attributes:
         metric: The metric's name.
-        value: Its value over the table, a fraction; NaN where nothing could enter it.
+        value: Its value over the table, a fraction; NaN if no image enters.
         ci_low: Lower end of the interval over images; NaN with fewer than two images.
         ci_high: Upper end of the interval.
         interval: Its kind, ``bca``, ``percentile``, ``wilson``, ``score`` or ``exact``; '' for
@@ -55,8 +55,8 @@ def evaluate(
         resamples: Bootstrap resamples; 0 for values without intervals.
         seed: Seed of the resampling; the same table and seed give the same numbers.
         confidence: Of the intervals.
-        method: ``"bca"`` or ``"percentile"``, for metrics of which the resamples decide.
-        names: The metrics to compute, by name or as they are; all by default. Those that do not
+        method: ``"bca"`` or ``"percentile"``, for metrics with a bootstrap interval.
+        names: The metrics to compute, as names or objects; all by default. Those that do not
             apply are skipped.
 
     >>> from shiftbench.metric.example import example

@@ -1,8 +1,8 @@
-"""``images.npz``: by how much each test image moves each metric of a run; numpy only.
+"""``images.npz``: the influence of each test image on each metric of a run; numpy only.
 
-Prediction tables are large; this file has one number per image and metric. It is enough for
-intervals over images of anything that is computed from metrics, and for pairing runs by image, so a
-run can be judged again without its tables.
+Prediction tables are large; this file has one number per image and metric. It suffices for
+intervals over images of everything that is computed from metrics, and for pairing runs by image,
+so a run can be evaluated again without its tables.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Floats = NDArray[np.float64]
 
 
 def influence(terms: Terms) -> Floats | None:
-    """Return by how much the value would rise if each image stood for all, ``(N,)``.
+    """Return the change of the value if each image stood for the whole set, ``(N,)``.
 
     The jackknife's (N − 1)(mean of θ₋ₙ − θ₋ₙ), where θ₋ₙ is the value without image n (Efron, The
     jackknife, the bootstrap and other resampling plans, 1982, ch. 3). Its mean is 0, and its
@@ -65,7 +65,7 @@ class Influences:
     numbers: Mapping[tuple[str, str], Floats]
 
     def of(self, protocol: str, metric: str, value: float) -> Floats | None:
-        """Return the influences on a metric, None where they are not of this value."""
+        """Return the influences on a metric, None if they belong to another value."""
         known = self.values.get((protocol, metric))
         if known is None or not abs(known - value) <= AGREE:
             return None
@@ -98,7 +98,7 @@ class Influences:
         return cls(images, values, numbers)
 
     def save(self, path: Path) -> bool:
-        """Write the file, whole or not at all; return whether it had another content before."""
+        """Write the file atomically; return whether its previous content was different."""
         content = self._content()
         if path.is_file() and path.read_bytes() == content:
             return False
@@ -122,7 +122,7 @@ class Influences:
 
     @classmethod
     def load(cls, path: Path, metrics: Collection[str] | None = None) -> Influences:
-        """Read the file; nothing in it is ever unpickled.
+        """Read the file without unpickling.
 
         Args:
             path: Of the file.

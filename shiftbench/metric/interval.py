@@ -1,7 +1,7 @@
-"""The interval of a metric over images, of the kind that its images call for.
+"""The interval of a metric over images; its kind depends on the data.
 
-Resampling knows nothing of an image unlike all that were seen. Where all images agree, or few of
-them decide, the number of images says how wide an interval has to be.
+Resamples contain no image unlike all observed ones. If all images agree, or few of them determine
+the value, the width of the interval is derived from the number of images.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def interval_of(term: Terms, sums: Floats, options: Bootstrap) -> Interval:
     """
     replicates = term.combine(sums)
     defined = np.isfinite(replicates)
-    # One image alone says nothing about the spread.
+    # A single image does not determine the spread.
     if term.n_images < 2 or math.isnan(term.value) or not defined.any():
         return NONE
     if term.pairs:
@@ -69,7 +69,7 @@ def interval_of(term: Terms, sums: Floats, options: Bootstrap) -> Interval:
 
 
 def _all_agree(term: Terms, left_out: Floats) -> bool:
-    """Whether no image moves the value; rounding, which differs between machines, is no move."""
+    """Whether no image has influence on the value, up to rounding, which differs by machine."""
     if not left_out.size:
         return True
     extent = 1.0
@@ -86,7 +86,7 @@ def _mixed(rows: Floats, others: Floats, shares: ArrayLike) -> Floats:
 
 
 def _exact(term: Terms, options: Bootstrap) -> Interval:
-    """What the value can be if images at either bound are as many as may well be missing."""
+    """The interval if as many images as may plausibly be missing are at either bound."""
     if term.ends is None:
         return NONE
     share = [unseen_share(term.n_images, options.confidence)]
@@ -129,7 +129,7 @@ def _is_far(term: Terms, end: Floats, moved: Floats) -> bool:
 def _with_unseen_image(
     term: Terms, end: Floats, sums: Floats, weight: float, options: Bootstrap
 ) -> Floats:
-    """The replicates, with an image that was not seen entering them: one at a bound.
+    """The replicates after adding one unseen image at a bound to each resample.
 
     With a weight of one, their quantile is a bound that is known to hold for binary metrics (there
     it is that of Clopper & Pearson) and not known to fail for any that is bounded (Gaffke 2005;

@@ -13,7 +13,7 @@ from shiftbench.errors import ShiftbenchError, UsageError, shown
 from shiftbench.metric.base import METRICS, Metric
 
 STANDARD = tuple(METRICS)
-"""The metrics of the package; what is entered in ``METRICS`` later is somebody else's."""
+"""The metrics of the package; later entries of ``METRICS`` are external."""
 
 
 def standard() -> tuple[Metric, ...]:
@@ -32,7 +32,7 @@ def metrics_of(options: Mapping[str, Callable[..., Any]]) -> list[Metric]:
         UsageError: If a function is not a metric, or two metrics would have one name.
     """
     found: dict[str, Metric] = {}
-    # The order in which options were named is no part of a run's id, so rows do not follow it.
+    # The order of options is not part of a run's id, so the rows must not depend on it.
     for name in sorted(options, key=lambda name: (_plain(options[name]) is not standard, name)):
         function = options[name]
         made = standard() if _plain(function) is standard else (_named(name, function),)

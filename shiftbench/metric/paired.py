@@ -1,4 +1,4 @@
-"""Two networks on the same images: the interval of the difference, which the images share."""
+"""Paired comparison of two networks on the same images, with intervals of the difference."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ def compare(
     method: str = BCA,
     names: Iterable[str] | None = None,
 ) -> list[Difference]:
-    """What changes from ``table_a`` to ``table_b``, paired: both see the same resampled images.
+    """Differences between ``table_a`` and ``table_b``, paired by resampling the same images.
 
-    The arguments are those of :func:`~shiftbench.metric.evaluate`. Pairing removes the spread that
-    comes from hard and easy images; the spread over training seeds is another matter.
+    The arguments are those of :func:`~shiftbench.metric.evaluate`. Pairing removes the variance
+    due to hard and easy images; the interval does not cover the variance over training seeds.
 
     Raises:
         ShiftbenchError: If the tables are not of the same images, shifts and protocol.
@@ -126,7 +126,7 @@ def _require_same(a: PredictionTable, b: PredictionTable) -> None:
 
 
 def _same_images(a: PredictionTable, b: PredictionTable) -> bool:
-    """Whether both tables are of the same images, as far as it is known."""
+    """Whether both tables are of the same images, as far as known."""
     if a.images is None or b.images is None:
         return True
     return np.array_equal(a.images, b.images)

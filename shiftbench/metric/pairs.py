@@ -1,4 +1,4 @@
-"""The interval of a mean over pairs of images: of a share that is quadratic in the images."""
+"""The interval of a mean over pairs of images, i.e. of a statistic quadratic in the images."""
 
 from __future__ import annotations
 
@@ -81,10 +81,10 @@ class PairSpread:
         return 2 * (2 * (self.number - 2) * own + both) / (self.number * (self.number - 1))
 
     def interval(self, confidence: float) -> tuple[float, float]:
-        """Return the values that are within t deviations, each with the variance it would have.
+        """Return the values within t deviations, each with the variance that it implies.
 
-        Wilson's interval, of a share of pairs; where few images are unlike all others, its upper
-        end is what the Poisson distribution says of them, as it is for a share of images.
+        Wilson's interval for a share of pairs; if few images are unlike all others, its upper
+        end is that of the Poisson distribution, as for a share of images.
         """
         t = t_quantile(confidence, min(self.number - 1, MOST_DEGREES))
         low, high = self._furthest(t, 0.0), self._furthest(t, 1.0)
@@ -105,14 +105,14 @@ class PairSpread:
 
     @property
     def all_agree(self) -> bool:
-        """Whether every pair is as every other."""
+        """Whether all pairs have the same agreement."""
         return self.of_pairs <= 1e-12
 
     def exact(self, confidence: float) -> tuple[float, float]:
-        """Return what the value can be if as many images as may well be missing are unlike these.
+        """Return the possible values if the largest plausible share of images is missing.
 
-        Unlike all, or all of the most frequent class. Where no pair agrees, the widest that is left
-        is one class of which at most one image was seen.
+        At the lower end the missing images agree with no other, at the upper end all belong to the
+        most frequent class; if no pair agrees, to a class of which at most one image was seen.
         """
         unseen = unseen_share(self.number, confidence)
         low = (1 - unseen) ** 2 * self.value

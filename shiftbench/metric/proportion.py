@@ -1,4 +1,4 @@
-"""Exact and near-exact intervals of a share of images: what their number alone justifies."""
+"""Exact and near-exact intervals of a share of images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _NORMAL = NormalDist()
 
 
 def unseen_share(number: int, confidence: float = 0.95, seen: int = 0) -> float:
-    """The largest share of images that may well be missing among ``number`` images drawn.
+    """The largest share of images of which plausibly none is among ``number`` images drawn.
 
     A share p is missing with chance (1 − p)^number; the p for which that is half of what the
     confidence leaves: the end of the exact interval of Clopper & Pearson (1934) for none among

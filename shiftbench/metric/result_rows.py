@@ -1,4 +1,4 @@
-"""From prediction tables to the rows of ``metrics.csv`` and ``shifts.csv``; no torch."""
+"""Conversion of prediction tables to rows of ``metrics.csv`` and ``shifts.csv``; no torch."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def metric_rows(
     """Return the rows of ``metrics.csv``.
 
     Args:
-        tables: What was answered, by the name of the protocol.
+        tables: Prediction tables by the name of the protocol.
         identity: The columns that are the same in every row.
-        resamples: Of the images, for the intervals.
+        resamples: Number of resamples of the images, for the intervals.
         metrics: All that are known by default; those that apply to a table have a row.
     """
     chosen = None if metrics is None else list(metrics)

@@ -1,4 +1,4 @@
-"""One row per shift: where in the plane of shifts the network holds and where it breaks."""
+"""Means over images for every shift, the rows of ``shifts.csv``."""
 
 from __future__ import annotations
 

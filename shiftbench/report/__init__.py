@@ -1,1 +1,1 @@
-"""What people read: the terminal table, progress, figures."""
+"""Reports: terminal tables, progress bars, figures and the page of a study."""

@@ -1,4 +1,4 @@
-"""Figures are tried: one that cannot be drawn is a warning, and the numbers stay."""
+"""Error handling of figures: one that cannot be drawn gives a warning, not a failed run."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ log = logging.getLogger(__name__)
 def attempt(what: str, passing: tuple[type[Exception], ...] = ()) -> Iterator[None]:
     """Log one warning that names ``what``, e.g. ``figures/layers.png``, if the block raises.
 
-    Ctrl-C and SIGTERM are no errors: they pass.
+    Ctrl-C and SIGTERM are not errors and propagate.
 
     Args:
-        what: What is tried.
-        passing: Errors that are raised nevertheless.
+        what: Name of the figure or file in the warning.
+        passing: Exception types that propagate nevertheless.
     """
     try:
         yield

@@ -29,29 +29,29 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Logs and bars share one console, so that their lines do not tear; results go to stdout.
+# Logs and bars share one console, so that lines do not overwrite each other; results go to stdout.
 console = Console(stderr=True)
 
 
-# One display at a time may draw: a sweep's, with the bar of its running job inside.
+# Only one display draws at a time: a sweep's display also draws the bar of its running job.
 _displays: list[SweepDisplay] = []
 _muted: list[bool] = []
 
 
 def mute() -> None:
-    """Show no bars in this process: others draw on the same terminal."""
+    """Disable progress bars in this process, because another one draws on the same terminal."""
     _muted.append(True)
 
 
 class SweepDisplay:
-    """The line of a whole sweep: jobs done, running, failed, time left.
+    """The progress line of a sweep: jobs done, running and failed, and the remaining time.
 
     Args:
-        jobs: Returns every job as it stands, whoever runs it.
-        shown: False for none; there is none off a terminal either.
+        jobs: Returns the current state of all jobs, whichever process runs them.
+        shown: Whether to draw; without a terminal, nothing is drawn in any case.
     """
 
-    LOOK_EVERY = 1.0  # seconds; the jobs stand in files, which are read each time
+    LOOK_EVERY = 1.0  # seconds; each update reads one file per job
 
     def __init__(self, jobs: Callable[[], Sequence[Job]], shown: bool) -> None:
         self.jobs = jobs
@@ -65,13 +65,13 @@ class SweepDisplay:
         )
 
     def start(self) -> None:
-        """Begin to draw."""
+        """Start drawing."""
         if self.shown:
             _displays.append(self)
             self.live.start()
 
     def stop(self) -> None:
-        """Draw no more."""
+        """Stop drawing."""
         if self in _displays:
             _displays.remove(self)
             self.live.stop()
@@ -86,9 +86,9 @@ class SweepDisplay:
 
 
 def standing(jobs: Sequence[Job], seconds: float) -> str:
-    """Return how a sweep stands after so many seconds, in one line.
+    """Return the state of a sweep after so many seconds, in one line.
 
-    What is left is reckoned from the jobs that had work to do, those at work side by side.
+    The remaining time is estimated from jobs that computed something, at the current parallelism.
     """
     count = Counter(job.state for job in jobs)
     ended = sum(count[state] for state in ENDED)
@@ -104,7 +104,7 @@ def standing(jobs: Sequence[Job], seconds: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a length of time in words.
+    """Return a duration as text.
 
     >>> duration(45), duration(200), duration(7300)
     ('45 s', '3 min', '2 h 2 min')
@@ -126,7 +126,7 @@ class Rate(ProgressColumn):
         """Return ``1,234 images/s``."""
         speed = task.finished_speed or task.speed
         rate = f"{speed:,.0f} {self.unit}/s" if speed else ""
-        return Text(rate, style="cyan", no_wrap=True)  # a second line would make the bar jump
+        return Text(rate, style="cyan", no_wrap=True)  # a line break would move the bar
 
 
 @contextmanager
@@ -146,7 +146,7 @@ def bar(total: int, unit: str, description: str, shown: bool) -> Iterator[Bar]:
         with live:
             yield Bar(live, total, description)
         return
-    _displays[-1].inner = live  # drawn above the sweep's line, by the sweep's display
+    _displays[-1].inner = live  # the sweep's display draws it above its line
     try:
         yield Bar(live, total, description)
     finally:
@@ -154,7 +154,7 @@ def bar(total: int, unit: str, description: str, shown: bool) -> Iterator[Bar]:
 
 
 class Bar:
-    """One line that moves; also the watcher of a training job."""
+    """A progress bar; also the listener of a training job."""
 
     def __init__(self, live: Progress, total: int, description: str) -> None:
         self.live = live
@@ -162,15 +162,15 @@ class Bar:
         self.task = live.add_task(description, total=total)
 
     def step(self, items: int) -> None:
-        """Count items."""
+        """Advance by a number of items."""
         self.live.advance(self.task, items)
 
     def reach(self, done: int, total: int) -> None:
-        """So many of ``total`` items are done."""
+        """Set the number of finished items and the total."""
         self.live.update(self.task, completed=done, total=total)
 
     def look(self, epoch: int, loss: float, accuracy: float) -> None:
-        """Show where training stands."""
+        """Show the current epoch, loss and accuracy."""
         text = f"epoch {epoch}  loss {loss:.2f}  top1 {accuracy:.2f}"
         self.live.update(self.task, description=text)
 

@@ -1,4 +1,4 @@
-"""The files of a report, and what is printed about a sweep that has ended; no torch."""
+"""Writing of a report's files, and the printed summary of a finished sweep; no torch."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ def write_report(
 
     Args:
         collection: The runs.
-        summary: Of these runs.
-        apart: Paired differences, where they are asked for.
-        judged: The published findings that are reported.
-        folder: Where the files go.
-        best: The marks of the page's tables.
+        summary: Their summary.
+        apart: Paired differences, if requested.
+        judged: The published findings of the report.
+        folder: Folder for the files.
+        best: Selects the marked cells of the page's tables.
         figures: Whether to write figures and the page.
 
     Raises:
@@ -71,7 +71,7 @@ def write_report(
         write_csv(claim_rows(judged), folder / "claims.csv", CLAIM_COLUMNS)
         write_csv(network_rows(judged), folder / "networks.csv", NETWORK_COLUMNS)
         written += ["claims.csv", "networks.csv"]
-    else:  # of earlier reports: they would be out of date
+    else:  # remove outdated files of earlier reports
         remove_own(folder / "claims.csv", CLAIM_COLUMNS)
         remove_own(folder / "networks.csv", NETWORK_COLUMNS)
     if figures:
@@ -79,17 +79,17 @@ def write_report(
             from shiftbench.report.page.document import write_page
 
             written.append(write_page(collection, summary, folder, apart, judged, best).name)
-        if "report.html" not in written:  # of earlier runs: it would be out of date
+        if "report.html" not in written:  # remove the outdated page of an earlier report
             with suppress(OSError):
                 (folder / "report.html").unlink()
     return written
 
 
 def report_sweep(folder: Path) -> None:
-    """Write and print the report of a sweep that has ended.
+    """Write and print the report of a finished sweep.
 
     Raises:
-        UsageError: If its folder cannot be written to.
+        UsageError: If its folder is not writable.
     """
     collection = collect([folder])
     for warning in collection.warnings:
@@ -102,7 +102,7 @@ def report_sweep(folder: Path) -> None:
     except OSError as error:
         raise cannot_write(folder, error) from error
     banner = smoke_banner(collection)
-    if judged:  # a study's answer; its tables, of many protocols, are on the page
+    if judged:  # print a study's verdicts only; its tables are on the page
         print_claims(Console(), judged, banner)
     else:
         print_banner(Console(), banner)
@@ -111,9 +111,9 @@ def report_sweep(folder: Path) -> None:
 
 
 def update_tables(folder: Path) -> None:
-    """Update the tables of a sweep; any process may call it."""
+    """Update the tables of a sweep; safe to call from any process."""
     try:
-        # One at a time, so that an older table never replaces a newer one.
+        # Locked, so that an older table never replaces a newer one.
         with exclusive(folder / ".report.lock"):
             collection = collect([folder])
             _write_tables(collection, summarise(collection), folder)
@@ -122,12 +122,12 @@ def update_tables(folder: Path) -> None:
 
 
 def print_files(folder: Path, written: Sequence[str]) -> None:
-    """Print where the files of a report are, a line each."""
+    """Print the paths of a report's files, one per line."""
     for name in written:
         print(f"{name.rpartition('.')[0]:<12} {folder / name}")
 
 
 def _write_tables(collection: Collection, summary: pd.DataFrame, folder: Path) -> None:
-    columns = in_order(METRIC_COLUMNS, collection.metrics.columns)  # files may have others
+    columns = in_order(METRIC_COLUMNS, collection.metrics.columns)  # files may have further columns
     write_csv(collection.metrics, folder / "results.csv", columns)
     write_csv(summary, folder / "summary.csv", list(summary.columns))

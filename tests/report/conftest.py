@@ -32,7 +32,7 @@ GROUPS = ("data", "model", "pool", "augment", "train")
 
 @pytest.fixture
 def hostile():
-    """Settings of matplotlib's that would spoil any figure, or make it fail."""
+    """matplotlib settings that would spoil any figure, or make it fail."""
     return HOSTILE
 
 

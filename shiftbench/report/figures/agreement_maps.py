@@ -1,4 +1,4 @@
-"""Agreement over the plane of shifts, the configurations side by side on one colour scale."""
+"""Agreement over the plane of shifts, one heat map per configuration on a common colour scale."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Box = tuple[float, float, float, float]
 
 
 def heatmap_picture(panel: Panel, shifts: pd.DataFrame) -> Picture | None:
-    """Return the maps of the first twelve configurations, None where the shifts span no plane.
+    """Return the heat maps of the first twelve configurations, None if shifts span no plane.
 
     Args:
         panel: Rows of the summary.
@@ -61,7 +61,7 @@ def _alt(maps: pd.DataFrame, title: str) -> str:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the maps stand, in inches from the upper left corner."""
+    """Positions of the heat maps, in inches from the upper left corner."""
 
     columns: int
     lines: int
@@ -69,27 +69,27 @@ class Layout:
 
     @classmethod
     def of(cls, count: int) -> Layout:
-        """Return even rows of at most four maps."""
+        """Return a layout of rows with at most four heat maps each, filled evenly."""
         lines = -(-count // COLUMNS)
         return cls(-(-count // lines), lines, 2.0 if count > 2 else 1.75)
 
     @property
     def width(self) -> float:
-        """Of the picture, with room for the colour scale."""
+        """Width of the figure, including the colour scale."""
         return LEFT + self.columns * (self.side + GAP) + 0.95
 
     @property
     def height(self) -> float:
-        """Of the picture, with room for the label below."""
+        """Height of the figure, including the label at the bottom."""
         return TOP + self.lines * (self.side + TITLE) + 0.23
 
     def box(self, left: float, top: float, wide: float, high: float) -> Box:
-        """Return a box in the fractions that matplotlib counts in, from the lower left corner."""
+        """Convert a box to matplotlib's figure fractions, from the lower left corner."""
         bottom = self.height - top - high
         return left / self.width, bottom / self.height, wide / self.width, high / self.height
 
     def map(self, number: int) -> Box:
-        """Return the place of a map, row by row."""
+        """Return the box of a heat map; they are numbered row by row."""
         line, column = divmod(number, self.columns)
         left, top = LEFT + column * (self.side + GAP), TOP + line * (self.side + TITLE)
         return self.box(left, top, self.side, self.side)
@@ -131,7 +131,7 @@ def _map(axes: Axes, theme: Theme, rows: pd.DataFrame, name: str, floor: float) 
     image = draw_plane(axes, rows, "agreement", (floor, 1.0), colors, aspect="auto",
                        interpolation="nearest")  # fmt: skip
     axes.plot(0, 0, marker="+", color="#c0262d", markersize=6, markeredgewidth=1.2)
-    # The unshifted image agrees with itself.
+    # Exclude the unshifted image, which always agrees with itself.
     mean = rows.loc[(rows["dy"] != 0) | (rows["dx"] != 0), "agreement"].mean()
     axes.set_title(f"{plain(name, 22)}   {mean:.3f}", fontsize=9, color=theme.ink, loc="left",
                    pad=4, parse_math=False)  # fmt: skip
@@ -142,7 +142,7 @@ def _map(axes: Axes, theme: Theme, rows: pd.DataFrame, name: str, floor: float) 
 
 
 def _scale(figure: Figure, theme: Theme, image: AxesImage, layout: Layout) -> None:
-    """Draw the one colour scale to the right of the first rows."""
+    """Draw the common colour scale to the right of the first rows."""
     high = min(layout.lines, 2) * (layout.side + TITLE) - TITLE
     left = LEFT + layout.columns * (layout.side + GAP)
     axes = figure.add_axes(layout.box(left, TOP, 0.12, high))

@@ -1,4 +1,4 @@
-"""Consistency against the level of shift augmentation, per pool."""
+"""Consistency against the level of shift augmentation, one line per pool."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from shiftbench.report.tables.panels import Panel, levels, listed, percent
 METRIC = "consistency"
 MOST_SERIES = 12
 WIDTH, HEIGHT = 5.0, 4.2
-LETTER, TALL = 0.08, 0.0145  # of a level's name: inches across, share of the height upright
-LINE = 0.0355  # of a name beside the axes, as a share of the height
+LETTER, TALL = 0.08, 0.0145  # of a character: inches across, share of the height upright
+LINE = 0.0355  # height of a name beside the axes, as a share of the figure's height
 
 
 def augmentation_picture(panel: Panel) -> Picture | None:
-    """Return the picture of one panel, None where there is one level of augmentation."""
+    """Return the figure of one panel, None if it has a single level of augmentation."""
     measured = panel.having(METRIC)
     if measured is None:
         return None
@@ -58,8 +58,8 @@ def augmentation_picture(panel: Panel) -> Picture | None:
 def series(rows: pd.DataFrame) -> pd.DataFrame:
     """Return one row per line and level: series, pool, augment, value, low, high.
 
-    A line is a configuration but for its augmentation; where there are more than twelve of them,
-    it is a pool, averaged over everything else and without an interval.
+    A line is one configuration at every level of augmentation. If there are more than twelve, a
+    line is the mean over all configurations of a pool and has no interval.
     """
     named = pd.DataFrame({
         "series": labels(rows, leave_out=("augment",)),
@@ -111,7 +111,7 @@ def _draw(rows: pd.DataFrame, order: list[str], title: str, theme: Theme) -> Fig
 
 
 def _name_levels(axes: Axes, names: list[str]) -> None:
-    """Write the levels below the axis, upright where they would run into each other."""
+    """Write the levels below the axis, upright if they would overlap otherwise."""
     axes.set_xticks(range(len(names)), names, parse_math=False)
     place, longest = axes.get_position(), max(map(len, names))
     if longest * LETTER * len(names) <= place.width * WIDTH:
@@ -128,7 +128,7 @@ def _dodge(count: int) -> float:
 def _draw_series(
     axes: Axes, theme: Theme, rows: pd.DataFrame, order: list[str], offset: float
 ) -> Mark:
-    """Draw a line with its intervals; return its name and where it ends."""
+    """Draw a line with its intervals; return its name and its end point."""
     rows = rows.assign(x=[order.index(level) for level in rows["augment"]]).sort_values("x")
     pool = str(rows["pool"].iloc[0])
     look = pool_styles([pool], theme)[pool]

@@ -1,4 +1,4 @@
-"""The figures that decide published findings."""
+"""Figures of the measurements that decide published findings."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from shiftbench.report.figures.theme import (
 from shiftbench.report.tables.panels import listed
 
 WIDTH, HEIGHT = 5.0, 3.1
-ROW = 0.21  # inches of a line of the legend
+ROW = 0.21  # inches per line of the legend
 LONGEST_NAME = 52
 LONGEST_GROUP = 40
-UPRIGHT = 46  # characters of all group names together; with more, bars lie
-LYING = 0.42  # inches of a group of lying bars
-LETTER = 0.0118  # of a name, as a share of the width
-LEFT, RIGHT, TOP = 0.13, 0.97, 0.16  # shares of the width; inches
+UPRIGHT = 46  # characters of all group names together; bars are horizontal above it
+LYING = 0.42  # inches per group of horizontal bars
+LETTER = 0.0118  # width of a character, as a share of the figure's width
+LEFT, RIGHT, TOP = 0.13, 0.97, 0.16  # shares of the width; TOP in inches
 
 
 def claim_figure(one: Judged) -> Picture | None:
-    """Return the figure of a claim, None where there is none to draw."""
+    """Return the figure of a claim, None if there is nothing to draw."""
     plot = one.finding.plot if one.finding else None
     if plot is None or not any(part.y for part in plot.series):
         return None
@@ -71,7 +71,7 @@ def _draw(plot: Plot, theme: Theme) -> Figure:
     dress(axes, theme)
     {"lines": _lines, "bars": _bars, "dots": _dots}[plot.kind](axes, plot, theme)
     axes.set_xlabel(plain(plot.y_label if lying else plot.x_label, 60), parse_math=False)
-    if not lying:  # else the names say what they are
+    if not lying:  # horizontal bars are named by their tick labels
         axes.set_ylabel(plain(plot.y_label, 44), parse_math=False)
     if plot.log:
         _logarithmic(axes)
@@ -81,7 +81,7 @@ def _draw(plot: Plot, theme: Theme) -> Figure:
 
 
 def _is_lying(plot: Plot) -> bool:
-    """Whether bars lie, as their names would not stand beside each other."""
+    """Whether bars are horizontal because their names do not fit side by side."""
     return sum(map(len, plot.x_names)) > UPRIGHT
 
 
@@ -90,7 +90,7 @@ def _longest(plot: Plot) -> int:
 
 
 def _styles(plot: Plot, theme: Theme) -> list[dict[str, Any]]:
-    """Return colour and marker of every series: a pool's own, else the next one."""
+    """Return colour and marker of every series: those of its pool, otherwise the next free ones."""
     of_pools = {part.pool or part.name for part in plot.series}
     free = [theme.pools[name] for name in ("blur", "max", "aps") if name not in of_pools]
     colors = cycle([*free, *theme.spare])

@@ -1,4 +1,4 @@
-"""The share of images that keep their answer, over how far they were moved."""
+"""The share of images whose predicted class is unchanged, against the length of the shift."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ LINES = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.5, 1, 1.5)))
 def distance_picture(
     panel: Panel, shifts: pd.DataFrame, settings: Mapping[str, Mapping[str, Any]]
 ) -> Picture | None:
-    """Return the picture of one panel, None where its shifts have fewer than two distances.
+    """Return the figure of one panel, None if its shifts have fewer than two distances.
 
     Args:
         panel: Rows of the summary.
         shifts: Rows of ``shifts.csv`` with ``config_id``.
-        settings: Those of every configuration, by ``config_id``; they state what is circular.
+        settings: Settings by ``config_id``, which state whether shifts are circular.
     """
     rows = moved_rows(shifts, panel)
     if rows.empty:
@@ -56,15 +56,15 @@ def distance_picture(
 
 
 def curves(rows: pd.DataFrame, side: float | None = None) -> pd.DataFrame:
-    """Return one row per configuration and whole distance: value, low and high over its runs.
+    """Return one row per configuration and rounded distance: value, low and high over its runs.
 
     Args:
         rows: What :func:`~shiftbench.report.figures.plain_shifts.moved_rows` returns.
-        side: Of the torus, None where shifts do not come round.
+        side: Side of the torus for circular shifts, None for other shifts.
 
     Returns:
-        label, pool, augment, distance, value, low, high; the unshifted image is left out, as it
-        agrees with itself.
+        label, pool, augment, distance, value, low, high; without the unshifted image, which
+        always agrees with itself.
     """
     away = distances(rows["dy"].to_numpy(dtype=float), rows["dx"].to_numpy(dtype=float), side)
     rows = rows.assign(distance=np.floor(away + 0.5), weight=rows["n_images"].fillna(1))[away > 0]
@@ -116,9 +116,9 @@ def _draw(lines: pd.DataFrame, title: str, theme: Theme) -> Figure:
 
 
 def _draw_lines(axes: Axes, theme: Theme, lines: pd.DataFrame) -> list[Mark]:
-    """Draw every configuration, its pool by colour and its augmentation by dashes."""
+    """Draw one line per configuration: colour is the pool, dash pattern the augmentation."""
     order = levels([str(level) for level in lines["augment"]])
-    band = min(0.18, 0.5 / lines["label"].nunique())  # many on top of each other would be mud
+    band = min(0.18, 0.5 / lines["label"].nunique())  # fainter for many lines, whose bands overlap
     marks = []
     for _, line in lines.groupby("label", sort=False):
         style = LINES[order.index(str(line["augment"].iloc[0])) % len(LINES)]
@@ -127,7 +127,7 @@ def _draw_lines(axes: Axes, theme: Theme, lines: pd.DataFrame) -> list[Mark]:
 
 
 def _draw_line(axes: Axes, theme: Theme, line: pd.DataFrame, style: Any, band: float) -> Mark:
-    """Draw one configuration and how far its seeds spread; return its name and where it ends."""
+    """Draw a configuration and the range over its seeds; return its name and its end point."""
     pool = str(line["pool"].iloc[0])
     look = pool_styles([pool], theme)[pool]
     axes.plot(line["distance"], line["value"], color=look["color"], zorder=3, linestyle=style,
@@ -140,7 +140,7 @@ def _draw_line(axes: Axes, theme: Theme, line: pd.DataFrame, style: Any, band: f
 
 
 def _draw_all(axes: Axes, theme: Theme, lines: pd.DataFrame) -> None:
-    """Draw every configuration faintly, behind the means of the pools."""
+    """Draw every configuration as a faint line behind the means of the pools."""
     styles = pool_styles(lines["pool"], theme)
     order = lines.sort_values(["label", "distance"])
     ends = np.flatnonzero(order["label"].to_numpy()[1:] != order["label"].to_numpy()[:-1]) + 1

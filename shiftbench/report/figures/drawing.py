@@ -1,4 +1,4 @@
-"""How figures are drawn and written: with matplotlib's own settings, not with the user's."""
+"""Drawing and writing of figures under matplotlib's default settings, not the user's."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ SHADES = 256
 
 @contextmanager
 def own_settings() -> Iterator[None]:
-    """Draw with the settings that matplotlib comes with while the block, or the function, runs.
+    """Use matplotlib's default settings within a ``with`` block or a decorated function.
 
-    A ``matplotlibrc``, a style or ``rcParams`` of the user's would turn images upside down under
-    their own axes (``image.origin``), want programs that are not there (``text.usetex``) or fonts
-    without our characters; and the same numbers would not give the same file.
+    The user's ``matplotlibrc``, style or ``rcParams`` could flip images relative to their axes
+    (``image.origin``), require programs that are not installed (``text.usetex``) or fonts that
+    lack our characters, and the same numbers would not give the same file.
     """
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
@@ -33,9 +33,9 @@ def own_settings() -> Iterator[None]:
 
 
 def colormap(name: str) -> Colormap:
-    """Return a color map of 256 shades; the user's ``image.lut`` may have given it another number.
+    """Return a colormap of 256 colors, independent of the user's ``image.lut``.
 
-    matplotlib makes them when it is imported, before :func:`own_settings` can have a say.
+    matplotlib builds its colormaps on import, before :func:`own_settings` can take effect.
     """
     return colormaps[name].resampled(SHADES)
 
@@ -45,13 +45,13 @@ def png(figure: Figure, dpi: int = DPI, colors: int | None = None) -> bytes:
     """Return a figure as a PNG; the same numbers give the same bytes.
 
     Args:
-        figure: What is drawn.
+        figure: The figure.
         dpi: Pixels per inch.
-        colors: How many colors the file has; true color by default, which takes three times the
-            bytes, and a page of many figures feels that.
+        colors: Size of the palette; true color by default, which takes three times the bytes,
+            too many for a page of many figures.
     """
     buffer = BytesIO()
-    # No date in the file.
+    # Metadata without a date, so that files are reproducible.
     figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     if colors is None:
         return buffer.getvalue()
@@ -62,7 +62,7 @@ def png(figure: Figure, dpi: int = DPI, colors: int | None = None) -> bytes:
 
 
 def write_png(figure: Figure, path: Path, dpi: int = DPI, colors: int | None = None) -> bytes:
-    """Write a figure as a PNG, whole or not at all, and return its bytes; see :func:`png`."""
+    """Write a figure as a PNG atomically and return its bytes; see :func:`png`."""
     content = png(figure, dpi, colors)
     with atomic_file(path, "wb") as file:
         file.write(content)

@@ -1,4 +1,4 @@
-"""What the network sees under a protocol: base, moved, difference."""
+"""Example views of a protocol: base view, shifted view and their difference."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def protocol_pictures(
     title: str = "",
     captions: Sequence[str] = (),
 ) -> None:
-    """Draw a row for each image, base, moved and difference, and write a PNG.
+    """Draw a row for each image (base view, shifted view, difference) and write a PNG.
 
-    The difference is grey where nothing changes, red where the moved view is brighter, blue where
+    The difference is grey where nothing changes, red where the shifted view is brighter, blue where
     it is darker, on one scale for all rows.
 
     Args:
-        base: ``(N, H, W, C)`` float in 0..1 or uint8, C being 1 or 3.
-        moved: The same shape and type.
-        path: Where the picture goes.
-        title: What the picture shows.
-        captions: A line for each row, as ``dy = 1, dx = 1``.
+        base: ``(N, H, W, C)`` float in 0..1 or uint8, with C = 1 or 3.
+        moved: The shifted views, of the same shape and type.
+        path: Path of the PNG.
+        title: Title of the figure.
+        captions: A line for each row, e.g. ``dy = 1, dx = 1``.
     """
     base, moved = _unit(base), _unit(moved)
     rows = len(base)
@@ -55,7 +55,7 @@ def protocol_pictures(
 
 
 def caption(shift: Sequence[float], axes: Sequence[str]) -> str:
-    """Return a shift in words.
+    """Return a shift as text.
 
     >>> caption((1.0, -0.5), ("dy", "dx"))
     'dy = 1, dx = −0.5'
@@ -67,7 +67,7 @@ def caption(shift: Sequence[float], axes: Sequence[str]) -> str:
 def _draw_row(
     axes: Sequence[Axes], base: NDArray[np.float32], moved: NDArray[np.float32], largest: float
 ) -> AxesImage:
-    """Draw base, moved and their difference on a scale of ±``largest``; return the last."""
+    """Draw both views and their difference on a scale of ±``largest``; return the difference."""
     for place, picture in zip(axes, (base, moved), strict=False):
         _show(place, picture)
     for place in axes:

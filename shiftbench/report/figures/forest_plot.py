@@ -1,4 +1,4 @@
-"""A claim on every network as a forest plot: each network, the mean over them, the threshold."""
+"""Forest plot of a claim on every network: each network, the mean over them, the threshold."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from shiftbench.report.tables.panels import listed
 ABOVE, COVERS, NOT_ABOVE, UNKNOWN = "above", "covers", "not above", "no interval"
 MARKERS = {ABOVE: "o", COVERS: "D", NOT_ABOVE: "v", UNKNOWN: "o"}
 WIDTH = 5.6
-ROW, CLOSE_ROW, MANY = 0.25, 0.2, 20  # inches of a network, of one of many
+ROW, CLOSE_ROW, MANY = 0.25, 0.2, 20  # inches per network; smaller if there are more than MANY
 LEGEND_ROW, AXIS, TOP = 0.2, 0.62, 0.12  # inches
 LONGEST_NAME, LONGEST_LABEL = 90, 90
-WIDEST, MARGIN, NAME_SIZE = 2.6, 0.15, 8.0  # inches of a name and beside it; points
+WIDEST, MARGIN, NAME_SIZE = 2.6, 0.15, 8.0  # inches; NAME_SIZE in points
 RIGHT = 0.97
 
 
 def network_figure(one: Judged) -> Picture | None:
-    """Return the forest plot of a claim on every network, None where it has fewer than two."""
+    """Return the forest plot of a claim on every network, None for fewer than two networks."""
     found = one.finding
     if found is None or len(found.networks) < 2:
         return None
@@ -43,7 +43,7 @@ def network_figure(one: Judged) -> Picture | None:
 
 
 def state_of(network: Network, threshold: float) -> str:
-    """Return where a network's simultaneous interval is.
+    """Return the position of a network's simultaneous interval relative to the threshold.
 
     >>> state_of(Network("a", 0.2, 0.1, 0.3), 0.0), state_of(Network("a", 0.2, -0.1, 0.5), 0.0)
     ('above', 'covers')
@@ -58,7 +58,7 @@ def state_of(network: Network, threshold: float) -> str:
 
 
 def in_order(found: Finding) -> list[Network]:
-    """Return the networks from the highest number to the lowest."""
+    """Return the networks in decreasing order of their values."""
     return sorted(found.networks, key=lambda network: -network.value)
 
 
@@ -105,7 +105,7 @@ def _draw(found: Finding, measured: str, theme: Theme) -> Figure:
 
 
 def _fitted(name: str) -> str:
-    """Return the name, its end left out where it is wider than ``WIDEST``."""
+    """Return the name, truncated to the width ``WIDEST``."""
     shown = plain(name, LONGEST_NAME)
     while _inches(shown) > WIDEST:
         shown = plain(name, len(shown) - 1)
@@ -139,7 +139,7 @@ def _row(
     face: str | None = None,
     wide: bool = False,
 ) -> None:
-    """Draw a number and its interval, if it has one."""
+    """Draw a value and its interval, if it has one."""
     axes.plot([network.low, network.high], [y, y], color=color, zorder=3,
               linewidth=2.4 if wide else 1.5, solid_capstyle="butt")  # fmt: skip
     axes.plot([network.value], [y], color=color, marker=marker, markersize=6.5 if wide else 5,

@@ -1,4 +1,4 @@
-"""Every figure of a study: drawn, written to its folder, and made ready for a page."""
+"""All figures of a study: drawing, writing to its folder, embedding in a page."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from shiftbench.report.figures.theme import COLORS, DARK, DPI, LIGHT, Picture
 from shiftbench.report.load.records import DONE, Collection
 from shiftbench.report.tables.panels import Panel
 
-MOST_PANELS = 6  # figures of one kind; beyond, a page gets slow to make and heavy to open
+MOST_PANELS = 6  # of figures of one kind; more make the page slow to build and to open
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A figure as a page shows it: both themes as text, and its size on the page in pixels."""
+    """A figure as a page shows it: both themes as text, and its size in pixels."""
 
     title: str
     alt: str
@@ -42,10 +42,10 @@ class Wall:
     """The figures of one kind.
 
     Attributes:
-        title: What kind.
-        how: How to read them.
-        figures: In order.
-        left_out: How many more there would be.
+        title: Name of the kind.
+        how: How to read the figures.
+        figures: The figures, in order.
+        left_out: Number of figures beyond :data:`MOST_PANELS`, which are not drawn.
     """
 
     title: str
@@ -55,12 +55,12 @@ class Wall:
 
 
 def hang(collection: Collection, panels: Sequence[Panel], folder: Path) -> list[Wall]:
-    """Draw what applies to a study, write it to ``folder`` and return it, kind by kind.
+    """Draw all applicable figures of a study, write them to ``folder`` and return them by kind.
 
     Figures of an earlier study in the folder are removed.
     """
     for kind in ("pareto", "augmentation", "distance", "heatmaps"):
-        for old in folder.glob(f"{kind}-*.png"):  # only our own: it may be a run's folder as well
+        for old in folder.glob(f"{kind}-*.png"):  # no other files: it may be a run's folder
             old.unlink()
     walls = []
     for title, how, make in _kinds(collection) if panels else ():
@@ -75,7 +75,7 @@ def hang(collection: Collection, panels: Sequence[Panel], folder: Path) -> list[
 def _kinds(
     collection: Collection,
 ) -> Iterator[tuple[str, str, Callable[[Panel], Picture | None]]]:
-    """Yield what each kind of figure is, how to read it, and what makes it of a panel."""
+    """Yield title, reading instructions and drawing function of each kind of figure."""
     runs = single_runs(collection)
     yield (
         "Accuracy against consistency",
@@ -121,7 +121,7 @@ def _config_of(collection: Collection) -> dict[str, str]:
 
 
 def frame(picture: Picture, folder: Path) -> Shown | None:
-    """Write the drawing and return both themes for a page, None where they cannot be made."""
+    """Write a figure and return both themes for a page, None if they cannot be drawn."""
     shown = None
     with attempt(str(folder / f"{picture.name}.png")):
         shown = _drawn(picture, folder)
@@ -131,7 +131,7 @@ def frame(picture: Picture, folder: Path) -> Shown | None:
 def _drawn(picture: Picture, folder: Path) -> Shown:
     figure = picture.draw(LIGHT)
     width, height = (round(96 * float(inches)) for inches in figure.get_size_inches())
-    dark = png(picture.draw(DARK), DPI, COLORS)  # of the page alone: files are for light paper
+    dark = png(picture.draw(DARK), DPI, COLORS)  # used by the page only; files have the light theme
     light = write_png(figure, folder / f"{picture.name}.png", DPI, COLORS)
     return Shown(picture.title, picture.alt, _embedded(light), _embedded(dark), width, height,
                  picture.wide)  # fmt: skip

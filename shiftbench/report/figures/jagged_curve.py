@@ -1,7 +1,7 @@
-"""The jagged curve: the probability of the true class while the picture moves pixel by pixel.
+"""The jagged curve: the probability of the true class while the image moves pixel by pixel.
 
-After Azulay & Weiss, arXiv 1805.12177, fig. 1. A network that ignored shifts would draw a level
-line.
+After Azulay & Weiss, arXiv 1805.12177, fig. 1. For a shift-invariant network the curve is
+constant.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from shiftbench.prediction_table import PredictionTable
 from shiftbench.report.figures.drawing import colormap, own_settings, write_png
 
-# Okabe & Ito's colours, and a line style each, told apart with any colour vision.
+# Okabe & Ito's colours and a line style each, distinguishable with any colour vision.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LINES = ("-", "--", "-.", ":")
 STEPS = {
@@ -29,7 +29,7 @@ STEPS = {
     "vertical": (1, 0),
 }
 MOST_VIEWS = 11
-SHARES = (0.25, 0.5, 0.75, 0.95)  # of the images that move less than the one that is drawn
+SHARES = (0.25, 0.5, 0.75, 0.95)  # the images drawn, as quantiles of the range
 WIDTH, MARGIN, CURVE, GAP = 7.0, 0.65, 1.25, 0.45  # inches
 
 
@@ -49,10 +49,10 @@ class ShiftPath:
 
 
 def path_of(table: PredictionTable) -> ShiftPath | None:
-    """Return the path through the unshifted image, None where the table has none.
+    """Return the path through the unshifted image, None if the table has none.
 
-    It has one where every image is shown the same shifts (dy, dx), three of them at least on the
-    path.
+    A path requires that all images have the same shifts (dy, dx), at least three of which lie on
+    the path.
     """
     name = str(table.meta.get("protocol", {}).get("path", "diagonal"))
     if table.shifts.ndim != 2 or table.axes[:2] != ("dy", "dx") or name not in STEPS:
@@ -69,10 +69,10 @@ def path_of(table: PredictionTable) -> ShiftPath | None:
 
 
 def typical_images(tables: Sequence[PredictionTable]) -> list[int]:
-    """Return the images to draw: calm, middling, restless, each by its rank, none by hand.
+    """Return the images to draw: at fixed quantiles from stable to unstable, not chosen by hand.
 
-    Images are ranked by how far the probability of the true class ranges along the path, on
-    average over the tables.
+    Images are ranked by the range of the true class's probability along the path, averaged over
+    the tables.
     """
     order = np.argsort(_ranges(tables), kind="stable")
     picks = [int(order[round(share * (len(order) - 1))]) for share in SHARES]
@@ -80,7 +80,7 @@ def typical_images(tables: Sequence[PredictionTable]) -> list[int]:
 
 
 def _ranges(tables: Iterable[PredictionTable]) -> NDArray[np.float64]:
-    """Return ``(N,)``: how far the true class's probability ranges, summed over the tables."""
+    """Return ``(N,)``: the range of the true class's probability, summed over the tables."""
     paths = ((table, path_of(table)) for table in tables)
     curves = [table.p_true[:, path.columns].astype(float) for table, path in paths if path]
     ranges: NDArray[np.float64] = np.sum(
@@ -90,7 +90,7 @@ def _ranges(tables: Iterable[PredictionTable]) -> NDArray[np.float64]:
 
 
 def views_of(path: ShiftPath) -> NDArray[np.int64]:
-    """Return at most eleven entries of ``path``, evenly spaced and the unshifted image among them.
+    """Return at most eleven entries of ``path``, evenly spaced, including the unshifted image.
 
     >>> line = np.arange(-16.0, 16.0)
     >>> views = views_of(ShiftPath(np.arange(32), line, "diagonal"))
@@ -108,12 +108,12 @@ def jagged(
     strips: Mapping[int, NDArray[np.uint8]],
     path: Path,
 ) -> None:
-    """Draw, image by image, the strip of views and below it a curve for every table; write a PNG.
+    """Draw for each image a strip of views and below it one curve per table; write a PNG.
 
     Args:
-        tables: By the name in the legend; of the same images and shifts.
-        strips: By image, ``(V, H, W, C)``: the views that :func:`views_of` names.
-        path: Where the picture goes.
+        tables: By name in the legend; all of the same images and shifts.
+        strips: By image, ``(V, H, W, C)``: the views that :func:`views_of` selects.
+        path: Path of the PNG.
     """
     first = path_of(next(iter(tables.values())))
     if first is None:
@@ -140,12 +140,12 @@ def jagged(
 
 
 def _rows(count: int, share: float, legend: bool) -> tuple[Figure, list[tuple[Axes, Axes]]]:
-    """Return a figure with a strip and a curve for each image; pictures are square.
+    """Return a figure with axes for a strip of square images and a curve for each image.
 
     Args:
-        count: Images.
-        share: How much of the width one picture takes.
-        legend: Whether to leave room for one.
+        count: Number of images.
+        share: Width of one view as a share of the strip's width.
+        legend: Whether to leave room for a legend.
     """
     inner = WIDTH - MARGIN - 0.15
     strip = inner * share
@@ -171,7 +171,7 @@ def _draw_strip(
     step: float,
     limits: tuple[float, float],
 ) -> None:
-    """Draw every picture above its own shift."""
+    """Draw every view at the position of its shift."""
     half = 0.47 * step
     for picture, view in zip(pictures, views, strict=True):
         shown = picture if picture.shape[2] == 3 else picture[:, :, 0]
@@ -182,7 +182,7 @@ def _draw_strip(
 
 
 def _draw_curves(axes: Axes, tables: Mapping[str, PredictionTable], image: int) -> None:
-    """Draw a curve for every table; a filled point is a right answer."""
+    """Draw a curve for every table; filled points are correct predictions."""
     for number, (name, table) in enumerate(tables.items()):
         path = path_of(table)
         if path is None:

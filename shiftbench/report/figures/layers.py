@@ -1,4 +1,4 @@
-"""The layer probe in two pictures: error against depth, and over the plane of shifts."""
+"""Figures of the layer probe: error against depth, and error over the plane of shifts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matplotlib.image import AxesImage
 from shiftbench.report.figures.drawing import colormap, own_settings, write_png
 from shiftbench.report.figures.shift_plane import draw_plane
 
-# Okabe & Ito's colours, told apart with any colour vision.
+# Okabe & Ito's colours, distinguishable with any colour vision.
 BLUE, ORANGE = "#0072B2", "#D55E00"
 PANELS = (
     ("equivariance_error", BLUE, "Equivariance: map of the shifted image against the shifted map, "
@@ -30,7 +30,7 @@ def depth_figure(rows: pd.DataFrame, path: Path) -> None:
 
     Args:
         rows: Rows of ``layers.csv`` of one run.
-        path: Where the picture goes.
+        path: Path of the PNG.
     """
     layers = by_layer(rows)
     width = max(6.4, 0.2 * min(len(layers), MOST_LABELS) + 2)
@@ -49,10 +49,10 @@ def depth_figure(rows: pd.DataFrame, path: Path) -> None:
 
 @own_settings()
 def maps_figure(rows: pd.DataFrame, path: Path) -> None:
-    """Draw the equivariance error over (dy, dx), a small picture per layer, and write a PNG.
+    """Draw the equivariance error over (dy, dx), a heat map per layer, and write a PNG.
 
-    Up to twelve layers: the first, the last, those that subsample and their neighbours. Nothing
-    is written where no layer returns a map.
+    At most twelve layers: the first, the last, those that subsample and their neighbours. Nothing
+    is written if no layer returns a feature map.
     """
     maps = rows[rows["equivariance_error"].notna()]
     if maps.empty:
@@ -74,7 +74,7 @@ def maps_figure(rows: pd.DataFrame, path: Path) -> None:
 
 
 def by_layer(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per layer: the means over all shifts but none, ``subsamples`` among them."""
+    """Return one row per layer: means over all non-zero shifts, and ``subsamples``."""
     moved = rows[(rows["dy"] != 0) | (rows["dx"] != 0)]
     moved = rows if moved.empty else moved
     keys = ["index", "layer", "kind", "stride"]
@@ -86,10 +86,10 @@ def by_layer(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def selected(layers: pd.DataFrame) -> list[int]:
-    """Return the indices of the layers that are drawn over the plane, in order."""
+    """Return the indices of the layers whose heat maps are drawn, in order."""
     at = np.flatnonzero(layers["subsamples"].to_numpy())
     last = len(layers) - 1
-    # In order of interest, in case there are too many.
+    # By priority, in case there are more than twelve.
     wanted = [last, 0, *at, *np.minimum(at + 1, last), *np.maximum(at - 1, 0)]
     positions = sorted(list(dict.fromkeys(map(int, wanted)))[:MOST_MAPS])
     return [int(index) for index in layers["index"].iloc[positions]]
@@ -106,7 +106,7 @@ def _mark_subsampling(axes: Axes, layers: pd.DataFrame) -> None:
 
 
 def _label_layers(axes: Axes, layers: pd.DataFrame) -> None:
-    """Name every layer, or every k-th where there are many."""
+    """Name every layer, or every k-th one if there are many."""
     step = -(-len(layers) // MOST_LABELS)
     shown = layers.iloc[::step]
     names = [f"{row.layer}  {row.kind}" for row in shown.itertuples()]
@@ -115,7 +115,7 @@ def _label_layers(axes: Axes, layers: pd.DataFrame) -> None:
 
 def _top(errors: pd.Series[float]) -> float:
     largest = float(errors.max()) if errors.notna().any() else 0.0
-    # An exact network is a line at 0, not magnified rounding.
+    # A floor, so that an exact network is a line at 0 and rounding errors are not magnified.
     return max(1.15 * largest, 0.01)
 
 

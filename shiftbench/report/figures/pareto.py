@@ -1,4 +1,4 @@
-"""Accuracy against consistency, and the configurations that no other one beats in both."""
+"""Accuracy against consistency, and the Pareto front of the configurations."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from shiftbench.report.tables.panels import Panel, listed, percent
 
 X, Y = "consistency", "accuracy"
 MOST_NAMES = 30
-MOST_WHISKERS = 60  # beyond, they would be all that one sees
+MOST_WHISKERS = 60  # more would cover the points
 
 
 def on_front(values: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return which rows of ``values: (P, 2)`` are beaten by no other; equal ones stand together.
+    """Return which rows of ``values: (P, 2)`` are on the Pareto front; equal rows are all on it.
 
-    A row is beaten where another is at least as high in both columns and higher in one.
+    A row is dominated if another is at least as high in both columns and higher in one.
 
     >>> on_front(np.array([[0.9, 0.1], [0.5, 0.5], [0.5, 0.5], [0.4, 0.5], [0.1, 0.9]]))
     array([ True,  True,  True, False,  True])
@@ -47,7 +47,7 @@ def on_front(values: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def pareto_picture(panel: Panel, runs: pd.DataFrame | None = None) -> Picture | None:
-    """Return the picture of one panel, None where fewer than two configurations are done.
+    """Return the figure of one panel, None if fewer than two configurations are finished.
 
     Args:
         panel: Rows of the summary.
@@ -68,11 +68,11 @@ def pareto_picture(panel: Panel, runs: pd.DataFrame | None = None) -> Picture | 
 
 
 def _singles(rows: pd.DataFrame, runs: pd.DataFrame | None) -> pd.DataFrame:
-    """Return the single runs of configurations that were run more than once."""
+    """Return the single runs of configurations that have more than one run."""
     if runs is None or runs.empty:
         return pd.DataFrame(columns=["pool", X, Y])
     keys = ["config_id", "protocol"]
-    # Where there are very many points, single runs would hide them.
+    # With very many points, single runs would cover them.
     if len(rows) > MOST_WHISKERS:
         return pd.DataFrame(columns=["pool", X, Y])
     several = runs[runs.groupby(keys)[X].transform("count") > 1]
@@ -107,7 +107,7 @@ def _draw(rows: pd.DataFrame, singles: pd.DataFrame, title: str, theme: Theme) -
 
 
 def _draw_front(axes: Axes, front: pd.DataFrame, theme: Theme) -> None:
-    """Draw the front as stairs: below and left of them, a configuration is beaten."""
+    """Draw the front as a step line; configurations below and left of it are dominated."""
     order = front.sort_values([X, Y], ascending=[True, False])
     x, y = order[X].to_numpy(dtype=float), order[Y].to_numpy(dtype=float)
     axes.step([-1, *x, x[-1]], [y[0], *y, -1], where="pre", color=theme.muted, linewidth=1.1,
@@ -118,7 +118,7 @@ def _draw_points(axes: Axes, rows: pd.DataFrame, singles: pd.DataFrame, theme: T
     styles = pool_styles(rows["pool"], theme)
     colors = [styles[str(pool)]["color"] for pool in singles["pool"]]
     axes.scatter(singles[X], singles[Y], s=7, color=colors, alpha=0.6, linewidths=0, zorder=3)
-    # Not one by one: pools of one's own share a few looks, and there may be hundreds of them.
+    # Not one by one: user-defined pools share few styles, and there may be hundreds of points.
     looked = rows.assign(**{
         name: [styles[str(pool)][name] for pool in rows["pool"]] for name in ("color", "marker")
     })  # fmt: skip
@@ -138,7 +138,7 @@ def _whiskers(rows: pd.DataFrame, name: str) -> NDArray[np.float64]:
 
 
 def _limits(axes: Axes, rows: pd.DataFrame, singles: pd.DataFrame) -> None:
-    """Show what there is, not whiskers alone, and never so close that noise looks like a step."""
+    """Set the limits to points and whiskers, wide enough not to magnify noise."""
     with_whiskers = len(rows) <= MOST_WHISKERS
     for name, setter, right in ((X, axes.set_xlim, 0.16), (Y, axes.set_ylim, 0.06)):
         seen: list[Any] = [rows[name], singles[name]]

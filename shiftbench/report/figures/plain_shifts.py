@@ -1,4 +1,4 @@
-"""The rows of ``shifts.csv`` that are plain shifts, with the configuration each belongs to."""
+"""The rows of ``shifts.csv`` that are translations only, with their configurations."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from shiftbench.report.tables.panels import Panel
 from shiftbench.storage.result_files import axes_of
 
-# Of axes other than dy and dx: a row with another value is no plain shift.
+# Neutral values of axes other than dy and dx: a row with another value is not a translation only.
 NEUTRAL = {"scale": 1.0}
 NEUTRAL_BY_DEFAULT = 0.0
 
 
 def moved_rows(shifts: pd.DataFrame, panel: Panel) -> pd.DataFrame:
-    """Return the plain shifts of a panel's configurations.
+    """Return the translations of a panel's configurations.
 
     Args:
         shifts: Rows of ``shifts.csv`` with ``config_id``.
-        panel: Whose configurations and protocol.
+        panel: The configurations and the protocol.
 
     Returns:
         config_id, run_id, dy, dx, agreement, n_images, and the panel's label, pool and augment.
@@ -46,7 +46,7 @@ def moved_rows(shifts: pd.DataFrame, panel: Panel) -> pd.DataFrame:
 def distances(
     dy: NDArray[np.float64], dx: NDArray[np.float64], side: float | None = None
 ) -> NDArray[np.float64]:
-    """Return how far shifts move a picture, in pixels; on a torus of ``side``, the shorter way.
+    """Return the lengths of shifts in pixels; on a torus of ``side``, by the shorter way round.
 
     >>> distances(np.array([3.0, 31.0]), np.array([4.0, 0.0]))
     array([ 5., 31.])
@@ -61,9 +61,9 @@ def distances(
 
 
 def torus_side(rows: pd.DataFrame, protocol: str, settings: Mapping[str, Any]) -> float | None:
-    """Return after how many pixels shifts of a protocol come round, None where they do not.
+    """Return the period of a protocol's shifts in pixels, None if they are not circular.
 
-    The data's own ``size`` where it has one; else the smallest torus that has all the offsets.
+    The ``size`` of the data if it has one; otherwise the smallest torus that contains all offsets.
     """
     target = str(settings.get(f"shift.{protocol}._target_", ""))
     circular = target.endswith(".Circular") or (not target and protocol.startswith("circular"))

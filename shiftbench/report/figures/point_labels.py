@@ -1,4 +1,4 @@
-"""Names beside the points of a picture, put where there is room."""
+"""Labels beside the points of a figure, placed where they do not overlap."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shiftbench.report.figures.theme import Theme, plain, pool_styles
 MOST_POOLS, IN_A_ROW = 12, 6
 LONGEST_END = 26  # characters
 
-# Where a name may stand, seen from its point, in points: (dx, dy, horizontal, vertical).
+# Positions of a label relative to its point, in points: (dx, dy, horizontal, vertical).
 PLACES = (
     (6, 5, "left", "bottom"), (6, -5, "left", "top"), (-6, 5, "right", "bottom"),
     (-6, -5, "right", "top"), (8, 0, "left", "center"), (-8, 0, "right", "center"),
@@ -26,13 +26,13 @@ PLACES = (
     (6, -15, "left", "top"), (-6, 15, "right", "bottom"), (-6, -15, "right", "top"),
     (6, 25, "left", "bottom"), (-6, -25, "right", "top"),
 )  # fmt: skip
-# How much of a name lies left of, or below, the place that it is put at.
+# Share of a label that lies left of, or below, its anchor.
 SHARE = {"left": 0.0, "center": 0.5, "right": 1.0, "bottom": 0.0, "top": 1.0}
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A name and the point that it belongs to, in the units of the axes."""
+    """A label and its point, in data coordinates."""
 
     text: str
     x: float
@@ -44,21 +44,21 @@ class Mark:
 def write_marks(
     axes: Axes, theme: Theme, marks: Sequence[Mark], points: NDArray[np.float64]
 ) -> int:
-    """Write the names, the first ones first, where they cover no other name and no point.
+    """Write labels in order where they cover neither another label nor a point.
 
     Args:
-        axes: With their limits set, as these decide where there is room.
-        theme: Of the page.
-        marks: In order of importance.
-        points: ``(P, 2)`` in the units of the axes, to be kept free.
+        axes: Axes whose limits are final, since these decide where there is room.
+        theme: Theme of the page.
+        marks: Labels in order of importance.
+        points: ``(P, 2)`` in data coordinates, to be kept free.
 
     Returns:
-        How many found no room.
+        The number of labels without room, which are not written.
     """
     renderer = FigureCanvasAgg(axes.figure).get_renderer()  # type: ignore[arg-type,no-untyped-call]
     inside = axes.get_window_extent(renderer)
     pixels = axes.transData.transform(points) if len(points) else np.zeros((0, 2))
-    halo = withStroke(linewidth=2.5, foreground=theme.paper)  # over whiskers and lines
+    halo = withStroke(linewidth=2.5, foreground=theme.paper)  # legible over lines
     taken: list[Bbox] = []
     left_out = 0
     for mark in marks:
@@ -78,7 +78,7 @@ def _write(
     taken: Sequence[Bbox],
     pixels: NDArray[np.float64],
 ) -> Bbox | None:
-    """Write one name at the first free place; return what it covers, None where there is none."""
+    """Write one label at the first free position; return its box, None if no position is free."""
     text = axes.annotate(
         plain(mark.text), (mark.x, mark.y), xytext=(0, 0), textcoords="offset points",
         color=mark.color, fontsize=8.5, parse_math=False, zorder=6, path_effects=[halo],
@@ -114,19 +114,19 @@ def _contains(outer: Bbox, inner: Bbox) -> bool:
 
 
 def beside_names(names: Iterable[str]) -> tuple[float, float, float, float]:
-    """Return the place of axes that leave room on the right for the names of their lines."""
+    """Return a box for axes that leaves room on the right for the labels of their lines."""
     longest = max(min(len(name), LONGEST_END) for name in names)
     return 0.135, 0.125, 0.805 - 0.0146 * max(longest, 6), 0.785
 
 
 def write_ends(axes: Axes, theme: Theme, marks: Sequence[Mark], gap: float = 0.045) -> None:
-    """Write the names of lines at their right ends, moved apart where they would touch.
+    """Write the labels of lines at their right ends, moved apart where they would overlap.
 
     Args:
-        axes: With their limits set, and with room to the right.
-        theme: Of the page.
+        axes: Axes whose limits are final, with room to the right.
+        theme: Theme of the page.
         marks: One per line, at its last point.
-        gap: Least distance of two names, as a fraction of the height.
+        gap: Least distance of two labels, as a fraction of the height.
     """
     order = sorted(marks, key=lambda mark: mark.y)
     to_axes = axes.transData + axes.transAxes.inverted()
@@ -143,7 +143,7 @@ def write_ends(axes: Axes, theme: Theme, marks: Sequence[Mark], gap: float = 0.0
 
 
 def _apart(heights: NDArray[np.float64], gap: float) -> NDArray[np.float64]:
-    """Return sorted heights at least ``gap`` apart, and within 0..1 where that many fit."""
+    """Return sorted heights moved at least ``gap`` apart, within 0..1 if that many fit."""
     gap = min(gap, 1 / max(len(heights) - 1, 1))
     steps = gap * np.arange(len(heights))
     up = np.maximum.accumulate(heights - steps) + steps
@@ -152,10 +152,10 @@ def _apart(heights: NDArray[np.float64], gap: float) -> NDArray[np.float64]:
 
 
 def pool_legend(axes: Axes, theme: Theme, pools: Sequence[str]) -> None:
-    """Write which colour and marker is which pool above the axes; not where they are many."""
+    """Write a legend of the pools' colours and markers above the axes, unless there are many."""
     if len(pools) > MOST_POOLS:
         return
-    if len(pools) > IN_A_ROW:  # the second row would stand on the title
+    if len(pools) > IN_A_ROW:  # leaves room for a second row below the title
         place = axes.get_position()
         axes.set_position((place.x0, place.y0, place.width, place.height - 0.055))
     styles = pool_styles(pools, theme)

@@ -1,4 +1,4 @@
-"""One quantity over the plane of shifts."""
+"""Heat map of one quantity over the plane of shifts."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def heatmap(shifts: pd.DataFrame, title: str, column: str, path: Path) -> None:
 
     Args:
         shifts: Rows of ``shifts.csv`` of one protocol, with ``dy`` and ``dx``.
-        title: What the picture shows.
+        title: Title of the figure.
         column: The column to draw, a fraction.
-        path: Where the picture goes.
+        path: Path of the PNG.
     """
     figure = Figure(figsize=(5.2, 4.2), layout="constrained")
     axes = figure.add_subplot()
@@ -44,15 +44,15 @@ def draw_plane(
     colors: Colormap | None = None,
     **look: Any,
 ) -> AxesImage:
-    """Draw ``column`` over (dy, dx), each value over its own shift.
+    """Draw ``column`` over (dy, dx), each value centred on its shift.
 
     Args:
-        axes: Where to.
-        shifts: Rows with ``dy`` and ``dx``; the mean where several have one place.
+        axes: The axes to draw on.
+        shifts: Rows with ``dy`` and ``dx``; rows of the same shift are averaged.
         column: The column to draw.
-        limits: Values at both ends of the colors.
-        colors: Viridis by default.
-        look: What else ``imshow`` takes.
+        limits: Values at both ends of the colormap.
+        colors: Colormap; viridis by default.
+        look: Further arguments of ``imshow``.
     """
     dy, dx, values = plane(shifts, column)
     half_y, half_x = (0.5 * (axis[1] - axis[0] if len(axis) > 1 else 1) for axis in (dy, dx))
@@ -66,7 +66,7 @@ def draw_plane(
 def plane(
     shifts: pd.DataFrame, column: str
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return the sorted dy, the sorted dx and the values over them, NaN where there is no row."""
+    """Return the sorted dy, the sorted dx and the values over them, NaN for missing shifts."""
     table = shifts.pivot_table(index="dy", columns="dx", values=column)
     rows, columns = (_axis(axis.to_numpy(dtype=float)) for axis in (table.index, table.columns))
     values = table.reindex(index=rows, columns=columns).to_numpy(dtype=np.float64)
@@ -74,12 +74,12 @@ def plane(
 
 
 def _axis(found: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return evenly spaced positions from the smallest to the largest one that was found."""
+    """Return evenly spaced positions from the smallest to the largest value."""
     step = float(np.diff(found).min()) if len(found) > 1 else 1.0
     count = round((found[-1] - found[0]) / step) + 1
     return np.asarray(found[0] + step * np.arange(count), dtype=np.float64)
 
 
 def floor_of(values: pd.Series[float]) -> float:
-    """Return the lower end of the colors: a round tenth, so that figures compare."""
+    """Return the lower end of the color scale, rounded to tenths to make figures comparable."""
     return float(np.floor(min(float(values.min()), 0.95) * 10) / 10)

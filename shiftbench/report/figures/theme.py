@@ -1,4 +1,4 @@
-"""How the pictures of a study look: one colour per pool, and everything drawn light and dark."""
+"""The style of a study's figures: one colour per pool, a light and a dark theme."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from shiftbench.report.figures.drawing import own_settings
 
-DPI, COLORS = 150, 256  # of a figure on a page
-LONGEST = 34  # characters of a label in a picture
+DPI, COLORS = 150, 256  # resolution and palette size of a figure on a page
+LONGEST = 34  # characters of a label in a figure
 
 
 @dataclass(frozen=True)
 class Theme:
-    """The colours of light or of dark pages; ``paper`` is the background in ``page.css`` too.
+    """The colours of light or of dark pages; ``paper`` equals the background in ``page.css``.
 
-    ``states`` are those of an interval beside a threshold, as the verdicts of ``page.css``.
+    ``states`` are the colours of intervals above, covering or below a threshold, as for the
+    verdicts in ``page.css``.
     """
 
     name: str
@@ -38,8 +39,8 @@ class Theme:
     states: Mapping[str, str]
 
 
-# Okabe & Ito's colours, told apart with any colour vision; on dark paper lighter ones of the same
-# hues. A pool keeps its colour and its marker in every picture.
+# Okabe & Ito's colours, distinguishable with any colour vision; on dark paper lighter ones of the
+# same hues. A pool has the same colour and marker in every figure.
 LIGHT = Theme(
     name="light", paper="#ffffff", ink="#1c2128", muted="#57606a", grid="#e3e7ec",
     pools={"max": "#c44e00", "stride": "#b07a00", "avg": "#b3497f", "blur": "#0069ad",
@@ -63,13 +64,13 @@ SPARE_MARKERS = ("X", "*", "<", ">")
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture of a study, drawn when it is asked for.
+    """A figure of a study, drawn on demand.
 
     Attributes:
-        name: Of its file, without ending.
-        title: What one sees, a line.
-        alt: The same with its numbers, for those who cannot see it.
-        draw: From a theme to the figure.
+        name: File name without extension.
+        title: One line on what the figure shows.
+        alt: Alternative text with the figure's numbers, for screen readers.
+        draw: Function from a theme to the figure.
         wide: Whether it takes the whole width of a page.
     """
 
@@ -81,18 +82,18 @@ class Picture:
 
 
 def new_figure(theme: Theme, width: float, height: float) -> Figure:
-    """Return an empty figure on the theme's paper, sizes in inches."""
+    """Return an empty figure with the theme's background, sizes in inches."""
     return Figure(figsize=(width, height), facecolor=theme.paper)
 
 
 def write_title(figure: Figure, theme: Theme, title: str) -> None:
-    """Write a title into the upper left corner of a figure."""
+    """Write a title in the upper left corner of a figure."""
     figure.text(0.02, 0.975, plain(title), color=theme.ink, fontsize=11, fontweight="bold",
                 va="top", parse_math=False)  # fmt: skip
 
 
 def whiskers(values: ArrayLike, low: ArrayLike, high: ArrayLike) -> NDArray[np.float64]:
-    """Return how far intervals reach below and above their values, ``(2, N)``; 0 for no interval.
+    """Return the extents of intervals below and above their values, ``(2, N)``; 0 without one.
 
     >>> whiskers([0.5, 0.5], [0.25, np.nan], [1.0, np.nan])
     array([[0.25, 0.  ],
@@ -103,14 +104,14 @@ def whiskers(values: ArrayLike, low: ArrayLike, high: ArrayLike) -> NDArray[np.f
 
 
 def span_of(parts: Iterable[pd.Series[Any]]) -> tuple[float, float]:
-    """Return the middle of all values and their range, never so small that noise looks large."""
+    """Return the centre and the range of all values; a floor keeps noise from being magnified."""
     values = pd.concat([part.astype(float) for part in parts if len(part)]).dropna()
     low, high = float(values.min()), float(values.max())
     return (low + high) / 2, max(high - low, 0.04)
 
 
 def dress(axes: Axes, theme: Theme) -> None:
-    """Give axes the theme's colours: no box, a quiet grid behind the data."""
+    """Style axes with the theme's colours: no frame, a faint grid behind the data."""
     axes.set_facecolor(theme.paper)
     axes.set_axisbelow(True)
     axes.grid(color=theme.grid, linewidth=0.8)
@@ -123,7 +124,7 @@ def dress(axes: Axes, theme: Theme) -> None:
 
 
 def pool_styles(pools: Iterable[str], theme: Theme) -> dict[str, dict[str, Any]]:
-    """Return colour and marker of every pool; pools of one's own get the spare ones, by name."""
+    """Return colour and marker of every pool; user-defined pools get spare ones, by name."""
     unknown = sorted({str(pool) for pool in pools} - set(theme.pools))
     styles = {pool: {"color": theme.pools[pool], "marker": MARKERS[pool]} for pool in theme.pools}
     for number, pool in enumerate(unknown):
@@ -133,7 +134,7 @@ def pool_styles(pools: Iterable[str], theme: Theme) -> dict[str, dict[str, Any]]
 
 
 def plain(text: object, longest: int = LONGEST) -> str:
-    """Return ``text`` in one line of characters that the font has.
+    """Return ``text`` as one line, restricted to characters that the font has.
 
     >>> plain("a pool  of  mine", longest=9)
     'a pool o…'

@@ -1,1 +1,1 @@
-"""Runs as a report reads them: found, read, and what is known of each."""
+"""Loading of runs for a report: finding folders, reading files, recording their state."""

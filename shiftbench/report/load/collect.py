@@ -1,7 +1,7 @@
-"""From folders on disk to what a report is made from; no torch.
+"""Loading of everything that a report is made from, from folders on disk; no torch.
 
-Whatever is there is read, whoever made it and whenever: the tables of a sweep that is still going
-on, of one that lost half of its jobs, of runs copied together from several machines.
+Incomplete input is read as well: a sweep that is still running, a sweep with failed jobs, runs
+copied together from several machines.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ def collect(places: Sequence[Path]) -> Collection:
     """Read every run in ``places``.
 
     Args:
-        places: Run folders, sweep folders, or folders with such in them, as ``outputs``. A run
-            that is reached twice, or that lies in two of them, counts once.
+        places: Run folders, sweep folders, or folders that contain such folders, e.g. ``outputs``.
+            A run that is found twice, or of which there are two copies, counts once.
 
     Returns:
-        What was found. What is damaged is named in ``warnings`` and not used.
+        The runs and jobs. Damaged files are named in ``warnings`` and not used.
 
     Raises:
         ShiftbenchError: If one of the places holds neither a run nor a sweep.
@@ -65,9 +65,9 @@ def _by_labels(runs: list[RunRecord]) -> list[RunRecord]:
 
 
 def _once(runs: Sequence[RunRecord]) -> list[RunRecord]:
-    """Keep one folder of every run: the first that is finished, else the first."""
+    """Keep one folder of every run: the first one that is finished, otherwise the first one."""
     kept: dict[str, RunRecord] = {}
     for run in runs:
         if run.run_id not in kept or (run.state == DONE != kept[run.run_id].state):
-            kept[run.run_id] = run  # a key that is there keeps its place
+            kept[run.run_id] = run  # replacing a value keeps the position of its key
     return list(kept.values())

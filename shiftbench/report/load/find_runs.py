@@ -1,4 +1,4 @@
-"""Where runs and sweeps are below the folders that a user names."""
+"""Search for run and sweep folders below the folders that a user names."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from pathlib import Path
 
 from shiftbench.errors import ShiftbenchError
 
-# A run is two levels below <out>, and <out> may be three below the folder that was named.
+# A run is two levels below <out>, and <out> may be three levels below the named folder.
 DEEPEST = 5
 
 
 @dataclass(frozen=True)
 class Places:
-    """What was found.
+    """The folders that were found.
 
     Attributes:
-        runs: Run folders, each once.
-        sweeps: Sweep folders, each once.
-        named: Those of them that were named, not found below a folder that was named.
+        runs: Run folders, without duplicates.
+        sweeps: Sweep folders, without duplicates.
+        named: The subset that the user named, rather than a folder above.
     """
 
     runs: list[Path]
@@ -32,7 +32,7 @@ def find(places: Sequence[Path]) -> Places:
     """Return the runs and the sweeps in ``places``.
 
     Raises:
-        ShiftbenchError: If there are none in one of them.
+        ShiftbenchError: If one of the places contains none.
     """
     runs: dict[Path, None] = {}
     sweeps: dict[Path, None] = {}
@@ -50,12 +50,12 @@ def find(places: Sequence[Path]) -> Places:
 
 
 def is_run(folder: Path) -> bool:
-    """Whether ``folder`` is that of a run."""
+    """Whether ``folder`` is a run folder."""
     return (folder / "run.json").is_file()
 
 
 def is_sweep(folder: Path) -> bool:
-    """Whether ``folder`` is that of a sweep."""
+    """Whether ``folder`` is a sweep folder."""
     return (folder / "sweep.json").is_file()
 
 
@@ -77,7 +77,7 @@ def _subfolders(folder: Path) -> list[Path]:
     try:
         with os.scandir(folder) as entries:
             found = [entry.name for entry in entries if entry.name[0] != "." and entry.is_dir()]
-    except OSError:  # not ours to read
+    except OSError:  # no permission to read it
         return []
     return [(folder / name).resolve() for name in sorted(found)]
 
@@ -90,6 +90,6 @@ def _require_folder(place: Path) -> None:
 
 
 def _example(place: Path) -> Path:
-    """Return the nearest folder above ``place`` that has runs, ``outputs`` where there is none."""
+    """Return the nearest folder above ``place`` that contains runs, or ``outputs``."""
     above = (parent for parent in place.resolve().parents if (parent / "runs").is_dir())
     return next(above, Path("outputs"))

@@ -1,4 +1,4 @@
-"""The jobs of sweeps that have no run folder: not begun yet, or refused before they could begin."""
+"""Jobs of sweeps without a run folder: not started yet, or rejected before the start."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Told = frozenset[str]
 
 
 def run_folders(sweep: Sweep) -> Iterator[Path]:
-    """Yield the folders of the sweep's runs, those that are there, in the order of its jobs."""
+    """Yield the existing run folders of a sweep, in the order of its jobs."""
     for job in sweep.jobs():
         folder = sweep.runs / job.run_id if job.run_id else None
         if folder is not None and is_run(folder):
@@ -24,10 +24,10 @@ def run_folders(sweep: Sweep) -> Iterator[Path]:
 def jobs_without_run(
     sweeps: Sequence[Sweep], runs: Sequence[RunRecord], named: Sequence[Path]
 ) -> list[WaitingJob]:
-    """Return the jobs that have no run among ``runs``, each once.
+    """Return the jobs that have no run among ``runs``, without duplicates.
 
-    A job that was refused for a wrong setting is of interest to its own sweep alone: it counts
-    where that sweep was ``named``, not in a report of everything that was ever started.
+    A job that was rejected for a wrong setting matters only to its own sweep: it counts if that
+    sweep was ``named``, and is left out of reports on a folder of many sweeps.
     """
     known = {run.run_id: run for run in runs}
     jobs = {sweep.folder: sweep.jobs() for sweep in sweeps}
@@ -72,6 +72,6 @@ def _is_seed(override: str) -> bool:
 
 
 def _common(jobs: Sequence[Job]) -> Told:
-    """Return the overrides that all jobs share; they tell none of them from the others."""
+    """Return the overrides that all jobs share, which distinguish none of them."""
     every = [frozenset(job.overrides) for job in jobs]
     return frozenset.intersection(*every) if len(every) > 1 else frozenset()

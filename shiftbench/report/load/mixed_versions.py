@@ -1,4 +1,4 @@
-"""Whether the runs of a report were made by parts that compute the same numbers; no torch."""
+"""Check that the runs of a report were computed by the same results versions; no torch."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from shiftbench.runs import results_versions
 
 
 def version_notes(runs: Sequence[RunRecord]) -> list[str]:
-    """Return a sentence for each part of which the finished ``runs`` have several versions.
+    """Return a sentence for each part with several results versions among the finished ``runs``.
 
-    Where all runs are of one version, and that is an older one, a sentence says so.
+    If all runs have the same version of a part but an older one, a sentence says so.
     """
     parts = dict.fromkeys(
         [*results_versions.CURRENT, *(part for run in runs for part in run.results)]

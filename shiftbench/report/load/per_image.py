@@ -1,4 +1,4 @@
-"""What each test image adds to the metrics of runs, read when it is first asked for."""
+"""The influence of each test image on the metrics of runs, read on demand."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ Pair = tuple[str, str]  # two runs
 
 
 class PerImage:
-    """The ``images.npz`` of runs.
+    """The ``images.npz`` files of runs.
 
     Args:
-        folders: Of the runs, by their names.
-        metrics: Those that will be asked for; all by default.
-        tables: Whether runs that lack the file are read from their prediction tables; it takes
-            about a second for a large one.
+        folders: Run folders by run name.
+        metrics: Metrics to read; all by default.
+        tables: Whether to compute the influences from prediction tables for runs that lack the
+            file, which takes about a second for a large table.
     """
 
     def __init__(
@@ -45,13 +45,13 @@ class PerImage:
         self._read: dict[tuple[str, str], Influences | None] = {}
 
     def of(self, run: str, protocol: str, metric: str, value: float) -> Influence | None:
-        """Return what the images add to a metric, None where it is not known of this value."""
+        """Return the influences on a metric, None if they are unknown for this value."""
         found = self._content(run, protocol)
         rows = None if found is None else found.of(protocol, metric, value)
         return None if found is None or rows is None else Influence(found.images[protocol], rows)
 
     def images(self, run: str, protocol: str) -> str | None:
-        """Return the digest of the test images, '' or None where it is not known."""
+        """Return the digest of the test images, '' or None if it is unknown."""
         found = self._content(run, protocol)
         return None if found is None else found.images.get(protocol)
 
@@ -84,11 +84,11 @@ class PerImage:
 
 @dataclass(frozen=True)
 class Measured:
-    """The numbers of runs, and what each test image adds to them.
+    """The metrics of runs, and the influence of each test image on them.
 
     Attributes:
-        values: By run, protocol and metric.
-        images: Of the same runs.
+        values: Values by run, protocol and metric.
+        images: Influences for the same runs.
     """
 
     values: Mapping[Key, float]
@@ -97,16 +97,16 @@ class Measured:
     def difference(
         self, pairs: Mapping[int, Pair], protocol: str, metric: str, *, over_images: bool = True
     ) -> Sample | None:
-        """Return second − first of the pairs in which both have the metric, None without one.
+        """Return second − first for the pairs in which both have the metric, None if none has.
 
         Args:
-            pairs: By seed.
-            protocol: Under which both were measured.
-            metric: Its name.
-            over_images: Whether to look for what each image adds.
+            pairs: Pairs of runs by seed.
+            protocol: Protocol under which both were measured.
+            metric: Name of the metric.
+            over_images: Whether to include the influence of each image.
 
         Returns:
-            With images where all pairs are known to be of the same ones, without them elsewhere.
+            A sample with images if all pairs are known to share their images, otherwise without.
         """
         found = {
             seed: values
@@ -122,7 +122,7 @@ class Measured:
         return Sample(differences, _joined(parts), tuple(found))
 
     def pair(self, pair: Pair, protocol: str, metric: str) -> tuple[float, float]:
-        """Return the values of both runs, NaN where there is none."""
+        """Return the values of both runs, NaN if a run lacks the metric."""
         first, second = (self.values.get((run, protocol, metric), math.nan) for run in pair)
         return first, second
 
@@ -152,7 +152,7 @@ class Measured:
 
 
 def same_images(first: str, second: str) -> bool:
-    """Whether two digests are of the same images, as far as it is known."""
+    """Whether two digests are of the same images, as far as known."""
     return first == second or not (first and second)
 
 

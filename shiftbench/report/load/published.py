@@ -1,4 +1,4 @@
-"""Which published findings a report judges, and the evidence it hands to the claims."""
+"""Selection of the published findings that a report judges, and the evidence for the claims."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ log = logging.getLogger(__name__)
 
 
 def published_findings(collection: Collection, *, every: bool = False) -> list[Judged]:
-    """Return what the runs of a study say about published findings, empty where they say nothing.
+    """Return the verdicts on published findings; empty if the study concerns none.
 
-    Judged are the claims that the sweeps' experiments name, those that lack their runs included;
-    none where no sweep's experiment names any, or no run is of any of them.
+    Judged are the claims that the sweeps' experiments name, including those that lack their runs;
+    none if no experiment names a claim, or if no run belongs to any claim.
 
     Args:
         collection: The runs.
-        every: Whether to judge and show all claims whatever sweeps name.
+        every: Whether to judge all claims, whether or not an experiment names them.
     """
     if every:
         return judge(evidence_of(collection))
@@ -42,7 +42,7 @@ def published_findings(collection: Collection, *, every: bool = False) -> list[J
 
 
 def claims_of(sweeps: Sequence[Path]) -> list[str]:
-    """Return the keys of the claims that the experiments of these sweeps name, each once."""
+    """Return the distinct keys of the claims that the experiments of these sweeps name."""
     named = dict.fromkeys(name for sweep in sweeps for name in _named(sweep / "multirun.yaml"))
     unknown = [name for name in named if find_claim(name) is None]
     if unknown:
@@ -52,16 +52,16 @@ def claims_of(sweeps: Sequence[Path]) -> list[str]:
 
 
 def _named(path: Path) -> list[str]:
-    """Return ``study.claims`` of the configuration that Hydra kept, [] where it has none."""
+    """Return ``study.claims`` of the configuration that Hydra saved, [] if it has none."""
     try:
         named = OmegaConf.select(OmegaConf.load(path), "study.claims")
     except (OSError, ValueError, TypeError, AttributeError, YAMLError, OmegaConfBaseException):
-        return []  # of an older version, or not Hydra's
+        return []  # from an older version, or not written by Hydra
     return [str(key) for key in named] if isinstance(named, ListConfig) else []
 
 
 def evidence_of(collection: Collection) -> Evidence:
-    """Return the finished runs with their numbers; shifts and layers are read when asked for."""
+    """Return the finished runs with their metrics; shifts and layers are read on demand."""
     done = collection.done()
     numbers = _numbers(collection.metrics)
     images = PerImage({name: run.folder for name, run in done.items()}, METRICS)
@@ -85,7 +85,7 @@ def evidence_of(collection: Collection) -> Evidence:
 def _influence(
     name: str, numbers: Mapping[tuple[str, str], Number], images: PerImage
 ) -> Callable[[str, str], Influence | None]:
-    """Return what says what each image adds to a metric of a run."""
+    """Return a function that gives the influence of each image on a metric of a run."""
 
     def influence(protocol: str, metric: str) -> Influence | None:
         number = numbers.get((protocol, metric))

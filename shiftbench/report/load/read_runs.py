@@ -1,4 +1,4 @@
-"""Run folders, read by the thousand: their state, and their rows parsed together."""
+"""Reading of run folders: their state, and their rows, parsed in bulk for thousands of runs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 
 def read_run(folder: Path) -> RunRecord:
-    """Read a run's identity and state; what is damaged is the state of the record."""
+    """Read a run's identity and state; a damaged folder gives a record in state ``damaged``."""
     try:
         who = _json(folder / "run.json")
         labels: dict[str, Any] = {name: str(who["labels"].get(name) or "") for name in LABELS}
@@ -62,7 +62,7 @@ def _state(folder: Path) -> dict[str, Any]:
         status = _json(folder / "status.json")
         state = str(status["state"])
     except FileNotFoundError:
-        # Written right after run.json, so whoever made the folder was killed or works on it.
+        # Written right after run.json: the process was killed in between, or is still running.
         status, state = {}, RUNNING
     except (OSError, ValueError, KeyError, TypeError) as error:
         return {"state": DAMAGED, "error": f"status.json is damaged ({type(error).__name__})"}
@@ -83,7 +83,7 @@ def _made_with(folder: Path) -> dict[str, Any]:
                     **content.get("packages", {})}  # fmt: skip
         command = tuple(str(item) for item in content.get("command", ()))
     except (OSError, ValueError, TypeError, AttributeError):
-        return {}  # nice to have; no number depends on it
+        return {}  # optional: no number depends on it
     return {"command": command, "versions": {k: str(v) for k, v in versions.items() if v}}
 
 
@@ -96,10 +96,10 @@ def _json(path: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Text:
-    """A result file.
+    """The text of a result file.
 
     Attributes:
-        header: The names of its columns, in the order of the file.
+        header: Column names in the order of the file.
         rows: The text below the header.
     """
 
@@ -111,8 +111,8 @@ def read_metrics(runs: Sequence[RunRecord]) -> tuple[pd.DataFrame, list[RunRecor
     """Read ``metrics.csv`` of the finished runs.
 
     Returns:
-        The rows of those that are as they were written, and all runs, the others ``damaged``.
-        Columns that a file has beyond today's are kept, empty in the rows of the others.
+        The rows of undamaged files, and all runs, with state ``damaged`` where a file is not.
+        Columns that only some files have are kept, empty in the rows of the others.
     """
     texts, checked = [], []
     for run in runs:
@@ -126,12 +126,12 @@ def read_metrics(runs: Sequence[RunRecord]) -> tuple[pd.DataFrame, list[RunRecor
 
 
 def read_shifts(runs: Sequence[RunRecord]) -> pd.DataFrame:
-    """Read ``shifts.csv`` of ``runs``, all finished; a damaged one is left out with a warning."""
+    """Read ``shifts.csv`` of finished ``runs``; a damaged file is left out with a warning."""
     return _read(runs, "shifts.csv", SHIFT_COLUMNS)
 
 
 def read_layers(runs: Sequence[RunRecord]) -> pd.DataFrame:
-    """Read ``layers.csv`` of those of ``runs``, all finished, that were probed."""
+    """Read ``layers.csv`` of those of the finished ``runs`` that were probed."""
     probed = [run for run in runs if (run.folder / "layers.csv").is_file()]
     return _read(probed, "layers.csv", LAYER_COLUMNS)
 
@@ -150,10 +150,10 @@ def _read(runs: Sequence[RunRecord], name: str, columns: Sequence[str]) -> pd.Da
 
 
 def _text(run: RunRecord, name: str, columns: Sequence[str]) -> Text:
-    """Return a result file that has the columns, and may have more.
+    """Return a result file after checking its required columns; further columns are allowed.
 
     Raises:
-        ValueError: Why it is not to be used.
+        ValueError: With the reason why the file cannot be used.
     """
     try:
         content = (run.folder / name).read_bytes()
@@ -175,7 +175,7 @@ def _text(run: RunRecord, name: str, columns: Sequence[str]) -> Text:
 
 
 def _schema_of(text: Text) -> list[str]:
-    """Return the schema that the first row names, [] where there is none: a run writes but one."""
+    """Return the schema in the first row, [] if it has none; all rows of a run share one schema."""
     if not text.rows or "schema_version" not in text.header:
         return []
     try:
@@ -186,7 +186,7 @@ def _schema_of(text: Text) -> list[str]:
 
 
 def _check(text: Text, name: str, columns: Sequence[str]) -> None:
-    """Raise unless the rows, which no digest vouches for, are whole."""
+    """Raise unless the rows are complete, for files without a recorded digest."""
     try:
         count = len(_parse([text], columns))
         whole = text.rows.endswith("\n") and count == text.rows.count("\n")
@@ -197,9 +197,9 @@ def _check(text: Text, name: str, columns: Sequence[str]) -> None:
 
 
 def _parse(texts: Sequence[Text], columns: Sequence[str]) -> pd.DataFrame:
-    """Return the rows of many files, neighbours of equal columns parsed at once.
+    """Return the rows of many files; consecutive files with equal columns are parsed in one call.
 
-    A call for each file would take most of the time of a report.
+    One call per file would dominate the run time of a report.
     """
     alike = groupby(texts, key=lambda text: text.header)
     parts = [_frame(header, [text.rows for text in group], columns) for header, group in alike]
@@ -207,11 +207,11 @@ def _parse(texts: Sequence[Text], columns: Sequence[str]) -> pd.DataFrame:
 
 
 def _frame(header: Sequence[str], rows: Sequence[str], columns: Sequence[str]) -> pd.DataFrame:
-    """Return the rows of files with one header; columns that are not known have any type."""
+    """Return the rows of files with one header; unknown columns get inferred types."""
     known = [name for name in header if name in columns]
     types: dict[str, Any] = {name: str if name in TEXT else float for name in known}
     types |= {name: int for name in known if name in WHOLE}
-    # "none" and "null" are names of options here, not missing values
+    # "none" and "null" are names of options, not missing values
     frame = pd.read_csv(
         StringIO("".join(rows)), names=list(header), header=None, dtype=types,
         keep_default_na=False, na_values=[""], index_col=False,
@@ -223,7 +223,7 @@ def _frame(header: Sequence[str], rows: Sequence[str], columns: Sequence[str]) -
 
 
 def _joined(parts: Sequence[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
-    """Return the rows of all parts; what only some have beyond ``columns`` is kept."""
+    """Return the rows of all parts; columns beyond ``columns`` that only some have are kept."""
     if len(parts) == 1:
         return parts[0]
     order = list(columns)

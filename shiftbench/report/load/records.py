@@ -1,4 +1,4 @@
-"""What a report is made from: runs as their folders tell them, and jobs that have none yet."""
+"""The input of a report: records of runs, and jobs without a run folder."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import pandas as pd
 LABELS = (
     "experiment", "data", "model", "pool", "head", "padding", "augment", "train", "precision",
 )  # fmt: skip
-"""What a run is called in tables; with the seed, the labels of ``run.json``."""
+"""The labels that name a run in tables; with the seed, those of ``run.json``."""
 
 DONE, FAILED, INTERRUPTED, DAMAGED, RUNNING = "done", "failed", "interrupted", "damaged", "running"
-STOPPED = "stopped"  # what an interrupted run, or the job that it is of, is called
+STOPPED = "stopped"  # displayed state of an interrupted run or job
 BROKEN = (FAILED, DAMAGED)
 
 
 def word_of(state: str) -> str:
-    """Return what readers are told of a state: nothing failed where somebody pressed Ctrl-C.
+    """Return the displayed name of a state: an interrupted run is stopped, it has not failed.
 
     >>> word_of("interrupted"), word_of("failed")
     ('stopped', 'failed')
@@ -33,22 +33,22 @@ class RunRecord:
     """One run folder.
 
     Attributes:
-        run_id: The run's name.
+        run_id: Name of the run.
         config_id: Hash of every setting but the seed: runs that share it are repetitions.
-        folder: Where it is.
-        labels: Group by group, ``seed`` among them; empty where ``run.json`` is damaged.
+        folder: Path of the run folder.
+        labels: Label of each group, and ``seed``; empty if ``run.json`` is damaged.
         settings: Every setting that can change the result.
-        state: ``done``, ``failed``, ``interrupted`` (killed runs too), ``damaged`` or ``running``.
-        error: Why it is not done; empty where it is.
-        command: What was typed.
-        versions: Of shiftbench, Python and the packages it was made with.
-        seconds: How long it took, None where it is not done.
-        time: When it came to its state, in ISO format.
-        files: SHA-256 of its result files as they were written, by name.
-        results: Results versions of the parts that made it, see
+        state: ``done``, ``failed``, ``interrupted`` (also killed), ``damaged`` or ``running``.
+        error: Why it is not done; empty if it is.
+        command: The command line as typed.
+        versions: Versions of shiftbench, Python and the installed packages.
+        seconds: Duration, None if it is not done.
+        time: When it reached its state, in ISO format.
+        files: SHA-256 of its result files when they were written, by name.
+        results: Results versions of the parts that computed it, see
             :mod:`shiftbench.runs.results_versions`.
-        order: Its place among the runs of the collection.
-        smoke: Whether its experiment says that it shows that commands work, and nothing else.
+        order: Its position among the runs of the collection.
+        smoke: Whether its experiment is marked as a smoke test, whose numbers mean nothing.
     """
 
     run_id: str
@@ -78,13 +78,13 @@ class WaitingJob:
     """A job of a sweep that has no run folder.
 
     Attributes:
-        sweep: Its sweep's folder.
-        overrides: What it was given, ``("pool=max", "seed=0")``.
-        told: Those that tell it from the other configurations of its sweep.
+        sweep: Folder of its sweep.
+        overrides: Overrides of the job, e.g. ``("pool=max", "seed=0")``.
+        told: The overrides that distinguish it from other configurations of its sweep.
         state: ``waiting``, ``running``, ``failed``, ``stopped`` or ``left out``.
-        error: Why it failed or stopped; empty where it did not.
-        config_id: Of the runs that were given the same but for the seed, None where there is none.
-        order: That of the run before it in its sweep, -1 where there is none.
+        error: Why it failed or stopped; empty if it did not.
+        config_id: That of the runs with the same overrides but for the seed, None without any.
+        order: That of the preceding run in its sweep, -1 if there is none.
     """
 
     sweep: Path
@@ -101,10 +101,10 @@ class Collection:
     """Everything that a report is made from.
 
     Attributes:
-        runs: Every run, once; in the order of the sweeps they are of, then by their labels.
+        runs: All runs, without duplicates, in the order of their sweeps, then by their labels.
         metrics: ``results.csv``: the rows of every finished run's ``metrics.csv``.
         waiting: The jobs of the sweeps that have no run folder.
-        warnings: What was left out, and what makes runs differ unseen, a sentence each.
+        warnings: A sentence for everything left out, and for hidden differences between runs.
         sweeps: The sweep folders that were found.
     """
 
@@ -116,9 +116,9 @@ class Collection:
     read_shifts: Callable[[], pd.DataFrame] = field(default=pd.DataFrame, repr=False)
 
     def done(self) -> dict[str, RunRecord]:
-        """Return the finished runs by their names."""
+        """Return the finished runs by name."""
         return {run.run_id: run for run in self.runs if run.state == DONE}
 
     def shifts(self) -> pd.DataFrame:
-        """Return the rows of every finished run's ``shifts.csv``; read when asked for."""
+        """Return the rows of every finished run's ``shifts.csv``, read on demand."""
         return self.read_shifts()

@@ -1,4 +1,4 @@
-"""Which runs two configurations are compared by: their seeds, and the partner of each."""
+"""Pairing of the runs of two configurations by seed."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ RunPair = tuple[RunRecord, RunRecord]
 
 @dataclass(frozen=True)
 class Pairing:
-    """Runs of A and of B that belong together.
+    """Pairs of runs of A and B.
 
     Attributes:
-        pairs: By the seed that both have; by that of A where two runs are compared as they are.
-        alone: Seeds of A, and of B, that the other does not have.
-        why: Why two runs are compared as they are, '' where configurations are.
+        pairs: By common seed; by the seed of A if only two given runs are compared.
+        alone: Seeds that only A has, and that only B has.
+        why: Why only two given runs are compared, '' if configurations are.
     """
 
     pairs: Mapping[int, RunPair]
@@ -27,7 +27,7 @@ class Pairing:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """The seeds of the pairs."""
+        """Seeds of the pairs."""
         return tuple(self.pairs)
 
 
@@ -35,9 +35,9 @@ def pairing(first: RunRecord, second: RunRecord, *, only_these: bool = False) ->
     """Return the pairs of finished runs of two configurations, seed by seed.
 
     Args:
-        first: A finished run; the other seeds of its configuration are looked for beside it.
-        second: The same of the other configuration.
-        only_these: Whether to compare these two runs and no other seeds.
+        first: A finished run; the other seeds of its configuration are searched beside it.
+        second: Likewise for the other configuration.
+        only_these: Whether to compare only these two runs and no other seeds.
     """
     if only_these:
         return Pairing({first.seed: (first, second)}, why="these two runs alone, by --runs")
@@ -53,7 +53,7 @@ def pairing(first: RunRecord, second: RunRecord, *, only_these: bool = False) ->
 
 
 def repetitions(run: RunRecord) -> dict[int, RunRecord]:
-    """Return the finished runs of a run's configuration in the folder that it lies in, by seed."""
+    """Return the finished runs of a run's configuration that lie beside it, by seed."""
     found = {run.seed: run}
     for path in sorted(run.folder.resolve().parent.glob("*/run.json")):
         other = read_run(path.parent)

@@ -1,4 +1,4 @@
-"""What has to be known before the numbers of a study are read; they speak for themselves else."""
+"""Caveats that a page states before the numbers of a study."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import pandas as pd
 
 from shiftbench.report.tables.panels import Panel, percent
 
-ALL_ALIKE = 0.5  # of chance consistency: beyond, a network mostly gives one answer
+ALL_ALIKE = 0.5  # of chance consistency; above it, a network mostly predicts one class
 MOST_PANELS = 6
 
 
 def caveats(panels: Sequence[Panel], summary: pd.DataFrame) -> list[str]:
-    """Return what limits the numbers of a summary, a sentence each; empty where nothing is done."""
+    """Return the limitations of a summary's numbers, a sentence each; empty if no run is done."""
     if not panels:
         return []
     trivial = [sentence for panel in panels for sentence in _trivial(panel)]
@@ -23,7 +23,7 @@ def caveats(panels: Sequence[Panel], summary: pd.DataFrame) -> list[str]:
 
 
 def _trivial(panel: Panel) -> Iterator[str]:
-    """Warn of networks that agree with themselves because they always say the same."""
+    """Warn of networks that are consistent because they mostly predict the same class."""
     if "chance_consistency" not in panel.rows:
         return
     alike = panel.rows[panel.rows["chance_consistency"] > ALL_ALIKE]
@@ -38,7 +38,7 @@ def _trivial(panel: Panel) -> Iterator[str]:
 
 
 def _seeds(summary: pd.DataFrame) -> Iterator[str]:
-    """Say what the means and the intervals are over."""
+    """State what the means and the intervals cover."""
     done = summary.loc[summary["done"] > 0, "done"]
     if done.max() == 1:
         yield (
@@ -55,7 +55,7 @@ def _seeds(summary: pd.DataFrame) -> Iterator[str]:
 
 
 def _restless_seeds(summary: pd.DataFrame) -> Iterator[str]:
-    """Say where seeds lie further apart than the intervals over images would make one think."""
+    """Report seeds that differ by more than the intervals over images suggest."""
     half = (summary["consistency_ci_high"] - summary["consistency_ci_low"]) / 2
     apart = summary.loc[summary["consistency_sd"] > half, "consistency_sd"]
     if len(apart):

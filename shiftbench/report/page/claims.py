@@ -1,4 +1,4 @@
-"""Published findings on a page: published beside measured, the verdict, what decides it."""
+"""Published findings on a page: published and measured values, verdict, deciding figures."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class ClaimShown:
     """A published finding as a page shows it.
 
     Attributes:
-        judged: The claim and what was found.
-        words: The same in words and numbers.
-        mark: The class of its verdict.
-        figures: What decides it.
+        judged: The claim and its finding.
+        words: The finding as text.
+        mark: CSS class of its verdict.
+        figures: The figures behind the verdict.
     """
 
     judged: Judged
@@ -35,13 +35,13 @@ class ClaimShown:
 
 
 def shown_claims(judged: Sequence[Judged], folder: Path) -> list[ClaimShown]:
-    """Draw what decides each claim, write it to ``folder`` and return all as a page shows them.
+    """Draw the figures of each claim, write them to ``folder`` and return all claims for the page.
 
-    Figures of claims of an earlier report in the folder are removed.
+    Figures of claims from an earlier report in the folder are removed.
     """
     for key in CLAIMS:
         for ending in ("", "-networks"):
-            for theme in ("", "-dark"):  # of earlier releases
+            for theme in ("", "-dark"):  # dark files were written by earlier releases
                 (folder / f"claim-{key}{ending}{theme}.png").unlink(missing_ok=True)
     return [
         ClaimShown(one, wording(one), MARKS.get(one.verdict, ""), list(_figures(one, folder)))
@@ -50,7 +50,7 @@ def shown_claims(judged: Sequence[Judged], folder: Path) -> list[ClaimShown]:
 
 
 def _figures(one: Judged, folder: Path) -> Iterator[Shown]:
-    """Yield every network beside the mean, then what the numbers are made of."""
+    """Yield the forest plot of all networks, then the figure of the measurements."""
     for make, ending in ((network_figure, "-networks"), (claim_figure, "")):
         with attempt(str(folder / f"claim-{one.claim.key}{ending}.png")):
             figure = make(one)

@@ -1,4 +1,4 @@
-"""``report.html``: a study on one page that needs nothing but itself."""
+"""``report.html``: a study on one self-contained page."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from shiftbench.report.tables.result_tables import MAIN, panel_grids
 from shiftbench.report.tables.summary import counts, metrics_of
 from shiftbench.storage.atomic import write_text
 
-MOST_VALUES = 12  # of a setting, in the list of what was compared
+MOST_VALUES = 12  # of a setting, in the list of compared settings
 MOST_UNFINISHED = 100
-MOST_ROWS = 300  # of the tables of every metric; summary.csv has them all
+MOST_ROWS = 300  # of the tables of all metrics; summary.csv has all rows
 
 
 def write_page(
@@ -43,23 +43,23 @@ def write_page(
     """Draw a study's figures and write its page.
 
     Args:
-        collection: The runs, as :func:`~shiftbench.report.load.collect.collect` found them.
-        summary: What :func:`~shiftbench.report.tables.summary.summarise` made of them.
-        folder: Gets ``report.html`` and ``figures/*.png``.
-        differences: Paired differences, None for no such section.
-        claims: Published findings, none for no such section.
-        best: Says which cells of the tables are marked; none by default.
+        collection: The runs, from :func:`~shiftbench.report.load.collect.collect`.
+        summary: Their summary, from :func:`~shiftbench.report.tables.summary.summarise`.
+        folder: Folder for ``report.html`` and ``figures/*.png``.
+        differences: Paired differences; None omits the section.
+        claims: Published findings; an empty sequence omits the section.
+        best: Selects the marked cells of the tables; none by default.
 
     Returns:
-        The path of ``report.html``. It holds its figures, styles and script, and asks for
-        nothing over the network.
+        The path of ``report.html``. It embeds its figures, styles and script, and makes no
+        network requests.
     """
     environment = Environment(
         loader=PackageLoader("shiftbench.report.page", "template"), autoescape=True,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     content = _content(collection, summary, folder, differences, claims, best)
-    # Both are files of this package: nothing of a user's is in them.
+    # Both are files of this package and contain no user input.
     css, js = (
         Markup(environment.loader.get_source(environment, name)[0])  # type: ignore[union-attr]
         for name in ("page.css", "page.js")
@@ -78,7 +78,7 @@ def _content(
     claims: Sequence[Judged],
     best: Best,
 ) -> Mapping[str, Any]:
-    """Return what the template fills in."""
+    """Return the variables of the template."""
     short = ShortLabels.of(summary)
     summary = short.on(summary)
     names = metrics_of(summary)
@@ -118,7 +118,7 @@ def _content(
 def _heading(summary: pd.DataFrame) -> str:
     """Return ``6 configurations on shapes: pool and augment``."""
     count = len({(row.config_id, row.settings, row.pool) for row in summary.itertuples()})
-    # shapes[size=16] is named in full below
+    # shapes[size=16] is written in full further down the page
     sets = dict.fromkeys(value.partition("[")[0] for value in summary["data"].astype(str))
     data = " and ".join(value for value in sets if value)
     groups = varying(summary)
@@ -137,7 +137,7 @@ def _compared(summary: pd.DataFrame) -> Iterator[tuple[str, str]]:
 
 
 def _fixed(summary: pd.DataFrame) -> Iterator[str]:
-    """Yield the labels that all configurations share, as they are typed."""
+    """Yield the labels that all configurations share, as typed on the command line."""
     for name, values in shared(summary, varying(summary)):
         yield from values if name == "settings" else (f"{name}={value}" for value in values)
 

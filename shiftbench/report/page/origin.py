@@ -1,4 +1,4 @@
-"""How the numbers of a page were made: commands, versions, machines; alike ones told once."""
+"""Provenance of a page's numbers: commands, versions and machines, grouped where identical."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from shiftbench.runs.sweep_state import rerun_command
 
 @dataclass(frozen=True)
 class Origin:
-    """What several runs have in common.
+    """The provenance that several runs share.
 
     Attributes:
         key: ``A``, ``B``, ...
-        command: What was typed.
+        command: The command line as typed.
         facts: Name and value of everything else: versions, commit, machine.
-        runs: How many.
+        runs: Number of runs.
     """
 
     key: str
@@ -31,7 +31,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Made:
-    """One run: its folder, the line that runs it alone, and the origin it shares."""
+    """One run: its folder, the command that reproduces it alone, and the key of its origin."""
 
     run_id: str
     state: str
@@ -44,7 +44,7 @@ class Made:
 
 @dataclass(frozen=True)
 class Unfinished:
-    """A run or job without a result: what it is, why, and what to type."""
+    """A run or job without a result: its name, the reason, and the command to run it again."""
 
     name: str
     state: str
@@ -53,7 +53,7 @@ class Unfinished:
 
 
 def origins(collection: Collection) -> tuple[list[Origin], list[Made]]:
-    """Return what runs share and every run, in the order of the collection."""
+    """Return the distinct origins and all runs, in the order of the collection."""
     keys: dict[tuple[str, tuple[tuple[str, str], ...]], list[RunRecord]] = {}
     for run in collection.runs:
         keys.setdefault((shlex.join(run.command), _facts(run)), []).append(run)
@@ -67,7 +67,7 @@ def origins(collection: Collection) -> tuple[list[Origin], list[Made]]:
 
 
 def unfinished(collection: Collection) -> list[Unfinished]:
-    """Return the runs that are not done, then the jobs that never became runs."""
+    """Return the runs that are not done, then the jobs without a run."""
     runs = [
         Unfinished(run.run_id, word_of(run.state), run.error, _again(run))
         for run in collection.runs
@@ -87,7 +87,7 @@ def _of_job(job: WaitingJob) -> Unfinished:
 
 
 def _again(run: RunRecord) -> str:
-    """Return the line that makes a run alone; what was typed where its folder does not say."""
+    """Return the command that reproduces one run; its original command if overrides are missing."""
     try:
         return rerun_command((run.folder / "overrides").read_text("utf-8").splitlines())
     except (OSError, ValueError):
@@ -104,7 +104,7 @@ def _facts(run: RunRecord) -> tuple[tuple[str, str], ...]:
 
 
 def _surroundings(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield commit and machine, flattened, whatever a version of shiftbench wrote there."""
+    """Yield commit and machine, flattened, in the format of any version of shiftbench."""
     if content.get("commit"):
         yield "commit", str(content["commit"])
     machine = content.get("machine")

@@ -1,8 +1,8 @@
 """Which configurations of a table cannot be distinguished from its best.
 
 Multiple comparison with the best (Hsu, Multiple comparisons, 1996, ch. 4): the differences of all
-configurations to the best one get intervals that hold at once, and those whose interval has 0 in it
-are as good as the best, for all that is known.
+configurations from the best one get simultaneous intervals; those whose interval contains 0 cannot
+be distinguished from the best.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from shiftbench.metric import about
 from shiftbench.report.load.per_image import Measured, PerImage, values_of
 from shiftbench.report.load.records import Collection
 
-DRAWS = 10_000  # of the errors of a column: enough to place one of 200 configurations
+DRAWS = 10_000  # of the errors of a column: enough for 200 configurations
 MEANING = "not distinguishable from the best: simultaneous 95 % intervals over "
 
 
@@ -29,8 +29,8 @@ class Marked:
     """The configurations of a column that cannot be distinguished from its best.
 
     Attributes:
-        config_ids: Theirs, the best one's among them; none where the errors are not known.
-        kinds: What the intervals are over, as ``3 seeds × images``.
+        config_ids: Their ids, including the best one's; empty if the errors are unknown.
+        kinds: What the intervals cover, e.g. ``3 seeds × images``.
     """
 
     config_ids: frozenset[str] = frozenset()
@@ -41,7 +41,7 @@ NONE = Marked()
 
 
 def meaning(columns: Iterable[Marked]) -> str:
-    """Return what the marks of a table say, '' where it has none.
+    """Return what the marks of a table mean, '' if it has none.
 
     >>> meaning([Marked(frozenset(["a"]), ("3 seeds × images",)), Marked()])
     'not distinguishable from the best: simultaneous 95 % intervals over 3 seeds × images'
@@ -52,11 +52,11 @@ def meaning(columns: Iterable[Marked]) -> str:
 
 @dataclass(frozen=True)
 class Best:
-    """Finds them, each column once.
+    """Computes the marks of a column, cached.
 
     Attributes:
-        seeds: The run of every seed, by configuration.
-        measured: The numbers of these runs.
+        seeds: Runs by seed, for every configuration.
+        measured: The metrics of these runs.
     """
 
     seeds: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class Best:
 
     @classmethod
     def of(cls, collection: Collection) -> Best:
-        """Return that of finished runs; their ``images.npz`` are read when they are needed."""
+        """Return an instance for the finished runs; their ``images.npz`` are read on demand."""
         done = collection.done()
         seeds: dict[str, dict[int, str]] = {}
         for name, run in done.items():
@@ -79,9 +79,9 @@ class Best:
         """Return which of these configurations cannot be distinguished from the best of them.
 
         Args:
-            config_ids: Of the rows of a table, which saw the same data; a repeated one counts once.
-            protocol: Under which they are compared.
-            metric: The column. One without a better direction has no best.
+            config_ids: Rows of a table on the same data; repeated ones count once.
+            protocol: Protocol under which they are compared.
+            metric: The column. Without a better direction, a metric has no best.
         """
         key = (protocol, metric, *dict.fromkeys(config_ids))
         if key not in self._found:
@@ -91,11 +91,11 @@ class Best:
     def columns(
         self, rows: Sequence[Mapping[str, Any]], protocol: str, metrics: Sequence[str]
     ) -> dict[tuple[str, str], Marked]:
-        """Return the same by data set and metric, as only what saw the same data is compared.
+        """Return the marks by data set and metric; only rows on the same data are compared.
 
         Args:
-            rows: Of a summary, ``data`` and ``config_id`` among their columns.
-            protocol: Under which they are compared.
+            rows: Rows of a summary, with ``data`` and ``config_id`` among their columns.
+            protocol: Protocol under which they are compared.
             metrics: The columns.
         """
         by_data: dict[str, list[str]] = {}
@@ -126,7 +126,7 @@ class Best:
         return _not_apart(best, samples)
 
     def _means(self, config_ids: Sequence[str], protocol: str, metric: str) -> dict[str, float]:
-        """Return the means over all seeds, of the configurations that have one."""
+        """Return the means over all seeds for the configurations that have the metric."""
         values = self.measured.values if self.measured else {}
         found = {}
         for name in config_ids:
@@ -147,7 +147,7 @@ def _higher_is_better(metric: str) -> bool | None:
 
 
 def _not_apart(best: str, samples: Mapping[str, Sample]) -> Marked:
-    """Return the best configuration and those that differ from it by too little."""
+    """Return the best configuration and those that cannot be distinguished from it."""
     errors = {name: deviation(sample) for name, sample in samples.items()}
     if not all(_is_known(samples[name], error) for name, error in errors.items()):
         return NONE
@@ -158,20 +158,20 @@ def _not_apart(best: str, samples: Mapping[str, Sample]) -> Marked:
 
 
 def _is_known(sample: Sample, error: Deviation) -> bool:
-    """Whether there is an error; seeds that agree to the last digit say nothing without images."""
+    """Whether the error is known; without images, identical seeds do not determine it."""
     return bool(sample.images) or (len(sample.values) > 1 and error.variance > 0)
 
 
 def _holds_0(difference: float, error: Deviation, level: float) -> bool:
-    """Whether 0 is in the interval of this confidence; without an error it is all or nothing."""
+    """Whether the interval contains 0; without an error, only a difference of 0 does."""
     return difference == 0 or abs(difference) <= error.half(level)
 
 
 def _level(found: Sequence[tuple[Deviation, float]]) -> float:
-    """Return the confidence of each interval by which all hold at once, if it decides anything.
+    """Return the confidence of each interval at which all hold simultaneously.
 
-    It lies between that of one interval and Bonferroni's: where no difference does, either says the
-    same, and nothing has to be drawn.
+    It lies between that of a single interval and Bonferroni's. If both give the same marks, the
+    former is returned without a simulation.
     """
     errors = [error for error, _ in found]
     number = sum(error.variance > 0 for error in errors)

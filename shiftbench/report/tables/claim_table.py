@@ -1,4 +1,4 @@
-"""Published findings on the terminal."""
+"""The terminal table of published findings."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from shiftbench.claims.claim import INCONCLUSIVE, NOT_REPRODUCED, REPRODUCED
 from shiftbench.report.tables.claim_text import verdict_counts, wording
 
 STYLES = {REPRODUCED: "green", NOT_REPRODUCED: "red", INCONCLUSIVE: "yellow"}
-LONGEST_PUBLISHED = 40  # characters; claims.csv has all
+LONGEST_PUBLISHED = 40  # characters; claims.csv has the full text
 MEASURED, PUBLISHED = 21, 19  # columns: "mean over 40 networks" takes one line
 
 
 def print_banner(console: Console, banner: str) -> None:
-    """Print what has to be said before any number, where there is something."""
+    """Print a warning that precedes all numbers, if there is one."""
     if banner:
         console.print(Text(f"{banner}.\n", style="bold yellow"))
 
 
 def print_claims(console: Console, judged: Sequence[Judged], banner: str = "") -> None:
-    """Print a row per claim, and how many of each verdict; ``banner`` goes above."""
+    """Print a row per claim and the number of claims per verdict; ``banner`` goes above."""
     if not judged:
         return
     print_banner(console, banner)
@@ -65,12 +65,12 @@ def _verdict(one: Judged) -> Iterator[tuple[str, str]]:
 
 
 def _lines(parts: Iterator[tuple[str, str]]) -> Text:
-    """Return non-empty texts with their styles, each on a line of its own."""
+    """Return the non-empty texts with their styles, one per line."""
     return Text("\n").join(Text(text, style=style) for text, style in parts if text)
 
 
 def _short(published: str) -> str:
-    """Return the first of several published numbers where all would take many lines."""
+    """Return the first of several published numbers if all of them would take many lines."""
     if len(published) <= LONGEST_PUBLISHED:
         return published
     first, several, _ = published.partition("; ")

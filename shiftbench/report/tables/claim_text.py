@@ -1,4 +1,4 @@
-"""Verdicts in words and numbers, for the terminal and the page."""
+"""Verdicts as text, for the terminal and the page."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def verdict_counts(judged: Sequence[Judged]) -> str:
 
 
 def smoke_banner(collection: Collection) -> str:
-    """Return what has to be said before anything is read from smoke runs, '' without any.
+    """Return a warning for reports that contain smoke runs, '' if there are none.
 
-    Which runs are, their experiments say (``smoke: true`` of a scale), not their sizes.
+    A run is a smoke run if its experiment states so (``smoke: true`` of a scale).
     """
     done = [run for run in collection.runs if run.state == DONE]
     smoke = sum(run.smoke for run in done)
@@ -33,14 +33,15 @@ def smoke_banner(collection: Collection) -> str:
 
 @dataclass(frozen=True)
 class Wording:
-    """What was found of a claim, as tables and pages show it; '' for what there is none of.
+    """The finding on a claim as tables and pages show it; fields are '' if they do not apply.
 
     Attributes:
-        measured: The deciding number.
+        measured: The number that decides.
         interval: Its interval.
-        of: What the number is of, ``mean over 4 networks``.
-        mean_verdict: The verdict on the mean over networks, where there are several.
-        least: The least certain network with its number; its interval is one of those that hold
+        of: What the number is computed over, e.g. ``mean over 4 networks``.
+        mean_verdict: The verdict on the mean over networks, if there are several.
+        least: The least certain network with its number; its interval is one of the simultaneous
+            intervals of all networks.
             for all networks at once.
     """
 
@@ -52,7 +53,7 @@ class Wording:
 
 
 def wording(one: Judged) -> Wording:
-    """Return a judged claim in words and numbers."""
+    """Return the finding on a claim as text."""
     found = one.finding
     if found is None:
         return Wording()

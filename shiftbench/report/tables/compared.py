@@ -1,4 +1,4 @@
-"""What differs between two configurations, metric by metric, paired by seed and by image."""
+"""Differences between two configurations in each metric, paired by seed and by image."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ LACKING = (
 
 @dataclass(frozen=True)
 class Row:
-    """How a metric differs under a protocol.
+    """The difference of a metric under a protocol.
 
     Attributes:
-        protocol: Its name.
-        difference: B − A, both the mean over seeds, with its interval.
-        seeds: Over how many.
-        kind: What the interval is over, as :func:`shiftbench.inference.kinds.over` says it.
+        protocol: Name of the protocol.
+        difference: B − A of the means over seeds, with its interval.
+        seeds: Number of seeds.
+        kind: What the interval covers, from :func:`shiftbench.inference.kinds.over`.
     """
 
     protocol: str
@@ -49,12 +49,12 @@ class Row:
 
     @property
     def better(self) -> str:
-        """``A`` or ``B``; '' where the interval contains 0, or says nothing of other seeds."""
+        """``A`` or ``B``; '' if the interval contains 0 or does not cover other seeds."""
         return "" if self.verdict == "differs" else self.verdict
 
     @property
     def verdict(self) -> str:
-        """The same, or ``differs`` for a metric without a better direction."""
+        """As ``better``, or ``differs`` for a metric without a better direction."""
         if not is_over_seeds(self.kind):
             return ""
         one = self.difference
@@ -64,12 +64,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Compared:
-    """The rows of two configurations, and sentences on what is missing.
+    """The differences of two configurations, and sentences on what is missing.
 
     Attributes:
         rows: One for every protocol and metric.
-        left_out: Why protocols are missing.
-        note: Why intervals are not over images as well, though they were asked for; or ''.
+        left_out: Reasons why protocols are missing.
+        note: Why intervals do not cover images although requested; '' otherwise.
     """
 
     rows: list[Row]
@@ -79,7 +79,7 @@ class Compared:
 
 @dataclass(frozen=True)
 class _Runs:
-    """The runs of a comparison and what is known of them."""
+    """The runs of a comparison with their metrics."""
 
     pairs: Mapping[int, tuple[RunRecord, RunRecord]]
     names: Mapping[int, Pair]
@@ -88,7 +88,7 @@ class _Runs:
 
     @classmethod
     def of(cls, pairing: Pairing) -> _Runs:
-        """Read the numbers of the runs, which folders tell apart: names may be the same."""
+        """Read the metrics of the runs, keyed by folder since run names may coincide."""
         folders = [run.folder for pair in pairing.pairs.values() for run in pair]
         known = {str(folder): folder for folder in folders}
         metrics = pd.concat(_metrics(run) for pair in pairing.pairs.values() for run in pair)
@@ -97,7 +97,7 @@ class _Runs:
         return cls(pairing.pairs, names, metric_names(metrics), measured)
 
     def protocols(self, wanted: str | None) -> list[str]:
-        """Return the protocols that all runs were measured under, or the one that is wanted."""
+        """Return the protocols that all runs were measured under, or only the requested one."""
         ours, theirs = (
             [self.measured.protocols(pair[side]) for pair in self.names.values()] for side in (0, 1)
         )
@@ -114,15 +114,15 @@ class _Runs:
 def compared(
     pairing: Pairing, protocol: str | None = None, over: str = SEEDS_AND_IMAGES
 ) -> Compared:
-    """Return what differs between the runs of A and of B.
+    """Return the differences between the runs of A and of B.
 
     Args:
         pairing: The runs.
-        protocol: The only one to compare under.
-        over: ``seeds-and-images``, or ``seeds`` for Student's t about these test images alone.
+        protocol: The only protocol to compare; all by default.
+        over: ``seeds-and-images``, or ``seeds`` for Student's t on these test images only.
 
     Raises:
-        UsageError: If there is no such protocol, or one pair of runs for an interval over seeds.
+        UsageError: If the protocol does not exist, or an interval over seeds has only one pair.
         ShiftbenchError: If nothing can be paired.
     """
     runs = _Runs.of(pairing)
@@ -145,7 +145,7 @@ def compared(
 
 
 def _metrics(run: RunRecord) -> pd.DataFrame:
-    """Return the rows of a run, named by its folder.
+    """Return the rows of a run, identified by its folder.
 
     Raises:
         ShiftbenchError: If its result file is damaged.
@@ -177,7 +177,7 @@ def _of_tables(paths: Sequence[Path], protocol: str) -> Iterator[Row]:
 
 
 def _of_samples(runs: _Runs, protocol: str, over: str, metrics: Sequence[str]) -> Iterator[Row]:
-    """Yield the rows of what tables do not give: several seeds, no tables, metrics of others."""
+    """Yield the rows that tables do not give: several seeds, no tables, external metrics."""
     found = {
         metric: runs.measured.difference(
             runs.names, protocol, metric, over_images=over == SEEDS_AND_IMAGES
@@ -195,7 +195,7 @@ def _of_samples(runs: _Runs, protocol: str, over: str, metrics: Sequence[str]) -
 
 
 def _require_same(runs: _Runs, protocol: str) -> None:
-    """Raise where a pair was not measured on the same images by the same protocol."""
+    """Raise if a pair was not measured on the same images by the same protocol."""
     for seed, (a, b) in runs.pairs.items():
         settings = [_settings(run, protocol) for run in (a, b)]
         if settings[0] != settings[1]:

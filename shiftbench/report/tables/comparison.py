@@ -1,4 +1,4 @@
-"""Two configurations side by side on the terminal."""
+"""The terminal table that compares two configurations."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NO_VERDICT = (
     "interval, so neither is called better. Train both with seed=0,1,2 -m at the end of their "
     "commands, and compare again without --runs"
 )
-# What is behind an interval of another kind than the table's.
+# Marks of intervals whose kind differs from the table's.
 LETTERS = {STUDENT: "s", EXACT: "e"}
 NAMES = {"s": "over seeds alone", "e": "no seed and no image differs: exact"}
 
@@ -39,10 +39,10 @@ def print_comparison(
     """Print a table for every protocol.
 
     Args:
-        found: The rows, and why protocols are missing.
+        found: The rows, and the reasons why protocols are missing.
         pairing: The runs that were compared.
-        a: Settings of the first configuration, ``run`` (the name of its run) among them.
-        b: The same of the second one.
+        a: Settings of the first configuration, including ``run``, the name of its run.
+        b: Likewise for the second configuration.
     """
     console = Console()
     for letter, run in (("A", a), ("B", b)):
@@ -90,14 +90,14 @@ def _difference(one: Difference, letter: str) -> str:
 
 
 def _letters(rows: Iterable[Row]) -> dict[str, str]:
-    """Return the letters of the intervals that are not as the caption says."""
+    """Return the letters of the intervals whose kind differs from the caption's."""
     methods = {row.difference.interval for row in rows if row.seeds > 1}
     both = {CROSSED, STUDENT} <= methods
     return {key: LETTERS[key] for key in LETTERS if key in methods and (both or key != STUDENT)}
 
 
 def _legend(rows: Sequence[Row], pairing: Pairing, kinds: tuple[str, ...]) -> Iterator[str]:
-    """Yield what the intervals are over, and what is bold."""
+    """Yield what the intervals cover, and what bold type means."""
     if len(pairing.pairs) == 1:
         yield CAPTION.format(intervals=interval_kinds.legend(kinds))
         yield NO_VERDICT.format(why=f" ({pairing.why})" if pairing.why else "")
@@ -112,7 +112,7 @@ def _legend(rows: Sequence[Row], pairing: Pairing, kinds: tuple[str, ...]) -> It
 
 
 def _seeds(pairing: Pairing) -> Iterator[str]:
-    """Yield which seeds were paired, and which had no partner."""
+    """Yield which seeds were paired, and which have no partner."""
     if pairing.why:
         yield f"seeds  not paired: {pairing.why}"
     else:
@@ -127,7 +127,7 @@ def _listed(seeds: Iterable[int]) -> str:
 
 
 def _contrast(a: Mapping[str, str], b: Mapping[str, str], pairing: Pairing) -> str:
-    """Return the settings in which A and B differ, and say so where there is none."""
+    """Return the settings in which A and B differ, or a sentence if there are none."""
     hidden = ("run",) if pairing.why else ("run", "seed")
     changed = [f"{key}: {a[key]} → {b[key]}" for key in a if key not in hidden and a[key] != b[key]]
     return " · ".join(changed) or "the labels of A and B are the same; see their config.yaml"

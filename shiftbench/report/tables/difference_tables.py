@@ -21,9 +21,9 @@ def difference_grids(
     """Return a table for every protocol, a column for every label that varies.
 
     Args:
-        rows: What :func:`~shiftbench.report.tables.differences.differences` returned.
+        rows: From :func:`~shiftbench.report.tables.differences.differences`.
         metrics: The columns.
-        protocol: The only one to show.
+        protocol: The only protocol to show; all by default.
     """
     if protocol is not None:
         rows = rows[rows["protocol"] == protocol]
@@ -41,11 +41,11 @@ def difference_grids(
 
 
 def panel_difference_grids(rows: pd.DataFrame | None, metrics: Sequence[str]) -> list[Grid]:
-    """Return a table for every data set and protocol, labels in one column.
+    """Return a table for every data set and protocol, with the labels in one column.
 
     Args:
-        rows: As :func:`difference_grids` takes them; None for no tables.
-        metrics: The columns; those that a table has no row of are left out.
+        rows: As for :func:`difference_grids`; None for no tables.
+        metrics: The columns; those without a row in a table are left out.
     """
     if rows is None or rows.empty:
         return []
@@ -88,7 +88,7 @@ def _by_config(rows: pd.DataFrame) -> list[pd.DataFrame]:
 
 
 def _names(rows: pd.DataFrame) -> list[str]:
-    """Return what tells each configuration from the others; the variant where nothing does."""
+    """Return labels that distinguish the configurations; the variant if nothing does."""
     variants = rows.drop_duplicates("config_id")
     named = labels(variants)
     return list(named.where(named != "as given", variants["variant"].astype(str)))

@@ -30,36 +30,39 @@ DIFFERENCE_COLUMNS = (
     "seeds", "difference", "sd", "ci_low", "ci_high", "kind", "differs",
 )  # fmt: skip
 
-# What else a pair may differ in if there is no pair without: the head that a model or a pool
-# brings along (pool=global has gap), and the weights that only fit the one network.
+# What a pair may also differ in, if no stricter pair exists: the head that a model or a pool
+# implies (pool=global implies gap), and weights that fit only one of the networks.
 TOLERATED: tuple[tuple[str, ...], ...] = ((), ("head",), ("checkpoint",), ("head", "checkpoint"))
 
 
 @dataclass
 class Variant:
-    """A configuration and, seed by seed, the run of the reference that it is paired with."""
+    """A configuration and, by seed, its runs paired with those of the reference."""
 
     differs: tuple[str, ...]
     pairs: list[tuple[RunRecord, RunRecord]] = field(default_factory=list)
 
 
 def differences(collection: Collection, against: str, *, images: bool = False) -> pd.DataFrame:
-    """Return variant - reference for every metric, paired with the run equal in all else.
+    """Return variant − reference for every metric, paired by run.
 
-    Two runs are a pair if they differ in the group alone; every other setting and the seed are the
-    same. ``differs`` names what had to be allowed to differ as well, '' where nothing had. Rows are
-    one for every configuration, protocol and metric, labelled as the variant: ``difference`` is the
-    mean over the paired seeds, ``sd`` their sample standard deviation. ``kind`` says what the 95 %
-    interval is over: ``3 seeds × images`` (crossed random effects), ``3 seeds`` (Student's t, where
-    a run lacks ``images.npz``), ``images, one seed`` (from resampling them); '' for none.
+    Two runs are a pair if they differ only in the group of the reference; all other settings and
+    the seed are equal. ``differs`` names further groups in which the pairs had to be allowed to
+    differ, '' if none. There is one row for every configuration, protocol and metric, labelled as
+    the variant: ``difference`` is the mean over the paired seeds, ``sd`` their sample standard
+    deviation. ``kind`` states what the 95 % interval covers: ``3 seeds × images`` (crossed random
+    effects), ``3 seeds`` (Student's t, if a run lacks ``images.npz``), ``images, one seed``
+    (resampled images); '' for no interval.
 
     Args:
         collection: The runs.
-        against: The reference, ``pool=max``: a label and its value.
+        against: The reference as label and value, e.g. ``pool=max``.
         images: Whether to read the prediction tables of single pairs of runs without ``images.npz``
-            for their intervals; it takes about a second for a pair of large ones.
+            for their intervals; it takes about a second for a pair of large tables.
 
     Raises:
+        UsageError: If ``against`` is not a label of any finished run.
+        ShiftbenchError: If no run of another variant has otherwise equal settings.
         UsageError: If ``against`` is not a label that some finished run has.
         ShiftbenchError: If no run of another variant is equal in all else.
     """
@@ -104,7 +107,7 @@ def _parse(against: str, done: Sequence[RunRecord]) -> tuple[str, str]:
 
 
 def _pair(done: Sequence[RunRecord], group: str, reference: str) -> dict[str, Variant]:
-    """Return the variants, by their ``config_id``, with the partners of their runs."""
+    """Return the variants by ``config_id``, with the partners of their runs."""
     partners = [run for run in done if run.labels[group] == reference]
     others = [run for run in done if run.labels[group] != reference]
     found: dict[str, Variant] = {}
@@ -113,7 +116,7 @@ def _pair(done: Sequence[RunRecord], group: str, reference: str) -> dict[str, Va
     for run in others:
         for tolerated in TOLERATED:
             candidates = by_key[tolerated].get(settings_key(run, (group, *tolerated)), [])
-            if len(candidates) == 1:  # of several, none is the right one
+            if len(candidates) == 1:  # several candidates are ambiguous
                 variant = found.setdefault(run.config_id, Variant(tolerated))
                 variant.pairs.append((run, candidates[0]))
                 break
@@ -129,7 +132,7 @@ def _pair(done: Sequence[RunRecord], group: str, reference: str) -> dict[str, Va
 
 
 def _grouped(runs: Iterable[RunRecord], free: Sequence[str]) -> dict[str, list[RunRecord]]:
-    """Return the runs by the settings outside of ``free``."""
+    """Group the runs by the settings outside of ``free``."""
     found: dict[str, list[RunRecord]] = {}
     for run in runs:
         found.setdefault(settings_key(run, free), []).append(run)
@@ -159,14 +162,14 @@ def _sd(sample: Sample) -> float:
 
 
 def _lacks_images(sample: Sample) -> bool:
-    """Whether it needs the prediction tables for an interval."""
+    """Whether its interval requires the prediction tables."""
     return len(sample.values) == 1 and not sample.images
 
 
 def _of_tables(
     pairs: Sequence[tuple[RunRecord, RunRecord]], samples: Mapping[str, Sample], protocol: str
 ) -> dict[str, PairedInterval]:
-    """Return the paired intervals over images, {} where the two did not see the same ones."""
+    """Return paired intervals over images, {} if the two runs have different test images."""
     seeds = {seed for sample in samples.values() if _lacks_images(sample) for seed in sample.seeds}
     if len(seeds) != 1:
         return {}

@@ -10,7 +10,7 @@ from rich.console import Console
 def print_failures(failures: Sequence[tuple[int, str, str]]) -> None:
     """Print the failed jobs to stderr: number, reason, command to run each again.
 
-    The command stands on a line of its own, unwrapped, to be copied.
+    The command is on a line of its own, not wrapped, so that it can be copied.
     """
     console = Console(stderr=True)
     console.print(f"\n{len(failures)} failed, each with the command that runs it again:",

@@ -1,4 +1,4 @@
-"""The one table of results; the terminal, markdown, LaTeX and the page render it."""
+"""The common representation of result tables, rendered for terminal, markdown, LaTeX and page."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ BEST = "best"
 
 @dataclass(frozen=True)
 class Cell:
-    """A number, or the word that stands in its place.
+    """A number, or a word in place of a missing number.
 
     Attributes:
-        text: The number; where there is none ``failed``, ``stopped``, ``missing`` or ``–``.
+        text: The number; if there is none, ``failed``, ``stopped``, ``missing`` or ``–``.
         sd: Its standard deviation over seeds; '' for one seed.
-        interval: Its 95 % interval, None where it is not shown.
-        kind: The letters that the kind of its interval has in the legend, '' for the usual kind.
-        mark: Why it stands out, ``best``, ``better``, ``worse`` or ``differs``; '' if it does not.
-        value: What a column is sorted by, None where there is no number.
+        interval: Its 95 % interval, None if it is not shown.
+        kind: Legend letters of the interval's kind, '' for the most frequent kind.
+        mark: Highlighting: ``best``, ``better``, ``worse`` or ``differs``; '' for none.
+        value: Sort key of a column, None without a number.
     """
 
     text: str
@@ -37,9 +37,9 @@ class Column:
     """A column of numbers.
 
     Attributes:
-        name: Of the metric, or of what is counted.
-        arrow: The better direction, '' where there is none or it is not known.
-        about: What it is, in a line.
+        name: Name of the metric or of the count.
+        arrow: The better direction, '' if there is none or it is unknown.
+        about: One-line description.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Column:
 
     @classmethod
     def of(cls, metric: str) -> Column:
-        """Return that of a metric, with the first line of its documentation."""
+        """Return the column of a metric, with the first line of its documentation."""
         known = about(metric)
         return cls(metric, known.arrow.strip(NOTHING), known.summary) if known else cls(metric)
 
@@ -58,10 +58,10 @@ class Line:
     """A configuration.
 
     Attributes:
-        labels: What tells it from the others, one for each of :attr:`Grid.heads`.
+        labels: Labels that distinguish it from the others, one for each of :attr:`Grid.heads`.
         cells: One for every column.
-        data: Its data set; only what saw the same data is compared.
-        notes: Remarks beside its name, as ``1 failed``.
+        data: Its data set; only configurations on the same data are compared.
+        notes: Remarks beside its name, e.g. ``1 failed``.
     """
 
     labels: tuple[str, ...]
@@ -72,17 +72,17 @@ class Line:
 
 @dataclass(frozen=True)
 class Grid:
-    """A table: configurations below each other, metrics side by side.
+    """A table with one row per configuration and one column per metric.
 
     Attributes:
-        title: The protocol, with the data where tables of several data sets follow each other.
-        heads: Of the columns to the left, which name the configurations.
-        columns: Those with numbers.
-        lines: One for every configuration, none left out.
-        common: What all configurations share.
-        notes: What the cells are.
-        mark: What a marked cell is, '' where none is marked.
-        file: Where all metrics are.
+        title: The protocol, with the data set if there are tables of several data sets.
+        heads: Headings of the columns on the left, which name the configurations.
+        columns: The columns of numbers.
+        lines: All configurations.
+        common: The settings that all configurations share.
+        notes: What the cells contain.
+        mark: What the mark of a cell means, '' if none is marked.
+        file: Name of the file with all metrics.
     """
 
     title: str
@@ -95,7 +95,7 @@ class Grid:
     file: str = "summary.csv"
 
     def legend(self, sign: str) -> str:
-        """Return what the cells are, and what ``sign`` says of one."""
+        """Return what the cells contain, and what a ``sign`` beside a cell means."""
         return " · ".join([*([f"{sign} {self.mark}"] if self.mark else []), *self.notes])
 
     @property

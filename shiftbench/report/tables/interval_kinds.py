@@ -1,4 +1,4 @@
-"""How tables say which kind of interval a number has."""
+"""How tables denote the kind of an interval."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-# In this order: the first that there is goes without a mark.
+# In this order: the first kind present has no mark.
 NAMES = {
     "bca": "BCa", "percentile": "percentile", "wilson": "Wilson", "score": "score",
     "exact": "exact",
@@ -17,7 +17,7 @@ JOINED = "+"
 
 
 def joined(kinds: Iterable[str]) -> str:
-    """Return the kinds of several intervals as one.
+    """Return the kinds of several intervals as one string.
 
     >>> joined(["exact", "bca", "", "bca"])
     'bca+exact'
@@ -27,19 +27,19 @@ def joined(kinds: Iterable[str]) -> str:
 
 
 def kinds_of(joined_kinds: Iterable[str]) -> tuple[str, ...]:
-    """Return the kinds that there are, in the order of the legend."""
+    """Return the kinds that occur, in the order of the legend."""
     found = {kind for one in joined_kinds for kind in one.split(JOINED)}
     return tuple(name for name in NAMES if name in found)
 
 
 def kinds_in(summary: pd.DataFrame, names: Sequence[str]) -> tuple[str, ...]:
-    """Return the kinds of the intervals of these metrics in a summary."""
+    """Return the kinds of the intervals of the given metrics in a summary."""
     columns = [f"{name}_interval" for name in names if f"{name}_interval" in summary]
     return kinds_of(str(kind) for column in columns for kind in summary[column].dropna().unique())
 
 
 def mark(kind: str, kinds: tuple[str, ...]) -> str:
-    """Return the letters that an interval of this kind is marked with, among ``kinds``.
+    """Return the letters that mark an interval of this kind, among ``kinds``.
 
     >>> mark("wilson", ("bca", "wilson")), mark("bca+exact", ("bca", "exact")), mark("bca", ())
     ('w', 'e', '')
@@ -48,7 +48,7 @@ def mark(kind: str, kinds: tuple[str, ...]) -> str:
 
 
 def legend(kinds: tuple[str, ...]) -> str:
-    """Return what the intervals are.
+    """Return the legend of the intervals.
 
     >>> legend(("bca", "wilson", "exact"))
     '95 % interval over images: BCa; w Wilson, e exact'

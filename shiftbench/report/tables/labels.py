@@ -1,8 +1,8 @@
-"""What configurations are called in tables and figures.
+"""Names of configurations in tables and figures.
 
-Labels name the option of each group. Settings that vary though no label names them stand beside
-(:func:`unlabelled_settings`), what all labels of a study share is stated once
-(:class:`ShortLabels`), and of the rest a row shows what varies (:func:`labels`).
+Labels name the option of each group. Settings that vary without being in a label are listed beside
+it (:func:`unlabelled_settings`), settings that all labels of a study share are stated once
+(:class:`ShortLabels`), and a row shows only the labels that vary (:func:`labels`).
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from shiftbench.report.load.records import LABELS, RunRecord, WaitingJob
 from shiftbench.settings.labels import parts_of
 
 GROUPS = tuple(name for name in LABELS if name != "experiment")
-"""Not the experiment: what it sets tells configurations apart, and several may share a run."""
+"""Without the experiment, whose settings are recorded anyway; several may share a run."""
 NAMED_BY = (*GROUPS, "settings")
-"""The columns of a summary that tell configurations apart."""
+"""The columns of a summary that distinguish configurations."""
 
 
 def varying(summary: pd.DataFrame) -> list[str]:
     """Return the columns of :data:`NAMED_BY` in which the configurations differ, in order.
 
-    A job without a run knows its overrides alone: what it leaves empty differs from nothing.
+    Of a job without a run only the overrides are known; its empty labels count as no difference.
     """
     known = text_of(summary["config_id"]) != ""
     found = []
@@ -39,11 +39,11 @@ def varying(summary: pd.DataFrame) -> list[str]:
 
 
 def shared(rows: pd.DataFrame, but: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
-    """Yield the other labels, and what rows have of each; more than one value where some is empty.
+    """Yield the other labels and their values; more than one value if some rows are empty.
 
     Args:
-        rows: Of a summary.
-        but: Those that vary.
+        rows: Rows of a summary.
+        but: The labels that vary.
     """
     for name in (name for name in NAMED_BY if name not in but):
         if values := [value for value in dict.fromkeys(text_of(rows[name])) if value]:
@@ -51,7 +51,7 @@ def shared(rows: pd.DataFrame, but: Sequence[str]) -> Iterator[tuple[str, list[s
 
 
 def labels(summary: pd.DataFrame, leave_out: Sequence[str] = ()) -> pd.Series[str]:
-    """Return what tells the configuration of each row from the others, as ``blur · crop``.
+    """Return a label that distinguishes the configuration of each row, e.g. ``blur · crop``.
 
     >>> frame = pd.DataFrame({"pool": ["max", "blur"], "head": "gap", "config_id": ["a", "b"]})
     >>> labels(frame).tolist()
@@ -60,7 +60,7 @@ def labels(summary: pd.DataFrame, leave_out: Sequence[str] = ()) -> pd.Series[st
     names = [name for name in varying(summary) if name not in leave_out]
     if not names:
         names = ["pool"] if "pool" not in leave_out else ["model"]
-    # What is fixed has no name of its own in a label; an empty one (the defaults) has none either.
+    # Labels omit fixed settings and empty values (the defaults).
     parts = [text_of(summary[name]) for name in names if name in summary.columns]
     texts = [" · ".join(part for part in row if part) for row in zip(*parts, strict=True)]
     found = pd.Series([text or "as given" for text in texts], index=summary.index, dtype=object)
@@ -68,9 +68,9 @@ def labels(summary: pd.DataFrame, leave_out: Sequence[str] = ()) -> pd.Series[st
 
 
 def panel_labels(summary: pd.DataFrame) -> pd.Series[str]:
-    """Return what tells the configuration of each row from the others on the same data.
+    """Return a label that distinguishes the configuration of each row from others on its data.
 
-    Every panel says in its title which data it is of.
+    The title of each panel states its data set.
     """
     found = labels(summary, leave_out=("data",))
     for _, part in found.groupby(text_of(summary["data"])):
@@ -80,12 +80,12 @@ def panel_labels(summary: pd.DataFrame) -> pd.Series[str]:
 
 
 def text_of(values: pd.Series[Any]) -> pd.Series[str]:
-    """Return a column as text, '' where it is empty."""
+    """Return a column as text, '' for missing values."""
     return values.astype(object).where(values.notna(), "").astype(str)
 
 
 def _told_apart(found: pd.Series[str], identity: pd.Series[str]) -> pd.Series[str]:
-    """Add the beginning of the configuration's hash where two have the same label."""
+    """Append the beginning of the configuration's hash if two have the same label."""
     shared = identity.groupby(found).transform("nunique") > 1
     return found.where(~shared, found + " · " + identity.str[:4])
 
@@ -95,9 +95,9 @@ class ShortLabels:
     """The short form of a study's labels.
 
     Attributes:
-        forms: ``{"data": {"shapes[size=16,hard=true]": "shapes[hard=true]"}}``, of the labels that
-            have another one.
-        left_out: The settings that the short forms no longer tell, ``data.size=16``.
+        forms: ``{"data": {"shapes[size=16,hard=true]": "shapes[hard=true]"}}``, for labels whose
+            short form differs.
+        left_out: The settings that the short forms omit, e.g. ``data.size=16``.
     """
 
     forms: Mapping[str, Mapping[str, str]]
@@ -113,14 +113,14 @@ class ShortLabels:
         return cls(forms, tuple(left_out))
 
     def on(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Return ``table`` with the short forms in it."""
+        """Return ``table`` with its labels in the short form."""
         short = {group: table[group].replace(dict(forms)) for group, forms in self.forms.items()
                  if forms}  # fmt: skip
         return table.assign(**short)
 
 
 def _shortened(labels: Iterable[str]) -> tuple[dict[str, str], list[str]]:
-    """Return the short forms of a group's labels and the settings that they leave out.
+    """Return the short forms of a group's labels and the settings that they omit.
 
     >>> _shortened(["shapes[size=16]", "shapes[size=16,hard=true]"])
     ({'shapes[size=16]': 'shapes', 'shapes[size=16,hard=true]': 'shapes[hard=true]'}, ['size=16'])
@@ -140,10 +140,10 @@ def _shortened(labels: Iterable[str]) -> tuple[dict[str, str], list[str]]:
 
 
 def unlabelled_settings(runs: Mapping[str, RunRecord]) -> dict[str, str]:
-    """Return, for every configuration, its settings that vary and that no label tells.
+    """Return for every configuration the settings that vary without being in a label.
 
-    ``shift.circular.steps=2 measure.resamples=100``; '' where the labels say everything. A setting
-    that only some have (those of one pool) varies if it does among these.
+    ``shift.circular.steps=2 measure.resamples=100``; '' if the labels are complete. A setting
+    that only some configurations have (those of one pool) varies if it differs among these.
 
     Args:
         runs: A run of every configuration, by its ``config_id``.
@@ -164,7 +164,7 @@ def unlabelled_settings(runs: Mapping[str, RunRecord]) -> dict[str, str]:
 
 
 def _with_choices(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings with what a run that does not mention a group has of it."""
+    """Return settings completed by the defaults of groups that older runs do not mention."""
     named = {key.split(".")[1] for key in settings if key.startswith("metric.")}
     metrics = sorted(named, key=lambda name: (name != "standard", name))
     chosen = {"metric": ",".join(metrics) or "standard", "optimizer._target_": "sgd.Sgd"}
@@ -172,7 +172,7 @@ def _with_choices(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_labelled(key: str, values: Mapping[str, str], runs: Mapping[str, RunRecord]) -> bool:
-    """Whether the label of the setting's group says which value it has."""
+    """Whether the label of the setting's group determines its value."""
     label = key.partition(".")[0]
     if label not in LABELS:
         return False
@@ -183,7 +183,7 @@ def _is_labelled(key: str, values: Mapping[str, str], runs: Mapping[str, RunReco
 
 
 def _with_protocols(told: dict[str, str], runs: Mapping[str, RunRecord]) -> dict[str, str]:
-    """Add which protocols were measured where nothing else tells two configurations apart."""
+    """Append the measured protocols if nothing else distinguishes two configurations."""
     alike: dict[tuple[str, ...], list[str]] = {}
     for config_id, run in runs.items():
         labels = tuple(str(run.labels[name]) for name in LABELS)
@@ -207,14 +207,14 @@ def protocols_of(settings: Mapping[str, Any]) -> list[str]:
 
 def _short(value: object) -> str:
     text = str(value).replace(" ", "")
-    # A checkpoint's digest, as short as the hashes in the names of runs.
+    # Abbreviate a checkpoint's digest to the length of the hashes in run names.
     return text[:15] if text.startswith("sha256:") else text
 
 
 def labels_of_job(job: WaitingJob) -> tuple[dict[str, str], str]:
-    """Return the labels and the settings of a job that nothing but its overrides is known of.
+    """Return the labels and the settings of a job of which only the overrides are known.
 
-    ``pool=blur`` is a label; what is no label, as ``pool.filter_size=5``, is a setting.
+    ``pool=blur`` is a label; other overrides, e.g. ``pool.filter_size=5``, are settings.
     """
     named = dict.fromkeys(LABELS, "")
     settings = []

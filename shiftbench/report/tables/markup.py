@@ -59,7 +59,7 @@ SPECIAL = {
 
 
 def escape_latex(text: str) -> str:
-    r"""Return ``text`` as LaTeX sets it.
+    r"""Return ``text`` escaped for LaTeX.
 
     >>> escape_latex("top1_change ↓ 95 %")
     'top1\\_change $\\downarrow$ 95 \\%'
@@ -68,7 +68,7 @@ def escape_latex(text: str) -> str:
 
 
 def latex(grid: Grid) -> str:
-    """Return the table in LaTeX, for the package booktabs; marked cells are bold."""
+    """Return the table in LaTeX for the booktabs package; marked cells are bold."""
     metrics = _metrics(grid)
     parts = (grid.title, grid.common, grid.legend("bold:"))
     caption = ". ".join(part for part in parts if part)

@@ -1,4 +1,4 @@
-"""The interval of a paired difference, by how many seeds there are and whether images are known."""
+"""The interval of a paired difference, depending on the number of seeds and on known images."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from shiftbench.metric.bootstrap import Bootstrap
 from shiftbench.metric.interval import Interval, interval_of
 
 CROSSED, STUDENT = "crossed", "t"
-ROUNDING = 1e-12  # an interval that is no wider is of seeds that agree
+ROUNDING = 1e-12  # a narrower interval counts as zero width: the seeds agree
 
 
 class PairedInterval(NamedTuple):
-    """An interval; NaN and '' where there is none.
+    """An interval; NaN and '' if there is none.
 
     Attributes:
         low: Lower end.
         high: Upper end.
-        method: ``crossed`` (seeds and images), ``t`` (seeds), or that of the images alone: ``bca``,
+        method: ``crossed`` (seeds and images), ``t`` (seeds), or for images only: ``bca``,
             ``exact``.
-        kind: What it is over, as :func:`shiftbench.inference.kinds.over` says it.
+        kind: What it covers, from :func:`shiftbench.inference.kinds.over`.
     """
 
     low: float
@@ -42,12 +42,12 @@ NOTHING = PairedInterval(math.nan, math.nan)
 def paired_intervals(samples: Mapping[str, Sample]) -> dict[str, PairedInterval]:
     """Return the 95 % intervals of the means of paired differences, by metric.
 
-    Two seeds or more: crossed random effects of seeds and images, Student's t over seeds where
-    images are not known. One seed: resampled images. Where neither seeds nor images differ, only
-    the number of images bounds how far others could.
+    Two seeds or more: crossed random effects of seeds and images, or Student's t over seeds if
+    images are unknown. One seed: resampled images. If neither seeds nor images differ, the number
+    of images alone bounds the difference on other images.
 
     Args:
-        samples: Differences by seed, of each metric. They share their images.
+        samples: Differences by seed, for each metric, on the same images.
     """
     found = {metric: _over_seeds(sample, metric) for metric, sample in samples.items()}
     terms = {
@@ -80,17 +80,17 @@ def _bounds(metric: str) -> tuple[float, float]:
 
 
 def _terms(sample: Sample, metric: str) -> Terms:
-    """Return a difference, meant over seeds, as a mean over images."""
+    """Return a difference, averaged over seeds, as a mean over images."""
     [rows] = sample.images.values()
     known = about(metric)
     bounds = _bounds(metric)
     if not np.ptp(rows.mean(axis=0)) and (known is None or known.higher_is_better is None):
-        bounds = (-math.inf, math.inf)  # pairs of images may vary where no single one moves it
+        bounds = (-math.inf, math.inf)  # pairs of images may still vary
     return Terms.mean(sample.mean + rows.mean(axis=0), n_shifts=1).within(bounds)
 
 
 def _over_images(terms: Mapping[str, Terms]) -> dict[str, Interval]:
-    """Return the intervals of resampled images, the same ones for metrics of as many."""
+    """Return intervals over resampled images, the same resamples for equal numbers of images."""
     options, found = Bootstrap(), {}
     for number in dict.fromkeys(len(term.terms) for term in terms.values()):
         alike = {metric: term for metric, term in terms.items() if len(term.terms) == number}
@@ -101,9 +101,9 @@ def _over_images(terms: Mapping[str, Terms]) -> dict[str, Interval]:
 
 
 def direction(metric: str, low: float, high: float) -> str:
-    """Return which way a difference is, as far as its interval says; '' where 0 is in it.
+    """Return the direction of a difference according to its interval; '' if it contains 0.
 
-    Seeds that differ by exactly the same say nothing about how far others would be off.
+    Seeds with exactly equal differences give no information on other seeds.
 
     >>> direction("consistency", 0.1, 0.3), direction("top1_change", 0.1, 0.3)
     ('better', 'worse')
@@ -119,5 +119,5 @@ def direction(metric: str, low: float, high: float) -> str:
 
 
 def is_over_seeds(kind: str) -> bool:
-    """Whether an interval has in it how much training seeds differ."""
+    """Whether an interval covers the variation over training seeds."""
     return kind not in ("", IMAGES)

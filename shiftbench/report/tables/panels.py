@@ -1,4 +1,4 @@
-"""Which configurations of a study belong in one figure or table, and numbers as text."""
+"""Grouping of a study's configurations into figures and tables, and formatting of numbers."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import pandas as pd
 
 from shiftbench.report.tables.labels import panel_labels, text_of
 
-LEVELS = ("none", "crop", "shift", "full")  # of augmentation, from weak to strong
+LEVELS = ("none", "crop", "shift", "full")  # augmentation levels from weak to strong
 
 
 @dataclass(frozen=True)
 class Panel:
-    """What may be compared: one data set under one protocol.
+    """The configurations that may be compared: one data set under one protocol.
 
     Attributes:
-        key: For file names.
-        title: The protocol, with the data where a study has several.
-        rows: Its rows of the summary, ``label`` among the columns.
-        unfinished: Rows of configurations on this data that have no finished run; alike.
+        key: Identifier in file names.
+        title: The protocol, with the data set if a study has several.
+        rows: Its rows of the summary, with a column ``label``.
+        unfinished: Rows of configurations on this data without a finished run.
     """
 
     key: str
@@ -31,11 +31,11 @@ class Panel:
 
     @property
     def protocol(self) -> str:
-        """The name of its protocol."""
+        """Name of the protocol."""
         return str(self.rows["protocol"].iloc[0])
 
     def having(self, *metrics: str) -> Panel | None:
-        """Return the panel without the rows that lack one of the metrics, None if none is left."""
+        """Return the panel without rows that lack one of the metrics, None if none is left."""
         if not set(metrics) <= set(self.rows.columns):
             return None
         rows = self.rows.dropna(subset=[*metrics])
@@ -54,13 +54,13 @@ def panels(summary: pd.DataFrame) -> list[Panel]:
     for (data, protocol), rows in frame.groupby(["data", "protocol"], sort=False):
         title = f"{data}, {protocol}" if several else str(protocol)
         key = re.sub(r"[^\w.-]+", "-", title).strip("-")
-        # A job that does not know its data may be of any.
+        # A job whose data set is unknown may belong to any.
         found.append(Panel(key, title, rows, rest[rest["data"].isin(["", data])]))
     return found
 
 
 def levels(values: Sequence[str]) -> list[str]:
-    """Return augmentation levels from weak to strong, those of one's own after them, by name.
+    """Return augmentation levels from weak to strong, then user-defined ones by name.
 
     >>> levels(["mine", "shift", "none"])
     ['none', 'shift', 'mine']
@@ -70,7 +70,7 @@ def levels(values: Sequence[str]) -> list[str]:
 
 
 def percent(value: float) -> str:
-    """Return a fraction as a percentage with one digit, the sign after a space that holds.
+    """Return a fraction as a percentage with one decimal and a no-break space before the sign.
 
     >>> percent(0.92949).split()
     ['92.9', '%']
@@ -79,7 +79,7 @@ def percent(value: float) -> str:
 
 
 def listed(parts: Sequence[str], most: int = 12) -> str:
-    """Return ``a; b; c``, the rest counted.
+    """Return ``a; b; c``, truncated to ``most`` parts and the number of the others.
 
     >>> listed(["a", "b", "c"], most=2)
     'a; b; and 1 more'

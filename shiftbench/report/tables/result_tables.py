@@ -1,4 +1,4 @@
-"""The tables of a summary: what its cells, its labels and its marks are."""
+"""The tables of a summary: their cells, labels and marks."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from shiftbench.report.tables.panels import Panel
 from shiftbench.report.tables.run_table import FIRST
 from shiftbench.report.tables.summary import metrics_of
 
-# What is shown by default, the first of them where there is not room for all.
+# Columns shown by default, by priority if the width does not suffice for all.
 SHOWN = ("accuracy", "consistency", "correct_consistency", "top1_change", "chance_consistency",
          "shift_accuracy", "worst_accuracy")  # fmt: skip
 MAIN = (*FIRST, "worst_accuracy", "top1_change")
-"""What a page shows before every metric."""
+"""The columns of a page's main tables, before those of all metrics."""
 COUNTED = (Column("runs", about="runs that are done, of those there should be"),
            Column("params", about="parameters"),
            Column("macs", about="multiply-adds per image"))  # fmt: skip
@@ -49,10 +49,10 @@ def grids(
     """Return a table for every protocol, a column for every label that varies.
 
     Args:
-        summary: What :func:`~shiftbench.report.tables.summary.summarise` returned.
+        summary: From :func:`~shiftbench.report.tables.summary.summarise`.
         metrics: The columns; :data:`SHOWN` by default.
-        protocol: The only one to show.
-        best: Says which cells are marked; none by default.
+        protocol: The only protocol to show; all by default.
+        best: Selects the marked cells; none by default.
 
     Raises:
         UsageError: If a metric or the protocol is not among the results.
@@ -67,7 +67,7 @@ def grids(
     names = varying(summary) or ["pool"]
     found = []
     for name in protocols or [""]:
-        # What has not been measured at all stands in its place under every protocol.
+        # Configurations without results have a row under every protocol.
         rows = summary[summary["protocol"].isin([name, ""])]
         common = " · ".join([*_common(rows, names), *short.left_out])
         found.append(_with_labels(rows, name, names, chosen, best, common))
@@ -77,12 +77,12 @@ def grids(
 def panel_grids(
     panels: Sequence[Panel], metrics: Sequence[str], best: Best = NO_MARKS
 ) -> list[Grid]:
-    """Return a table for every panel, labels in one column, what is not finished at its end.
+    """Return a table for every panel, with labels in one column and unfinished rows at the end.
 
     Args:
-        panels: Of the summary.
-        metrics: The columns; those that no row of a panel has are left out.
-        best: Says which cells are marked; none by default.
+        panels: Panels of the summary.
+        metrics: The columns; those without a value in a panel are left out.
+        best: Selects the marked cells; none by default.
     """
     found = []
     for panel in panels:
@@ -103,7 +103,7 @@ def panel_grids(
 
 
 def chosen_metrics(summary: pd.DataFrame, wanted: Sequence[str] = ()) -> tuple[str, ...]:
-    """Return the metrics to show: those wanted, or the usual ones and what others have added."""
+    """Return the requested metrics, or the default ones and user-defined ones."""
     present = metrics_of(summary)
     if not wanted:
         usual = [name for name in SHOWN if name in present]
@@ -129,7 +129,7 @@ def _with_labels(
     common: str,
 ) -> Grid:
     records = _records(rows)
-    # Beside deviations over seeds, an interval over images would be taken for one over seeds.
+    # Next to deviations over seeds, an interval over images would be mistaken for one over seeds.
     intervals = bool((rows["done"] < 2).all())
     kinds = kinds_in(rows, metrics) if intervals else None
     cells, mark_meaning = _cells(records, protocol, metrics, best, kinds)
@@ -173,7 +173,7 @@ def _size(rows: pd.DataFrame) -> str:
 
 
 def _undone(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return how many seeds are not done, and why: ``("1 failed",)``."""
+    """Return the number of unfinished seeds by reason, e.g. ``("1 failed",)``."""
     return tuple(f"{int(row[state])} {state}" for state in (FAILED, STOPPED, MISSING) if row[state])
 
 
@@ -184,7 +184,7 @@ def _cells(
     best: Best,
     kinds: tuple[str, ...] | None,
 ) -> tuple[list[tuple[Cell, ...]], str]:
-    """Return the cells of every row, and what a marked one is; no intervals for ``kinds`` None."""
+    """Return the cells of every row and the meaning of a mark; no intervals for ``kinds`` None."""
     marked = best.columns(records, protocol, metrics)
     cells = [
         tuple(
@@ -226,7 +226,7 @@ def _counted(row: Mapping[str, Any]) -> Iterator[Cell]:
 
 
 def short_count(value: float) -> str:
-    """Return a count in three digits.
+    """Return a count with three significant digits.
 
     >>> [short_count(value) for value in (17.0, 2_345.0, 1_234_567.0)]
     ['17', '2.35k', '1.23M']

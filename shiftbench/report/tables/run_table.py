@@ -1,4 +1,4 @@
-"""The table at the end of a run."""
+"""The terminal table of a single run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shiftbench.metric import arrow_of
 from shiftbench.report.tables.interval_kinds import kinds_of, legend, mark
 from shiftbench.storage.result_files import Row
 
-# Consistency alone says little (an untrained network scores 1): these four stand together.
+# Consistency alone is not informative (an untrained network scores 1): show these four together.
 FIRST = ("accuracy", "consistency", "correct_consistency", "chance_consistency")
 
 
@@ -32,7 +32,7 @@ def run_tables(rows: Sequence[Row], width: int) -> Iterator[Table]:
 
 
 def _table(rows: Sequence[Row], title: str) -> Table:
-    """Return metrics × protocols: value, and the interval over images."""
+    """Return metrics × protocols: values and intervals over images."""
     table = Table(title=escape(title), caption=_caption(rows), title_justify="left",
                   caption_justify="left")  # fmt: skip
     table.add_column("metric", no_wrap=True)
@@ -73,7 +73,7 @@ def _cell(row: Row | None, kinds: tuple[str, ...]) -> str:
     if row is None:
         return ""
     value, low, high = (_number(row[name]) for name in ("value", "ci_low", "ci_high"))
-    # The mark, or a space: so that numbers stand below each other.
+    # Pad unmarked intervals with a space to align the numbers.
     space = " " if len(kinds) > 1 else ""
     return f"{value:.3f} \\[{low:.3f} {high:.3f}]{mark(row['interval'], kinds) or space}"
 
@@ -85,7 +85,7 @@ def _number(text: str) -> float:
 def in_one_line(rows: Sequence[Row]) -> str:
     """Return a run's first numbers: ``accuracy 0.744 · consistency 0.783 circular, ...``.
 
-    Of a run without consistency, the first metric that it has.
+    For a run without consistency, the first metric it has.
     """
     values = {(row["metric"], row["protocol"]): _number(row["value"]) for row in rows}
     metrics = [name for name in _distinct(rows, "metric") if name != "accuracy"]
@@ -103,7 +103,7 @@ def in_one_line(rows: Sequence[Row]) -> str:
 def print_run(
     rows: Sequence[Row], folder: Path, checkpoint: Path | None = None, *, figures: bool = True
 ) -> None:
-    """Print a run's table and where its files are; figures where they are wanted and there."""
+    """Print a run's table and the paths of its files; figures if requested and present."""
     console = Console()
     for table in run_tables(rows, console.width):
         console.print(table)

@@ -1,4 +1,4 @@
-"""``summary.csv``: one row for every configuration and protocol, over all of its seeds."""
+"""``summary.csv``: one row for every configuration and protocol, aggregated over its seeds."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ SUMMARY_COLUMNS = (
     *LABELS, "settings", "config_id", "protocol", "params", "macs", "n_images", "n_shifts", "runs",
     "done", "failed", "stopped", "missing",
 )  # fmt: skip
-"""Those that come before the metrics'; see :func:`metric_columns`."""
+"""The columns before those of the metrics; see :func:`metric_columns`."""
 
 ENDINGS = ("", "_sd", "_ci_low", "_ci_high", "_interval")
 
 
 @dataclass
 class Configuration:
-    """The runs and jobs that differ in nothing but their seed."""
+    """The runs and jobs that differ only in their seed."""
 
     config_id: str
     order: tuple[int, int, int]
@@ -44,7 +44,7 @@ class Configuration:
 
 
 def counts(runs: Sequence[RunRecord], waiting: Sequence[WaitingJob]) -> dict[str, int]:
-    """Return how many runs there should be, and how they stand; a running one is missing."""
+    """Return the number of expected runs and of runs per state; running ones count as missing."""
     states = [*(run.state for run in runs), *(job.state for job in waiting)]
     done = states.count(DONE)
     failed = sum(state in BROKEN for state in states)
@@ -58,17 +58,17 @@ def summarise(collection: Collection) -> pd.DataFrame:
 
     The columns are :data:`SUMMARY_COLUMNS`, then five for every metric ``m``: ``m``, the mean over
     seeds; ``m_sd``, the sample standard deviation over seeds, empty for one; ``m_ci_low`` and
-    ``m_ci_high``, the 95 % interval over images, averaged over the seeds, and ``m_interval``, its
-    kind, or their kinds. For the mean over seeds
-    that interval is conservative: it is as wide as one seed's, though seeds that err on different
-    images average out. A metric that is not defined for one of the seeds is empty.
+    ``m_ci_high``, the 95 % interval over images, averaged over the seeds, and ``m_interval``, the
+    kind or kinds of interval. For the mean over seeds this interval is conservative: it is as wide
+    as one seed's, although errors on different images average out over seeds. A metric that is
+    undefined for one of the seeds is empty.
 
-    ``runs`` is ``done`` + ``failed`` (damaged ones too) + ``stopped`` (by Ctrl-C, or its process
-    was killed) + ``missing`` (waiting or running). A configuration without a finished run has one
-    row, without protocol and metrics; a job without a run folder counts with its configuration if
-    another seed of it has one, else it has such a row, labelled by its overrides.
+    ``runs`` is ``done`` + ``failed`` (including damaged) + ``stopped`` (by Ctrl-C, or process
+    killed) + ``missing`` (waiting or running). A configuration without a finished run has one
+    row, without protocol and metrics. A job without a run folder counts with its configuration if
+    another seed of it has a run; otherwise it has such a row, labelled by its overrides.
 
-    Rows are in the order of the sweeps, those of no sweep in the order of their labels.
+    Rows are in the order of the sweeps, then those without a sweep in the order of their labels.
     """
     configurations = configurations_of(collection)
     settings = unlabelled_settings(
@@ -85,7 +85,7 @@ def summarise(collection: Collection) -> pd.DataFrame:
 
 
 def metric_names(metrics: pd.DataFrame) -> list[str]:
-    """Return the metrics that there are rows of, in the order of the columns."""
+    """Return the metrics that occur in the rows, in the order of the columns."""
     present = [str(name) for name in metrics["metric"].unique()]
     known = [name for name in (*FIRST, *METRICS) if name in present]
     return list(dict.fromkeys([*known, *present]))
@@ -139,7 +139,7 @@ def _rows(one: Configuration, settings: str, numbers: Numbers) -> Iterator[dict[
 
 
 def _numbers(collection: Collection) -> Numbers:
-    """Return the columns of every configuration and protocol that come from ``metrics.csv``."""
+    """Return the columns from ``metrics.csv`` for every configuration and protocol."""
     config_of = {run.run_id: run.config_id for run in collection.runs}
     rows = collection.metrics.assign(config_id=collection.metrics["run_id"].map(config_of))
     found: dict[str, dict[str, dict[str, Any]]] = {}
@@ -163,17 +163,17 @@ def _numbers(collection: Collection) -> Numbers:
 
 
 def _over_seeds(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return mean, sd and interval of every configuration, protocol and metric."""
+    """Return mean, sd and interval for every configuration, protocol and metric."""
     grouped = rows.groupby(["config_id", "protocol", "metric"], sort=False)
     result = grouped.agg(
         mean=("value", "mean"), sd=("value", "std"), ci_low=("ci_low", "mean"),
         ci_high=("ci_high", "mean"), interval=("interval", "first"), kinds=("interval", "nunique"),
         defined=("value", "count"), seeds=("value", "size"),
     )  # fmt: skip
-    # Few metrics have intervals of several kinds; joining those of all would take most of the time.
+    # Few metrics have intervals of several kinds; joining for all would dominate the run time.
     for key in result.index[result["kinds"] > 1]:
         result.loc[key, "interval"] = joined(grouped.get_group(key)["interval"])
-    # The mean of the seeds that happen to have a value is not what a table says it is.
+    # A mean over only some of the seeds would be misleading in a table of means over all.
     partly = result["defined"] < result["seeds"]
     result.loc[partly, ["mean", "sd", "ci_low", "ci_high"]] = np.nan
     result.loc[partly, "interval"] = ""

@@ -1,4 +1,4 @@
-"""The summary on the terminal."""
+"""Rendering of the summary's tables for the terminal."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ STYLES = {FAILED: "red", STOPPED: "yellow", MISSING: "dim"}
 
 
 def print_grids(console: Console, grids: Sequence[Grid], *, every: bool = False) -> None:
-    """Print the tables, what is common to several of them once.
+    """Print the tables, stating once what several of them have in common.
 
     Args:
-        console: Where to.
+        console: Console to print to.
         grids: The tables, one for every protocol.
-        every: Whether metrics that there is no room for come in further tables below; else they
-            are left to the file that has all.
+        every: Whether metrics that do not fit the width go to further tables below; otherwise
+            they are only in the file with all metrics.
     """
     common = None
     for grid in grids:
@@ -37,12 +37,12 @@ def print_grids(console: Console, grids: Sequence[Grid], *, every: bool = False)
 
 
 def terminal_tables(grid: Grid, width: int, *, every: bool = False) -> Iterator[RenderableType]:
-    """Yield the table and what its cells are, with as many metrics as fit ``width`` columns.
+    """Yield the table and its legend, with as many metrics as fit ``width`` columns.
 
     Args:
         grid: The table of a protocol.
         width: Columns of the terminal.
-        every: Whether the metrics that do not fit come in further tables below.
+        every: Whether metrics that do not fit go to further tables below.
     """
     start = 0
     while start < len(grid.columns) and (start == 0 or every):
@@ -54,7 +54,7 @@ def terminal_tables(grid: Grid, width: int, *, every: bool = False) -> Iterator[
 
 
 def _beside(grid: Grid, width: int, start: int) -> int:
-    """Return how many metrics, from number ``start`` on, fit next to the labels; one at least."""
+    """Return how many metrics, from index ``start`` on, fit beside the labels; at least one."""
     labels = [grid.heads, *(line.labels for line in grid.lines)]
     left = width - sum(min(_width(texts), WIDEST_LABEL) + 2 for texts in zip(*labels, strict=True))
     widths = [_metric_width(grid, place) + 2 for place in range(start, len(grid.columns))]
@@ -77,7 +77,7 @@ def _terminal(grid: Grid, shown: Sequence[int]) -> Table:
     for name in grid.heads:
         table.add_column(name, overflow="fold", vertical="bottom")
     for place in shown:
-        # To the left, where the means stand below each other whatever follows them.
+        # Left-aligned, so that the means are aligned whatever follows them.
         table.add_column(_head(grid.columns[place]), no_wrap=True, vertical="bottom")
     following = [line.data for line in grid.lines[1:]]
     for line, data in zip(grid.lines, [*following, ""], strict=True):
@@ -87,7 +87,7 @@ def _terminal(grid: Grid, shown: Sequence[int]) -> Table:
 
 
 def _head(column: Column) -> str:
-    """Return a metric's name in lines of at most twelve characters, its direction at the end.
+    """Return a metric's name in lines of at most twelve characters, then its better direction.
 
     >>> _head(Column.of("correct_consistency")).splitlines()
     ['correct_', 'consistency↑']
@@ -101,7 +101,7 @@ def _head(column: Column) -> str:
 
 
 def _plain(cell: Cell) -> str:
-    """Return a cell as on the terminal; a star stays visible where there is no colour."""
+    """Return a cell as terminal text; the star remains visible without colours."""
     spread = f"±{cell.sd}" if cell.sd else ""
     spread += f" [{cell.interval[0]} {cell.interval[1]}]{cell.kind}" if cell.interval else ""
     return f"{cell.text}{spread}{'*' if cell.mark else ' '}"

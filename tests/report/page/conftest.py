@@ -1,4 +1,4 @@
-"""A study made up for the pictures and the page: numbers that one can check by eye."""
+"""A made-up study for the figures and the page, with numbers that are easy to check."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""report.html: whole, escaped, complete, and in need of nothing but itself."""
+"""report.html: complete, escaped, and self-contained."""
 
 import html.parser
 import re
@@ -142,7 +142,7 @@ def test_numbers_come_with_commands_versions_and_machine(page, study_done):
     assert "shiftbench pool=blur augment=crop seed=1" in page.text
     for run in study_done.runs:
         assert run.run_id in page.text
-    assert page.text.count("2.99.0") == 1  # told once for all runs
+    assert page.text.count("2.99.0") == 1  # stated once for all runs
 
 
 def test_headings_sort_and_tables_scroll_by_themselves(page):

@@ -124,5 +124,5 @@ def test_light_and_dark_pages_have_light_and_dark_pictures(folder, theme, scheme
         pixels = image.convert("RGB")
     assert pixels.width == 1280
     counts = {color: count for count, color in pixels.getcolors(10_000_000)}
-    # Pictures of the other theme would take up more than a fifth of it.
+    # Figures of the other theme would take up more than a fifth of it.
     assert counts[paper] > 0.8 * pixels.width * pixels.height

@@ -1,4 +1,4 @@
-"""The pictures of a study: which points are on the front, how far a shift goes, what applies."""
+"""The figures of a study: points on the Pareto front, lengths of shifts, applicable figures."""
 
 import io
 

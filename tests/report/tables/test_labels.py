@@ -1,4 +1,4 @@
-"""Labels as short as they can be, told apart all the same, and nothing of them untold."""
+"""Labels: as short as possible, still distinct, and no varying setting unlabelled."""
 
 import pandas as pd
 import pytest
