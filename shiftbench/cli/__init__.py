@@ -1,1 +1,1 @@
-"""The command line: verbs and exit codes. No Hydra, no torch."""
+"""The command line: verbs and exit codes; without Hydra and torch."""

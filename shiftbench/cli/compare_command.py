@@ -1,4 +1,4 @@
-"""``shiftbench compare RUN_A RUN_B``: what differs, paired by seed and by image; no torch."""
+"""``shiftbench compare RUN_A RUN_B``: differences paired by seed and image; without torch."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ by more."""
 
 
 def compare_runs(arguments: Sequence[str]) -> int:
-    """Print what differs between two configurations.
+    """Print the differences between two configurations.
 
     Raises:
-        UsageError: If a run is not there or not finished.
-        ShiftbenchError: If the runs have nothing to pair.
+        UsageError: If a run does not exist or is not finished.
+        ShiftbenchError: If the runs cannot be paired.
     """
     options = _parse(arguments)
     a, b = (find_run(name, Path(options.out).expanduser()) for name in options.runs)
@@ -49,7 +49,7 @@ def compare_runs(arguments: Sequence[str]) -> int:
 
 
 class VerbParser(argparse.ArgumentParser):
-    """The arguments of a verb that takes runs; a mistake in them is a :class:`UsageError`."""
+    """The arguments of a verb that takes runs; an invalid one raises :class:`UsageError`."""
 
     def __init__(self, verb: str, description: str, example: str = "RUN_A RUN_B") -> None:
         super().__init__(f"shiftbench {verb}", description=description, allow_abbrev=False)
@@ -57,11 +57,11 @@ class VerbParser(argparse.ArgumentParser):
         self.example = example
 
     def error(self, message: str) -> NoReturn:
-        """Raise, where argparse would print and exit."""
+        """Raise an exception instead of printing a message and exiting, as argparse does."""
         raise UsageError(f"{self.verb}: {message}; as: shiftbench {self.verb} {self.example}")
 
     def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
-        """Return the options; elsewhere it is out=PATH, so that is understood as well."""
+        """Return the options; ``out=PATH``, the spelling of other commands, is accepted, too."""
         given = [f"--{item}" if item.startswith("out=") else item for item in arguments]
         return self.parse_intermixed_args(given)
 
@@ -96,10 +96,10 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def find_run(name: str, out: Path) -> RunRecord:
-    """Return a finished run, given by its folder or by the beginning of its name.
+    """Return a finished run, given by its folder or by a prefix of its name.
 
     Raises:
-        UsageError: If there is none, or it is not finished.
+        UsageError: If there is no such run, or it is not finished.
     """
     folder = Path(name).expanduser()
     if not name or not folder.is_dir():
@@ -134,7 +134,7 @@ def _by_prefix(name: str, runs: Path) -> Path:
 
 
 def _frame(found: Compared, pairing: Pairing) -> pd.DataFrame:
-    """Return the rows as they are written to a file."""
+    """Return the rows for the output file."""
     runs = {
         key: " ".join(pair[side].folder.name for pair in pairing.pairs.values())
         for side, key in enumerate(("run_a", "run_b"))

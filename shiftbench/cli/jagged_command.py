@@ -21,11 +21,11 @@ rank, not by hand. The runs must share their test images and shifts."""
 
 
 def draw_runs(arguments: Sequence[str]) -> int:
-    """Draw the figure and say where it is.
+    """Draw the figure and print its path.
 
     Raises:
-        UsageError: If a run is not there, not finished or lacks the protocol.
-        ShiftbenchError: If the runs saw different images or shifts.
+        UsageError: If a run does not exist, is not finished or lacks the protocol.
+        ShiftbenchError: If the runs were tested on different images or shifts.
     """
     options = _parse(arguments)
     runs = [find_run(name, Path(options.out).expanduser()) for name in options.runs]
@@ -48,7 +48,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _tables(runs: Sequence[RunRecord], protocol: str) -> dict[str, PredictionTable]:
-    """Return the runs' tables by pool, or by run where two have one pool."""
+    """Return the runs' tables by pool, or by run if two runs have the same pool."""
     files = [run.folder / "predictions" / f"{protocol}.npz" for run in runs]
     for run, file in zip(runs, files, strict=True):
         if not file.is_file():
@@ -72,7 +72,7 @@ def _same_views(table: PredictionTable, other: PredictionTable) -> bool:
 def _strips(
     run: Path, protocol: str, tables: Sequence[PredictionTable]
 ) -> Mapping[int, np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]:
-    """Return what the network saw, made again from the run's own configuration."""
+    """Return the inputs of the network, recomputed from the run's configuration."""
     from shiftbench.data.shown import ShownSplit
     from shiftbench.experiment import build
     from shiftbench.predict.strips import strips

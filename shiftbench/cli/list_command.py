@@ -1,4 +1,4 @@
-"""``shiftbench list GROUP``: what there is, one line each, read from the yaml files."""
+"""``shiftbench list GROUP``: one line for each option, read from the yaml files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shiftbench.settings.schema import CONFIG_DIR, GROUPS
 
 
 def list_options(arguments: list[str]) -> int:
-    """Print the options of a group, or the groups; ``--config-dir DIR`` adds a user's own."""
+    """Print the options of a group, or all groups; ``--config-dir DIR`` adds a user's options."""
     arguments, folders = _split_config_dir(arguments)
     if len(arguments) > 1:
         given = " ".join(arguments)

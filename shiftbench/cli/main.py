@@ -1,4 +1,4 @@
-"""The command ``shiftbench``: verbs and exit codes. Imports neither Hydra nor torch."""
+"""The command ``shiftbench``: verbs and exit codes; imports neither Hydra nor torch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ VERBS = ("compare", "jagged", "list", "report")
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit.
 
-    0 all done, 1 a job failed, 2 a usage error, 130 Ctrl-C, 143 terminated by a scheduler.
+    Exit codes: 0 success, 1 a job failed, 2 usage error, 130 Ctrl-C, 143 terminated by a scheduler.
     """
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     heed_termination()
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sentence = "stopped; everything finished so far is kept, the same command goes on"
         _fail(sentence, exit_code(stop))
     except BrokenPipeError:
-        # The reader of our output has gone (`| head`); nothing more to say to it.
+        # The reader of the output has closed the pipe, e.g. `| head`.
         discard_stdout()
         sys.exit(FAILED)
     except OSError as error:
@@ -85,10 +85,10 @@ def _dispatch(arguments: list[str]) -> int:
 
 
 def _own_matplotlib() -> None:
-    """Let matplotlib start with settings of its own, here and in jobs that are started from here.
+    """Make matplotlib start with its default settings, in this process and in its jobs.
 
-    The user's backend may not exist here, and the user's matplotlibrc may not be readable: both
-    would end the import of matplotlib. What else is set there is left out where figures are drawn.
+    If the user's backend is not installed, or the user's matplotlibrc is not readable, matplotlib
+    cannot be imported. All other settings of that file are ignored when figures are drawn.
     """
     os.environ["MPLBACKEND"] = "agg"
     os.environ["MATPLOTLIBRC"] = os.devnull

@@ -1,4 +1,4 @@
-"""``shiftbench report DIR...``: the tables and figures of many runs, from their files; no torch."""
+"""``shiftbench report DIR...``: tables and figures of many runs, from their files; no torch."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ claims.csv and networks.csv (published findings, if DIR is a study that names th
 
 
 def report_runs(arguments: Sequence[str]) -> int:
-    """Write and print the report of the folders that are named.
+    """Write and print the report of the given folders.
 
     Raises:
-        UsageError: If an option names what is not there.
+        UsageError: If an option names something that does not exist.
         ShiftbenchError: If there are no runs.
     """
     options = _parse(arguments)
@@ -106,7 +106,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         help="folder of the files (default: the sweep if DIR is one, otherwise DIR/report)",
     )  # fmt: skip
     parser.add_argument("--no-figures", action="store_true", help="no figures/, no report.html")
-    # Elsewhere it is out=PATH, so that is understood as well.
+    # out=PATH, the spelling of other commands, is accepted, too.
     options = parser.parse_intermixed_args([item.removeprefix("out=") for item in arguments])
     if options.markdown and options.latex:
         parser.error("--markdown and --latex are two formats; ask for one")
@@ -116,7 +116,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _remeasure(collection: Collection) -> None:
-    """Bring the runs' own files up to date, and say what became of them."""
+    """Update the result files of the runs and log the outcome."""
     from shiftbench.runs.remeasure import remeasure
 
     done = remeasure(run.folder for run in collection.runs)

@@ -1,4 +1,4 @@
-"""What ``shiftbench --help`` prints."""
+"""The text of ``shiftbench --help``."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ shiftbench --version
 eval "$(shiftbench -sc install=bash)"   completion; zsh and fish too"""
 
 
-# Groups whose options are too many for a line.
+# Groups with too many options for one line.
 _SHORT = {"metric": "standard (all that ship), or some: shiftbench list metric"}
 
 

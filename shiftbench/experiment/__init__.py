@@ -1,1 +1,1 @@
-"""The story of one run; the only package that knows both Hydra and torch."""
+"""The execution of one run; the only package that uses both Hydra and torch."""

@@ -36,16 +36,16 @@ from shiftbench.settings.validation import check_arguments
 from shiftbench.shift.base import ShiftProtocol
 
 log = logging.getLogger(__name__)
-logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # its errors are sentences here
+logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # its errors are rephrased here
 
 
 def instantiate(node: Any, key: str | None = None, **arguments: Any) -> Any:
-    """Make the object that a yaml names, its errors in one sentence.
+    """Create the object that a yaml file names; errors are reported in one sentence.
 
     Args:
-        node: The yaml's content.
-        key: Where it stands in the configuration; its values are then checked beforehand.
-        arguments: What else the target is given.
+        node: The content of the yaml file.
+        key: Its key in the configuration; if given, the values are checked in advance.
+        arguments: Further arguments of the target.
     """
     if key is not None:
         _check_own_values(key, node)
@@ -61,7 +61,7 @@ def instantiate(node: Any, key: str | None = None, **arguments: Any) -> Any:
 
 
 def _targets(node: Any) -> Iterator[str]:
-    """Yield every ``_target_`` in a node, at whatever depth."""
+    """Yield every ``_target_`` in a node, at any depth."""
     content: Any = OmegaConf.to_container(node) if OmegaConf.is_config(node) else node
     if isinstance(content, Mapping):
         if isinstance(target := content.get("_target_"), str):
@@ -73,7 +73,7 @@ def _targets(node: Any) -> Iterator[str]:
 
 
 def _check_own_values(key: str, node: Any) -> None:
-    """Hold the values of a node against what its target takes, before anything is made."""
+    """Check the values of a node against the signature of its target before it is called."""
     content: Any = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else {}
     target = content.get("_target_") if isinstance(content, dict) else None
     if not isinstance(target, str):
@@ -81,8 +81,8 @@ def _check_own_values(key: str, node: Any) -> None:
         raise UsageError(f"{key} is none of the options of {group}; see shiftbench list {group}")
     try:
         make = hydra.utils.get_object(target)
-    except Exception as error:  # whatever importing somebody's module raises
-        if isinstance(error.__cause__, ShiftbenchError):  # a class that breaks its contract
+    except Exception as error:  # importing a third-party module may raise anything
+        if isinstance(error.__cause__, ShiftbenchError):  # a class that violates its contract
             raise error.__cause__ from error
         raise UsageError(
             f"{key} names {shown(target)} in its yaml, which cannot be imported "
@@ -94,16 +94,16 @@ def _check_own_values(key: str, node: Any) -> None:
 
 
 def dataset(config: DictConfig, kept: KeepLast[Dataset] | None = None) -> Dataset:
-    """Return the data set, its batches on the CPU.
+    """Return the data set, with its batches on the CPU.
 
-    An external network brings its own normalisation, and to photographs also the size.
+    An external network determines the normalisation and, for photographs, the size.
 
     Args:
         config: The composed configuration.
-        kept: Where the last one is kept, to be returned again for the same settings.
+        kept: Holds the last data set, which is returned again for the same settings.
 
     Raises:
-        UsageError: If the data is for testing only and the run is to train.
+        UsageError: If the data set is for testing only but the run trains a network.
     """
     source = _source(config)
     recipe = source.recipe() if source is not None else None
@@ -127,20 +127,20 @@ def _load(config: DictConfig, recipe: Preprocessing | None) -> Dataset:
 
 
 def fetch_weights(config: DictConfig) -> None:
-    """See that the weights of an external network are on this machine.
+    """Make the weights of an external network available on this machine.
 
     Raises:
-        ShiftbenchError: If they are not and cannot be had.
+        ShiftbenchError: If they are not available and cannot be downloaded.
     """
     if source := _source(config):
         source.fetch()
 
 
 def _source(config: DictConfig) -> Foreign | None:
-    """Return where the network comes from, None for the networks that are built here."""
+    """Return the source of an external network, None for the networks of this package."""
     try:
         make = hydra.utils.get_object(config.model._target_)
-    except Exception:  # said in a sentence when the network is built
+    except Exception:  # is reported when the network is built
         return None
     if not (isinstance(make, type) and issubclass(make, Foreign)):
         return None
@@ -158,10 +158,10 @@ def augmentation(config: DictConfig) -> Any:
 
 
 def optimizer(config: DictConfig) -> MakeOptimizer:
-    """Return what makes the optimizer of a network, ``(model, settings) -> Optimizer``.
+    """Return the factory of the optimizer, ``(model, settings) -> Optimizer``.
 
     Raises:
-        UsageError: If its values are out of range, or it cannot be called.
+        UsageError: If its values are out of range, or it is not callable.
     """
     content: Any = OmegaConf.to_container(config.optimizer, resolve=True)
     own = {key: value for key, value in content.items() if key not in DEFAULT_RATES}
@@ -178,7 +178,7 @@ def metrics(config: DictConfig) -> list[Metric]:
     """Return the metrics of the run: functions of the table, with the arguments of their yaml.
 
     Raises:
-        UsageError: If a yaml names what is not a metric, or two have one name.
+        UsageError: If a yaml file names something that is not a metric, or two names coincide.
     """
     nodes = {str(name): node for name, node in config.metric.items()}
     return metrics_of(
@@ -190,7 +190,7 @@ def protocols(config: DictConfig) -> dict[str, ShiftProtocol]:
     """Return the shift protocols by name.
 
     Raises:
-        UsageError: If one is none.
+        UsageError: If one of them is not a shift protocol.
     """
     return {str(name): _protocol(str(name), node) for name, node in config.shift.items()}
 
@@ -206,10 +206,11 @@ def _protocol(name: str, node: Any) -> ShiftProtocol:
 
 
 def model(config: DictConfig, names: Names, data: Dataset) -> nn.Module:
-    """Return the network, its weights from ``checkpoint`` or drawn from the run's seed.
+    """Return the network, with weights from ``checkpoint`` or drawn from the run's seed.
 
     Raises:
-        UsageError: If the parts do not fit each other or the images, or there is nothing to train.
+        UsageError: If parts are incompatible with each other or with the images, or if there is
+            nothing to train.
         ShiftbenchError: If the weights are not available or do not fit.
     """
     network = _with_weights(config, names, data)
@@ -224,14 +225,14 @@ def model(config: DictConfig, names: Names, data: Dataset) -> nn.Module:
 
 
 def memory_format(config: DictConfig, network: nn.Module, data: Dataset) -> torch.memory_format:
-    """Return how weights and images lie in memory: channels-last but for some external networks."""
+    """Return the memory format: channels-last except for some external networks."""
     if _source(config) is None:
         return torch.channels_last
     return training_format(network, data.image_shape)
 
 
 def _announce_untrained(config: DictConfig) -> None:
-    """Log that a network is measured with the weights that it was drawn with."""
+    """Log that a network is measured with its random initial weights."""
     source = _source(config)
     if config.checkpoint or (source is not None and source.weights is not None):
         return

@@ -1,4 +1,4 @@
-"""An external network made fit for a run: its weights, its downsampling, its borders."""
+"""Preparation of an external network for a run: weights, downsampling, padding."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ log = logging.getLogger(__name__)
 
 
 def prepared(loaded: Any, recipe: Preprocessing | None) -> Dataset:
-    """Return the data as the network wants it: normalised as it was trained, photographs resized.
+    """Return the data as the network expects it: normalised as in training, photographs resized.
 
-    What was done is the ``preprocessing`` of the data set that is returned: the keys of
-    :meth:`Preprocessing.as_dict` (``size`` is the side that the network sees, ``resize`` and
-    ``interpolation`` are None where the data has a size of its own), and ``normalisation``:
-    ``network`` or ``data``, whose mean and standard deviation are used.
+    The attribute ``preprocessing`` of the returned data set describes this: the keys of
+    :meth:`Preprocessing.as_dict` (``size`` is the side of the network's input, ``resize`` and
+    ``interpolation`` are None for data of a fixed size), and ``normalisation``, which is
+    ``network`` or ``data``, depending on whose mean and standard deviation are used.
 
     Args:
         loaded: A data set, or photographs that are not yet decoded.
-        recipe: What is known of how an external network wants its images; None for the networks
-            that are built here, which take the data as it is.
+        recipe: The known preprocessing of an external network; None for the networks of this
+            package, which take the data unchanged.
 
     Raises:
-        UsageError: If that is not known or does not fit the images.
+        UsageError: If the preprocessing is not known or does not fit the images.
     """
     if isinstance(loaded, NetworkSizedData):
         if recipe is None:
@@ -65,7 +65,7 @@ def prepared(loaded: Any, recipe: Preprocessing | None) -> Dataset:
 
 
 def _noting(data: Dataset, resized: Preprocessing, normalisation: str) -> Dataset:
-    """Return the data with what was done to it."""
+    """Return the data with a description of its preprocessing."""
     side = max(data.image_shape[1:])
     used = dataclasses.replace(resized, size=side, mean=data.mean, std=data.std)
     return dataclasses.replace(
@@ -74,11 +74,11 @@ def _noting(data: Dataset, resized: Preprocessing, normalisation: str) -> Datase
 
 
 def announce(recipe: Preprocessing, data: Dataset) -> None:
-    """Log how an external network wants its images, and what is done where that differs.
+    """Log the preprocessing of an external network, and the one that is used if it differs.
 
     Args:
-        recipe: What is known of it.
-        data: What :func:`prepared` returned.
+        recipe: The network's known preprocessing.
+        data: The data set that :func:`prepared` returned.
     """
     used = data.preprocessing or {}
     instead = []
@@ -92,16 +92,16 @@ def announce(recipe: Preprocessing, data: Dataset) -> None:
 
 
 def refuse(pool: Callable[..., nn.Module], pool_name: str, head: str | None, padding: str) -> None:
-    """Refuse what an external network cannot be given.
+    """Refuse settings that do not apply to an external network.
 
     Args:
-        pool: Makes the downsampling layers.
-        pool_name: What it is called in tables.
-        head: The head that was asked for, None for the network's own.
+        pool: Factory of the downsampling layers.
+        pool_name: Its label in tables.
+        head: The requested head, None for the network's own.
         padding: The run's padding.
 
     Raises:
-        UsageError: In one sentence.
+        UsageError: With a one-sentence message.
     """
     if downsampling(pool).kind.needs_global_head:
         raise UsageError(
@@ -128,18 +128,18 @@ def adopted(
     padding: str,
     weights: Path | None,
 ) -> nn.Module:
-    """Return the network of ``source`` with its weights, pool and borders.
+    """Return the network of ``source`` with its weights, pool and padding.
 
     Args:
-        source: Where the network comes from.
-        num_classes: Of the data.
+        source: The source of the network.
+        num_classes: Number of classes of the data.
         image_shape: ``(C, H, W)`` of the data.
-        pool: Makes a downsampling layer; ``native`` leaves the network's own.
-        padding: ``zeros`` leaves its borders alone, ``circular`` wraps them around.
-        weights: A checkpoint, of the network as it was or of this one as it was trained.
+        pool: Factory of the downsampling layers; ``native`` keeps the network's own.
+        padding: ``zeros`` keeps the network's padding, ``circular`` makes it circular.
+        weights: A checkpoint, either of the original network or of the modified one.
 
     Raises:
-        ShiftbenchError: If the parts do not fit each other.
+        ShiftbenchError: If the parts are incompatible.
     """
     pool = downsampling(pool)
     network = source.network(num_classes, image_shape[0])
@@ -165,7 +165,7 @@ def _changed(
     stem: bool,
     image_shape: tuple[int, int, int],
 ) -> nn.Module:
-    """Return the network with another downsampling and other borders, and log what changed."""
+    """Return the network with its downsampling and padding replaced, and log the changes."""
     if not pool.kind.is_native:
         network, replaced = replace_downsampling(network, pool, padding, stem, image_shape)
         for line in replaced.lines():
@@ -177,10 +177,10 @@ def _changed(
 
 
 def _initialise(network: nn.Module, image_shape: tuple[int, int, int]) -> None:
-    """Let layers without sizes see an image of the data."""
+    """Initialise lazy layers with an image of the data."""
     try:
         initialise(network, torch.zeros(1, *image_shape))
-    except Exception as error:  # whatever the network raises
+    except Exception as error:  # a third-party network may raise anything
         raise UsageError(
             f"the layers of the network that take their sizes from the first batch do not take "
             f"images of {'×'.join(map(str, image_shape))} ({shown(error, 300)}); {_OTHER_IMAGES}"
@@ -188,7 +188,7 @@ def _initialise(network: nn.Module, image_shape: tuple[int, int, int]) -> None:
 
 
 def _refuse_function(network: nn.Module, pool: MakeDownsampling, padding: str) -> None:
-    """Refuse to change the layers of a function, which are not known."""
+    """Refuse to modify the layers of a function, which are not known."""
     if isinstance(network, Function) and not (pool.kind.is_native and padding == "zeros"):
         raise UsageError(
             "model.target returned a function, whose layers cannot be replaced; leave pool= and "
@@ -211,9 +211,9 @@ _OTHER_IMAGES = (
 
 
 def _try(network: nn.Module, num_classes: int, image_shape: tuple[int, int, int]) -> None:
-    """Refuse a network that does not take the images or answers other classes.
+    """Refuse a network that does not accept the images or has other classes.
 
-    Where its logits are only part of what it returns, it returns these alone from now on.
+    If the logits are only a part of the network's output, it is modified to return them alone.
     """
     with evaluating(network):
         trial = try_network(network, noise(network, image_shape), _OTHER_IMAGES)

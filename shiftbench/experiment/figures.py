@@ -1,4 +1,4 @@
-"""Every figure of a run, made from its tables and its test images; each may fail by itself."""
+"""The figures of a run, drawn from its tables and test images; each may fail independently."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ def draw_protocols(
     tables: Mapping[str, PredictionTable],
     shifts: Mapping[str, pd.DataFrame],
 ) -> None:
-    """Draw for every protocol what the network saw, where it held, and how jagged it was.
+    """Draw for every protocol example views, the metrics per shift and the jagged curve.
 
     Args:
-        folder: Where the pictures go, as ``views_<protocol>.png``, ``<protocol>.png``,
+        folder: Folder of the figures ``views_<protocol>.png``, ``<protocol>.png`` and
             ``jagged_<protocol>.png``.
-        label: What the network is called in legends.
-        data: The images that were shown.
-        protocols: By name.
-        tables: The answers, by the same names.
-        shifts: What :func:`~shiftbench.metric.per_shift` made of them.
+        label: The network's name in legends.
+        data: The data set with the test images.
+        protocols: Protocols by name.
+        tables: Prediction tables by the same names.
+        shifts: Their reductions by :func:`~shiftbench.metric.per_shift`.
     """
     for name, table in tables.items():
         with _figure(folder / f"views_{name}.png") as path:
@@ -62,7 +62,7 @@ def draw_layers(folder: Path, rows: pd.DataFrame) -> None:
 
 @contextmanager
 def _figure(path: Path) -> Iterator[Path]:
-    """Give the path of a figure that may fail; what an earlier run left there goes first."""
+    """Yield the path of a figure that may fail; an earlier file of that name is removed first."""
     with attempt(str(path)):
         path.unlink(missing_ok=True)
         yield path
@@ -77,7 +77,7 @@ def _draw_views(path: Path, name: str, data: Dataset, protocol: ShiftProtocol) -
 def _draw_jagged(
     path: Path, label: str, data: Dataset, protocol: ShiftProtocol, table: PredictionTable
 ) -> None:
-    """Draw the probability of the true class while a few test images move along the path."""
+    """Draw the probability of the true class of a few test images along the path of shifts."""
     steps = path_of(table)
     if steps is None:
         return

@@ -1,4 +1,4 @@
-"""What a run leaves: its result files, and figures of them."""
+"""The output of a run: result files and figures."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ def record(
     tables: Mapping[str, PredictionTable],
     metrics: Sequence[Metric],
 ) -> dict[str, pd.DataFrame]:
-    """Write a run's numbers, ``metrics.csv`` last.
+    """Write a run's result files, ``metrics.csv`` last.
 
     Args:
         config: The run's configuration.
         this: The run.
-        price: What its network costs.
-        history: Its epochs.
-        tables: What was answered, by the name of the protocol.
-        metrics: Those of the run.
+        price: The cost of its network.
+        history: The rows of its epochs.
+        tables: Prediction tables by the name of the protocol.
+        metrics: The metrics of the run.
 
     Returns:
-        What :func:`~shiftbench.metric.per_shift` made of the tables, by the same names.
+        The reductions of the tables by :func:`~shiftbench.metric.per_shift`, by the same names.
     """
     shifts = shifts_of(tables)
     frame = pd.DataFrame(history).assign(run_id=this.id)
@@ -52,7 +52,7 @@ def record(
     rows = shift_rows(shifts, this.id)
     columns = result_files.in_order(
         result_files.SHIFT_COLUMNS, rows.columns
-    )  # a protocol may have others
+    )  # a protocol may have other axes
     result_files.write_csv(rows, this.folder / "shifts.csv", columns)
     Influences.from_tables(tables, metrics).save(this.folder / NAME)
     identity = _identity(config, this, price)
@@ -64,7 +64,7 @@ def record(
 def record_layers(
     config: DictConfig, this: Run, network: PixelModel, data: Dataset
 ) -> pd.DataFrame:
-    """Write, and return, how far each layer is from commuting with shifts."""
+    """Write and return how much each layer deviates from commuting with shifts."""
     images, _ = next(data.test.batches(PROBED_IMAGES))
     with network.autocasting():
         rows = probe(network.model, network.normalise(images), memory_gb=config.measure.memory_gb)
@@ -81,18 +81,18 @@ def draw(
     shifts: Mapping[str, pd.DataFrame],
     layers: pd.DataFrame | None,
 ) -> None:
-    """Draw a run's figures; those that cannot be drawn are warned of, since the numbers are there.
+    """Draw a run's figures; one that cannot be drawn causes a warning, as results are written.
 
     Args:
         this: The run.
-        data: The images that were shown.
-        protocols: How they were shifted, by name.
-        tables: What was answered, by the same names.
-        shifts: What :func:`record` returned.
-        layers: What :func:`record_layers` returned, None where layers were not probed.
+        data: The data set with the test images.
+        protocols: Protocols by name.
+        tables: Prediction tables by the same names.
+        shifts: The result of :func:`record`.
+        layers: The result of :func:`record_layers`, None if layers were not probed.
     """
     folder = this.folder / "figures"
-    with attempt(f"the figures in {folder}"):  # matplotlib itself may be what cannot be loaded
+    with attempt(f"the figures in {folder}"):  # importing matplotlib may fail, too
         from shiftbench.experiment.figures import draw_layers, draw_protocols
 
         draw_protocols(folder, this.names.pool, data, protocols, tables, shifts)

@@ -1,4 +1,4 @@
-"""The story of one run: data, network, training, views, answers, numbers, report."""
+"""The execution of one run: data, network, training, predictions, metrics, figures."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ log = logging.getLogger(__name__)
 def run(
     config: DictConfig, this: Run, team: Team, datasets: KeepLast[Dataset] | None = None
 ) -> None:
-    """Train a network, show it every shifted view, keep its answers, reduce them to numbers.
+    """Train a network, predict every shifted view, and reduce the predictions to metrics.
 
-    Everything lands in ``this.folder``; figures are drawn last, when every number is written. The
+    All output is written to ``this.folder``; figures are drawn last, after all result files. The
     processes of ``team`` share training and measuring; the first one does the rest. ``datasets``
-    has the data set of the job before.
+    holds the data set of the previous job.
     """
     keep_freed_memory()
     device = pick_device(config.device)
@@ -62,7 +62,7 @@ def run(
         data = build.dataset(config, datasets)
     model = build.model(config, this.names, data)
     require_unedited()
-    for protocol in protocols.values():  # refuse what cannot apply before any work
+    for protocol in protocols.values():  # refuse inapplicable protocols before any work
         refuse(protocol, data, model)
     if team.is_first:
         this.note(preprocessing=data.preprocessing, **_described(metrics))
@@ -79,7 +79,7 @@ def run(
         tables = _measure(config, this, network, data, protocols, team)
     if not team.is_first:
         return
-    # Loads pandas, which the first training step need not wait for.
+    # Imported late: it loads pandas, which would delay the first training step.
     from shiftbench.experiment import outputs
 
     with _phase("reporting", config, "measure.resamples"):
@@ -94,7 +94,7 @@ def run(
 
 
 def _described(metrics: Sequence[Metric]) -> dict[str, Any]:
-    """Return what ``run.json`` says of metrics whose code a report may not have."""
+    """Return descriptions of metrics for ``run.json``, as a report may lack their code."""
     found = description(one for one in metrics if one not in standard())
     return {"metrics": found} if found else {}
 
@@ -142,7 +142,7 @@ def _train(
 
 @contextmanager
 def _training_alone(this: Run, team: Team) -> Iterator[None]:
-    """Let one run train a network: those that differ only in what they measure wait for it."""
+    """Let one run train a network; runs that differ only in what they measure wait for it."""
     if not team.is_first:
         yield
         return
@@ -160,9 +160,9 @@ def _measure(
     protocols: dict[str, ShiftProtocol],
     team: Team,
 ) -> dict[str, PredictionTable]:
-    """Return the prediction table of every protocol, each saved as it is finished.
+    """Return the prediction table of every protocol, each saved when it is finished.
 
-    Only the first process gets them.
+    Only the first process receives them.
     """
     network.model.eval()
     network = network.folded(next(data.test.batches(8))[0])
@@ -193,7 +193,7 @@ def _answers(
     protocol: ShiftProtocol,
     team: Team,
 ) -> PredictionTable | None:
-    """Return the table of this process's share of the test images, None if it has none."""
+    """Return the table for this process's share of the test images, None if that is empty."""
     part = team.share(len(data.test))
     if not part:
         return None
@@ -213,7 +213,7 @@ def _answers(
 
 @contextmanager
 def _phase(what: str, config: DictConfig, *knobs: str) -> Iterator[None]:
-    """Log how long a part took; where its memory did not suffice, name what makes it smaller."""
+    """Log the duration of a part; if it runs out of memory, name settings that reduce its use."""
     started = time.perf_counter()
     try:
         yield

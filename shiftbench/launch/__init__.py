@@ -1,1 +1,1 @@
-"""From what was typed to jobs: everything that knows Hydra but instantiation. No torch."""
+"""From the command line to jobs: all use of Hydra except instantiation; without torch."""

@@ -1,4 +1,4 @@
-"""What a refused command has made, taken away again; no torch."""
+"""Removal of the folders that a refused command has created; without torch."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from shiftbench.runs.run import Run
 
 @dataclass(frozen=True)
 class Fresh:
-    """Folders that were not there before.
+    """Folders that did not exist before the command.
 
     Attributes:
-        folders: Those that a command makes for itself.
-        parents: Those above them, the deepest first; others may put files there meanwhile.
+        folders: The folders that the command creates for itself.
+        parents: The folders above them, deepest first; other processes may write there meanwhile.
     """
 
     folders: tuple[Path, ...]
@@ -26,28 +26,28 @@ class Fresh:
 
     @classmethod
     def of(cls, *folders: Path) -> Fresh:
-        """Return which of ``folders``, and of those above them, are not there yet."""
+        """Return which of ``folders``, and of their parents, do not exist yet."""
         new = [folder for folder in folders if not folder.exists()]
         above = {parent for folder in new for parent in folder.parents if not parent.exists()}
         deepest_first = sorted(above, key=lambda parent: len(parent.parts), reverse=True)
         return cls(tuple(new), tuple(deepest_first))
 
     def remove(self) -> None:
-        """Remove the folders with all that is in them, and the empty ones above."""
+        """Remove the folders with their content, and their parents if these are empty."""
         for folder in self.folders:
             shutil.rmtree(folder, ignore_errors=True)
         for parent in self.parents:
-            with suppress(OSError):  # somebody else has put something there
+            with suppress(OSError):  # another process has written a file there
                 parent.rmdir()
 
 
 @contextmanager
 def withdrawn(this: Run) -> Iterator[None]:
-    """Leave nothing of a run that is refused before anything of it was computed.
+    """Remove the folder of a run that is refused before any computation.
 
-    A wrong setting, an image that cannot be read, a network that cannot be changed: the sentence
-    says all there is to know. A run that had begun, or whose log has a traceback, stays. Folders
-    that were there before stay, with all that is in them.
+    For a wrong setting, an unreadable image or a network that cannot be modified, the error message
+    is sufficient. A run that has begun, or whose log has a traceback, is kept. Folders that existed
+    before are kept with their content.
 
     Raises:
         ShiftbenchError: What the block raises.
@@ -63,6 +63,6 @@ def withdrawn(this: Run) -> Iterator[None]:
 
 
 def _has_computed(this: Run) -> bool:
-    """Whether there are weights, answers or numbers."""
+    """Whether the run has weights, predictions or results."""
     results = [*this.folder.glob("*.csv"), *this.folder.glob("predictions/*.npz")]
     return bool(results) or this.checkpoint.exists()

@@ -1,4 +1,4 @@
-"""From what was typed to jobs: Hydra composes them, and its errors become sentences; no torch."""
+"""The Hydra application: composes the jobs and rephrases Hydra's errors; without torch."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def compose_and_run(arguments: list[str]) -> int:
     register()
     refuse(arguments)
     own_wish = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    # Makes Hydra hand its errors over instead of printing them and exiting.
+    # Makes Hydra raise its errors instead of printing them and exiting.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     os.environ["SHIFTBENCH_SWEEP"] = sweep_id(arguments)  # read by configs/config.yaml
     sys.argv = [sys.argv[0], *arguments]
@@ -43,7 +43,7 @@ def compose_and_run(arguments: list[str]) -> int:
 
 
 def _job(config: DictConfig) -> None:
-    """Run one job; called by Hydra, with joblib and submitit in a process of theirs."""
+    """Run one job; called by Hydra, with joblib and submitit in a separate process."""
     from shiftbench.launch.job import run_job
 
     command = session.current()
@@ -54,7 +54,7 @@ def _job(config: DictConfig) -> None:
 
 
 def _end(command: Session) -> int:
-    """Report what failed or was refused; return the exit code."""
+    """Report failures and refusals; return the exit code."""
     if command.refusal:
         _withdraw(command)
         raise command.refusal
@@ -66,17 +66,17 @@ def _end(command: Session) -> int:
 
 
 def _end_badly(command: Session, error: Exception, arguments: list[str], own_wish: bool) -> int:
-    """End what Hydra or a launcher gave up.
+    """Handle an error that Hydra or a launcher raised.
 
     Args:
         command: The command's session.
-        error: What Hydra raised.
-        arguments: What was typed.
+        error: The exception.
+        arguments: The command's arguments.
         own_wish: Whether the user set ``HYDRA_FULL_ERROR=1``, to see tracebacks.
 
     Raises:
         UsageError: If the user can correct it.
-        Exception: The error itself otherwise, but for launchers, whose reason is reported.
+        Exception: The error itself otherwise; a launcher's error is reported instead.
     """
     from shiftbench.launch.hydra_errors import explain
 
@@ -95,7 +95,7 @@ def _end_badly(command: Session, error: Exception, arguments: list[str], own_wis
 
 
 def _withdraw(command: Session) -> None:
-    """Remove the folder of a sweep that is refused, if it was not there before."""
+    """Remove the folder of a refused sweep, if it did not exist before."""
     made = command.created
     if made and not any(folder.glob("jobs/*") for folder in made.folders):
         made.remove()
@@ -104,7 +104,7 @@ def _withdraw(command: Session) -> None:
 def _end_sweep(
     command: Session, launcher_error: str | None = None, stopped: KeyboardInterrupt | None = None
 ) -> int:
-    """Write the report of the sweep, if there is one, and return its exit code."""
+    """Write the report of the sweep, if the command has one, and return its exit code."""
     if not command.controller:
         return OK
     jobs = command.controller.end(launcher_error, stopped)
@@ -115,7 +115,7 @@ def _end_sweep(
 
 
 def _exit_code(wrong_settings: list[bool]) -> int:
-    """Return the code for failures, each with whether a wrong setting caused it."""
+    """Return the exit code for failures, given whether a wrong setting caused each of them."""
     if not wrong_settings:
         return OK
     return USAGE if all(wrong_settings) else FAILED

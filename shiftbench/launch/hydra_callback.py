@@ -1,4 +1,4 @@
-"""Hydra's callback: makes the sweep folder before the first job starts; no torch."""
+"""Hydra callback that creates the sweep folder before the first job starts; without torch."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from shiftbench.settings.hydra_patches import SAME_SCHEMA
 from shiftbench.settings.sampling import read_earlier_names
 from shiftbench.storage.atomic import cannot_write
 
-# For the processes of joblib and submitit, which load this module before they compose their jobs.
+# For processes of joblib and submitit, which import this module before they compose their jobs.
 warnings.filterwarnings("ignore", SAME_SCHEMA)
 read_earlier_names()
 
 
 class KeepSweep(Callback):
-    """Begins the sweep's records; the command line ends them, as Hydra might not get to it."""
+    """Starts the sweep's records; the command line closes them, as Hydra may end before that."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Write which jobs there are, show the sweep's progress."""
+        """Write the list of jobs and start the progress display."""
         from shiftbench.launch.discard import Fresh
         from shiftbench.launch.sweep import SweepController, jobs_of
 
         command = session.current()
-        command.jobs = []  # none is run unless the sweep can be begun
+        command.jobs = []  # no job runs if the sweep cannot be started
         command.created = Fresh.of(Path(config.hydra.sweep.dir).expanduser())
         try:
             jobs = jobs_of(config)

@@ -1,4 +1,4 @@
-"""Hydra's errors in a sentence each, with "did you mean"; what Hydra is not to be asked."""
+"""Hydra's errors, each in one sentence with suggestions, and arguments that are not allowed."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ _BAD_TYPE = re.compile(
     r"(?s)Value '(.*?)'[^\n]* (?:could not be converted to|is not a valid) (\w+)"
     r"|Cannot convert '\w+' to (string): '(.*?)'\n"
 )
-_AUTHORS_WORDS = re.compile(  # of use to Hydra's authors alone
+_AUTHORS_WORDS = re.compile(  # relevant only to developers of Hydra
     r"(?:full_key|object_type|reference_type)[:=].*|See https?://\S+.*"
     r"|, set env var HYDRA_FULL_ERROR=1.*|\$[A-Z_]+|\w+Error raised while resolving interpolation:"
     r"| \(\w+Config\)"
 )
 
-# What an optimizer might be expected to have, and the training has.
+# Settings that users may expect in the group optimizer but that belong to the group train.
 _CALLED = {f"optimizer.{name}": f"train.{name}" for name in ("lr", "weight_decay", "momentum")}
 
 _OPTION = re.compile(r"=\[?(?!(?:null|true|false|nan|inf)$)[a-z]", re.IGNORECASE)
 _COMPLETION = re.compile("(?:un)?install=|query=")
-# ``pool._target_=`` and ``{_target_: ...}``: what hydra.utils.instantiate calls, and how.
+# ``pool._target_=`` and ``{_target_: ...}``: the objects that hydra.utils.instantiate calls.
 _CALLS = re.compile(
     r"(?:^[^=]*\.|[{,]\s*)_(?:target|args|partial|recursive|convert)_\s*(?:[=:@.]|$)"
 )
-# Where Hydra itself puts files; all of them lie in out=PATH.
+# Settings for the folders of Hydra's own files; all of them are inside out=PATH.
 _PLACES = re.compile(
     r"hydra(?:$|[./](?:run|sweep|output_subdir|output|job_logging|hydra_logging)(?:$|[./@])"
     r"|\.job\.(?:chdir|name)$|\.callbacks(?:$|\.keep_sweep))"
@@ -52,11 +52,11 @@ _PLACES = re.compile(
 
 
 def refuse(arguments: Sequence[str]) -> None:
-    """Refuse what Hydra would obey before a job is looked at.
+    """Refuse arguments that Hydra would act upon before any job is checked.
 
     Raises:
-        UsageError: For flags that there are not, files elsewhere than in ``out``, and Python
-            objects named on the command line: those come from yaml files.
+        UsageError: For unknown flags, output files outside ``out``, and Python objects named on
+            the command line, which are allowed in yaml files only.
     """
     for item in arguments:
         if any("\ud800" <= character <= "\udfff" for character in item):
@@ -104,7 +104,7 @@ def _refuse_flags(message: str) -> NoReturn:
 
 
 def explain(error: BaseException, arguments: list[str]) -> str | None:
-    """Return one sentence for an error of the user's, None for one of ours."""
+    """Return one sentence for a user's error, None for an internal error."""
     if isinstance(error, MissingConfigException):
         return _unknown_option(error)
     if missing := _missing_launcher(_all_text(error)):
@@ -133,7 +133,7 @@ def explain(error: BaseException, arguments: list[str]) -> str | None:
 
 
 def _missing_launcher(text: str) -> str | None:
-    """Return how to install the launcher that an extra of the package brings."""
+    """Return how to install a launcher that an extra of the package provides."""
     found = re.search(r"Unknown plugin class : 'hydra_plugins\.hydra_(joblib|submitit)", text)
     if not found:
         return None
@@ -146,7 +146,7 @@ def _unknown_option(error: MissingConfigException) -> str:
     group, _, option = wanted.rpartition("/")
     if group not in GROUPS:
         return _plain(str(error))
-    # Hydra knows the options of --config-dir too, but not for an option inside a list.
+    # Hydra also lists the options of --config-dir, except for an option inside a list.
     known = sorted(error.options or [path.stem for path in (CONFIG_DIR / group).glob("*.yaml")])
     hint = did_you_mean(option, known)
     return f"{group}={shown(option)} is not known{hint}; allowed: {', '.join(known) or 'none'}"
@@ -173,7 +173,7 @@ def _unknown_key(key: str, text: str, arguments: list[str]) -> str:
 
 
 def _of_another_option(key: str, arguments: Sequence[str]) -> str | None:
-    """Return a sentence where ``key`` is a setting, but of an option that was not chosen."""
+    """Return a message if ``key`` is a setting of an option that was not chosen."""
     group, _, rest = key.partition(".")
     homes = [option for option, name in option_keys() if name == key and option[0] == group]
     if not homes:
@@ -196,7 +196,7 @@ def _of_another_option(key: str, arguments: Sequence[str]) -> str | None:
 
 
 def _chosen(group: str, arguments: Sequence[str]) -> str:
-    """Return the option of ``group`` that the command names, else the one of config.yaml."""
+    """Return the option of ``group`` that the command names, by default that of config.yaml."""
     named = [item.partition("=")[2] for item in arguments if item.startswith(f"{group}=")]
     if named:
         return shown(named[-1])
@@ -206,7 +206,7 @@ def _chosen(group: str, arguments: Sequence[str]) -> str:
 
 
 def _by_last_part(name: str, known: Iterable[str]) -> str:
-    """Return a hint where the user left out the group: ``lr`` for ``train.lr``."""
+    """Return a hint if the user omitted the group: ``lr`` for ``train.lr``."""
     last = name.rpartition(".")[2]
     endings = {key.rpartition(".")[2]: key for key in known}
     hint = did_you_mean(last, endings)
@@ -250,13 +250,13 @@ def _bad_syntax(arguments: Sequence[str]) -> str:
 
 
 def _unreadable(arguments: Sequence[str]) -> str:
-    """Return the first argument that Hydra cannot read."""
+    """Return the first argument that Hydra cannot parse."""
     unreadable = [item for item in arguments if not (item.startswith("-") or is_readable(item))]
     return unreadable[0] if unreadable else " ".join(arguments)
 
 
 def _plain(text: str) -> str:
-    """Return Hydra's own words on one line, without what only its authors can use."""
+    """Return Hydra's message on one line, without parts that only its developers need."""
     lines = []
     for line in text.splitlines():
         plain = _AUTHORS_WORDS.sub("", line).strip()

@@ -1,4 +1,4 @@
-"""One job of a command: skip what is done, run what is not, say how it went."""
+"""One job of a command: skips finished runs, executes others and reports the outcome."""
 
 from __future__ import annotations
 
@@ -31,15 +31,16 @@ log = logging.getLogger(__name__)
 
 
 def run_job(config: DictConfig, session: Session) -> None:
-    """Run the composed configuration, or say that it is done.
+    """Run the composed configuration, or report that its run is already finished.
 
     Args:
         config: The composed configuration.
-        session: What is kept from job to job.
+        session: State that is shared between jobs.
 
     Raises:
-        ShiftbenchError: In one sentence, for what the user can correct. A job of a sweep raises
-            nothing: it says so in the sweep's folder, and the others go on.
+        ShiftbenchError: With a one-sentence message, for errors that the user can correct. A job of
+            a sweep raises nothing: it records the error in the sweep's folder, and the other jobs
+            continue.
     """
     hydra = HydraConfig.get()
     sweep = Path(hydra.sweep.dir).expanduser() if hydra.mode == RunMode.MULTIRUN else None
@@ -65,7 +66,7 @@ def run_job(config: DictConfig, session: Session) -> None:
 
 
 def _follow(config: DictConfig, session: Session) -> None:
-    """Do this process's share of what the first one decides to run."""
+    """Compute this process's share of the runs that the first process starts."""
     from shiftbench.experiment.run import run
 
     if (run_id := session.shared_jobs.decision()) is None:
@@ -121,13 +122,13 @@ def _refuse_two_ways(launcher: Any) -> None:
 
 
 def _finish(this: Run, config: DictConfig, started: float, session: Session) -> bool:
-    """Run what is not done; return whether there was anything to do."""
+    """Complete the run; return whether anything remained to be computed."""
     if this.is_done() and not config.force:
         log.info("done, skipped: %s (force=true runs it again)", this.id)
         _report_what_may_differ(this)
         return False
     with withdrawn(this), this.alone():
-        # Another process may have finished it while this one waited.
+        # Another process may have finished the run while this one waited for the lock.
         if this.is_done() and not (config.force and this.older_than(started)):
             log.info("done, skipped: %s", this.id)
             return False
@@ -145,7 +146,7 @@ def _finish(this: Run, config: DictConfig, started: float, session: Session) -> 
 
 
 def _report_what_may_differ(this: Run) -> None:
-    """Say where a finished run may not be what the same command would compute now."""
+    """Report why a finished run may differ from what the same command would compute now."""
     if changed := this.outdated():
         measured = set(changed) <= set(results_versions.FROM_TABLES)
         remedy = (
@@ -172,22 +173,23 @@ def given_overrides() -> list[str]:
 
 
 def run_names(config: DictConfig) -> labels.Names:
-    """Return the run's labels, from the options that Hydra chose."""
+    """Return the run's labels, derived from the options that Hydra selected."""
     runtime = HydraConfig.get().runtime
     folders = [Path(source.path) for source in runtime.config_sources if source.schema == "file"]
     return labels.names(config, dict(runtime.choices), folders)
 
 
 def setup_logging(beside_others: bool = False) -> None:
-    """Log to the console that the progress bars share; plain lines off a terminal.
+    """Log to the console that the progress bars share; plain lines if it is not a terminal.
 
     Args:
-        beside_others: Whether other jobs write there too: then only how the job stands.
+        beside_others: Whether other jobs write to the same console; if so, only the status of the
+            job is logged.
     """
     logger = logging.getLogger("shiftbench")
     if logger.handlers:
         return
-    adapt_streams()  # a launcher's processes begin here
+    adapt_streams()  # the entry point in processes of a launcher
     logger.setLevel(logging.INFO)
     logger.propagate = False
     if not world().is_first:
@@ -200,10 +202,10 @@ def setup_logging(beside_others: bool = False) -> None:
 
 
 class ConsoleHandler(logging.Handler):
-    """One line a message on the progress bars' console, so that neither tears the other."""
+    """One line per message on the console of the progress bars, which keeps both intact."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print the message; warnings and worse say so."""
+        """Print the message, from warnings on with its level."""
         from shiftbench.report.progress import console
 
         text = record.getMessage()
@@ -224,7 +226,7 @@ def _show(this: Run, figures: bool) -> None:
 
 
 def _tell(sweep: Sweep, this: Run, place: str, tables: Throttle) -> None:
-    """Log the numbers of a finished job and bring the sweep's tables up to date."""
+    """Log the results of a finished job and update the sweep's tables."""
     from shiftbench.report.tables.run_table import in_one_line
     from shiftbench.storage.result_files import METRIC_COLUMNS, read_rows
 

@@ -1,7 +1,7 @@
-"""What one command knows from its first line to its exit code; no torch.
+"""The state of one command, from its start to its exit code; without torch.
 
-Hydra makes the callback and calls the job by itself, with nothing but a configuration. Both ask
-:func:`current` for the session; everything further in is handed it, or the part that it needs.
+Hydra creates the callback and calls the job with a configuration only. Both obtain the session from
+:func:`current`; functions that they call receive it, or a part of it, as an argument.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 @dataclass
 class Throttle:
-    """Limits some repeated work to a share of the time.
+    """Limits repeated work to a share of the elapsed time.
 
     Attributes:
-        share: How much of the time it may take, 0 to 1.
-        ended: When it was last done, in seconds of the monotonic clock.
-        took: How long that took, in seconds.
+        share: Share of the time that the work may take, 0 to 1.
+        ended: End of the last execution, in seconds of the monotonic clock.
+        took: Duration of the last execution in seconds.
     """
 
     share: float
@@ -38,12 +38,12 @@ class Throttle:
     took: float = 0.0
 
     def is_due(self) -> bool:
-        """Whether the work would stay within its share if it took as long as the last time."""
+        """Whether the work would stay within its share if it took as long as last time."""
         return (time.monotonic() - self.ended) * self.share >= self.took
 
     @contextmanager
     def timed(self) -> Iterator[None]:
-        """Note how long the block takes."""
+        """Record the duration of the block."""
         started = time.monotonic()
         yield
         self.ended = time.monotonic()
@@ -52,20 +52,21 @@ class Throttle:
 
 @dataclass
 class Session:
-    """The state of one command; in a launcher's process, of the jobs that it runs.
+    """The state of one command; in a process of a launcher, that of the jobs that it runs.
 
     Attributes:
-        started: When it began, in seconds since the epoch.
-        jobs: Overrides of the sweep's jobs, in order; None where there is no sweep, or before.
-        controller: The sweep that this process began and has to end.
-        created: Folders that were not there before the sweep was begun.
-        refusal: Why the sweep could not be begun. What a callback raises, Hydra turns into a
-            warning.
-        failures: Of a single run. A job that raised would make Hydra print lines of its own.
-        shared_jobs: What several processes of one command do together.
-        place: This process's share of the machine, where jobs run side by side.
-        datasets: The data set of the last job: the jobs of a sweep mostly share it.
-        tables: When the tables of a running sweep were written.
+        started: Start time in seconds since the epoch.
+        jobs: Overrides of the sweep's jobs, in order; None without a sweep, or before it starts.
+        controller: The sweep that this process started and has to end.
+        created: Folders that did not exist before the sweep was started.
+        refusal: Why the sweep could not be started; kept here, as Hydra turns exceptions of a
+            callback into warnings.
+        failures: Those of a single run; kept here, as Hydra prints lines of its own if a job raises
+            an exception.
+        shared_jobs: Jobs that several processes of one command compute together.
+        place: This process's share of the machine if jobs run in parallel.
+        datasets: The data set of the last job, as most jobs of a sweep share it.
+        tables: Limits how often the tables of a running sweep are written.
     """
 
     started: float = field(default_factory=time.time)
@@ -84,7 +85,7 @@ _current: ContextVar[Session] = ContextVar("shiftbench_session")
 
 
 def current() -> Session:
-    """Return the session of this command; a launcher's process gets one of its own."""
+    """Return the session of this command; a process of a launcher has its own session."""
     try:
         return _current.get()
     except LookupError:
@@ -95,7 +96,7 @@ def current() -> Session:
 
 @contextmanager
 def opened() -> Iterator[Session]:
-    """Yield a new session, the current one while the block runs."""
+    """Yield a new session, which is the current one while the block runs."""
     session = Session()
     token = _current.set(session)
     try:

@@ -1,4 +1,4 @@
-"""The name of every setting that the shipped configuration has; no torch."""
+"""The names of all settings of the shipped configuration; without torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shiftbench.settings.schema import CONFIG_DIR, GROUPS, LISTS, Config, flatte
 
 
 def known_keys() -> Iterator[str]:
-    """Yield every key that the shipped configuration has, dotted, the groups' names included."""
+    """Yield every key of the shipped configuration, dotted, including the names of groups."""
     schema = OmegaConf.to_container(OmegaConf.structured(Config))
     yield from (key for key, _ in flatten(schema))  # type: ignore[arg-type]
     yield from GROUPS
@@ -31,6 +31,6 @@ def _keys_of(group: str, path: Path) -> Iterator[str]:
     content: Any = OmegaConf.to_container(OmegaConf.load(path))
     prefix = f"{group}.{path.stem}." if group in LISTS else f"{group}."
     if group != "experiment" and isinstance(content, dict):
-        content.pop("defaults", None)  # Hydra's
-        # _target_ and _partial_ are the yaml's own, see refuse
+        content.pop("defaults", None)  # belongs to Hydra
+        # _target_ and _partial_ may be set in yaml files only, see refuse
         yield from (key for key, _ in flatten(content, prefix) if not key.endswith("_"))

@@ -1,4 +1,4 @@
-"""A sweep seen from the process that started it: its jobs, its progress, its end; no torch."""
+"""Control of a sweep by the process that starts it: jobs, progress, report; without torch."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ from shiftbench.storage.interrupts import how_stopped
 from shiftbench.storage.locks import is_locked
 
 LONGEST_WRITE = 60.0  # seconds
-LONGEST_END = 10.0  # seconds that a process takes to end
+LONGEST_END = 10.0  # seconds that a process takes to exit
 
 
 @dataclass(frozen=True)
 class SweepController:
-    """Begins and ends a sweep."""
+    """Starts and ends a sweep."""
 
     sweep: Sweep
     display: SweepDisplay
 
     @classmethod
     def of(cls, config: DictConfig, jobs: list[list[str]]) -> SweepController:
-        """Write which jobs the sweep has and begin to show how they stand."""
+        """Write the list of the sweep's jobs and start the progress display."""
         folder = Path(config.hydra.sweep.dir).expanduser()
-        remove_leftovers(folder, older_than=LONGEST_WRITE)  # the same sweep may run elsewhere
+        remove_leftovers(folder, older_than=LONGEST_WRITE)  # another process may run the same sweep
         sweep = Sweep.start(folder, Path(config.out).expanduser() / "runs", jobs)
         if not is_parallel(config.hydra.launcher):
             compose_jobs_once()
@@ -60,11 +60,11 @@ class SweepController:
     def end(
         self, launcher_error: str | None = None, stopped: KeyboardInterrupt | None = None
     ) -> list[Job]:
-        """Write the sweep's report, say how its jobs ended and return them.
+        """Write the sweep's report, log the outcome of its jobs and return them.
 
         Args:
-            launcher_error: Why the launcher gave up, if it did.
-            stopped: What stopped the sweep, if something did.
+            launcher_error: Error message of the launcher, if it failed.
+            stopped: The interrupt that stopped the sweep, if any.
         """
         self.display.stop()
         if launcher_error:
@@ -77,23 +77,23 @@ class SweepController:
                 from shiftbench.report.write import report_sweep
 
                 report_sweep(self.sweep.folder)
-        finally:  # whatever becomes of the report
+        finally:  # even if the report fails
             if launcher_error:
                 print(f"the launcher stopped: {launcher_error}", file=sys.stderr)
             _tell_how_they_ended(jobs)
         return jobs
 
     def _mark_running_as_failed(self, reason: str) -> None:
-        """Call failed what was running when its process died: nobody else will."""
+        """Mark jobs as failed whose process died, since it can no longer do so itself."""
         for job in self.sweep.jobs():
             if job.state == RUNNING:
                 error = f"its process ended ({reason}); the usual cause is too little memory"
                 self._close(job, FAILED, error)
 
     def _stop(self, reason: str) -> None:
-        """Call stopped what was running when the launcher ended its process, and its run too.
+        """Mark jobs, and their runs, as stopped if the launcher ended their process.
 
-        Jobs that still hold their run's lock go on by themselves, e.g. on a cluster.
+        Jobs that still hold their run's lock continue, e.g. on a cluster.
         """
         deadline = time.monotonic() + LONGEST_END
         for job in self.sweep.jobs():
@@ -108,7 +108,7 @@ class SweepController:
         return bool(job.run_id) and is_locked(self.sweep.runs / str(job.run_id) / ".lock")
 
     def _close(self, job: Job, state: str, reason: str) -> None:
-        """Say how a job ended whose process cannot say it any more, and its run too."""
+        """Record the outcome of a job and of its run on behalf of a process that has ended."""
         self.sweep.put(job.overrides, state=state, run_id=job.run_id, error=reason)
         if job.run_id:
             ended = INTERRUPTED if state == STOPPED else FAILED
@@ -126,12 +126,13 @@ def _tell_how_they_ended(jobs: list[Job]) -> None:
 
 
 def jobs_of(config: DictConfig) -> list[list[str]]:
-    """Return the overrides of every job: those of Hydra's own sweeper, once per grid of a study.
+    """Return the overrides of every job: those of Hydra's sweeper, for each grid of a study.
 
-    What two grids share is one job. Values that are given narrow the grids, see :func:`_narrowed`.
+    A combination that occurs in two grids is one job. Values on the command line restrict the
+    grids, see :func:`_narrowed`.
 
     Raises:
-        UsageError: If ``scale`` is none of the study's, or no grid is left.
+        UsageError: If the study has no such ``scale``, or no grid remains.
     """
     check_scale(config)
     params = config.hydra.sweeper.get("params") or {}
@@ -158,13 +159,14 @@ def jobs_of(config: DictConfig) -> list[list[str]]:
 def _narrowed(
     grid: Sequence[Override], given: Sequence[Override], grids: Sequence[Sequence[Override]]
 ) -> list[str] | None:
-    """Return a grid's overrides under those that are given, None where nothing of it is left.
+    """Return a grid's overrides restricted by those on the command line, None if nothing remains.
 
-    Of the values that are given for one of its keys a grid keeps its own. What it varies takes on
-    values that no grid of the study has as well, e.g. a pool of the user's; what it holds fixed is
-    what this part of the study is about. Seeds only repeat: those that are given replace its own.
+    Of the values that are given for one of its keys, a grid keeps those that it has. A key that the
+    grid varies also takes values that no grid of the study has, e.g. a user's own pool; a key that
+    it holds fixed does not, since this value defines that part of the study. Seeds only repeat a
+    configuration, so those that are given replace the grid's.
     """
-    wanted = {one.get_key_element(): one for one in given}  # of one key, the last one counts
+    wanted = {one.get_key_element(): one for one in given}  # the last one of a key counts
     found = {one.get_key_element(): str(one.input_line) for one in grid}
     for one in grid:
         key = one.get_key_element()

@@ -1,1 +1,1 @@
-"""Runs and sweeps on disk: identity, state, provenance. No torch."""
+"""Runs and sweeps on disk: identity, state, provenance; without torch."""

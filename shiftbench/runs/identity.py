@@ -1,4 +1,4 @@
-"""Run ids: a readable slug and a hash of everything that can change the result."""
+"""Run IDs: a slug and a hash of every setting that can change the result."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from shiftbench.settings.sampling import earlier_names
 from shiftbench.settings.schema import NOT_IDENTITY, STUDY_KEYS, flatten, is_smoke, short_hash, slug
 from shiftbench.storage.atomic import names_a_file
 
-# What is decided only once the weights are there: sweeping over it trains once. A data set's
-# ``test`` says what is different about its test images, which no weight and no mean depends on.
+# Settings without effect on the weights: a sweep over them trains once. A data set's ``test``
+# defines the differences of its test images, on which neither weights nor means depend.
 AFTER_TRAINING = ("shift.", "metric.", "measure.", "data.test.")
-# What a run had before it could choose: where a group says no more, the run keeps its id.
+# The fixed values of runs before these groups existed: a run with these values keeps its id.
 _BEFORE = {
     "optimizer": {"optimizer._target_": "shiftbench.optimizer.sgd.Sgd"},
     "metric": {"metric.standard._target_": "shiftbench.metric.options.standard"},
@@ -32,19 +32,20 @@ _TEST_LABEL = re.compile(r"\btest\.\w+=(\[[^]]*]|[^],]*)")  # of shapes[test.pos
 
 @dataclass(frozen=True)
 class Identity:
-    """What tells one run from another.
+    """The properties that distinguish one run from another.
 
     Attributes:
         run_id: Readable slug, seed, and a hash of every setting that can change the result.
-        train_id: The same of the settings that can change the trained weights.
-        config_id: Hash of every setting but the seed: runs that share it are repetitions.
-        labels: What the run is called in tables, group by group.
+        train_id: Likewise for the settings that can change the trained weights.
+        config_id: Hash of every setting except the seed; runs that share it are repetitions.
+        labels: Labels of the run in tables, by group.
         settings: Every setting that can change the result, ``{"pool.filter_size": 3}``; paths are
-            replaced by the SHA-256 of what is there.
-        versions: Results versions of the parts that make the run.
+            replaced by the SHA-256 of their content.
+        versions: Results versions of the parts that compute the run.
         origin: Paths and digests of ``files``, digests of third-party ``sources``, and what is
             ``unknown``.
-        smoke: Whether the study says that its numbers mean nothing, see ``Study``; it changes none.
+        smoke: Whether the study declares its results as not meaningful, see ``Study``; this has no
+            effect on them.
     """
 
     run_id: str
@@ -81,10 +82,10 @@ class Identity:
         )  # fmt: skip
 
     def found_in(self, out: Path) -> Identity:
-        """Return the same identity under the name that its folders have, if they are there.
+        """Return the same identity under the name of its existing folders, if there are any.
 
-        The readable part of a name says how the data was called, which another path changes; the
-        hash says what the run is.
+        The readable part of a name contains the name of the data, which depends on its path; the
+        hash alone identifies the run.
         """
         return replace(
             self,
@@ -107,7 +108,7 @@ def _readable(config: DictConfig, names: Names) -> str:
 def counting(config: DictConfig) -> dict[str, Any]:
     """Return every setting that can change the result, ``{"pool.filter_size": 3}``.
 
-    Groups that came later are left out where they say what a run did before there was a choice.
+    Groups that were added later are left out if they have the value that was fixed before.
     """
     content: Any = OmegaConf.to_container(config, resolve=True)
     content["shift"] = earlier_names(content.get("shift") or {})
@@ -124,7 +125,7 @@ def counting(config: DictConfig) -> dict[str, Any]:
 
 
 def _settings(config: DictConfig) -> Origin:
-    """Return every setting that can change the result, by content."""
+    """Return every setting that can change the result, files by their content."""
     given = counting(config)
     for key in ("checkpoint", "model.weights"):
         named = given.get(key)
@@ -149,7 +150,7 @@ def _require_file(path: Path) -> None:
 
 
 def _known(folder: Path, name: str, settings: Mapping[str, Any] | None) -> str:
-    """Return the name of the folder that differs from ``name`` in its readable part at most."""
+    """Return the name of the existing folder that differs from ``name`` at most in its slug."""
     if (folder / name).is_dir():
         return name
     ending = re.search(r"-s[0-9]+-[0-9a-f]+$", name)

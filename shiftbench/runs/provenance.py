@@ -1,4 +1,4 @@
-"""What a result was made with: command, versions, machine, commit."""
+"""The provenance of a result: command, versions, machine, commit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PACKAGES = ("torch", "torchvision", "hydra-core", "omegaconf", "numpy", "pandas"
 
 
 def provenance() -> dict[str, Any]:
-    """Return what a result made now would be made with."""
+    """Return the provenance of a result that is computed now."""
     return {
         "time": now(),
         "command": ["shiftbench", *sys.argv[1:]],
@@ -27,11 +27,11 @@ def provenance() -> dict[str, Any]:
 
 
 def now() -> str:
-    """Return the time, UTC, to the second."""
+    """Return the current time in UTC, to the second."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-@cache  # the same for every job of a sweep, and asking git takes a while
+@cache  # the same for every job of a sweep, and calling git is slow
 def _surroundings() -> dict[str, Any]:
     return {
         "shiftbench": __version__,
@@ -43,7 +43,7 @@ def _surroundings() -> dict[str, Any]:
 
 
 def _version(package: str) -> str | None:
-    from importlib import metadata  # it takes a tenth of the time of a command that does nothing
+    from importlib import metadata  # late, as it takes a tenth of the time of an empty command
 
     try:
         return metadata.version(package)
@@ -52,7 +52,7 @@ def _version(package: str) -> str | None:
 
 
 def _commit() -> str | None:
-    """Return the checkout's commit, None outside a checkout."""
+    """Return the commit of the checkout, None outside a checkout."""
     root = Path(__file__).parents[2]
     if not (root / ".git").exists():
         return None

@@ -1,6 +1,7 @@
-"""``shiftbench report --remeasure``: numbers of finished runs, again from their prediction tables.
+"""``shiftbench report --remeasure``: recomputes metrics from the prediction tables of runs.
 
-No forward pass and no torch: what an earlier release reduced otherwise is reduced as it is today.
+Without a forward pass and without torch, results of earlier releases are updated to the current
+definitions.
 """
 
 from __future__ import annotations
@@ -25,20 +26,20 @@ from shiftbench.storage.interrupts import held_off
 from shiftbench.storage.locks import exclusive, is_locked
 
 METRICS, SHIFTS = "metrics.csv", "shifts.csv"
-RESAMPLES = 1000  # where a run's settings do not say
+RESAMPLES = 1000  # if the settings of a run do not define it
 PENDING = "remeasuring"  # in status.json: digests of files that are about to be written
-# What a row of metrics.csv says of its run, whatever is measured.
+# The columns of metrics.csv that describe the run and not the measurement.
 IDENTITY = result_files.METRIC_COLUMNS[: result_files.METRIC_COLUMNS.index("protocol")]
 
 
 @dataclass(frozen=True)
 class Remeasured:
-    """What became of the runs.
+    """The outcome of :func:`remeasure`.
 
     Attributes:
-        changed: Folders of runs with other numbers than before.
-        same: Folders of runs that were as they are, not a byte written.
-        left: Why runs were left alone, by their folders.
+        changed: Folders of runs whose results have changed.
+        same: Folders of runs whose results are unchanged; none of their files was written.
+        left: Why runs were skipped, by folder.
     """
 
     changed: list[Path]
@@ -47,15 +48,15 @@ class Remeasured:
 
 
 def remeasure(folders: Iterable[Path]) -> Remeasured:
-    """Bring ``metrics.csv`` and ``shifts.csv`` of finished runs up to date, each whole or not.
+    """Update ``metrics.csv`` and ``shifts.csv`` of finished runs, each file atomically.
 
-    Runs that are not finished or worked on, that lack a prediction table or whose files were
-    changed are left alone. One that was stopped in between is finished by the next call.
+    Runs that are unfinished or in progress, that lack a prediction table, or whose files were
+    modified are skipped. An interrupted update is completed by the next call.
     """
     done = Remeasured([], [], {})
     for folder in folders:
         try:
-            if is_locked(folder / ".lock"):  # it may take hours
+            if is_locked(folder / ".lock"):  # waiting could take hours
                 raise ShiftbenchError("another process works on it")
             with exclusive(folder / ".lock"):
                 (done.changed if _remeasure(folder) else done.same).append(folder)
@@ -88,10 +89,10 @@ def _remeasure(folder: Path) -> bool:
 
 
 def _rows(folder: Path, status: Mapping[str, Any]) -> list[result_files.Row]:
-    """Return the rows of the run, whose files are those that it wrote.
+    """Return the rows of the run after checking that its files are unmodified.
 
     Raises:
-        ShiftbenchError: If they are not, or the run is not finished.
+        ShiftbenchError: If they are modified, or the run is not finished.
     """
     if status.get("state") != "done":
         raise ShiftbenchError(f"it is not finished ({status.get('state')})")
@@ -124,11 +125,11 @@ def _tables(folder: Path, run_id: str, protocols: Iterable[str]) -> dict[str, Pr
 def _replace(
     folder: Path, run: Mapping[str, Any], status: Mapping[str, Any], texts: Mapping[str, str]
 ) -> bool:
-    """Write what differs; return whether anything did.
+    """Write the files that differ; return whether any did.
 
-    ``status.json`` names the new files before they are there and, last of all, in place of the old
-    ones: a process that dies in between leaves a run that says that it was changed, and that the
-    next call knows.
+    ``status.json`` lists the digests of the new files before these are written and, at the end,
+    instead of the old ones. If the process is killed in between, the run is recognised as being
+    updated, and the next call completes it.
     """
     digests = {name: _digest(text.encode()) for name, text in texts.items()}
     who = json.dumps(run, indent=2, sort_keys=True, default=str) + "\n"

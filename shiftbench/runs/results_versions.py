@@ -1,9 +1,9 @@
-"""Results versions: which parts compute other numbers than in an earlier release; no torch.
+"""Results versions: the parts whose results differ from those of an earlier release; no torch.
 
-Whoever changes what a part computes raises its number here and says what changed. A run keeps the
-numbers of the parts that made it (``versions`` in ``run.json``); a run without them is of release
-0.1.0, where every part had number 1. The numbers are no part of a run's id: an older run is found,
-and reported to be older.
+A change that affects the results of a part increments its number here, with a comment. A run
+records the numbers of the parts that computed it (``versions`` in ``run.json``); a run without them
+is of release 0.1.0, where every part had number 1. The numbers are not part of a run's id: an older
+run is found, and reported as outdated.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ BLOCK = 16  # channels of the largest block of oneDNN's kernels
 
 CURRENT: dict[str, int] = {
     # From logits to the prediction table. 2: the answer is the largest logit, not the largest
-    # float32 probability; infinite logits and masked classes are no ordinary numbers.
+    # float32 probability; infinite logits and masked classes are treated separately.
     "answers": 2,
     # 2: relative to the spread of the logits, with every engine.
     "metric.exact_fraction": 2,
@@ -30,18 +30,18 @@ CURRENT: dict[str, int] = {
     "fill": 2,
     # embed and rescale of photographs. 2: reduced from their files, not from the network's view.
     "reduction": 2,
-    # Trained with fewer than 16 channels. 2: gradients of the shortcuts do not go through a kernel
-    # of oneDNN that writes beyond its workspace.
+    # Trained with fewer than 16 channels. 2: gradients of the shortcuts avoid a kernel of oneDNN
+    # that writes beyond its workspace.
     "model.resnet": 2,
     # 2: at the size and the crop that timm tests the weights at.
     "model.timm_network": 2,
-    # 2: shared layers, norms and borders that were left out; strides of 4 as two halvings.
+    # 2: includes shared layers, norms and padding that were omitted; strides of 4 as two halvings.
     "surgery": 2,
-    # 2: pairs of different shifts, so that the number of shifts does not matter.
+    # 2: pairs of different shifts, so that the value does not depend on their number.
     "metric.correct_consistency": 2,
-    # 2: pairs of different images, so that the number of images does not matter.
+    # 2: pairs of different images, so that the value does not depend on their number.
     "metric.chance_consistency": 2,
-    # Over images. 2: BCa, Wilson, score or exact, by what the images call for, not percentiles.
+    # Over images. 2: BCa, Wilson, score or exact, depending on the images, instead of percentiles.
     "intervals": 2,
 }
 """The number of every part that is not FIRST; which runs a part makes, :func:`makes` says."""
@@ -51,7 +51,7 @@ FROM_TABLES = ("metric.correct_consistency", "metric.chance_consistency", "inter
 
 
 def current(settings: Mapping[str, Any]) -> dict[str, int]:
-    """Return the numbers of the parts that make a run, those that are FIRST left out.
+    """Return the numbers of the parts that compute a run, without those that are FIRST.
 
     Args:
         settings: The run's settings, flat, ``{"train.epochs": 12}``.
@@ -63,7 +63,7 @@ def current(settings: Mapping[str, Any]) -> dict[str, int]:
 
 
 def from_tables(settings: Mapping[str, Any]) -> dict[str, int]:
-    """Return the numbers of those parts that a run's prediction tables are enough for.
+    """Return the numbers of the parts that can be recomputed from a run's prediction tables.
 
     >>> from_tables({})["intervals"]
     2
@@ -76,7 +76,7 @@ def _is_of_shift(key: str, name: str) -> bool:
 
 
 def makes(part: str, settings: Mapping[str, Any]) -> bool:
-    """Whether a part has a say in the numbers of a run."""
+    """Whether a part affects the results of a run."""
     group, _, name = part.partition(".")
     if group == "training":
         return bool(settings.get("train.epochs"))
@@ -108,13 +108,13 @@ _EXTERNAL = ("torchvision_network", "timm_network", "imported")
 
 
 def _option(settings: Mapping[str, Any], group: str) -> str:
-    """Return the module that a group's target is in: ``folder`` of ``folder.load``."""
+    """Return the module of a group's target: ``folder`` of ``folder.load``."""
     parts = str(settings.get(f"{group}._target_") or "").split(".")
     return parts[-2] if len(parts) > 1 else ""
 
 
 def changes(made: Mapping[str, int], now: Mapping[str, int]) -> dict[str, tuple[int, int]]:
-    """Return the parts whose numbers differ: what a run was made with, and today's.
+    """Return the parts whose numbers differ, each with the number of the run and the current one.
 
     >>> changes({}, {"metric.exact_fraction": 2})
     {'metric.exact_fraction': (1, 2)}
@@ -124,7 +124,7 @@ def changes(made: Mapping[str, int], now: Mapping[str, int]) -> dict[str, tuple[
 
 
 def described(changed: Mapping[str, tuple[int, int]]) -> str:
-    """Return which parts changed, for a sentence.
+    """Return the changed parts as text for a message.
 
     >>> described({"metric.exact_fraction": (1, 2)})
     'metric.exact_fraction 1 (now 2)'

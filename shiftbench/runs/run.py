@@ -1,4 +1,4 @@
-"""The run folder: its name, its state, what it was made with; no torch."""
+"""The run folder: its name, state and provenance; without torch."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ RESULTS = ("metrics.csv", "shifts.csv")
 
 @dataclass(frozen=True)
 class Run:
-    """One run: where it lives and what it is called.
+    """One run: its identity and its folder.
 
     Attributes:
-        identity: What tells it from other runs.
+        identity: The properties that distinguish it from other runs.
         names: Labels of the groups.
-        out: The folder of all runs.
+        out: The output folder of all runs.
     """
 
     identity: Identity
@@ -52,7 +52,7 @@ class Run:
 
     @property
     def id(self) -> str:
-        """Readable slug and a hash of everything that can change the result."""
+        """A readable slug and a hash of everything that can change the result."""
         return self.identity.run_id
 
     @property
@@ -62,12 +62,12 @@ class Run:
 
     @property
     def trained(self) -> Path:
-        """``<out>/trained/<train_id>``, shared by the runs that differ only in what is measured."""
+        """``<out>/trained/<train_id>``, shared by runs that differ only in what they measure."""
         return self.out / "trained" / self.identity.train_id
 
     @property
     def checkpoint(self) -> Path:
-        """Where the trained weights are."""
+        """The path of the trained weights."""
         return self.trained / "checkpoint.pt"
 
     @property
@@ -76,11 +76,11 @@ class Run:
         return self.folder / ".lock"
 
     def status(self) -> dict[str, Any]:
-        """Return what ``status.json`` says, ``{"state": "new"}`` where there is none to read."""
+        """Return the content of ``status.json``, ``{"state": "new"}`` if it cannot be read."""
         return self._content("status.json") or {"state": "new"}
 
     def _content(self, name: str) -> dict[str, Any]:
-        """Return what a JSON file of the run says, {} where there is none to read."""
+        """Return the content of a JSON file of the run, {} if it cannot be read."""
         try:
             content = json.loads((self.folder / name).read_text("utf-8"))
         except (OSError, ValueError):
@@ -88,7 +88,7 @@ class Run:
         return content if isinstance(content, dict) else {}
 
     def is_done(self) -> bool:
-        """Whether the run is finished and its results are there, as they were written."""
+        """Whether the run is finished and its result files exist unmodified."""
         status = self.status()
         if status.get("state") != "done":
             return False
@@ -96,43 +96,43 @@ class Run:
         return all(_digest(self.folder / name) == written.get(name) for name in RESULTS)
 
     def has_begun(self) -> bool:
-        """Whether data and network were there, so that training or measuring could begin."""
+        """Whether data and network were built, so that training or measuring could begin."""
         return "preprocessing" in self._content("run.json")
 
     def note(self, **facts: Any) -> None:
-        """Add to ``run.json`` what is known only once data and network are there."""
+        """Add facts to ``run.json`` that are known only after data and network are built."""
         content = {**json.loads(self.identity.as_json()), **facts}
         text = json.dumps(content, indent=2, sort_keys=True, default=str) + "\n"
         write_text(self.folder / "run.json", text)
 
     def noted(self, name: str) -> Any:
-        """Return what was added to ``run.json`` under a name, None where nothing was."""
+        """Return a fact that was added to ``run.json`` under ``name``, None if there is none."""
         return self._content("run.json").get(name)
 
     def outdated(self) -> dict[str, tuple[int, int]]:
-        """Return the parts that computed other numbers when the run was made: then and now."""
+        """Return the parts whose results version has changed since the run: then and now."""
         made = self._content("run.json").get("versions", {})
         return results_versions.changes(made, self.identity.versions)
 
     def made_by(self) -> str:
-        """Return the release of shiftbench that made the run."""
+        """Return the release of shiftbench that computed the run."""
         return str(self._content("provenance.json").get("shiftbench", "of an unknown release"))
 
     def older_than(self, started: float) -> bool:
-        """Whether the results were there before ``started`` (seconds since the epoch)."""
+        """Whether the results were written before ``started`` (seconds since the epoch)."""
         try:
             return (self.folder / "status.json").stat().st_mtime < started
         except OSError:
             return True
 
     def table_path(self, protocol: str) -> Path:
-        """Return where the prediction table of a protocol is kept."""
+        """Return the path of the prediction table of a protocol."""
         return self.folder / "predictions" / f"{protocol}.npz"
 
     def table(self, protocol: str) -> PredictionTable | None:
-        """Return a table that this run wrote before it was stopped, None if there is none.
+        """Return a table that this run wrote before it was interrupted, None if there is none.
 
-        A file that is damaged or another run's is put aside.
+        A file that is damaged or belongs to another run is set aside.
         """
         path = self.table_path(protocol)
         if not path.exists():
@@ -153,7 +153,7 @@ class Run:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keep other processes out of the run while the block runs; wait for one that is in."""
+        """Hold the lock of the run during the block; wait if another process holds it."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -162,10 +162,10 @@ class Run:
             yield
 
     def forget(self, since: float) -> None:
-        """Remove checkpoint and results, so that the run starts anew; keep the log.
+        """Remove checkpoint and results, so that the run starts again; keep the log.
 
-        A checkpoint begun after ``since`` (seconds since the epoch) stays: another job of the
-        same command has just made it.
+        A checkpoint begun after ``since`` (seconds since the epoch) is kept: another job of the
+        same command has just written it.
         """
         patterns = ("*.csv", "status.json", "predictions/*.npz", "figures/*.png")
         for pattern in patterns:
@@ -177,7 +177,7 @@ class Run:
 
     @contextmanager
     def recording(self, config: DictConfig, overrides: list[str]) -> Iterator[None]:
-        """Keep configuration, provenance, log and state of what happens inside the block."""
+        """Record configuration, provenance, log and state of the block."""
         started = time.monotonic()
         self._prepare(config, overrides)
         with _log_file(self.folder / "run.log"):
@@ -212,7 +212,7 @@ class Run:
             raise cannot_write(self.folder, error) from error
 
     def _require_unchanged(self, config: DictConfig) -> None:
-        """Refuse results of data or weights that changed while the run read them."""
+        """Raise an error if data or weights changed while the run read them."""
         before, after = self.identity.settings, Identity.of(config, self.names).settings
         changed = [key for key in before if before[key] != after.get(key)]
         if changed:
@@ -224,7 +224,7 @@ class Run:
             )
 
     def _put_damaged_results_aside(self) -> None:
-        """Keep, under another name, results that are not what the finished run wrote."""
+        """Rename results that differ from what the finished run wrote."""
         status = self.status()
         if status.get("state") != "done":
             return
@@ -243,12 +243,12 @@ class Run:
 
 
 def close_status(folder: Path, state: str, reason: str) -> None:
-    """Write how a run ended, ``failed`` or ``interrupted``, if its process ended without doing so.
+    """Record how a run ended, ``failed`` or ``interrupted``, if its process did not do so.
 
     Args:
-        folder: The run's folder, which need not be there.
-        state: How it ended.
-        reason: Why.
+        folder: The run's folder, which may not exist.
+        state: The final state.
+        reason: The reason for it.
     """
     with suppress(OSError, ValueError, TypeError, KeyError):
         if json.loads((folder / "status.json").read_text("utf-8"))["state"] == "running":

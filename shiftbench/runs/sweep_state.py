@@ -1,7 +1,7 @@
-"""The sweep folder: which jobs a sweep has and how each of them stands; no torch.
+"""The sweep folder: the jobs of a sweep and the state of each; without torch.
 
-Jobs may run in other processes or on other machines, so they tell each other on disk: every job
-keeps one small file, and whoever wants to know reads them all.
+Jobs may run in other processes or on other machines, so their state is kept on disk: every job
+maintains one small file, and the state of the sweep is derived from all of them.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ class Job:
     """One job of a sweep.
 
     Attributes:
-        number: Its place in the sweep, from 0.
-        overrides: What it was given, ``("pool=max", "seed=0")``.
+        number: Its position in the sweep, from 0.
+        overrides: Its overrides, ``("pool=max", "seed=0")``.
         state: ``waiting``, ``running``, ``done``, ``skipped`` (was done before), ``failed``,
             ``left out`` or ``stopped``.
-        run_id: Its run, None if it never got as far.
+        run_id: Its run, None if it did not get that far.
         error: Why it failed.
-        usage: Whether a wrong setting was the reason.
-        process: Who runs it.
-        seconds: How long it took.
-        time: When it was last heard of, in seconds since the epoch.
+        usage: Whether a wrong setting was the cause.
+        process: The process that runs it.
+        seconds: Its duration.
+        time: Time of its last update, in seconds since the epoch.
     """
 
     number: int
@@ -55,12 +55,12 @@ class Job:
 
 
 def rerun_command(overrides: Sequence[str]) -> str:
-    """Return the line that runs one job of a sweep by itself.
+    """Return the command that runs one job of a sweep separately.
 
     >>> rerun_command(["pool=max", "shift=[circular,crop]"])
     "shiftbench pool=max 'shift=[circular,crop]'"
     """
-    # The yaml of an experiment may ask for a sweep of its own.
+    # The yaml of an experiment may itself request a sweep.
     mode = ["hydra.mode=RUN"] if any(one.startswith("experiment=") for one in overrides) else []
     return shlex.join(["shiftbench", *overrides, *mode])
 
@@ -71,10 +71,10 @@ class Sweep:
 
     Attributes:
         folder: ``<out>/sweeps/<id>``.
-        runs: ``<out>/runs``, where its runs are.
-        command: What was typed.
+        runs: ``<out>/runs``, the folder of its runs.
+        command: The command line.
         started: When it was last started, in seconds since the epoch.
-        overrides: Those of every job, in order.
+        overrides: The overrides of every job, in order.
     """
 
     folder: Path
@@ -85,7 +85,7 @@ class Sweep:
 
     @classmethod
     def start(cls, folder: Path, runs: Path, jobs: Sequence[Sequence[str]]) -> Sweep:
-        """Write ``sweep.json``; what earlier starts left is kept."""
+        """Write ``sweep.json``; files of earlier starts are kept."""
         started = time.time()
         content = {
             "command": ["shiftbench", *sys.argv[1:]],
@@ -101,7 +101,7 @@ class Sweep:
         """Read a sweep folder.
 
         Raises:
-            ShiftbenchError: If it is none.
+            ShiftbenchError: If the folder is not a sweep folder.
         """
         path = Path(folder) / "sweep.json"
         try:
@@ -119,9 +119,10 @@ class Sweep:
             raise ShiftbenchError(f"{path} is not readable ({error})") from error
 
     def jobs(self) -> list[Job]:
-        """Return every job as it stands, in order.
+        """Return every job with its current state, in order.
 
-        A job that this start has not reached is ``waiting``, with the run of an earlier start.
+        A job that has not begun since the last start is ``waiting``, with the run of an earlier
+        start.
         """
         return [self._job(number, item) for number, item in enumerate(self.overrides)]
 
@@ -136,7 +137,7 @@ class Sweep:
         return Job(number, overrides, run_id=job.run_id)
 
     def put(self, overrides: Sequence[str], **state: Any) -> None:
-        """Write how the job with these overrides stands."""
+        """Write the state of the job with these overrides."""
         job = Job(0, tuple(overrides), process=os.getpid(), time=time.time(), **state)
         write_text(self._file(job.overrides), json.dumps(asdict(job)) + "\n")
 

@@ -1,1 +1,1 @@
-"""The configuration: its schema, its ranges, the labels of what was chosen. No torch."""
+"""The configuration: schema, range checks, labels of the chosen options; without torch."""

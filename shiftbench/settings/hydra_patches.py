@@ -1,21 +1,21 @@
-"""Everything that reaches into undocumented parts of Hydra; no other module may. No torch.
+"""All uses of undocumented parts of Hydra, which no other module may access; without torch.
 
-Hydra 1.3.8 and 1.4 are supported; ``tests/settings/test_hydra_patches.py`` holds every line of this table
-against the Hydra that is installed.
+Hydra 1.3.8 and 1.4 are supported; ``tests/settings/test_hydra_patches.py`` checks every line of
+this table with the installed version of Hydra.
 
-| part of Hydra | what for |
+| part of Hydra | purpose |
 | --- | --- |
-| ``hydra.main(version_base=)`` | 1.3 warns where it is missing, 1.4 where it is given |
-| ``Hydra.get_mode`` | skipped (a composition, 0.1 s) where nothing can set ``hydra.mode``; elsewhere an experiment's yaml may set it, which 1.4 itself does not look at |
-| ``BasicSweeper.split_arguments``, ``Plugins`` | the jobs of a study's grids instead of one grid; a product of values |
-| ``ConfigLoader.load_sweep_config`` | each job is composed once, not twice |
+| ``hydra.main(version_base=)`` | 1.3 warns if it is missing, 1.4 if it is given |
+| ``Hydra.get_mode`` | skipped (a composition, 0.1 s) if nothing can set ``hydra.mode``; otherwise an experiment's yaml may set it, which 1.4 itself ignores |
+| ``BasicSweeper.split_arguments``, ``Plugins`` | the jobs of a study's grids instead of those of one grid; a product of values |
+| ``ConfigLoader.load_sweep_config`` | each job is composed once instead of twice |
 | ``ConfigLoaderImpl._load_single_config``, ``_apply_overrides_to_config`` | yaml files and typed overrides with earlier names of settings are rewritten before they are merged |
-| ``GlobalHydra``, ``OverridesParser`` | values of overrides, with the options that ``glob(*)`` stands for |
-| ``get_args_parser`` | flags are refused before Hydra obeys them |
-| ``ArgumentParser._check_help`` (Python's) | 1.3 gives it help that is no string, which Python 3.14 rejects |
-| names of modules that compose | tells Hydra's errors from those of a job |
-| ``instantiate(_execution_whitelist_=)`` | 1.4 warns where it is missing, 1.3 does not know it |
-| its warning for what Hydra itself makes | callbacks, launchers and sweepers may be the user's, whose names are not known beforehand: Hydra's list of what it refuses counts, as with 1.3. An error from 1.5 on |
+| ``GlobalHydra``, ``OverridesParser`` | values of overrides, with ``glob(*)`` expanded |
+| ``get_args_parser`` | flags are refused before Hydra acts on them |
+| ``ArgumentParser._check_help`` (Python's) | 1.3 passes a help object that is not a string, which Python 3.14 rejects |
+| names of modules that compose | distinguishes Hydra's errors from those of a job |
+| ``instantiate(_execution_whitelist_=)`` | 1.4 warns if it is missing, 1.3 does not have it |
+| its warning for objects that Hydra itself creates | callbacks, launchers and sweepers may be the user's own, with names that are not known in advance: Hydra's list of refused names applies, as with 1.3. An error from 1.5 on |
 """  # noqa: E501
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ from omegaconf import DictConfig
 
 IS_1_3 = hydra.__version__.startswith("1.3.")
 VERSION_BASE = {"version_base": "1.3"} if IS_1_3 else {}  # for hydra.main and hydra.initialize
-# Our yaml for joblib stands on the plugin's own schema of that name, as it should.
+# The yaml for joblib in this package extends the plugin's schema of the same name, as intended.
 SAME_SCHEMA = r"(?s).*is validated against ConfigStore schema"
-# The modules of Hydra in whose frames an error is one of composition.
+# Modules of Hydra: an error raised in one of their frames is a composition error.
 _COMPOSING = {"config_loader_impl.py", "overrides_parser.py"}
 
 
@@ -62,12 +62,12 @@ def application(job: Callable[[DictConfig], None], config_path: Path) -> Callabl
 def installed(
     arguments: Sequence[str], planned: Callable[[], list[list[str]] | None]
 ) -> Iterator[None]:
-    """Change Hydra while the block runs.
+    """Patch Hydra while the block runs.
 
     Args:
-        arguments: What was typed.
-        planned: Returns the overrides of every job of the sweep; Hydra's sweeper runs these
-            instead of the one grid that it would span. None leaves it to Hydra.
+        arguments: The command's arguments.
+        planned: Returns the overrides of every job of the sweep, which Hydra's sweeper runs
+            instead of its single grid; None selects Hydra's grid.
     """
     sweeper = _sweeper()
     of_hydra = sweeper.split_arguments
@@ -92,8 +92,8 @@ def installed(
 def _sweeper() -> Any:
     """Return the class of Hydra's sweeper.
 
-    Hydra 1.3 loads the modules of its plugins a second time when it first looks for them: a class
-    that was imported before is not the one that it makes.
+    Hydra 1.3 loads the modules of its plugins again when it first searches for plugins: a class
+    that was imported before is not the one that it instantiates.
     """
     Plugins.instance()
     return import_module("hydra._internal.core_plugins.basic_sweeper").BasicSweeper
@@ -101,13 +101,13 @@ def _sweeper() -> Any:
 
 @contextmanager
 def _replaced(owner: type, name: str, value: Any) -> Iterator[None]:
-    """Give a class another attribute while the block runs."""
+    """Replace an attribute of a class while the block runs."""
     own = vars(owner).get(name)
     setattr(owner, name, value)
     try:
         yield
     finally:
-        if own is None:  # it was inherited
+        if own is None:  # the attribute was inherited
             delattr(owner, name)
         else:
             setattr(owner, name, own)
@@ -126,15 +126,15 @@ def _composed_mode(
             config_name=config_name, overrides=overrides, run_mode=RunMode.MULTIRUN,
             with_log_configuration=False, validate_sweep_overrides=False,
         )  # fmt: skip
-    except Exception:  # is said when it is composed to be run
+    except Exception:  # is reported when the job itself is composed
         return None
     return config.hydra.mode  # type: ignore[no-any-return]
 
 
 def may_set_mode(arguments: Sequence[str]) -> bool:
-    """Whether something that was typed could make a sweep of a run, but for ``-m``.
+    """Whether an argument other than ``-m`` could turn a run into a sweep.
 
-    An experiment may, Hydra's own keys, and flags, which may bring other yaml files.
+    Experiments, Hydra's own keys, and flags, which may add other yaml files, could do so.
 
     >>> may_set_mode(["pool=blur", "seed=0,1", "-m"])
     False
@@ -149,10 +149,10 @@ def may_set_mode(arguments: Sequence[str]) -> bool:
 
 
 def compose_jobs_once() -> None:
-    """Let Hydra hand a job of this sweep the configuration that it was checked with.
+    """Make Hydra reuse the configuration with which a job of this sweep was checked.
 
-    Hydra composes every job twice, to see whether all of them are legal before the first one
-    starts, and to run them; where jobs have nothing to do, that is most of a sweep's time.
+    Hydra composes every job twice, once to validate all of them before the first one starts, and
+    once to run it; if most runs are finished already, this dominates the time of a sweep.
     """
     loader: Any = GlobalHydra.instance().config_loader()
     compose = loader.load_sweep_config
@@ -161,7 +161,7 @@ def compose_jobs_once() -> None:
     def load_sweep_config(master_config: DictConfig, sweep_overrides: list[str]) -> Any:
         key = tuple(sweep_overrides)
         if key in composed:
-            return composed.pop(key)  # handed out once: a job may change its own
+            return composed.pop(key)  # used once only, since a job may modify its configuration
         composed[key] = compose(master_config, sweep_overrides)
         return composed[key]
 
@@ -174,12 +174,12 @@ def rewrite_inputs(
 ) -> None:
     """Rewrite yaml files as they are loaded, and overrides as they are applied.
 
-    May be called more than once; the first call counts.
+    May be called more than once; only the first call has an effect.
 
     Args:
-        rewrite_file: Changes the content of one file in place; its second argument is kept from
-            file to file of one composition.
-        rewrite_override: Returns an override as the configuration takes it.
+        rewrite_file: Modifies the content of one file in place; its second argument is shared by
+            all files of one composition.
+        rewrite_override: Returns an override with the names of the configuration.
     """
     patched: Any = ConfigLoaderImpl
     if vars(patched).get("_shiftbench_rewrites"):
@@ -200,10 +200,10 @@ def rewrite_inputs(
 
 
 def parse_overrides(overrides: Sequence[str]) -> list[Override]:
-    """Return the overrides as Hydra reads them, ``glob(*)`` being what there is to choose.
+    """Return the overrides as Hydra parses them, with ``glob(*)`` expanded to the options.
 
     Raises:
-        HydraException: If one cannot be read.
+        HydraException: If one cannot be parsed.
     """
     running = GlobalHydra.instance()
     loader = running.config_loader() if running.is_initialized() else None
@@ -212,7 +212,7 @@ def parse_overrides(overrides: Sequence[str]) -> list[Override]:
 
 
 def is_readable(override: str) -> bool:
-    """Whether Hydra can read ``key=value``."""
+    """Whether Hydra can parse ``key=value``."""
     try:
         parse_overrides([override])
     except HydraException:
@@ -226,7 +226,7 @@ def product(overrides: Sequence[str]) -> list[list[str]]:
     >>> product(["pool=max,blur", "seed=0"])
     [['pool=max', 'seed=0'], ['pool=blur', 'seed=0']]
     """
-    split = inspect.unwrap(_sweeper().split_arguments)  # Hydra's, even while another is installed
+    split = inspect.unwrap(_sweeper().split_arguments)  # Hydra's own, even while patched
     [jobs] = split(parse_overrides(overrides), None)
     return [list(job) for job in jobs]
 
@@ -239,7 +239,7 @@ def args_parser() -> argparse.ArgumentParser:
 
 @contextmanager
 def _lazy_help_allowed() -> Iterator[None]:
-    """Let the help that Hydra 1.3 makes late pass argparse's check (Python 3.14 and later)."""
+    """Make argparse accept the lazy help object of Hydra 1.3 (Python 3.14 and later)."""
     check: Any = getattr(argparse.ArgumentParser, "_check_help", None)
     if check is None or not IS_1_3:
         yield
@@ -254,21 +254,21 @@ def _lazy_help_allowed() -> Iterator[None]:
 
 
 def is_composing(error: BaseException) -> bool:
-    """Whether ``error`` arose while Hydra put the configuration together, before any job."""
+    """Whether ``error`` was raised while Hydra composed the configuration, before any job."""
     files = {Path(frame.filename).name for frame in traceback.extract_tb(error.__traceback__)}
     ours = "job.py" in files or "experiment.py" in files
     return not ours and bool(files & _COMPOSING)
 
 
 def execution_policy(targets: Sequence[str], find: Callable[[str], Any]) -> dict[str, Any]:
-    """Return what ``hydra.utils.instantiate`` is to be given besides the arguments.
+    """Return additional keyword arguments for ``hydra.utils.instantiate``.
 
-    What a yaml names may be called, Python's own modules excepted, e.g. ``_target_: os.system``.
-    (Hydra 1.3 has a list of its own of what it refuses.)
+    Every target of a yaml file may be called, except those of Python's standard library, e.g.
+    ``_target_: os.system``. (Hydra 1.3 has its own list of refused targets.)
 
     Args:
-        targets: Every ``_target_`` that the yaml names.
-        find: Imports one of them; what it raises, ``instantiate`` will raise as well.
+        targets: Every ``_target_`` in the yaml file.
+        find: Imports a target; ``instantiate`` will raise the same exceptions.
     """
     if IS_1_3:
         return {}
@@ -276,7 +276,7 @@ def execution_policy(targets: Sequence[str], find: Callable[[str], Any]) -> dict
 
 
 def _names(target: str, find: Callable[[str], Any]) -> list[str]:
-    """Return what a target is called, none if it is of Python's standard library."""
+    """Return the names of a target, none if it belongs to Python's standard library."""
     try:
         made = find(target)
     except Exception:
@@ -286,4 +286,4 @@ def _names(target: str, find: Callable[[str], Any]) -> list[str]:
     module, name = (str(getattr(made, key, "")) for key in ("__module__", "__qualname__"))
     if module.partition(".")[0] in sys.stdlib_module_names:
         return []
-    return [target, f"{module}.{name}"]  # Hydra compares nested ones by where they are defined
+    return [target, f"{module}.{name}"]  # Hydra compares nested targets by where they are defined

@@ -1,4 +1,4 @@
-"""What a run is called in tables: one label for each group, with the settings that differ."""
+"""Labels of a run in tables: one for each group, with the settings that differ from its yaml."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from omegaconf import DictConfig, OmegaConf
 from shiftbench.settings.schema import flatten
 from shiftbench.storage.atomic import names_a_file
 
-# Settings of a data set that say where it is and how it is read, not what it is.
+# Settings for the location and the reading of a data set, which do not change its content.
 UNLABELLED = frozenset(("root", "workers", "name", "classes", "memory_limit_gb"))
 
 
 @dataclass(frozen=True)
 class Names:
-    """What a run is called in tables: one label for each group, with the settings that differ.
+    """Labels of a run in tables: one for each group, with the settings that differ from its yaml.
 
-    ``blur`` is the yaml as it stands, ``blur[filter_size=5]`` differs from it.
+    ``blur`` is the unmodified yaml, ``blur[filter_size=5]`` differs from it in one setting.
     """
 
     experiment: str
@@ -38,8 +38,8 @@ def names(config: DictConfig, choices: Mapping[str, Any], folders: list[Path]) -
 
     Args:
         config: The composed configuration.
-        choices: Which option each group has, as Hydra reports it.
-        folders: Where yaml files are looked up, in order.
+        choices: The option of each group, as reported by Hydra.
+        folders: Folders in which yaml files are searched, in order.
     """
     labels = {
         group: _label(group, str(choices[group]), config, folders)
@@ -53,21 +53,21 @@ def names(config: DictConfig, choices: Mapping[str, Any], folders: list[Path]) -
 
 
 def _own_head(pool: str, default_head: str) -> str:
-    # pool=global means one global pool at the end: a position-aware head would undo it.
+    # pool=global means a single global pool at the end, so the head must not depend on positions.
     return "gap" if pool == "global" else default_head
 
 
 def _label(group: str, choice: str, config: DictConfig, folders: list[Path]) -> str:
     node = config[group]
     default = load_option(group, choice, folders)
-    if group == "train":  # whose defaults may depend on the optimizer
+    if group == "train":  # its defaults may depend on the optimizer
         default = _resolved(default, config)
     own = dict(flatten(OmegaConf.to_container(node, resolve=True)))  # type: ignore[arg-type]
     plain = dict(flatten(default))
     if group == "data":
         choice = _data_name(choice, own)
     hidden = UNLABELLED if group == "data" else set()
-    if group == "model" and "target" in own:  # whose weights say nothing of their preprocessing
+    if group == "model" and "target" in own:  # its weights do not define a preprocessing
         hidden = {key for key in own if key.startswith("preprocessing.")}
         hidden |= {"target"} if own.get("name") else set()
     changed = [
@@ -79,7 +79,7 @@ def _label(group: str, choice: str, config: DictConfig, folders: list[Path]) -> 
 
 
 def _resolved(option: dict[str, Any], config: DictConfig) -> dict[str, Any]:
-    """Return an option's values as they are in ``config``, which its interpolations refer to."""
+    """Return an option's values with interpolations resolved in ``config``."""
     around: Any = OmegaConf.to_container(config)
     content: Any = OmegaConf.to_container(OmegaConf.create({**around, "train": option})["train"],
                                           resolve=True)  # fmt: skip
@@ -87,18 +87,18 @@ def _resolved(option: dict[str, Any], config: DictConfig) -> dict[str, Any]:
 
 
 def parts_of(label: str) -> tuple[str, list[str]]:
-    """Return the option that a label names, and the settings in its brackets.
+    """Return the option of a label and the settings in its brackets.
 
     >>> parts_of("shapes[size=16,test.object_size=[0.2,0.35]]")
     ('shapes', ['size=16', 'test.object_size=[0.2,0.35]'])
     """
     option, _, rest = label.removesuffix("]").partition("[")
-    # A list of numbers has commas and brackets of its own.
+    # A list of numbers also contains commas and brackets.
     return option, re.split(r",(?=[\w.]+=)", rest) if rest else []
 
 
 def _data_name(choice: str, settings: Mapping[str, Any]) -> str:
-    """Return ``folder:NAME`` for data that the user points to, never a path."""
+    """Return ``folder:NAME`` for a user's own data, never a path."""
     if settings.get("name"):
         return str(settings["name"])
     root = settings.get("root")
@@ -110,13 +110,13 @@ def _data_name(choice: str, settings: Mapping[str, Any]) -> str:
 
 
 def _plain(value: Any) -> str:
-    """Return a value for a label: of a path its last part alone."""
+    """Return a value for a label; of a path, only the last part."""
     text = str(value)
     return Path(text).stem if names_a_file(text) else text
 
 
 def load_option(group: str, option: str, folders: list[Path]) -> dict[str, Any]:
-    """Return ``<folder>/<group>/<option>.yaml`` as a plain dict, {} where there is none."""
+    """Return ``<folder>/<group>/<option>.yaml`` as a plain dict, {} if it does not exist."""
     for folder in folders:
         path = folder / group / f"{option}.yaml"
         if path.is_file():

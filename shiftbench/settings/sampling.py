@@ -1,8 +1,8 @@
-"""The ``sampling`` node of a shift protocol, and its earlier spelling; no torch.
+"""The ``sampling`` node of a shift protocol, and its earlier spelling; without torch.
 
-Until there was a node, its keys stood among the protocol's own: ``sampling: draws`` beside
-``draws: 8`` is now ``sampling: {mode: draws, draws: 8}``. Both are read, on the command line and in
-yaml files. A run's identity keeps the earlier names, so that earlier runs are found.
+Before this node was introduced, its keys were part of the protocol: ``sampling: draws`` with
+``draws: 8`` is now ``sampling: {mode: draws, draws: 8}``. Both are accepted, on the command line
+and in yaml files. A run's identity uses the earlier names, so that earlier runs are found.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ EARLIER = {
     "sampling": "mode",
     **{name: name for name in ("draws", "steps", "seed", "path", "peer", "batch")},
 }
-# The classes that had these keys. Others may have a ``steps`` or a ``seed`` of their own.
+# The classes that had these keys; other classes may have an unrelated ``steps`` or ``seed``.
 TARGETS = frozenset(
     f"shiftbench.shift.{name}.{name.capitalize()}"
     for name in ("camera", "circular", "crop", "embed", "subpixel", "translate")
@@ -31,9 +31,9 @@ def nested_sampling(node: Any, is_sampled: bool = False) -> Any:
     """Return a protocol's node with the keys of its sampling under ``sampling``.
 
     Args:
-        node: The node as it was written, a ``DictConfig``; anything else comes back as it is.
-        is_sampled: Whether it adds to a protocol that has such a node; by default its
-            ``_target_`` decides.
+        node: The node as written, a ``DictConfig``; anything else is returned unchanged.
+        is_sampled: Whether it extends a protocol that has such a node; otherwise this depends on
+            its ``_target_``.
     """
     if not isinstance(node, DictConfig):
         return node
@@ -52,7 +52,7 @@ def nested_sampling(node: Any, is_sampled: bool = False) -> Any:
 
 
 def earlier_names(shift: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the protocols of a configuration with every sampling key where it was earlier."""
+    """Return the protocols of a configuration with every sampling key in its earlier place."""
     return {name: _flat(node) for name, node in shift.items()}
 
 
@@ -67,11 +67,11 @@ def _flat(node: Any) -> Any:
 
 
 def read_earlier_names() -> None:
-    """Make Hydra take the earlier names; may be called more than once.
+    """Make Hydra accept the earlier names; may be called more than once.
 
-    Yaml files are changed as they are loaded, before they are merged: a file that adds
-    ``sampling: all`` to a protocol would replace the whole node. What is typed is changed when it
-    is applied, so that labels and the names of sweeps stay as typed.
+    Yaml files are rewritten when they are loaded, before they are merged: otherwise, a file that
+    adds ``sampling: all`` to a protocol would replace the whole node. Overrides are rewritten when
+    they are applied, so that labels and the names of sweeps remain as typed.
     """
     from shiftbench.settings.hydra_patches import rewrite_inputs
 
@@ -79,7 +79,7 @@ def read_earlier_names() -> None:
 
 
 def _nest(loaded: Any, sampled: dict[str, bool]) -> None:
-    """Change the protocols of one file; ``sampled`` says which ones have a node by now."""
+    """Rewrite the protocols of one file; ``sampled`` records which ones have a node so far."""
     shift = loaded.get("shift") if isinstance(loaded, DictConfig) else None
     if not isinstance(shift, DictConfig):
         return
@@ -94,7 +94,7 @@ def _nest(loaded: Any, sampled: dict[str, bool]) -> None:
 
 
 def _renamed(override: Any, cfg: DictConfig) -> Any:
-    """Return what was typed with the key that the configuration has."""
+    """Return an override with the key of the configuration."""
     found = _KEY.fullmatch(override.key_or_group)
     node = OmegaConf.select(cfg, found[1]) if found else None
     if found is None or not isinstance(node, DictConfig):

@@ -1,4 +1,4 @@
-"""The schema of the configuration, its range checks and where the yaml files are; no torch."""
+"""The schema of the configuration, its range checks, and the folder of its yaml files."""
 
 from __future__ import annotations
 
@@ -29,27 +29,28 @@ SCHEDULES = ("onecycle", "cosine")
 ENGINES = ("auto", "direct", "dense")
 SCALES = ("smoke", "cpu", "gpu")
 
-# What cannot change a result stays out of a run's identity.
+# Settings that cannot change a result are not part of a run's identity.
 NOT_IDENTITY = (
     "device", "out", "force", "fail_fast", "progress", "figures", "data.workers",
     "data.memory_limit_gb", "measure.batch_size", "measure.memory_gb",
-    "optimizer.default_lr", "optimizer.default_weight_decay",  # train.lr says what they became
+    "optimizer.default_lr", "optimizer.default_weight_decay",  # contained in train.lr
 )  # fmt: skip
-# Groups of which a run may have several options, each under its name: shift=[circular,crop].
+# Groups of which a run may have several options, each under its own name: shift=[circular,crop].
 LISTS = ("shift", "metric")
-# What an optimizer's yaml has for the train group.
+# Keys of an optimizer's yaml that define defaults of the train group.
 DEFAULT_RATES = ("default_lr", "default_weight_decay")
-# As in configs/optimizer/sgd.yaml, for a configuration of the user's own that names no optimizer.
+# As in configs/optimizer/sgd.yaml, for a user's own configuration without an optimizer.
 _SGD = {
     "_target_": "shiftbench.optimizer.sgd.Sgd", "default_lr": 0.1, "default_weight_decay": 5e-4,
 }  # fmt: skip
-# Which runs a study is made of: what they set, not that they belong to it, changes a result.
+# Keys that select the runs of a study. They are not part of a run's identity: a result depends on
+# its settings, not on the study that it belongs to.
 STUDY_KEYS = ("study.", "scale")
 
 
 @dataclass
 class Train:
-    """How to train; ``epochs=0`` is not at all."""
+    """Settings of the training; ``epochs=0`` means no training."""
 
     epochs: int = 0
     batch_size: int = 128
@@ -62,13 +63,13 @@ class Train:
 
 
 def _train() -> Train:
-    """Return the defaults of ``train``: its rates are those that suit the optimizer."""
+    """Return the defaults of ``train``, with the rates of the optimizer's yaml."""
     return Train(lr=II("optimizer.default_lr"), weight_decay=II("optimizer.default_weight_decay"))
 
 
 @dataclass
 class Measure:
-    """How to measure."""
+    """Settings of the measurement."""
 
     engine: str = "auto"
     batch_size: int = 256
@@ -79,13 +80,14 @@ class Measure:
 
 @dataclass
 class Study:
-    """What an experiment consists of, see ``configs/experiment``.
+    """The definition of a study, see ``configs/experiment``.
 
     Attributes:
         claims: The published findings that it decides, by key or readable name:
             ``[A1, wider_blur_more_consistent]``.
-        scales: What ``scale=NAME`` stands for: values that the rest of the yaml refers to. One
-            with ``smoke: true`` shows that the commands work, not what networks do; reports say so.
+        scales: The values of each ``scale=NAME``, to which the rest of the yaml refers. A scale
+            with ``smoke: true`` only tests the commands; its results are not meaningful, which
+            reports state.
         grids: Parts of the sweep, each a full grid as ``{part: {pool: "max,blur"}}``.
     """
 
@@ -122,10 +124,10 @@ class Config:
     study: Study = field(default_factory=Study)
 
 
-@cache  # Hydra 1.4 warns where a name is given again
+@cache  # Hydra 1.4 warns if a name is registered again
 def register() -> None:
-    """Make the schema known to Hydra; may be called more than once."""
-    from hydra.core.config_store import ConfigStore  # here: `list` and `report` start without Hydra
+    """Register the schema with Hydra; may be called more than once."""
+    from hydra.core.config_store import ConfigStore  # late: `list` and `report` start without it
 
     from shiftbench.settings.sampling import read_earlier_names
 
@@ -137,7 +139,7 @@ def check(config: DictConfig) -> None:
     """Refuse values out of range, each in one sentence.
 
     Raises:
-        UsageError: Naming the key, the value, what is allowed.
+        UsageError: With the key, the value and the allowed values.
     """
     check_scale(config)
     _check_whole(config)
@@ -158,12 +160,12 @@ def check(config: DictConfig) -> None:
 
 
 def check_scale(config: DictConfig) -> None:
-    """Refuse a ``scale`` that a study does not have; other values may refer to it.
+    """Refuse a ``scale`` that the study does not define; other values may refer to it.
 
     Raises:
-        UsageError: Naming those that there are.
+        UsageError: With the scales of the study.
     """
-    if "scale" in config and "study" in config:  # what is lacking is said of the whole
+    if "scale" in config and "study" in config:  # missing keys are reported by _check_whole
         scales = list(config.study.get("scales") or SCALES)
         require_one_of("scale", config.scale, scales)
 
@@ -176,7 +178,7 @@ def is_smoke(config: DictConfig) -> bool:
 
 
 def _check_whole(config: DictConfig) -> None:
-    """Refuse a configuration that lacks keys, or has values that cannot be had or kept."""
+    """Refuse a configuration with missing keys, or with unusable values or paths."""
     lacking = [key for key in Config.__dataclass_fields__ if key not in set(config.keys())]
     if lacking:
         raise UsageError(
@@ -207,10 +209,10 @@ def _check_paths(config: DictConfig) -> None:
         try:
             kind = Path(path or ".").expanduser().stat().st_mode
         except OSError:
-            continue  # not there: made, or missed by who reads it
+            continue  # does not exist: is created, or reported where it is read
         except (RuntimeError, TypeError, ValueError) as error:
             raise UsageError(f"{key}={shown(path)} is no path; give another") from error
-        # A device would be read for ever.
+        # Reading a device file would not end.
         if key == "checkpoint" and path and not stat.S_ISREG(kind):
             raise UsageError(
                 f"checkpoint={shown(path)} cannot be read (it is not a file); "
@@ -219,7 +221,7 @@ def _check_paths(config: DictConfig) -> None:
 
 
 def _check_groups(config: DictConfig) -> None:
-    """Refuse groups that are not made from one of their options."""
+    """Refuse groups that were not composed from one of their options."""
     nodes = {key: config[key] for key in ("data", "model", "pool", "augment", "optimizer")}
     for group in LISTS:
         if "_target_" in config[group]:
@@ -263,7 +265,7 @@ def flatten(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 def as_typed(overrides: Any) -> list[str]:
-    """Return Hydra's list of overrides, interpolations left as they are."""
+    """Return Hydra's list of overrides, with interpolations unresolved."""
     items: Any = OmegaConf.to_container(overrides)
     return [str(item) for item in items]
 
@@ -274,7 +276,7 @@ def short_hash(text: str) -> str:
 
 
 def slug(text: str) -> str:
-    """Return ``text`` with everything that a shell or a file system minds replaced by ``-``.
+    """Return ``text`` with all characters special to shells or file systems replaced by ``-``.
 
     >>> slug("pool=max,blur  seed=0")
     'pool-max-blur-seed-0'
@@ -283,9 +285,9 @@ def slug(text: str) -> str:
 
 
 def sweep_id(arguments: list[str]) -> str:
-    """Return a folder name for the sweep that a command spans, the same each time.
+    """Return a deterministic folder name for the sweep of a command.
 
-    What is swept over is readable in it, everything given is in its hash.
+    The settings that vary are readable in it; all arguments are part of its hash.
 
     >>> sweep_id(["-m", "seed=3", "pool=max,blur", "out=elsewhere"])
     'pool-max-blur-d5cb9923'

@@ -1,4 +1,4 @@
-"""The values of a config group held against its constructor's annotations, in one sentence each."""
+"""Checks of a config group's values against the annotations of its constructor."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ _WORDS_OF_MANY = {bool: "flags", float: "numbers", int: "whole numbers", str: "n
 
 
 def check_arguments(key: str, make: Callable[..., Any], given: Mapping[str, Any]) -> None:
-    """Refuse what ``make`` does not take: other names, other types, numbers that are not finite.
+    """Refuse unknown arguments of ``make``, wrong types and non-finite numbers.
 
-    Ranges are the constructor's own to check. What has no annotation may be anything.
+    Ranges are checked by the constructor. Parameters without an annotation accept any value.
 
     Args:
-        key: What the values are called in front of their names, as ``pool`` or ``shift.crop``.
+        key: Prefix of the names of the values, e.g. ``pool`` or ``shift.crop``.
         make: A class or a function.
-        given: The values by name, those that the program itself adds left out.
+        given: The values by name, without those that the program itself adds.
 
     Raises:
-        UsageError: Naming the key, the value, what is allowed.
+        UsageError: With the key, the value and the allowed values.
     """
     try:
         parameters = inspect.signature(make).parameters
         hints = _hints(make)
     except (TypeError, ValueError, NameError):
-        return  # someone's own, that cannot be looked into
+        return  # a third-party callable without an accessible signature
     open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
     for name, value in given.items():
         if name not in parameters and not open_ended:
@@ -55,11 +55,11 @@ def check_arguments(key: str, make: Callable[..., Any], given: Mapping[str, Any]
 
 
 def _hints(make: Callable[..., Any]) -> dict[str, Any]:
-    """Return the annotations of what ``make`` takes; those that cannot be resolved are left out.
+    """Return the annotations of the parameters of ``make``, without those that are unresolvable.
 
-    A model may name the type of its pool without importing it, under ``TYPE_CHECKING``.
+    A model may import the type of its pool under ``TYPE_CHECKING`` only.
     """
-    # Of a dataclass, the class knows in which module each inherited field was annotated.
+    # For a dataclass, the class knows in which module each inherited field was annotated.
     plain = inspect.isclass(make) and not dataclasses.is_dataclass(make)
     annotated: Any = make.__init__ if plain else make
     try:
@@ -106,7 +106,7 @@ def _fits(value: Any, hint: Any) -> bool:
 def _is_number(value: Any, kind: type) -> bool:
     if isinstance(value, bool) or not isinstance(value, int if kind is int else int | float):
         return False
-    # Neither nan nor inf; and 64 bits are what torch has for a whole number.
+    # Neither nan nor inf; integers have to fit the 64 bits of torch.
     return abs(value) < 2**63 if kind is int else abs(value) <= sys.float_info.max
 
 

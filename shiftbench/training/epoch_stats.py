@@ -1,4 +1,4 @@
-"""What is known of a training while it runs, and who is told."""
+"""Running loss and accuracy of an epoch, and the listener protocol."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from torch import Tensor
 from shiftbench.errors import ShiftbenchError
 from shiftbench.runtime.distributed.team import Team
 
-CHECK_EVERY = 20  # steps between looks at the loss; each look waits for the device
+CHECK_EVERY = 20  # steps between reads of the loss, each of which synchronises with the device
 _ALONE = Team()
 
 
 class Watcher(Protocol):
-    """Told how training goes; see :mod:`shiftbench.report.progress`."""
+    """Listener for the progress of a training; see :mod:`shiftbench.report.progress`."""
 
     def step(self, images: int) -> None:
-        """One step of so many images is done."""
+        """Called after a step on ``images`` images."""
         ...
 
     def look(self, epoch: int, loss: float, accuracy: float) -> None:
-        """Mean loss and accuracy of the epoch so far."""
+        """Called with the mean loss and accuracy of the epoch so far."""
         ...
 
     def epoch(self, row: EpochRow) -> None:
-        """One epoch is done."""
+        """Called after an epoch."""
         ...
 
 
@@ -45,7 +45,7 @@ class EpochRow:
 
 
 class Tally:
-    """Loss and accuracy of an epoch, kept on the device and looked at only now and then."""
+    """Loss and accuracy of an epoch, accumulated on the device and read only occasionally."""
 
     def __init__(self, epoch: int, watcher: Watcher, device: torch.device, team: Team) -> None:
         self.epoch, self.watcher, self.team = epoch, watcher, team
@@ -54,7 +54,7 @@ class Tally:
         self.images = 0
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor, batch: int) -> None:
-        """Count one step: what this process saw of a batch of so many images."""
+        """Add one step: this process's share of a batch of ``batch`` images."""
         self.losses.append(loss)
         self.correct += (logits.argmax(1) == labels).sum()
         self.images += batch
@@ -63,7 +63,7 @@ class Tally:
         self.watcher.step(batch)
 
     def close(self) -> tuple[float, float, int]:
-        """Return mean loss, accuracy, images."""
+        """Return mean loss, accuracy and number of images."""
         loss, accuracy = self._look()
         return loss, accuracy, self.images
 

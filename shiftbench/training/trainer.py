@@ -1,4 +1,4 @@
-"""The training loop, on batches that are already on the device."""
+"""The training loop, for batches that are already on the device."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Augment = Callable[[Tensor, torch.Generator], Tensor]
 
 
 class Settings(Rates, Protocol):
-    """What the loop reads of the ``train`` group; see ``configs/train``."""
+    """The settings of the ``train`` group that the loop uses; see ``configs/train``."""
 
     epochs: int
     batch_size: int
@@ -44,7 +44,7 @@ class Settings(Rates, Protocol):
 
 
 def learning_rate(settings: Settings, progress: float) -> float:
-    """Return the learning rate when the share ``progress`` (0..1) of all steps is done.
+    """Return the learning rate after the share ``progress`` (0..1) of all steps.
 
     ``onecycle`` rises linearly over the first ``warmup`` of the steps, then follows half a cosine
     to 0 (after Smith & Topin, arXiv 1708.07120); ``cosine`` starts at the top.
@@ -57,25 +57,28 @@ def learning_rate(settings: Settings, progress: float) -> float:
 
 @dataclass
 class Trainer:
-    """One training job; :meth:`run` does it.
+    """One training job, executed by :meth:`run`.
 
-    Order and augmentation of every epoch have their own seeds, so a run that was stopped goes on
-    exactly as if it had not been. The weights of the last epoch are the result: no data set picks.
+    Order and augmentation of every epoch have their own seeds, so a resumed training is identical
+    to an uninterrupted one. The result is the weights of the last epoch; there is no selection by
+    validation data.
 
     Args:
         network: The network behind its normalisation.
-        data: Its batches on the network's device.
+        data: The data set, with batches on the network's device.
         augment: ``augment(images, generator) -> images``.
         settings: The ``train`` group.
         seed: The run's seed.
-        path: Where the checkpoint goes after every epoch; continued where there is one.
-        train_id: Written into the checkpoint; one of another training is put aside.
-        watcher: Told how it goes.
+        path: Path of the checkpoint, which is written after every epoch; training resumes from it
+            if it exists.
+        train_id: Written into the checkpoint; a checkpoint of another training is set aside.
+        watcher: Listener for the progress.
         team: The processes that share every batch; the first one writes the checkpoint.
-        make_optimizer: See :mod:`shiftbench.optimizer`.
+        make_optimizer: Factory of the optimizer, see :mod:`shiftbench.optimizer`.
 
     Raises:
-        UsageError: If a batch is smaller than the team, or what is made is no optimizer.
+        UsageError: If a batch is smaller than the team, or ``make_optimizer`` returns something
+            else than an optimizer.
     """
 
     network: PixelModel
@@ -110,7 +113,7 @@ class Trainer:
         return made
 
     def run(self) -> list[EpochRow]:
-        """Train to the last epoch and return a row for each.
+        """Train to the last epoch and return one row per epoch.
 
         Raises:
             ShiftbenchError: If the loss is not finite.
@@ -134,7 +137,7 @@ class Trainer:
         return EpochRow(epoch, rate, loss, accuracy, val, seconds, images / seconds)
 
     def one_epoch(self, epoch: int, network: PixelModel) -> tuple[float, float, int]:
-        """Return the mean loss, the accuracy on the augmented images and how many there were."""
+        """Return the mean loss, the accuracy on the augmented images and their number."""
         self.network.model.train()
         generator = _generator(self.seed, "augment", epoch)
         tally = Tally(epoch, self.watcher, self.network.device, self.team)
@@ -144,7 +147,7 @@ class Trainer:
                 group["lr"] = learning_rate(self.settings, progress)
             logits = network(self._augmented(images, generator))
             mean = F.cross_entropy(logits, labels, label_smoothing=self.settings.label_smoothing)
-            loss = mean * (len(labels) / self.batch)  # of the whole batch, the part that is here
+            loss = mean * (len(labels) / self.batch)  # this process's share of the loss
             self.optimizer.zero_grad(set_to_none=True)
             (loss * self.team.size).backward()  # the gradients of the team are averaged
             self.optimizer.step()
@@ -152,7 +155,7 @@ class Trainer:
         return tally.close()
 
     def _augmented(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Return the images with the draws that they get in the whole batch."""
+        """Return the augmented images, with the random draws that they have in the whole batch."""
         if self.team.size == 1:
             return self.augment(images, generator)
         whole = images.new_zeros(self.batch, *images.shape[1:])
@@ -179,13 +182,13 @@ class Trainer:
         checkpoint.save(self.path, content)
 
     def _continue(self) -> None:
-        """Go on from the checkpoint, which the first process reads for all."""
+        """Resume from the checkpoint, which the first process reads and broadcasts."""
         content = self.team.broadcast(self._read() if self.team.is_first else None)
         if content is not None and not self.team.is_first:
             self._restore(content)
 
     def _read(self) -> dict[str, Any] | None:
-        """Return the checkpoint that was restored, None if training starts anew."""
+        """Return the checkpoint that was restored, None if training starts from the beginning."""
         if not self.path.is_file():
             return None
         before = copy.deepcopy(self.network.model.state_dict())
@@ -217,7 +220,7 @@ class Trainer:
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:
-    """Return the number of whole batches; a smaller rest waits for another epoch's order."""
+    """Return the number of whole batches; an incomplete last batch is dropped in every epoch."""
     return max(1, images // batch_size)
 
 
