@@ -15,6 +15,8 @@ from shiftbench.inference.sample import Sample
 from shiftbench.metric import compare
 from shiftbench.prediction_table import PredictionTable
 
+pytestmark = pytest.mark.slow  # real runs, one after the other
+
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory, shiftbench_command, tiny):
@@ -36,7 +38,6 @@ def copy_of(run, tmp_path):
     return shutil.copytree(run, tmp_path / run.name)
 
 
-@pytest.mark.slow
 def test_two_runs_by_prefix_give_the_numbers_of_the_paired_comparison(
     runs, shiftbench_command, tmp_path
 ):
@@ -235,7 +236,6 @@ def right(run):
     return (table.top1[:, 0] == table.labels).astype(float)
 
 
-@pytest.mark.slow
 def test_configurations_are_compared_over_their_common_seeds(several, shiftbench_command, tmp_path):
     a, b = several["max"][1], several["blur"][0]
     frame, text = compared(shiftbench_command, tmp_path, a, b)

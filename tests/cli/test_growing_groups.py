@@ -20,6 +20,8 @@ from shiftbench.settings.labels import names
 from shiftbench.settings.schema import CONFIG_DIR, register
 from shiftbench.storage.result_files import METRIC_COLUMNS, SHIFT_COLUMNS
 
+pytestmark = pytest.mark.slow  # real runs, one after the other
+
 CHOICES = {"data": "shapes", "model": "vgg", "pool": "max", "head": "gap", "augment": "none",
            "train": "quick"}  # fmt: skip
 SLUG = "shapes-vgg-max-gap-zeros-none-s0"

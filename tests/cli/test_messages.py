@@ -107,6 +107,7 @@ def test_without_figures_no_line_speaks_of_them(tmp_path, shiftbench_command, ti
     assert "metrics.csv" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_users_number_of_threads_counts_in_jobs_side_by_side(
     tmp_path, shiftbench_command, tiny
 ):

@@ -214,6 +214,7 @@ def test_the_second_job_with_the_same_data_says_what_is_done_to_images(composed,
         assert "images stay at 16 px" in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("train", ["train=none", "train.epochs=1"])
 def test_a_lazy_network_that_views_and_returns_a_dict_runs(
     photos, shiftbench_command, theirs, train
@@ -228,6 +229,7 @@ def test_a_lazy_network_that_views_and_returns_a_dict_runs(
     assert "contiguous memory" in log.read_text()
 
 
+@pytest.mark.slow
 def test_a_run_on_photographs_from_start_to_figures(photos, shiftbench_command):
     weights = nn.Sequential(
         nn.Conv2d(3, 4, 3, 2, 1), nn.ReLU(), nn.Conv2d(4, 4, 3, 2, 1), nn.ReLU(),

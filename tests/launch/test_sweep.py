@@ -59,6 +59,7 @@ def test_a_sweep_leaves_its_tables_and_its_page(swept):
     assert "job 4 of 4 done: accuracy" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_jobs_are_known_before_they_run_by_their_own_names(swept):
     sweep = Sweep.load(sweep_of(swept[0]))
     jobs = sweep.jobs()
@@ -67,6 +68,7 @@ def test_the_jobs_are_known_before_they_run_by_their_own_names(swept):
     assert all((sweep.runs / str(job.run_id) / "metrics.csv").exists() for job in jobs)
 
 
+@pytest.mark.slow
 def test_a_second_time_everything_is_skipped_without_torch(swept, shiftbench_command, settings):
     folder, _ = swept
     before = (sweep_of(folder) / "results.csv").read_bytes()
@@ -80,6 +82,7 @@ def test_a_second_time_everything_is_skipped_without_torch(swept, shiftbench_com
     assert (sweep_of(folder) / "results.csv").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_one_process_loads_torch_once(swept):
     _, done = swept
     assert done.stderr.count("loading torch") == 1
@@ -106,6 +109,7 @@ def test_a_failed_job_is_told_at_once_and_the_others_go_on(broken):
     assert "failed" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_command_to_run_a_failed_job_again_does_that(broken):
     folder, done = broken
     [line] = [text.strip() for text in done.stderr.splitlines() if "train.lr=1000 " in f"{text} "
@@ -128,6 +132,7 @@ def test_fail_fast_leaves_out_the_rest(tmp_path, shiftbench_command, settings):
     assert len(list((tmp_path / "outputs" / "runs").iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_wrong_settings_alone_are_a_usage_error(tmp_path, shiftbench_command, settings):
     done = shiftbench_command("-m", *settings, "seed=-1,-2", cwd=tmp_path)
     assert done.returncode == 2
@@ -154,6 +159,7 @@ def test_a_sweep_killed_in_the_middle_goes_on_where_it_was(
     pd.testing.assert_frame_equal(results_of(tmp_path), results_of(swept[0]))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="has no /proc")
 def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path, shiftbench_command, settings):
     done = shiftbench_command("-m", *settings, *GRID, "out=/proc/x", cwd=tmp_path)
@@ -178,6 +184,7 @@ def test_a_report_that_cannot_be_written_hides_no_failure(tmp_path, shiftbench_c
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_what_a_killed_report_left_is_removed_by_the_next(swept, shiftbench_command, settings):
     sweep = sweep_of(swept[0])
     old, new = sweep / ".results.csv.abc.part", sweep / "jobs" / ".x.json.def.part"
@@ -252,6 +259,7 @@ def test_a_parallel_job_that_is_killed_is_told(tmp_path, shiftbench_command, set
     assert "Traceback" not in errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local", "submitit_slurm"])
 def test_a_launcher_that_is_not_installed_names_the_extra(tmp_path, settings, launcher):
     hide = "import sys; sys.modules['hydra_plugins.hydra_joblib_launcher'] = None; " \
@@ -267,6 +275,7 @@ def test_a_launcher_that_is_not_installed_names_the_extra(tmp_path, settings, la
     assert not list(tmp_path.rglob("run.json"))
 
 
+@pytest.mark.slow
 def test_an_experiment_yaml_sweeps_without_m(tmp_path, shiftbench_command, settings):
     own = tmp_path / "mine" / "experiment"
     own.mkdir(parents=True)
@@ -285,6 +294,7 @@ def job(state, seconds=0.0):
     return Job(0, (), state=state, seconds=seconds)
 
 
+@pytest.mark.slow
 def test_the_line_of_a_sweep_says_how_it_stands():
     jobs = [job(DONE, 60), job(SKIPPED), job(RUNNING), job(WAITING), job(WAITING)]
     text = standing(jobs, 63)

@@ -22,6 +22,8 @@ from random_networks import (
 from shiftbench.api import measure
 from shiftbench.shift.circular import Circular
 
+pytestmark = pytest.mark.slow  # real runs, one after the other
+
 NETWORKS = 200
 AT_ONCE = 25
 CHANGES = {
@@ -45,7 +47,6 @@ def outcomes():
     return [outcome(number) for number in range(NETWORKS)]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("first", range(0, NETWORKS, AT_ONCE))
 def test_no_answer_is_wrong(first):
     """Whichever engine it was; ``attempt`` raises where a table is not that of every view."""

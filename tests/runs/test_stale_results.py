@@ -11,6 +11,8 @@ from PIL import Image
 
 from shiftbench.runs import results_versions
 
+pytestmark = pytest.mark.slow  # real runs, one after the other
+
 SMALL = (
     "train.epochs=1", "train.batch_size=8", "model.width=4", "model.downsamplings=2",
     "measure.layers=false", "measure.resamples=5", "figures=false", "shift=translate",
@@ -46,7 +48,6 @@ def runs(place):
     return sorted(path.name for path in (place / "outputs" / "runs").iterdir())
 
 
-@pytest.mark.slow
 def test_images_that_were_replaced_are_another_run_and_the_same_elsewhere_are_not(
     place, shiftbench_command
 ):
@@ -66,7 +67,6 @@ def test_images_that_were_replaced_are_another_run_and_the_same_elsewhere_are_no
     assert len(list((place / "outputs" / "trained").iterdir())) == 2
 
 
-@pytest.mark.slow
 def test_an_edited_pool_is_another_run_and_its_source_is_kept(place, shiftbench_command):
     (place / "my" / "pool").mkdir(parents=True)
     (place / "my" / "pool" / "mine.yaml").write_text("_target_: pools.Mine\n_partial_: true\n")
@@ -129,7 +129,6 @@ def older(place, shiftbench_command):
     return command
 
 
-@pytest.mark.slow
 def test_a_finished_run_of_an_older_version_says_so(older, place, shiftbench_command):
     again = shiftbench_command(*older, "seed=0", cwd=place)
     assert again.returncode == 0
@@ -138,7 +137,6 @@ def test_a_finished_run_of_an_older_version_says_so(older, place, shiftbench_com
     assert "force=true" in text
 
 
-@pytest.mark.slow
 def test_tables_that_mix_versions_say_so(older, place, shiftbench_command):
     assert shiftbench_command(*older, "seed=1", cwd=place).returncode == 0
     report = shiftbench_command("report", "--no-figures", "outputs", cwd=place)
@@ -160,7 +158,6 @@ def test_a_part_counts_where_it_makes_a_run(monkeypatch):
     )
 
 
-@pytest.mark.slow
 def test_a_run_that_its_tables_bring_up_to_date_says_how(place, shiftbench_command):
     command = (*SHAPES, *SMALL, "train=none", "seed=0")
     assert shiftbench_command(*command, cwd=place).returncode == 0

@@ -24,6 +24,8 @@ from shiftbench.runtime.distributed.team import Team
 from shiftbench.shift.camera import Camera
 from shiftbench.shift.circular import Circular
 
+pytestmark = pytest.mark.slow  # real runs, one after the other
+
 TORCHRUN = ("torch.distributed.run", "--nproc-per-node", "2")
 TOLD = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
@@ -81,7 +83,6 @@ def files(run):
     return {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
 
 
-@pytest.mark.slow
 def test_two_processes_write_what_one_writes(one, two):
     run, done = two
     assert run.name == one.name
@@ -115,7 +116,6 @@ def test_every_image_gets_the_same_views_and_the_same_answers(one, two, protocol
     assert first.meta == second.meta
 
 
-@pytest.mark.slow
 def test_a_sweep_skips_what_is_done_and_outlives_a_failure(folder, two, tiny):
     run, _ = two
     before = (run / "metrics.csv").stat().st_mtime_ns
@@ -146,7 +146,6 @@ class Failing(nn.AvgPool2d):
 """
 
 
-@pytest.mark.slow
 def test_one_failure_ends_all_with_one_sentence_and_one_process_goes_on(tmp_path, tiny):
     (tmp_path / "failing.py").write_text(FAILING_POOL)
     (tmp_path / "mine" / "pool").mkdir(parents=True)
@@ -179,7 +178,6 @@ def test_a_wrong_setting_is_said_once(tmp_path):
 TWO_GPUS = pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=TWO_GPUS)])
 def test_training_and_batch_norm_are_exact_in_float64(tmp_path, device):
     script = Path(__file__).with_name("in_two_processes.py")

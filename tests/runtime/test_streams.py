@@ -62,6 +62,7 @@ def test_no_verb_minds_the_encoding_of_its_output(finished, env, arguments, code
         assert output.isascii()
 
 
+@pytest.mark.slow
 def test_compare_and_a_new_run_in_plain_locale(finished):
     runs = [path.name for path in sorted((finished / "outputs" / "runs").iterdir())]
     done = run("compare", *runs, cwd=finished, env=PLAIN_LOCALE)

@@ -11,6 +11,8 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.slow  # real runs, one after the other
+
 RESULTS = ("metrics.csv", "shifts.csv")
 EPOCHS = "train.epochs=4"
 
@@ -60,7 +62,6 @@ def weights_of(folder):
 MOMENTS = ("status.json", "checkpoint.pt", "circular.npz", "train.csv", "views_circular.png")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_killed_again_and_again_it_ends_with_the_same_bytes(tmp_path, settings, whole, seed):
     rng = random.Random(seed)
@@ -83,7 +84,6 @@ def test_killed_again_and_again_it_ends_with_the_same_bytes(tmp_path, settings, 
     assert not list(tmp_path.rglob("*.part"))
 
 
-@pytest.mark.slow
 def test_terminated_by_a_scheduler_it_says_so_and_goes_on(tmp_path, settings, whole):
     process = start(settings, tmp_path)
     while not list(tmp_path.glob("outputs/trained/*/checkpoint.pt")):
@@ -120,7 +120,6 @@ def stopped(tmp_path, shiftbench_command, settings, whole):
     return tmp_path
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damaged_files_are_named_and_put_aside(
     stopped, shiftbench_command, settings, whole, damage
@@ -136,7 +135,6 @@ def test_damaged_files_are_named_and_put_aside(
     assert same_results(run_of(stopped), whole)
 
 
-@pytest.mark.slow
 def test_what_was_measured_is_not_measured_again(stopped, shiftbench_command, settings, whole):
     done = shiftbench_command(*settings, cwd=stopped)
     assert "trained before" in done.stderr
@@ -144,7 +142,6 @@ def test_what_was_measured_is_not_measured_again(stopped, shiftbench_command, se
     assert same_results(run_of(stopped), whole)
 
 
-@pytest.mark.slow
 def test_a_table_of_another_run_is_not_used(stopped, shiftbench_command, settings, whole):
     other = shiftbench_command(*settings, "seed=5", cwd=stopped)
     assert other.returncode == 0
@@ -157,7 +154,6 @@ def test_a_table_of_another_run_is_not_used(stopped, shiftbench_command, setting
     assert same_results(mine, whole)
 
 
-@pytest.mark.slow
 def test_weights_of_another_training_are_not_used(stopped, shiftbench_command, settings, whole):
     path = weights_of(stopped)
     renamed = path.parent.with_name(path.parent.name.replace("-s0-", "-s0-0"))
@@ -181,7 +177,6 @@ def run_of_lr(folder, lr):
     return run
 
 
-@pytest.mark.slow
 def test_results_that_somebody_changed_are_kept_aside(
     tmp_path, shiftbench_command, settings, whole
 ):
@@ -195,7 +190,6 @@ def test_results_that_somebody_changed_are_kept_aside(
     assert same_results(run, whole)
 
 
-@pytest.mark.slow
 def test_a_status_that_cannot_be_read_means_run_again(
     tmp_path, shiftbench_command, settings, whole
 ):
@@ -218,7 +212,6 @@ def test_two_processes_with_one_run_do_the_work_once(tmp_path, settings, whole):
     assert same_results(run_of(tmp_path), whole)
 
 
-@pytest.mark.slow
 def test_a_sweep_over_shifts_trains_once(tmp_path, shiftbench_command, settings):
     rest = [item for item in settings if not item.startswith("shift.")]
     done = shiftbench_command(
@@ -238,7 +231,6 @@ def full_disk():
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
 
-@pytest.mark.slow
 def test_a_full_disk_is_a_sentence_and_leaves_whole_files(tmp_path, settings, whole):
     process = start(settings, tmp_path, full_disk)
     _, errors = process.communicate(timeout=200)
@@ -259,7 +251,6 @@ def little_memory():
     resource.setrlimit(resource.RLIMIT_AS, (9 * 2**30, 9 * 2**30))
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS does not bind elsewhere")
 def test_too_little_memory_names_the_knob(tmp_path, settings):
     rest = [item for item in settings if not item.startswith(("data.size", "model.width"))]

@@ -237,6 +237,7 @@ def test_older_pictures_go_and_those_of_a_run_stay(study, make_study, tmp_path):
     assert (figures / "circular.png").exists()
 
 
+@pytest.mark.slow
 def test_several_data_sets_are_not_mixed(study, tmp_path):
     for run, new in zip(study.runs, ["cifar10"] * 6 + ["shapes"] * 6, strict=True):
         run.labels["data"] = new
