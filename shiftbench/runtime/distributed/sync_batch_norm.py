@@ -120,7 +120,7 @@ def _along(values: Tensor, x: Tensor) -> Tensor:
 def whole_batches(model: nn.Module, device: torch.device) -> Iterator[None]:
     """Make every BatchNorm of ``model`` use the whole batch while the block runs.
 
-    The modules are replaced and restored afterwards; parameters and buffers remain the same objects,
+    The modules are replaced and restored afterwards; parameters and buffers stay the same objects,
     so optimizer and state dict are not affected. Subclasses with their own ``forward`` are kept.
 
     Args:

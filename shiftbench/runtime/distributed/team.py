@@ -50,7 +50,7 @@ class Team:
         return self.rank == 0
 
     def connect(self, device: torch.device) -> None:
-        """Connect all processes for tensors on ``device``; wait until every process has called it."""
+        """Connect all processes for tensors on ``device``; wait for every process."""
 
     def check(self) -> None:
         """Raise the failure of another process, if there is one."""
@@ -64,7 +64,7 @@ class Team:
         return value
 
     def gather(self, value: T) -> list[T]:
-        """Return the ``value`` of every process, in order, on rank 0, and an empty list on others."""
+        """Return the ``value`` of every process, in order, on rank 0; an empty list on others."""
         return [value]
 
     def sum(self, values: Tensor) -> Tensor:
