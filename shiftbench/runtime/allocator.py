@@ -1,8 +1,8 @@
-"""The C library's allocator, told to keep what is freed instead of handing it back each time.
+"""Configuration of the C library's allocator, so that it keeps freed memory.
 
-A network's maps have the same sizes at every step. Left alone, glibc returns such blocks to the
-system as soon as they are free, and the next step pays for them again, page by page: a tenth of the
-time of a run on a CPU. No number depends on it.
+A network's feature maps have the same sizes at every step. By default, glibc returns such blocks to
+the system as soon as they are freed, and the next step has to allocate them again, page by page: a
+tenth of the time of a run on a CPU. Results do not depend on it.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import sys
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
 NEVER = -1
-KEPT = 2**28  # bytes; larger blocks, the prediction tables, still go back at once
-OLDER_KEPT = 2**25  # the most that glibc takes before 2.35
+KEPT = 2**28  # bytes; larger blocks, i.e. prediction tables, are still returned at once
+OLDER_KEPT = 2**25  # the maximum of glibc before 2.35
 OWN_CHOICE = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES")
 
 
 def keep_freed_memory() -> bool:
-    """Keep freed blocks for the next step; return whether the C library could be told.
+    """Keep freed blocks for the next step; return whether the C library was configured.
 
-    Does nothing where it is not glibc, or where the user's environment sets it up already.
+    Has no effect if it is not glibc, or if the user's environment configures it already.
     """
     if not sys.platform.startswith("linux") or any(name in os.environ for name in OWN_CHOICE):
         return False

@@ -1,4 +1,4 @@
-"""Where the work runs."""
+"""Devices and numerical precision."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def pick_device(name: str) -> torch.device:
         return _own_device(name, all_processes)
     if name == "auto":
         if torch.cuda.is_available():
-            # Jobs side by side take one device each, in turn.
+            # Parallel jobs are distributed over the devices.
             return torch.device("cuda", place() % torch.cuda.device_count())
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     device = torch.device(name)
@@ -39,7 +39,7 @@ def pick_device(name: str) -> torch.device:
 
 
 def _own_device(name: str, world: World) -> torch.device:
-    """Return the device of this process where several share the work: a GPU for each, or the CPU.
+    """Return the device of one of several processes that share a job: a GPU for each, or the CPU.
 
     Raises:
         UsageError: If ``name`` is a single device, or there are fewer GPUs than processes.
@@ -60,13 +60,13 @@ def _own_device(name: str, world: World) -> torch.device:
 
 
 def use_precision(name: str, device: torch.device) -> None:
-    """Let CUDA round products to 10 bits (TF32) where that was asked for, and only there.
+    """Let CUDA round products to 10 bits (TF32) if, and only if, this is requested.
 
-    torch's own default rounds convolutions and not matrix products, without saying so. bf16, which
-    rounds to 7 bits, allows it too.
+    By default, torch silently rounds convolutions but not matrix products. bf16, which rounds to 7
+    bits, allows TF32 as well.
 
     Raises:
-        UsageError: For ``tf32`` on a device that has none.
+        UsageError: For ``tf32`` on a device that does not support it.
     """
     if name == "tf32" and device.type != "cuda":
         raise UsageError(
@@ -81,22 +81,22 @@ def use_precision(name: str, device: torch.device) -> None:
 def rounds_to_tf32() -> bool:
     """Return whether matrix products or convolutions of float32 are rounded to TF32 on CUDA."""
     convolutions: Any = torch.backends.cudnn
-    with suppress(AttributeError):  # of torch before 2.9
+    with suppress(AttributeError):  # in torch before 2.9
         convolutions = convolutions.conv
     return any(map(_is_tf32, (torch.backends.cuda.matmul, convolutions)))
 
 
 def _is_tf32(backend: Any) -> bool:
     try:
-        # There, allow_tf32 raises an error once a program has set this.
+        # From torch 2.9 on, allow_tf32 raises an error if a program has set this attribute.
         precision = backend.fp32_precision
-    except AttributeError:  # of torch before 2.9
+    except AttributeError:  # in torch before 2.9
         precision = None
     return bool(backend.allow_tf32) if precision is None else precision == "tf32"
 
 
 def describe_device(device: torch.device) -> str:
-    """Return a few words on ``device`` for the first line of a run."""
+    """Return a short description of ``device`` for the first line of a run's log."""
     text = str(device)
     if device.type == "cuda":
         text = f"{device} ({torch.cuda.get_device_name(device)})"

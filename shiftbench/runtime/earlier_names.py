@@ -1,7 +1,7 @@
 """Imports of modules by the names that they had before they moved to packages; no torch.
 
-Scripts and third-party pools that were written for an earlier layout keep working: the import gives
-the module of today's name, and a ``FutureWarning`` says that name.
+Scripts and third-party pools that were written for an earlier layout keep working: the import
+returns the module under its current name, which a ``FutureWarning`` states.
 """
 
 from __future__ import annotations
@@ -127,23 +127,23 @@ TODAY: dict[str, str] = {
 
 
 class EarlierNames:
-    """A finder, for what no other finder knows, and the loader of what it finds."""
+    """An import finder for names that no other finder knows, and the loader of its modules."""
 
     @classmethod
     def find_spec(
         cls, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return how to import ``shiftbench.<earlier name>``, None for every other module."""
+        """Return the spec of ``shiftbench.<earlier name>``, None for every other module."""
         package, _, module = name.partition(".")
         if package != "shiftbench" or module not in TODAY:
             return None
         return ModuleSpec(name, cls())  # type: ignore[arg-type]
 
     def create_module(self, spec: ModuleSpec) -> None:
-        """Leave it to Python to make an empty module, which the moved one replaces."""
+        """Let Python create an empty module, which the moved one replaces."""
 
     def exec_module(self, module: ModuleType) -> None:
-        """Put the moved module in the place of the one that was made."""
+        """Replace the empty module by the moved one."""
         name = module.__name__
         today = f"shiftbench.{TODAY[name.partition('.')[2]]}"
         warnings.warn(f"{name} is now {today}; import that", FutureWarning, stacklevel=2)

@@ -1,4 +1,4 @@
-"""One line for an error that nobody foresaw, or that the machine made; no torch."""
+"""One-line reasons for unforeseen errors and errors of the system; without torch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def reason_of(error: BaseException) -> str:
-    """Return why ``error`` happened and, where something can be done about it, what.
+    """Return the reason for ``error`` and, if there is one, a remedy.
 
     >>> reason_of(ZeroDivisionError("division by zero"))
     'ZeroDivisionError: division by zero'
@@ -29,7 +29,7 @@ def reason_of(error: BaseException) -> str:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether the machine or the accelerator had no memory left."""
+    """Whether the machine or the accelerator ran out of memory."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     text = str(error)
@@ -39,7 +39,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def _os_error(error: BaseException | None) -> OSError | None:
-    """Return the operating system's error behind one that a library made of it."""
+    """Return the operating system's error that caused an error of a library."""
     while error is not None:
         if isinstance(error, OSError):
             return error

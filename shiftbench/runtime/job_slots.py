@@ -1,4 +1,4 @@
-"""Jobs side by side: how many threads one may use, and which accelerator; no torch."""
+"""Parallel jobs: the number of threads and the accelerator of each; without torch."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# What the user's OMP_NUM_THREADS was: joblib gives its processes one of its own.
+# The user's OMP_NUM_THREADS, since joblib sets another value in its processes.
 _GIVEN_THREADS = "SHIFTBENCH_THREADS"
 
 
 def keep_given_threads() -> None:
-    """Note the user's number of threads, so that jobs in other processes use it too."""
+    """Record the user's number of threads, so that jobs in other processes use it, too."""
     if given := os.environ.get("OMP_NUM_THREADS"):
         os.environ[_GIVEN_THREADS] = given
 
@@ -22,9 +22,9 @@ class Place:
     """A process's share of the machine.
 
     Attributes:
-        number: Which one, from 0.
-        lock: Held as long as the process lives; the system gives it back, however that ends. None
-            where no place was free.
+        number: Its number, from 0.
+        lock: Held during the lifetime of the process; the system releases it, however the process
+            ends. None if no place was free.
     """
 
     number: int
@@ -32,19 +32,19 @@ class Place:
 
 
 def take_place(launcher: Any, folder: Path) -> Place:
-    """Give this process its share of the machine: threads, and a device of its own.
+    """Assign this process its share of the machine: threads and a device.
 
-    A number of threads that the user gave as ``OMP_NUM_THREADS`` counts for every job. Must come
-    before torch is imported, which reads the number of threads then.
+    If the user sets ``OMP_NUM_THREADS``, it applies to every job. This function has to be called
+    before torch is imported, since torch reads the number of threads on import.
 
     Args:
         launcher: Hydra's launcher settings.
-        folder: Where the processes of one sweep tell each other which places are taken.
+        folder: The folder of the lock files that mark the occupied places of a sweep.
     """
     at_once = jobs_at_once(launcher)
     cores = launcher.get("cpus_per_task") or max(1, _cores() // at_once)
     threads = os.environ.get(_GIVEN_THREADS) or str(cores)
-    # torch asks MKL last, and joblib gives its processes one MKL thread.
+    # MKL's setting takes precedence in torch, and joblib sets one MKL thread in its processes.
     os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = threads
     taken = _free_place(folder, at_once)
     os.environ["SHIFTBENCH_PLACE"] = str(taken.number)
@@ -52,19 +52,19 @@ def take_place(launcher: Any, folder: Path) -> Place:
 
 
 def is_parallel(launcher: Any) -> bool:
-    """Whether jobs run in processes other than the one that was started."""
+    """Whether jobs run in other processes than the one that was started."""
     return not str(launcher.get("_target_", "")).endswith("basic_launcher.BasicLauncher")
 
 
 def jobs_at_once(launcher: Any) -> int:
-    """Return how many jobs joblib runs side by side; 1 for launchers that are given cores."""
+    """Return how many jobs joblib runs in parallel; 1 for launchers that allocate cores."""
     jobs = int(launcher.get("n_jobs") or 1)
     # joblib: -1 is all cores, -2 all but one
     return jobs if jobs > 0 else max(1, _cores() + 1 + jobs)
 
 
 def place() -> int:
-    """Return which place this process has, 0 where it is alone."""
+    """Return the number of this process's place, 0 for a single process."""
     return int(os.environ.get("SHIFTBENCH_PLACE", "0"))
 
 
@@ -84,6 +84,6 @@ def _free_place(folder: Path, at_once: int) -> Place:
 
 def _cores() -> int:
     try:
-        return len(os.sched_getaffinity(0))  # what this process may use, not what there is
+        return len(os.sched_getaffinity(0))  # cores that this process may use
     except AttributeError:
         return os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""A cache of one object; no torch."""
+"""A cache of one object; without torch."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ T = TypeVar("T")
 
 @dataclass
 class KeepLast(Generic[T]):
-    """The object that was made last, and what it was made from.
+    """A cache of the object that was created last, with its key.
 
-    Only one is kept: two data sets may be too much for the memory.
+    Only one object is kept, since two data sets may exceed the memory.
 
     >>> kept = KeepLast()
     >>> kept.get("a", lambda: [1]) is kept.get("a", lambda: [2])
@@ -26,8 +26,8 @@ class KeepLast(Generic[T]):
     value: T | None = None
 
     def get(self, key: str, make: Callable[[], T]) -> T:
-        """Return the object made from ``key``, by ``make`` unless it is the one that is kept."""
+        """Return the cached object if it has this ``key``, else the result of ``make``."""
         if self.value is None or self.key != key:
-            self.key, self.value = key, None  # frees the memory before it is needed
+            self.key, self.value = key, None  # frees memory before the new object is created
             self.value = make()
         return self.value

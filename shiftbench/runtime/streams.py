@@ -1,4 +1,4 @@
-"""Output that any encoding can hold: pipes on Windows, cron, ``LC_ALL=C``; no torch."""
+"""Output to streams of any encoding: pipes on Windows, cron, ``LC_ALL=C``; without torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 HANDLER = "shiftbench.plain"
 
-# What Unicode's own decompositions do not spell in ASCII.
+# Characters without an ASCII form among Unicode's decompositions.
 _SPELLED = {
     "↑": "^", "↓": "v", "→": "->", "←": "<-", "×": "x", "·": "-", "…": "...", "−": "-", "–": "-",
     "—": "-", "±": "+-", "≤": "<=", "≥": ">=", "≠": "!=", "≈": "~", "§": "section ", "α": "alpha",
@@ -22,32 +22,32 @@ _SPELLED = {
 
 
 def adapt_streams() -> None:
-    """Let stdout and stderr spell in ASCII what their encoding cannot hold, instead of raising.
+    """Make stdout and stderr replace characters that they cannot encode by ASCII.
 
-    Tables keep their shape but for the lines, which rich draws in ASCII by itself where a stream
-    is not UTF-8. Files are always written in UTF-8. A stream that was closed (``>&-``) swallows
-    what it is given, and so does stderr if nobody reads it any more or its disk is full: messages
-    that cannot be shown are no reason to end a run.
+    Tables keep their layout except for the lines, which rich draws in ASCII if a stream is not
+    UTF-8. Files are always written in UTF-8. Output to a closed stream (``>&-``) is discarded, and
+    so is output to stderr if its reader has ended or its disk is full: a message that cannot be
+    printed should not end a run.
     """
     codecs.register_error(HANDLER, _spell)
     sys.stdout = sys.stdout or _nowhere()
     sys.stderr = _lenient(sys.stderr) if sys.stderr else _nowhere()
     for stream in (sys.stdout, sys.stderr):
         given: Any = stream
-        with suppress(AttributeError):  # a stand-in, which may not have it
+        with suppress(AttributeError):  # a replacement stream may lack it
             given.reconfigure(errors=HANDLER)
 
 
 def discard_stdout() -> None:
-    """Send what is still unwritten nowhere, so that Python does not fail again on its way out."""
+    """Discard unwritten output, so that Python does not fail again when it exits."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Lenient(io.FileIO):
-    """A file to which writing never fails."""
+    """A file to which writing never raises an error."""
 
     def write(self, data: Any, /) -> int:
-        """Write bytes, or drop them."""
+        """Write bytes, or discard them on an error."""
         try:
             return super().write(data) or 0
         except OSError:
@@ -55,9 +55,9 @@ class _Lenient(io.FileIO):
 
 
 def _lenient(stream: TextIO) -> TextIO:
-    """Return a stream to the same file that drops what it cannot write."""
+    """Return a stream to the same file that discards what it cannot write."""
     if type(stream) is not io.TextIOWrapper or isinstance(stream.buffer, io.BytesIO):
-        return stream  # a stand-in, e.g. of a test
+        return stream  # a replacement stream, e.g. in tests
     if isinstance(stream.buffer, io.BufferedWriter) and isinstance(stream.buffer.raw, _Lenient):
         return stream
     stream.flush()
@@ -72,7 +72,7 @@ def _nowhere() -> TextIO:
 
 
 def _spell(error: UnicodeError) -> tuple[str, int]:
-    """Return the ASCII spelling of what could not be encoded, and where to go on after it."""
+    """Return an ASCII replacement of the unencodable text, and the position to resume at."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     text = error.object[error.start : error.end]
@@ -87,7 +87,7 @@ def plain(character: str) -> str:
     """
     if character in _SPELLED:
         return _SPELLED[character]
-    if "─" <= character <= "╿":  # lines of tables, of which most are corners
+    if "─" <= character <= "╿":  # lines of tables; most of these characters are corners
         return {"─": "-", "━": "-", "═": "-", "╸": "-", "╺": "-", "│": "|", "┃": "|", "║": "|"}.get(
             character, "+"
         )

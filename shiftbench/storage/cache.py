@@ -78,7 +78,7 @@ def discard(path: Path, reason: object) -> None:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write ``arrays`` to ``path``, whole or not at all.
+    """Write ``arrays`` to ``path`` atomically.
 
     If the cache cannot be written (a full disk, a read-only folder), a warning is logged and the
     run continues.

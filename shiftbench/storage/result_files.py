@@ -1,10 +1,10 @@
-"""The result files: their columns, how they are written and read.
+"""The result files: their columns, writing and reading.
 
 Readers find columns by name. A column that is added to one of the tuples below is optional in files
-that were written before, and a column that a file has beyond them is kept: ``REQUIRED`` alone must
-be there.
+that were written before, and additional columns of a file are kept; only ``REQUIRED`` columns must
+exist.
 
-pandas is loaded when there is a frame to make: a command that only shows rows starts without it.
+pandas is imported only when a frame is created: a command that only prints rows starts without it.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 Row = dict[str, str]
 
-# 2: the column ``interval``. Raised when the meaning of a column changes; a column that is added
-# leaves it as it is. Files of earlier schemas are read, those of later ones refused.
+# 2: the column ``interval``. Incremented when the meaning of a column changes, not when a column is
+# added. Files of earlier schemas are read, those of later ones are refused.
 SCHEMA_VERSION = 2
 
 METRIC_COLUMNS = (
@@ -63,7 +63,7 @@ REQUIRED = frozenset((
 
 
 def in_order(columns: Sequence[str], found: Iterable[Any]) -> list[str]:
-    """Return ``columns`` with those of ``found`` that are not among them, each after its neighbour.
+    """Return ``columns`` and additional ones of ``found``, each after the column preceding it.
 
     A new shift axis therefore stays between ``protocol`` and ``accuracy``; see :func:`axes_of`.
 
@@ -90,10 +90,10 @@ def axes_of(columns: Sequence[str]) -> list[str]:
 
 
 def write_csv(frame: pd.DataFrame, path: Path, columns: Sequence[str]) -> None:
-    """Write the named columns, whole or not at all; floats with nine significant digits.
+    """Write the named columns atomically; floats with nine significant digits.
 
-    Columns that the frame lacks are left empty, those that are not named are left out: name them
-    with :func:`in_order`. The same frame gives the same bytes.
+    Columns that the frame lacks are left empty, and those that are not named are omitted; use
+    :func:`in_order` to name all. Equal frames give identical bytes.
     """
     write_text(path, csv_text(frame, columns))
 
@@ -106,9 +106,9 @@ def csv_text(frame: pd.DataFrame, columns: Sequence[str]) -> str:
 
 
 def remove_own(path: Path, columns: Sequence[str]) -> None:
-    """Remove a result file that has the header of these columns, now or of an earlier release.
+    """Remove a result file whose header has these columns, of this or of an earlier release.
 
-    Earlier releases had fewer columns, in this order. A file by this name that is not ours stays.
+    Earlier releases had fewer columns, in this order. Any other file of this name is kept.
     """
     try:
         with path.open(encoding="utf-8") as file:
@@ -120,7 +120,7 @@ def remove_own(path: Path, columns: Sequence[str]) -> None:
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Read a result file and make sure that it has the columns; it may have more.
+    """Read a result file and check that it has the columns; it may have more.
 
     Raises:
         ShiftbenchError: If the file is missing, unreadable or of another schema.
@@ -139,11 +139,11 @@ def read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def completed(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """Return a frame with those of ``columns`` that it lacks, as they were before they were added.
+    """Return a frame with its missing ``columns`` filled in with their values before they existed.
 
     Args:
-        frame: Rows of a result file, under their names.
-        columns: Those of the file as it is written today.
+        frame: Rows of a result file, by name of column.
+        columns: The columns of the current version of the file.
     """
     for name in missing_columns(columns, list(map(str, frame.columns))):
         known = ADDED.get(name)
@@ -152,7 +152,7 @@ def completed(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def read_rows(path: Path, columns: Sequence[str]) -> list[Row]:
-    """Read a result file as it stands there, every value a string, without pandas.
+    """Read a result file without pandas, every value as a string.
 
     Raises:
         ShiftbenchError: As :func:`read_csv`.
@@ -165,7 +165,7 @@ def read_rows(path: Path, columns: Sequence[str]) -> list[Row]:
 
 
 def parse_rows(text: str, path: Path, columns: Sequence[str]) -> list[Row]:
-    """Return the rows of a result file's text, by name of column; added columns are filled in.
+    """Return the rows of a result file's text, by name of column; missing columns are filled in.
 
     Raises:
         ShiftbenchError: As :func:`read_csv`.
@@ -186,12 +186,12 @@ def parse_rows(text: str, path: Path, columns: Sequence[str]) -> list[Row]:
 
 
 def missing_columns(columns: Sequence[str], found: Sequence[str]) -> list[str]:
-    """Return those of ``columns`` that were added after a file was written."""
+    """Return those of ``columns`` that were added after the file was written."""
     return [name for name in columns if name not in found and name not in REQUIRED]
 
 
 def _before(name: str, row: Row) -> str:
-    """Return what a row had before a column was added."""
+    """Return the value of a row for a column that did not exist when it was written."""
     return ADDED[name] if name in ADDED and row["ci_low"] else ""
 
 
@@ -205,7 +205,7 @@ def require_columns(path: Path, columns: Sequence[str], found: Sequence[str]) ->
     """Refuse a file that lacks one of the required columns.
 
     Raises:
-        ShiftbenchError: Naming what it lacks.
+        ShiftbenchError: With the missing columns.
     """
     missing = [name for name in columns if name not in found and name in REQUIRED]
     if missing:
@@ -216,11 +216,11 @@ def require_schema(path: Path, versions: Iterable[str]) -> None:
     """Refuse a file of a later schema, whose columns may mean something else.
 
     Args:
-        path: Of the file.
-        versions: What its rows have in the column ``schema_version``.
+        path: Path of the file.
+        versions: Values of its column ``schema_version``.
 
     Raises:
-        ShiftbenchError: Naming the version that is not known.
+        ShiftbenchError: With the unknown version.
     """
     for version in versions:
         if not _is_known_schema(version):

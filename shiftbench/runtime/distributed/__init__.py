@@ -1,12 +1,12 @@
-"""One command over several processes, as torchrun starts them; imports no torch by itself.
+"""One command in several processes started by torchrun; does not import torch itself.
 
 ``torchrun --nproc-per-node 2 -m shiftbench ...`` starts the same command twice. The first process
-decides, writes and reports; the others follow it from job to job and do their share of the images.
-Everything outside of this package goes through these names:
+makes decisions, writes files and reports; the others follow it from job to job and process their
+share of the images. All other packages use only these names:
 
-- :class:`World`, :func:`world`: which process this is, 0 of 1 for a plain command;
-- :func:`silence_follower`, :func:`leave_failure`, :func:`leave_reason`: one voice for all;
-- :class:`SharedJobs`: what the first process decides about a job, and the
+- :class:`World`, :func:`world`: rank and world size, 0 and 1 for a plain command;
+- :func:`silence_follower`, :func:`leave_failure`, :func:`leave_reason`: output by one process only;
+- :class:`SharedJobs`: the first process's decisions about a job, and the
   :class:`~shiftbench.runtime.distributed.team.Team` that shares its work.
 """
 

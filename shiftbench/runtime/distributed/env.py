@@ -1,4 +1,4 @@
-"""Which of the processes of one command this is, as torchrun's variables say; no torch."""
+"""Rank and world size of this process, from torchrun's environment variables; without torch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-# All of what torchrun sets: a WORLD_SIZE left behind by something else makes no team.
+# All have to be set: a WORLD_SIZE set by another program does not make this process one of several.
 _SET_BY_TORCHRUN = (
     "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT",
 )  # fmt: skip
@@ -17,13 +17,13 @@ _SET_BY_TORCHRUN = (
 
 @dataclass(frozen=True)
 class World:
-    """The place of a process among those of its command.
+    """The rank of a process among those of its command.
 
     Attributes:
-        rank: From 0; the process of rank 0 decides, writes and reports.
-        size: How many processes share the work; 1 for a plain command.
-        local_rank: Its place among the processes of this machine.
-        local_size: How many of them run on this machine.
+        rank: Its rank, from 0; the process of rank 0 makes decisions, writes files and reports.
+        size: The number of processes that share the work; 1 for a plain command.
+        local_rank: Its rank among the processes of this machine.
+        local_size: The number of processes on this machine.
     """
 
     rank: int = 0
@@ -33,12 +33,12 @@ class World:
 
     @property
     def is_first(self) -> bool:
-        """Whether this process decides, writes and reports; the others only work."""
+        """Whether this process, of rank 0, makes decisions, writes files and reports."""
         return self.rank == 0
 
 
 def world() -> World:
-    """Return the place of this process."""
+    """Return rank and world size of this process."""
     if any(key not in os.environ for key in _SET_BY_TORCHRUN):
         return World()
     keys = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
@@ -46,7 +46,7 @@ def world() -> World:
 
 
 def leave_reason(sentence: str) -> None:
-    """Put ``sentence`` where torchrun's closing summary looks for the cause of a failure."""
+    """Write ``sentence`` to the file from which torchrun's summary takes the cause of a failure."""
     if path := os.environ.get("TORCHELASTIC_ERROR_FILE"):
         about = {"timestamp": str(int(time.time()))}
         content = {"message": {"message": sentence, "extraInfo": about}}

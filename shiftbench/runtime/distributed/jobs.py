@@ -1,4 +1,4 @@
-"""The jobs of a command, which its processes take on together; torch is imported when needed."""
+"""The jobs of a command, shared by its processes; torch is imported when needed."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class SharedJobs:
-    """What the processes of one command know of its jobs; counted alike in every process.
+    """The shared state of a command's jobs, which are counted identically in every process.
 
     Attributes:
-        begun: How many jobs there were.
-        board: The messages of the current one, None for a plain command.
+        begun: Number of jobs so far.
+        board: The messages of the current job, None for a plain command.
         stuck: A failure that some process did not acknowledge, so that no other job can begin.
     """
 
@@ -30,9 +30,9 @@ class SharedJobs:
 
     @contextmanager
     def leading(self) -> Iterator[None]:
-        """Let the other processes wait for what this one, the first, decides about a job.
+        """Let the other processes wait while this one, the first, decides about a job.
 
-        Within the block it may enter :meth:`team`, or it runs nothing.
+        Within the block it either enters :meth:`team` or runs nothing.
         """
         if world().size == 1:
             yield
@@ -41,20 +41,20 @@ class SharedJobs:
         try:
             yield
         finally:
-            board.write("decision", None)  # read by now, if there was another
+            board.write("decision", None)  # an earlier decision has been read by now
 
     def decision(self) -> str | None:
-        """Return the run that the first process begins, None if none; for the others."""
+        """Return the run that the first process begins, or None; called by the other processes."""
         run_id: str | None = self._next_board().read("decision")
         return run_id
 
     @contextmanager
     def team(self, run_id: str) -> Iterator[Team]:
-        """Yield the processes that share the run; the failure of one is the failure of all.
+        """Yield the processes that share the run; if one fails, all of them abort the run.
 
         Raises:
             ShiftbenchError: In the first process, with the reason of the process that failed
-                first. The others proceed to the next job in silence.
+                first. The others proceed to the next job without output.
         """
         from shiftbench.runtime.distributed.team import Team, connected
 

@@ -1,8 +1,8 @@
-"""What the processes of a job tell each other besides tensors: decisions, presence, failures.
+"""Messages between the processes of a job, besides tensors: decisions, barriers, failures.
 
-It stands in the key-value store that torchrun keeps. Waiting means looking again and again, so it
-may last for hours (while the first process waits for a lock, say), Ctrl-C ends it, and a failure
-elsewhere ends it with its reason.
+They are kept in torchrun's key-value store. Waiting is implemented by polling, so it may last for
+hours (e.g. while the first process waits for a lock), can be ended by Ctrl-C, and ends with the
+reason of a failure in another process.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ GRACE = 30.0  # seconds for a failure to be acknowledged everywhere
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a process gave up.
+    """The failure of a process.
 
     Attributes:
-        rank: Which one.
-        reason: A sentence.
+        rank: Rank of the process.
+        reason: The reason in one sentence.
         usage: Whether a wrong setting was the cause.
-        traceback: Where it happened, empty if the sentence says it all.
+        traceback: The traceback, empty if the sentence is sufficient.
     """
 
     rank: int
@@ -41,7 +41,7 @@ class Failure:
     traceback: str = ""
 
     def error(self) -> ShiftbenchError:
-        """Return it as the error to raise."""
+        """Return the failure as an exception."""
         return (UsageError if self.usage else ShiftbenchError)(self.reason)
 
 
@@ -58,11 +58,11 @@ class Board:
         self.met = 0
 
     def write(self, key: str, value: Any) -> None:
-        """Put up a plain value."""
+        """Write a plain value under ``key``."""
         self.store.set(key, json.dumps(value))
 
     def read(self, key: str) -> Any:
-        """Return the value under ``key``; wait until there is one.
+        """Return the value under ``key``; wait until it is written.
 
         Raises:
             ShiftbenchError: If a process has failed, with its reason.
@@ -71,7 +71,7 @@ class Board:
         return json.loads(self.store.get(key))
 
     def meet(self) -> None:
-        """Wait for every process to come here.
+        """Wait until every process has reached this call.
 
         Raises:
             ShiftbenchError: If a process has failed, with its reason.
@@ -93,7 +93,7 @@ class Board:
         return Failure(**json.loads(self.store.get("failure")))
 
     def report(self, failure: Failure) -> Failure:
-        """Put up why this process gives up and return the first reason, this one or an earlier."""
+        """Write this process's failure and return the first one of the job, this or an earlier."""
         text = json.dumps(vars(failure))
         return Failure(**json.loads(self.store.compare_set("failure", "", text)))
 
@@ -108,7 +108,7 @@ class Board:
         return True
 
     def has_acknowledged(self, rank: int) -> bool:
-        """Whether that process knows of the failure."""
+        """Whether the process of this rank has acknowledged the failure."""
         return self.store.check([f"acknowledged/{rank}"])
 
     def _wait(self, happened: Callable[[], bool]) -> None:

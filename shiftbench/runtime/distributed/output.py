@@ -1,4 +1,4 @@
-"""One voice for all processes of a command; no torch."""
+"""Output of several processes as if from one; without torch."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from shiftbench.errors import FAILED, USAGE
 from shiftbench.runtime.distributed.env import leave_reason, world
 from shiftbench.runtime.streams import discard_stdout
 
-SAME_FAILURE = 20  # seconds within which two processes fail for the same reason
+SAME_FAILURE = 20  # seconds within which two failures are taken to have the same reason
 
 
 def silence_follower() -> None:
-    """Silence the output of every process but the first; only what is raised in it is printed."""
+    """Silence output on ranks > 0; only errors raised there are printed."""
     if not world().is_first:
         discard_stdout()
         warnings.simplefilter("ignore")
 
 
 def leave_failure(sentence: str, code: int) -> None:
-    """Prepare for this process to report a failure and exit with ``code``.
+    """Prepare this process to report a failure and to exit with ``code``.
 
-    A process that is not the first gives that one time to fail in the same way, upon which torchrun
-    ends this one. It returns only to report what broke this process alone.
+    A process of rank > 0 waits for the first one to fail in the same way, upon which torchrun ends
+    this one. The function returns there only if the failure is rank-local.
     """
     if not world().is_first:
         _wait_for_the_first(code)

@@ -1,8 +1,8 @@
 """BatchNorm over a batch that several processes share.
 
-Each process holds some of the images. The statistics, and their gradients, are those of all of
-them, so that training does not depend on how many processes there are. On CUDA that is torch's
-``SyncBatchNorm``; it runs on nothing else, so training on CPUs, connected by gloo, has a form here.
+Each process holds some of the images. The statistics and their gradients are those of all images,
+so that training does not depend on the number of processes. On CUDA, torch's ``SyncBatchNorm`` is
+used; as it supports no other device, this module implements training on CPUs, connected by gloo.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 class WholeBatchNorm(_BatchNorm):
-    """BatchNorm with the statistics of the images of every process, however many each has.
+    """BatchNorm with the statistics of the images of all processes, whose shares may differ.
 
-    ``x: (N, C, ...) -> (N, C, ...)``; every process has to call it. Outside training it does what
-    ``norm`` does.
+    ``x: (N, C, ...) -> (N, C, ...)``; every process has to call it. In eval mode it is identical
+    to ``norm``.
 
     Args:
         norm: Its parameters and buffers are used, not copied.
@@ -45,11 +45,11 @@ class WholeBatchNorm(_BatchNorm):
         return y.to(x.dtype)
 
     def _check_input_dim(self, input: Tensor) -> None:
-        """Take any shape, as ``norm`` would have taken it."""
+        """Accept any shape, as ``norm`` has checked it already."""
 
     @torch.no_grad()
     def _keep(self, count: float, mean: Tensor, variance: Tensor) -> None:
-        """Move the running statistics."""
+        """Update the running statistics."""
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
@@ -63,7 +63,7 @@ class WholeBatchNorm(_BatchNorm):
 
 
 class _Normalise(torch.autograd.Function):
-    """``(x − mean) / √(variance + eps)``, where mean and variance are made of every process's x."""
+    """``(x − mean) / √(variance + eps)``, with mean and variance over the x of all processes."""
 
     @staticmethod
     def forward(
@@ -88,7 +88,7 @@ class _Normalise(torch.autograd.Function):
 
 
 def _statistics(x: Tensor) -> tuple[float, Tensor, Tensor]:
-    """Return how many values a channel has over all processes, their mean and their variance."""
+    """Return count, mean and variance of the values of each channel over all processes."""
     variance, mean = torch.var_mean(x.detach().to(_wide(x)), _axes(x), correction=0)
     count = x.new_full((1,), x.numel() / x.shape[1], dtype=torch.float64)
     own = torch.cat([count, mean.double(), variance.double()])
@@ -103,7 +103,7 @@ def _statistics(x: Tensor) -> tuple[float, Tensor, Tensor]:
 
 
 def _wide(x: Tensor) -> torch.dtype:
-    """Return what statistics are taken in: float32 under autocast, too."""
+    """Return the type in which statistics are computed: float32 under autocast, too."""
     return torch.promote_types(x.dtype, torch.float32)
 
 
@@ -112,20 +112,20 @@ def _axes(x: Tensor) -> list[int]:
 
 
 def _along(values: Tensor, x: Tensor) -> Tensor:
-    """Return values of the channels, to be combined with ``x``."""
+    """Return per-channel values in a shape that broadcasts with ``x``."""
     return values.reshape(1, -1, *[1] * (x.ndim - 2))
 
 
 @contextmanager
 def whole_batches(model: nn.Module, device: torch.device) -> Iterator[None]:
-    """Let every BatchNorm of ``model`` see the whole batch while the block runs.
+    """Make every BatchNorm of ``model`` use the whole batch while the block runs.
 
-    The modules are exchanged and put back; parameters and buffers stay the same objects, so an
-    optimizer and the state dict know no difference. A subclass with a ``forward`` of its own stays.
+    The modules are replaced and restored afterwards; parameters and buffers stay the same objects,
+    so optimizer and state dict are not affected. Subclasses with their own ``forward`` are kept.
 
     Args:
         model: The network, on ``device``.
-        device: Where it is trained.
+        device: The device of the training.
     """
     make = _on_cuda if device.type == "cuda" else WholeBatchNorm
     exchanged = []
@@ -146,7 +146,7 @@ def whole_batches(model: nn.Module, device: torch.device) -> Iterator[None]:
 
 
 def _on_cuda(norm: _BatchNorm) -> _BatchNorm:
-    """Return torch's form of ``norm``, with its parameters and buffers."""
+    """Return ``norm`` as torch's ``SyncBatchNorm``, with its parameters and buffers."""
     synced = nn.SyncBatchNorm(
         norm.num_features, norm.eps, norm.momentum, affine=False, track_running_stats=False
     )
@@ -155,7 +155,7 @@ def _on_cuda(norm: _BatchNorm) -> _BatchNorm:
 
 
 def _share_state(norm: _BatchNorm, other: _BatchNorm) -> None:
-    """Let ``other`` have the parameters, buffers and mode of ``norm``."""
+    """Assign the parameters, buffers and mode of ``norm`` to ``other``."""
     other.track_running_stats, other.affine = norm.track_running_stats, norm.affine
     other.weight, other.bias = norm.weight, norm.bias
     other.running_mean, other.running_var = norm.running_mean, norm.running_var

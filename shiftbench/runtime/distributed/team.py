@@ -1,4 +1,4 @@
-"""One run over several processes: who does what, and one failure for all."""
+"""One run in several processes: division of the work and handling of failures."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ _CUT_OFF = r"Connection (closed|reset) by peer|NCCL"
 
 
 class Team:
-    """The processes of one job: here a single one, which does everything.
+    """The processes of one job; this base class is a single process.
 
     Attributes:
-        rank: The place of this process.
-        size: How many there are.
+        rank: The rank of this process.
+        size: The number of processes.
     """
 
     rank = 0
@@ -46,25 +46,25 @@ class Team:
 
     @property
     def is_first(self) -> bool:
-        """Whether this process decides, writes and reports."""
+        """Whether this process makes decisions, writes files and reports."""
         return self.rank == 0
 
     def connect(self, device: torch.device) -> None:
-        """Make tensors on ``device`` travel; wait until every process is there."""
+        """Connect all processes for tensors on ``device``; wait for every process."""
 
     def check(self) -> None:
         """Raise the failure of another process, if there is one."""
 
     def share(self, count: int) -> range:
-        """Return which of ``count`` things, one after the other, are this process's."""
+        """Return the contiguous share of ``count`` items that this process handles."""
         return range(count * self.rank // self.size, count * (self.rank + 1) // self.size)
 
     def broadcast(self, value: T) -> T:
-        """Return the first process's ``value``; however long it takes to get there."""
+        """Return the first process's ``value``, without a timeout."""
         return value
 
     def gather(self, value: T) -> list[T]:
-        """Return the ``value`` of every process, in order, to the first one; others get none."""
+        """Return the ``value`` of every process, in order, on rank 0; an empty list on others."""
         return [value]
 
     def sum(self, values: Tensor) -> Tensor:
@@ -78,7 +78,7 @@ class Team:
 
 
 class _Together(Team):
-    """Several processes, connected by gloo, or by nccl where the work is on CUDA."""
+    """Several processes, connected by gloo, or by nccl on CUDA."""
 
     def __init__(self, board: Board) -> None:
         self.rank, self.size = board.world.rank, board.world.size
@@ -92,15 +92,15 @@ class _Together(Team):
         if device.type == "cuda":
             torch.cuda.set_device(device)
             backend = "cpu:gloo,cuda:nccl"
-        self.board.meet()  # collectives wait for minutes only, and one process may be far behind
+        self.board.meet()  # collectives time out after minutes, and a process may be later
         store, before = PrefixStore("group", self.board.store), _sockets()
         dist.init_process_group(backend, store=store, rank=self.rank, world_size=self.size)
         self.lines = _sockets() - before
 
     def hang_up(self) -> None:
-        """End, with an error, the gloo collectives that other processes wait in.
+        """Abort the gloo collectives in which other processes wait, with an error.
 
-        Destroying the group would do, were it not that DistributedDataParallel keeps it alive.
+        Destroying the group is not sufficient, as DistributedDataParallel keeps it alive.
         """
         for line in self.lines:
             with suppress(OSError), socket.socket(fileno=os.dup(line)) as end:
@@ -137,9 +137,9 @@ class _Together(Team):
     def training(self, model: nn.Module) -> Iterator[nn.Module]:
         ids = [self.device.index] if self.device.type == "cuda" else None
         with whole_batches(model, self.device), warnings.catch_warnings():
-            # 1×1 convolutions in channels-last memory; it costs a copy.
+            # Raised for 1×1 convolutions in channels-last memory; it only costs a copy.
             warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
-            # The graph being static, a parameter that a network does not use is no error.
+            # With a static graph, unused parameters are not an error.
             yield DistributedDataParallel(model, device_ids=ids, static_graph=True)
 
 
@@ -159,7 +159,7 @@ def connected(board: Board, run_id: str, on_stuck: Callable[[Failure], None]) ->
 
     Args:
         board: The job's messages.
-        run_id: The run; the first process tells the others by it that there is one.
+        run_id: The run; the first process sends it to the others.
         on_stuck: Called with a failure that some process did not acknowledge.
     """
     together = _Together(board)
@@ -191,7 +191,7 @@ def _failure(error: Exception, world: World) -> Failure:
 
 
 def _spread(failure: Failure, together: _Together, on_stuck: Callable[[Failure], None]) -> None:
-    """See that every process learns of the failure; if the first cannot, report it in its place."""
+    """Propagate the failure to every process; if the first one is stuck, report it instead."""
     together.hang_up()
     if together.board.all_acknowledged():
         return
