@@ -1,4 +1,4 @@
-"""How much does an image network's answer change when the picture moves by a pixel?
+"""How much does an image network's answer change when its input is shifted by a pixel?
 
 Importing the package imports no torch; attributes load when they are first used::
 

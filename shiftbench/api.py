@@ -38,7 +38,7 @@ class Result:
     Attributes:
         metrics: One row per metric: metric, value, ci_low, ci_high, n_images, n_shifts, engine.
         shifts: One row per shift: dy, dx, accuracy, agreement, mean_absolute_change, n_images.
-        predictions: The prediction table; ``predictions.save(path)`` keeps it.
+        predictions: The prediction table; ``predictions.save(path)`` writes it to a file.
     """
 
     metrics: pd.DataFrame
@@ -59,36 +59,36 @@ def measure(
     batch_size: int = 256,
     resamples: int = 1000,
 ) -> Result:
-    """Show ``model`` the shifted views of ``images`` and reduce its answers to numbers.
+    """Run ``model`` on shifted views of ``images`` and reduce its answers to metrics.
 
-    The network is measured in eval mode, every module of it, and comes back as it was: flags,
-    buffers, attributes and hooks, and torch's global state with it (see
+    All modules of the network are measured in eval mode and restored afterwards: flags, buffers,
+    attributes and hooks, as well as torch's global state (see
     :func:`~shiftbench.model.evaluating.evaluating`).
 
     Args:
         model: Any ``nn.Module``, or a function, that maps ``(N, C, H, W)`` to logits
-            ``(N, num_classes)``, or to something in which these are known, see
+            ``(N, num_classes)``, or to an output that contains them, see
             :func:`~shiftbench.model.outputs.logits_of`. Networks that a function refers to are
             measured in eval mode, too.
-        images: ``(N, C, H, W)``: uint8 in 0..255 (or other whole numbers in this range, or truth
-            values), which the network is given in 0..1; or floats. Images are shifted as they are
-            given; give pixels in 0..1 and ``mean`` and ``std`` for fills (black) to be what they
-            say.
+        images: ``(N, C, H, W)``: uint8 in 0..255 (or other integers in this range, or booleans),
+            which are scaled to 0..1; or floats. Images are shifted before normalisation: pass
+            pixels in 0..1 together with ``mean`` and ``std``, so that a fill such as black has its
+            intended value.
         labels: ``(N,)`` true classes.
         shift: A protocol, or the name of one (``shiftbench list shift``) with its defaults.
-        mean: Mean of pixels in 0..1, per channel or one for all, that the network expects to be
-            subtracted after the shift; None is 0.
-        std: Standard deviation of the same to divide by; None is 1.
-        padding: ``circular`` measures a copy of the network whose every border wraps around. That
-            is another network, and the table's meta says so.
-        engine: ``direct`` runs every view; ``dense`` has all circular shifts at once, where it is
-            exact; ``auto`` chooses.
+        mean: Mean of pixels in 0..1, per channel or one for all, that is subtracted after the
+            shift; None is 0.
+        std: Standard deviation likewise, by which pixels are divided; None is 1.
+        padding: ``circular`` measures a copy of the network with circular padding throughout. This
+            is a different network, which the table's meta states.
+        engine: ``direct`` runs every view; ``dense`` computes all circular shifts at once, if this
+            is exact; ``auto`` chooses.
         batch_size: Views per forward pass of the direct engine.
         resamples: Bootstrap resamples for the intervals.
 
     Raises:
-        UsageError: If the arguments do not fit each other; ShiftbenchError if the network's
-            answers do not.
+        UsageError: If the arguments are incompatible.
+        ShiftbenchError: If the network's output does not fit the labels.
     """
     pixels = as_images(images, normalised=mean is not None or std is not None)
     split = TensorSplit(pixels, as_labels(labels, len(pixels)))
@@ -117,7 +117,7 @@ def _network(
     padding: str | None,
     image_shape: tuple[int, int, int],
 ) -> tuple[nn.Module, list[str]]:
-    """Return the network to measure, and which of its layers were made circular."""
+    """Return the network to measure, and the names of layers whose padding was made circular."""
     network, changed = as_module("model", model), list[str]()
     refuse_lazy(network)
     if padding is not None:
@@ -158,7 +158,7 @@ def _pixel_model(
 
 
 def _check(protocol: object, images: Tensor, has_mean: bool) -> None:
-    """Refuse a protocol that is none, or whose fill is not known."""
+    """Refuse an object that is not a shift protocol, or a protocol whose fill is not defined."""
     if not isinstance(protocol, ShiftProtocol):
         raise UsageError(
             f"shift={protocol} is not a protocol; give a name, e.g. 'circular', or an object, "

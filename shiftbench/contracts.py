@@ -1,4 +1,4 @@
-"""What the extension points share: plain classes given a contract, misspelt names refused."""
+"""Functions shared by all extension points: contracts for plain classes, checks of names."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from shiftbench.errors import UsageError
 
 Module = TypeVar("Module", bound=nn.Module)
 
-# Of the ratio of difflib: "max_fist" is close to "max_first", "axis" to "axes"; "path" is not to
-# "pad", nor "padding".
+# Threshold of difflib's ratio: "max_fist" is close to "max_first", "axis" to "axes"; "path" and
+# "padding" are not close to "pad".
 _CLOSE = 0.75
 
 
 def names_of(contract: type) -> frozenset[str]:
-    """Return the public names that ``contract`` declares, with ``forward`` for modules."""
+    """Return the public names that ``contract`` declares, including ``forward`` for modules."""
     own = {name for name in own_names(contract) if not name.startswith("_") and len(name) > 2}
     return frozenset(own | ({"forward"} if issubclass(contract, nn.Module) else set()))
 
 
 def refuse_misspelt(kind: type, contract: type, names: Iterable[str]) -> None:
-    """Refuse public names of a user's class that are nearly, but not quite, one of the contract.
+    """Refuse public names of a user's class that resemble a name of the contract.
 
-    A default that the class means to override would otherwise stay in force without a word.
-    Helpers with other names are the class's own affair, and so are names that contain a name of the
-    contract as a whole word (``phase_of``).
+    Otherwise a default that the class intends to override would silently remain in effect. Other
+    names are allowed, and so are names that contain a name of the contract as a whole word
+    (``phase_of``).
 
     Args:
         kind: The user's class.
@@ -38,7 +38,7 @@ def refuse_misspelt(kind: type, contract: type, names: Iterable[str]) -> None:
         names: Its attributes, methods and fields.
 
     Raises:
-        UsageError: Naming the attribute and the one that was meant.
+        UsageError: With the attribute and the name that was probably intended.
     """
     known = names_of(contract)
     inherited = {name for base in kind.__mro__[1:] for name in vars(base)}
@@ -55,14 +55,15 @@ def refuse_misspelt(kind: type, contract: type, names: Iterable[str]) -> None:
 
 
 def own_names(kind: type) -> list[str]:
-    """Return the names that the body of a class declares, with or without a value."""
+    """Return the names that the body of a class declares, with or without values."""
     return [*vars(kind), *inspect.get_annotations(kind)]
 
 
 def with_contract(kind: type[nn.Module], contract: type[Module]) -> type[Module]:
-    """Return a subclass of a plain module class that has the defaults of ``contract``, too.
+    """Return a subclass of a plain module class that also has the defaults of ``contract``.
 
-    What ``kind`` itself has wins. The name stays, so that reports and ``print(model)`` do.
+    Attributes of ``kind`` take precedence. The class keeps its name in reports and
+    ``print(model)``.
     """
     if issubclass(kind, contract):
         return kind
@@ -70,17 +71,17 @@ def with_contract(kind: type[nn.Module], contract: type[Module]) -> type[Module]
     return made
 
 
-@cache  # modules of one class stay of one class
+@cache  # modules of one class remain of one class
 def _mixed(kind: type[nn.Module], contract: type[nn.Module]) -> Any:
     about = {"__doc__": kind.__doc__, "__module__": kind.__module__}
     return type(kind.__name__, (kind, contract), about)
 
 
 def give_contract(module: nn.Module, contract: type[Module]) -> Module:
-    """Give a plain module the defaults of ``contract``; it stays the same object.
+    """Add the defaults of ``contract`` to a plain module in place.
 
     Raises:
-        UsageError: If a parameter, buffer or child of it is called as something of the contract.
+        UsageError: If one of its parameters, buffers or children has a name of the contract.
     """
     if isinstance(module, contract):
         return module
@@ -96,6 +97,6 @@ def give_contract(module: nn.Module, contract: type[Module]) -> Module:
 
 
 def class_made_by(make: Any) -> type[nn.Module] | None:
-    """Return the module class that a class, or a partial of it, makes; None for a function."""
+    """Return the module class that a class or a partial of it creates; None for a function."""
     kind = make.func if isinstance(make, partial) else make
     return kind if isinstance(kind, type) and issubclass(kind, nn.Module) else None

@@ -1,4 +1,4 @@
-"""Errors that are for the user to correct: one sentence each, shown without a traceback."""
+"""Errors that the user can correct: one sentence each, printed without a traceback."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ LONGEST = 2000  # characters of an error that are shown
 
 
 class ShiftbenchError(Exception):
-    """What was wrong, what it got, what is allowed, what to type next.
+    """An error with a one-sentence message: the problem, the value, what is allowed, a remedy.
 
-    The command line prints the sentence alone; a job that raises it counts as failed (exit 1).
+    The command line prints only this message; a job that raises it has failed (exit code 1).
     """
 
 
 class UsageError(ShiftbenchError):
-    """A value that can be refused before any work starts (exit 2)."""
+    """An invalid value that is refused before any work starts (exit code 2)."""
 
 
 class UnforeseenError(ShiftbenchError):
-    """An error that no check foresaw; its traceback is in the log of the run."""
+    """An unforeseen error, whose traceback is in the log of the run."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return ``" (did you mean 'blur'?)"`` where a known word is close to ``word``, else ``""``.
+    """Return ``" (did you mean 'blur'?)"`` if a known word is close to ``word``, else ``""``.
 
     >>> did_you_mean("blurr", ["aps", "blur", "max"])
     " (did you mean 'blur'?)"
@@ -37,7 +37,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def shown(value: object, limit: int = 120) -> str:
-    r"""Return ``value`` for a sentence: on one line, nothing that a terminal acts on, not endless.
+    r"""Return ``value`` for a message: one line, without control characters, of limited length.
 
     >>> print(shown("a\nb and more", limit=8))
     a\nb and…

@@ -1,7 +1,7 @@
-"""The prediction table, the hinge of shiftbench: images × shifts, what the network answered.
+"""The prediction table: a network's answers for images × shifts.
 
-Left of it is torch, right of it only numpy and pandas. Every metric is a reduction of this
-table, so a new metric costs no forward pass, and a report needs no GPU.
+It separates prediction, which uses torch, from evaluation, which uses only numpy and pandas. Every
+metric is a reduction of this table, so a new metric needs no forward pass, and a report no GPU.
 """
 
 from __future__ import annotations
@@ -28,31 +28,30 @@ _ARRAYS = (*_PER_IMAGE, "shifts", "sampled", "previous")
 
 @dataclass(frozen=True, eq=False)
 class PredictionTable:
-    """What a network answered for N images under K shifts; column 0 is the base view.
+    """The answers of a network for N images under K shifts; column 0 is the base view.
 
     Attributes:
-        top1: ``(N, K)`` int32, the predicted class; -1 where there is none, since a logit is NaN or
-            all are −inf.
+        top1: ``(N, K)`` int32, the predicted class; -1 for none, if a logit is NaN or all are −inf.
         p_top1: ``(N, K)`` float32, probability of that class.
         p_base: ``(N, K)`` float32, probability of the class predicted in column 0.
         p_previous: ``(N, K)`` float32, probability of the class predicted one step earlier on
-            the protocol's path (column ``previous[k]``); NaN where there is no earlier step.
+            the protocol's path (column ``previous[k]``); NaN if there is no earlier step.
         p_true: ``(N, K)`` float32, probability of the true class.
-        rank_true: ``(N, K)`` int32, 0 where the true class is the top one.
+        rank_true: ``(N, K)`` int32, rank of the true class; 0 if it is the predicted one.
         logit_change: ``(N, K)`` float32, largest absolute logit difference from column 0.
-        logit_scale: ``(N,)`` float32, by how much the logits of column 0 differ: their spread, see
+        logit_scale: ``(N,)`` float32, spread of the logits of column 0, see
             :func:`shiftbench.predict.logits.scale`.
         labels: ``(N,)`` int32, the true class.
-        shifts: ``(K, A)`` or, when every image has its own, ``(N, K, A)`` float32; the A columns
-            are named by ``axes``.
-        sampled: ``(K,)`` bool, the columns that make up the set of shifts S. The base column
-            belongs to S only if S was enumerated and contains it; columns that exist only as the
-            second half of a one-pixel step do not.
+        shifts: ``(K, A)`` or, if every image has its own shifts, ``(N, K, A)`` float32; ``axes``
+            names the A columns.
+        sampled: ``(K,)`` bool, the columns that form the set of shifts S. The base column belongs
+            to S only if S was enumerated and contains it; columns that exist only as the end of a
+            one-pixel step do not.
         previous: ``(K,)`` int32, the column one step earlier on the path, -1 for none.
         images: ``(N,)`` uint64, a digest of each image and its label, so that tables can be paired
-            by image; None in tables of shiftbench 0.1.0, which lack it.
+            by image; None in tables of shiftbench 0.1.0.
         axes: Names of the shift parameters, for example ``("dy", "dx")``, in pixels.
-        meta: The protocol, the engine and everything else that fixes what was measured.
+        meta: The protocol, the engine and everything else that defines the measurement.
     """
 
     top1: NDArray[np.int32]
@@ -83,12 +82,12 @@ class PredictionTable:
 
     @property
     def num_classes(self) -> int:
-        """The number of classes the network can answer."""
+        """The number of classes of the network."""
         return int(self.meta["num_classes"])
 
     @classmethod
     def joined(cls, parts: Sequence[PredictionTable]) -> PredictionTable:
-        """Return the table of the images of all ``parts``, which share their columns."""
+        """Return the concatenation, over images, of tables with the same columns."""
         first = parts[0]
         names = [*_PER_IMAGE, *(["shifts"] if first.shifts.ndim == 3 else [])]
         names += ["images"] if first.images is not None else []
@@ -101,7 +100,7 @@ class PredictionTable:
         return replace(first, **arrays, meta=meta)
 
     def save(self, path: Path) -> None:
-        """Write the table to ``path`` (npz), whole or not at all."""
+        """Write the table to ``path`` (npz) atomically."""
         header = {"format": FORMAT, "axes": list(self.axes), "meta": self.meta}
         arrays = {name: getattr(self, name) for name in _ARRAYS}
         if self.images is not None:
@@ -111,13 +110,13 @@ class PredictionTable:
 
     @classmethod
     def load(cls, path: Path) -> PredictionTable:
-        """Read a table; nothing in the file is ever unpickled.
+        """Read a table, without unpickling.
 
         Raises:
             ShiftbenchError: If the file is not a prediction table of this format.
         """
         try:
-            # Opened here, as np.load leaves a file that is no archive open.
+            # Opened here, as np.load does not close a file that is not an archive.
             with Path(path).open("rb") as handle, np.load(handle, allow_pickle=False) as file:
                 header = json.loads(str(file["header"]))
                 version, axes, meta = header["format"], tuple(header["axes"]), header["meta"]

@@ -1,4 +1,4 @@
-"""How a network wants its pictures: size, crop, interpolation, normalisation; no torch."""
+"""The preprocessing of a network: size, crop, interpolation, normalisation; without torch."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from shiftbench.errors import UsageError, did_you_mean, require_one_of, require_
 
 INTERPOLATIONS = ("bilinear", "bicubic", "lanczos", "nearest", "box")
 LARGEST_SIDE = 4096
-# What most ImageNet networks were tested with: 224 of 256 px (Krizhevsky et al. 2012).
+# The crop with which most ImageNet networks were tested: 224 of 256 px (Krizhevsky et al. 2012).
 USUAL_CROP = 0.875
 CROPS = ("center", "squash")
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What is done to a picture before a network sees it; None is not known.
+    """The preprocessing of an image before it is the input of a network; None is not known.
 
     Attributes:
         size: Side of the network's input in pixels.
-        resize: The picture's short side is resized to this many pixels, then the centre is cut out.
+        resize: Pixels to which the image's short side is resized, before the centre is cropped.
         interpolation: Filter of that step, antialiased: bilinear, bicubic, lanczos, nearest, box.
         mean: Per-channel mean that is subtracted, of pixels in 0..1.
-        std: Per-channel standard deviation that is divided by.
+        std: Per-channel standard deviation by which pixels are divided.
         crop: ``center`` resizes the short side and keeps proportions; ``squash`` resizes both sides
             to ``resize``; None is ``center``.
     """
@@ -51,7 +51,7 @@ class Preprocessing:
 
     @classmethod
     def of(cls, given: Mapping[str, Any] | None) -> Preprocessing:
-        """Return what the ``preprocessing`` node of a model's yaml says.
+        """Return the preprocessing defined by the ``preprocessing`` node of a model's yaml.
 
         Raises:
             UsageError: If a key or a value is not allowed.
@@ -69,9 +69,9 @@ class Preprocessing:
         return cls(**{**given, **numbers})
 
     def over(self, other: Preprocessing) -> Preprocessing:
-        """Return this, with what it does not say taken from ``other``.
+        """Return this preprocessing, with missing values taken from ``other``.
 
-        Another size keeps the share of the picture that is shown.
+        If the size differs, the cropped share of the image remains the same.
         """
         own = {name: value for name, value in asdict(self).items() if value is not None}
         if self.size and not self.resize and other.size and other.resize:
@@ -79,7 +79,7 @@ class Preprocessing:
         return replace(other, **own)
 
     def completed(self) -> Preprocessing:
-        """Return it with the usual values for how the centre is cut out: 224 of 256 px, bilinear.
+        """Return it with the usual values for missing ones: a crop of 224 of 256 px, bilinear.
 
         Raises:
             UsageError: If the size or the normalisation is not known.
@@ -94,14 +94,14 @@ class Preprocessing:
         return replace(self, resize=resize, interpolation=self.interpolation or "bilinear")
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as plain values for a file, None for what is not known."""
+        """Return it as plain values for a file, with None for unknown ones."""
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in asdict(self).items()
         }
 
     def __str__(self) -> str:
-        """Return it in a line for the log, without what is not known."""
+        """Return it as one line for the log, without unknown values."""
         parts = []
         if self.size:
             parts.append(f"{self.size} px of {self.resize}" if self.resize else f"{self.size} px")

@@ -1,4 +1,4 @@
-"""Images, labels, means as programs have them, made into what is measured, or refused."""
+"""Conversion and validation of images, labels and means from a program."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shiftbench.errors import UsageError, shown
 
 log = logging.getLogger(__name__)
 
-# Pixels in 0..1 that were resized overshoot at edges, but not by more than this.
+# Largest overshoot at edges of pixels in 0..1 that were resized.
 OVERSHOOT = 0.5
 Numbers = float | Sequence[float] | Tensor | ArrayLike
 
@@ -24,12 +24,12 @@ def as_images(images: Tensor | ArrayLike, normalised: bool) -> Tensor:
     """Return images ``(N, C, H, W)`` as uint8 in 0..255 or as floats.
 
     Args:
-        images: A tensor or array of uint8, of floats, of other whole numbers in 0..255, which are
-            taken for the same pixels, or of truth values, which are black and white.
-        normalised: Whether a mean and a standard deviation of pixels in 0..1 follow.
+        images: A tensor or array of uint8, of floats, of other integers in 0..255, which are
+            converted to uint8, or of booleans, which are black and white.
+        normalised: Whether they are then normalised by a mean and standard deviation in 0..1.
 
     Raises:
-        UsageError: If they have another shape, or it is not known what their numbers mean.
+        UsageError: If they have another shape, or their range of values is ambiguous.
     """
     pixels = _tensor("images", images)
     if pixels.ndim != 4 or 0 in pixels.shape:
@@ -49,12 +49,12 @@ def as_images(images: Tensor | ArrayLike, normalised: bool) -> Tensor:
 
 
 def _whole(pixels: Tensor) -> Tensor:
-    """Return whole numbers of 0..255 as uint8."""
+    """Return integers in 0..255 as uint8."""
     if pixels.dtype == torch.uint8:
         if int(pixels.max()) == 1:
             log.warning("no pixel of the images is above 1 of 255; give floats if they are 0 and 1")
         return pixels
-    wide = pixels.to(torch.int64)  # numbers of uint64 beyond it become negative: refused as well
+    wide = pixels.to(torch.int64)  # larger numbers of uint64 become negative and are refused
     low, high = int(wide.min()), int(wide.max())
     found = f"images are whole numbers ({_kind(pixels)}) from {low} to {high}"
     if low < 0 or high > 255:
@@ -71,7 +71,7 @@ def _whole(pixels: Tensor) -> Tensor:
 
 
 def _floating(pixels: Tensor, normalised: bool) -> Tensor:
-    """Return floats, in single precision at least; refuse what a normalisation does not fit."""
+    """Return floats of at least single precision; refuse ranges that do not fit a normalisation."""
     unit = pixels if pixels.dtype == torch.float64 else pixels.float()
     if not bool(unit.isfinite().all()):
         count = int((~unit.isfinite()).flatten(1).any(1).sum())
@@ -96,7 +96,7 @@ def as_labels(labels: Tensor | ArrayLike, count: int) -> Tensor:
     """Return ``(N,)`` int64 classes.
 
     Raises:
-        UsageError: If they are not whole numbers, one per image.
+        UsageError: If they are not integers, one per image.
     """
     classes = _tensor("labels", labels)
     if classes.shape != (count,):
@@ -121,10 +121,10 @@ def per_channel(name: str, value: Numbers | None, channels: int) -> tuple[float,
     Args:
         name: ``mean`` or ``std``.
         value: One number for all channels, or one for each.
-        channels: Of the images.
+        channels: Number of channels of the images.
 
     Raises:
-        UsageError: If there are more or fewer, or they are not of pixels in 0..1.
+        UsageError: If the count is wrong, or the values do not belong to pixels in 0..1.
     """
     if value is None:
         return None
@@ -150,10 +150,10 @@ def per_channel(name: str, value: Numbers | None, channels: int) -> tuple[float,
 
 
 def whole(name: str, value: object) -> int:
-    """Return a whole number of Python's or of numpy's.
+    """Return an integer of Python or numpy as int.
 
     Raises:
-        UsageError: If it is none.
+        UsageError: If ``value`` is not an integer.
     """
     if isinstance(value, int | np.integer) and not isinstance(value, bool):
         return int(value)
@@ -161,10 +161,10 @@ def whole(name: str, value: object) -> int:
 
 
 def _tensor(name: str, values: Any) -> Tensor:
-    """Return a tensor with gradients, strides and byte order out of the way.
+    """Return a tensor without gradients, negative strides and foreign byte order.
 
     Raises:
-        UsageError: If the values are no numbers, or lists of different lengths.
+        UsageError: If the values are not numbers, or are lists of different lengths.
     """
     if isinstance(values, Tensor):
         plain = values.layout == torch.strided and not (values.is_quantized or values.is_meta)
@@ -189,7 +189,7 @@ def _tensor(name: str, values: Any) -> Tensor:
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:
         array = array.astype(np.float64)
     native = array.astype(array.dtype.newbyteorder("="), copy=False)
-    # torch takes neither negative strides nor, without a warning, arrays that are read-only.
+    # torch does not accept negative strides, and warns of read-only arrays.
     usable = native.flags.writeable and all(stride >= 0 for stride in native.strides)
     return torch.from_numpy(native if usable else native.copy())
 

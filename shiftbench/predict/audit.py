@@ -1,4 +1,4 @@
-"""Views of a finished table, answered once more by running them."""
+"""The audit of a finished table: random views are run directly and compared."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ def audit(
     part: range,
     generator: torch.Generator,
 ) -> str | None:
-    """Run random views of a table that another engine made.
+    """Run random views of a table that another engine computed, and compare the answers.
 
     Args:
-        network: What was measured.
+        network: The measured network.
         split: The images.
-        protocol: What moved.
-        plan: Which shifts every image was shown, the same for all.
-        columns: The table's columns by name, rows for the images of ``part``.
-        part: Which images of the split they are.
+        protocol: The shift protocol.
+        plan: The shifts, the same for every image.
+        columns: The table's columns by name, with rows for the images of ``part``.
+        part: The indices of these images in the split.
         generator: Draws images and shifts.
 
     Returns:
-        The first view whose answer is another one beyond near-ties, as the end of a sentence;
-        None if there is none.
+        The first view whose answer differs, except for near-ties, as the end of a sentence; None
+        if there is none.
     """
     rows = torch.randint(len(part), (PAIRS,), generator=generator).sort().values
     views = torch.randint(len(plan), (PAIRS,), generator=generator)
@@ -53,7 +53,7 @@ def audit(
     tolerance = (network.rounding.engines * found["logit_scale"]).cpu()
     run = {name: values if values.ndim == 1 else values[:, 1] for name, values in found.items()}
     wrong = _answer_wrong(table, logits[:, 1].cpu(), labels.cpu(), tolerance)
-    same_base = columns["top1"][rows, 0] == found["top1"][:, 0].cpu()  # else p_base is of another
+    same_base = columns["top1"][rows, 0] == found["top1"][:, 0].cpu()  # else p_base differs
     for name in ("p_top1", "p_base", "p_true", "logit_change"):
         differs = _differs(table[name], run[name].cpu(), tolerance)
         wrong |= differs & same_base if name == "p_base" else differs
@@ -70,7 +70,7 @@ def audit(
 def _answer_wrong(
     table: dict[str, Tensor], logits: Tensor, labels: Tensor, tolerance: Tensor
 ) -> Tensor:
-    """Return where answer and rank ``(P,)`` are not those of ``logits (P, C)``, near-ties apart."""
+    """Return where answer or rank ``(P,)`` contradict ``logits (P, C)``, except for near-ties."""
     top1, rank, failed = table["top1"], table["rank_true"], logits.isnan().any(1)
     failed |= logits.amax(1) == -torch.inf
     margin = 2 * tolerance
@@ -83,6 +83,6 @@ def _answer_wrong(
 
 
 def _differs(own: Tensor, run: Tensor, tolerance: Tensor) -> Tensor:
-    """Return where numbers ``(P,)`` differ by more than rounding of logits explains."""
+    """Return where numbers ``(P,)`` differ by more than the rounding of logits."""
     same = (own == run) | (own.isnan() & run.isnan())
     return ~(same | ((own - run).abs() <= 2 * tolerance + 1e-6))

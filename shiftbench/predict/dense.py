@@ -1,8 +1,8 @@
-"""The dense engine: the answers to all circular shifts at once, exactly.
+"""The dense engine: the exact answers to all circular shifts at once.
 
-It holds for a network whose every convolution and pooling window lies on a torus (circular
-padding) and whose map sizes are divisible by the strides. Each layer costs what it costs in the
-network without subsampling; the plain way costs a forward pass per shift.
+It applies to networks in which every convolution and pooling window lies on a torus (circular
+padding) and the sizes of feature maps are divisible by the strides. Each layer costs as much as in
+the network without subsampling; the direct engine costs a forward pass per shift.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from shiftbench.shift.plan import PATHS, torus
 SELF_CHECK_IMAGES = 4
 FEWEST_SHIFTS = 16  # for fewer, making each view is cheaper
 LIVE_MAPS = 3.0  # feature maps of the largest size that exist at once
-# On a CPU a few images at once are fastest: measured, their maps then stay near the cache.
+# On a CPU, few images at once are fastest (measured): their feature maps then fit the cache.
 CPU_CACHE = 10 * 2**20
 
 
 class DenseEngine(Engine):
-    """Answers for every circular shift of the protocol, checked on a few images first.
+    """Answers for every circular shift of the protocol, after a self-check on a few images.
 
     Attributes:
-        images_at_once: How many images fit the memory that was granted.
-        meta: What the self-check found, for the table.
+        images_at_once: Number of images that fit into the memory limit.
+        meta: Results of the self-check, for the table.
     """
 
     name = "dense"
@@ -68,7 +68,7 @@ class DenseEngine(Engine):
         """Return the engine after its self-check.
 
         Raises:
-            NotDenseError: If it does not hold for this network and protocol.
+            NotDenseError: If it does not apply to this network and protocol.
         """
         exhaustive = _every_shift(protocol)
         engine = cls(network, image_shape, exhaustive)
@@ -106,7 +106,7 @@ class DenseEngine(Engine):
         return previous
 
     def _fit(self, image: Tensor, memory_gb: float) -> int:
-        """Return how many images' feature maps fit into ``memory_gb``."""
+        """Return the number of images whose feature maps fit into ``memory_gb``."""
         largest = 0
 
         def note(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -127,7 +127,7 @@ class DenseEngine(Engine):
 
 
 def _every_shift(protocol: ShiftProtocol) -> ShiftProtocol:
-    """Return the protocol that shows every offset, if ``protocol`` does not insist on draws."""
+    """Return the protocol with all offsets, unless ``protocol`` explicitly requests draws."""
     if not protocol.circular:
         raise NotDenseError("only circular shifts are available at once")
     if protocol.sampling is None or protocol.sampling.mode not in ("auto", "all"):

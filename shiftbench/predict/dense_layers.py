@@ -1,8 +1,8 @@
-"""Which layers have a dense form, and which do not lie on a torus: asked of their settings.
+"""Decision, from their settings, which layers have a dense form on a torus.
 
 A layer of stride s has one if it leaves exactly H/s of H rows, each from a window that lies on the
-torus. That is not left to a comparison of numbers: where a layer has no border, a shorter map
-averages to nearly the same.
+torus. A numerical comparison is not sufficient: without padding, the average over a smaller feature
+map is nearly the same.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ Pair = tuple[int, int]
 
 
 def densify(model: nn.Module, trace: Trace) -> nn.Module:
-    """Return ``model`` with every layer that needs it in its dense form, changed in place.
+    """Replace every layer of ``model`` that needs it by its dense form, in place.
 
-    A layer that is registered in several places has one dense form, in all of them.
+    A layer that is registered in several places has a single dense form.
 
     Raises:
-        NotDenseError: If a layer is not one on a torus.
+        NotDenseError: If a layer does not lie on a torus.
     """
     return _densified(model, trace, {})
 
@@ -56,7 +56,7 @@ def _densified(module: nn.Module, trace: Trace, known: dict[int, nn.Module]) -> 
 
 
 def _dense_layer(module: nn.Module, trace: Trace) -> nn.Module | None:
-    """Return the dense form of a layer, None where it needs none."""
+    """Return the dense form of a layer, None if it does not need one."""
     pool = as_pool(module)
     if pool is not None and (pool.picks_grid or pool.keeps_all_grids):
         return _dense_pool(pool, trace)
@@ -112,14 +112,14 @@ def _dense_window_pool(pool: nn.MaxPool2d | nn.AvgPool2d, trace: Trace) -> nn.Mo
         raise NotDenseError(f"a {kind} returns positions")
     before = pool.torus_padding if isinstance(pool, padding.TorusPool) else (0, 0)
     after = (kernel[0] - 1 - before[0], kernel[1] - 1 - before[1])
-    # With these sizes the windows that ceil_mode adds start beyond the map, and torch leaves those
-    # out; so ceil_mode makes no difference.
+    # With these sizes, the windows that ceil_mode adds start beyond the feature map, where torch
+    # omits them, so ceil_mode has no effect.
     _check_size(f"a {kind}", before, after, stride)
     return Windowed(_window(pool, kernel), before, after, stride, trace)
 
 
 def _window(pool: nn.MaxPool2d | nn.AvgPool2d, kernel: Pair) -> Callable[[Tensor], Tensor]:
-    """Return the pooling window at stride 1, for every position where it fits."""
+    """Return the pooling window at stride 1, for every valid position."""
     if isinstance(pool, nn.MaxPool2d):
         return partial(F.max_pool2d, kernel_size=kernel, stride=1)
     divisor = pool.divisor_override
@@ -127,9 +127,9 @@ def _window(pool: nn.MaxPool2d | nn.AvgPool2d, kernel: Pair) -> Callable[[Tensor
 
 
 def _check_size(layer: str, before: Pair, after: Pair, stride: Pair) -> None:
-    """Refuse a window from which ``H`` rows become another number of rows than ``H / stride``.
+    """Refuse a window that does not reduce ``H`` rows to ``H / stride`` rows.
 
-    With b pixels of border on both sides and a window that reaches b back and a ahead, rows are
+    With b pixels of padding on both sides and a window that reaches b back and a ahead, rows are
     ⌊(H + b − a − 1) / s⌋ + 1: that is H/s for every multiple H of s if and only if 0 ≤ a − b < s.
     """
     for back, ahead, step in zip(before, after, stride, strict=True):
@@ -138,21 +138,21 @@ def _check_size(layer: str, before: Pair, after: Pair, stride: Pair) -> None:
 
 
 def _of_its_own(layer: nn.Module, stride: Pair) -> nn.Module | None:
-    """Leave a layer with a forward pass of its own as it is, if it does not subsample."""
+    """Keep a layer with its own forward pass unchanged, if it does not subsample."""
     if stride == (1, 1):
         return None
     raise NotDenseError(f"a {type(layer).__name__} subsamples in a way of its own")
 
 
 def _runs_as(layer: nn.Module, *kinds: type[nn.Module]) -> bool:
-    """Whether ``layer`` runs the code of one of these classes, whatever class it is of."""
+    """Whether ``layer`` runs the code of one of these classes, whatever its own class is."""
     if "forward" in vars(layer) or "_conv_forward" in vars(layer):
         return False
     return _code(type(layer)) in [_code(kind) for kind in kinds]
 
 
 def _code(kind: type[nn.Module]) -> tuple[object, object]:
-    """Return the functions that a layer of this class runs."""
+    """Return the functions that compute the forward pass of this class."""
     return kind.forward, kind._conv_forward if issubclass(kind, nn.Conv2d) else None
 
 

@@ -1,4 +1,4 @@
-"""A network whose one pass holds its answers to every circular shift."""
+"""A network that computes its answers to all circular shifts in one pass."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class DenseNetwork:
     """A network that answers for every circular shift of its images in one pass.
 
     Args:
-        model: In eval mode; it is copied, not changed.
+        model: The network in eval mode; it is copied, not modified.
 
     Raises:
-        NotDenseError: If a layer is not one on a torus.
+        NotDenseError: If a layer does not lie on a torus.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -32,7 +32,7 @@ class DenseNetwork:
         return logits.reshape(len(images), -1, logits.shape[-1])
 
     def columns(self, shifts: Tensor) -> Tensor:
-        """Return which of the V views answers for each of the ``shifts (K, 2)``; after a pass."""
+        """Return, after a pass, which of the V views answers each of the ``shifts (K, 2)``."""
         offset, index = shifts.long(), torch.zeros(len(shifts), dtype=torch.long)
         for _, stride in sorted(self.trace.strides.items()):
             step = torch.tensor(stride)
@@ -46,13 +46,13 @@ class DenseNetwork:
 
 
 def own_copy(model: nn.Module) -> nn.Module:
-    """Return a copy of ``model`` to change.
+    """Return a copy of ``model`` that may be modified.
 
     Raises:
-        NotDenseError: If it holds something that cannot be copied.
+        NotDenseError: If it contains something that cannot be copied.
     """
     try:
         return copy.deepcopy(model)
-    except Exception as error:  # whatever a class's own __deepcopy__ or __reduce__ raises
+    except Exception as error:  # __deepcopy__ or __reduce__ of a class may raise anything
         reason = str(error).splitlines() or [type(error).__name__]
         raise NotDenseError(f"it cannot be copied ({reason[0]})") from error

@@ -1,4 +1,4 @@
-"""The direct engine: make every shifted view, run the network on it."""
+"""The direct engine: a forward pass for every shifted view."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class DirectEngine(Engine):
 
     Args:
         model: Maps pixels ``(N, C, H, W)`` to logits ``(N, classes)``.
-        protocol: What moves.
-        plan: Which shifts every image is shown.
+        protocol: The shift protocol.
+        plan: The shifts of every image.
         batch_size: Views per forward pass.
-        rounding: Of the model.
+        rounding: The model's rounding.
     """
 
     name = "direct"
@@ -50,7 +50,7 @@ class DirectEngine(Engine):
     def logits(self, split: ShownSplit, index: Tensor, shifts: Tensor) -> Tensor:
         """Return ``(N, K, classes)`` for the images at positions ``index (N,)`` of a split.
 
-        Views of one image lie side by side in a batch.
+        Views of one image are adjacent in a batch.
         """
         count, columns = shifts.shape[:2]
         flat = shifts.reshape(count * columns, -1)

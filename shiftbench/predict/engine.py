@@ -1,4 +1,4 @@
-"""Model × protocol → prediction table, by whichever engine holds."""
+"""Model × protocol → prediction table, by the engine that applies."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ LOGITS_AT_ONCE = 32_000_000  # 128 MB in float32
 
 @dataclass(frozen=True)
 class Options:
-    """How to measure.
+    """Settings of the measurement.
 
     Attributes:
-        engine: ``direct``, ``dense`` (refused where it does not hold), or ``auto``.
+        engine: ``direct``, ``dense`` (an error if it does not apply), or ``auto``.
         batch_size: Views per forward pass of the direct engine.
-        memory_gb: What the dense engine's feature maps may take.
+        memory_gb: Memory limit of the dense engine's feature maps.
     """
 
     engine: str = "auto"
@@ -65,20 +65,21 @@ def predict(
     advance: Callable[[int, int], None] = lambda done, total: None,
     part: range | None = None,
 ) -> PredictionTable:
-    """Show ``network`` every view of every image and keep what it answered.
+    """Run ``network`` on every view of every image and return its answers.
 
     Args:
-        network: In eval mode.
+        network: The network in eval mode.
         split: The test images.
         image_shape: ``(C, H, W)`` of the images.
-        protocol: What moves.
-        options: Which engine, how much at once.
+        protocol: The shift protocol.
+        options: The engine and its limits.
         mean: Per-channel pixel mean, for protocols that fill with it.
-        advance: Called with images done and images in all, for a progress bar.
-        part: Only these images, one after the other, each with the views it gets among all.
+        advance: Called with the numbers of processed images and of all images, for a progress bar.
+        part: If given, only these images, a contiguous range, with the views that they have among
+            all images.
 
     Raises:
-        ShiftbenchError: If labels or logits are not what they have to be.
+        ShiftbenchError: If labels or logits are invalid.
     """
     steady = stability(network, spread_images(split, IMAGES))
     check_labels(split.labels, steady.num_classes)
@@ -104,7 +105,7 @@ def predict(
 
 @dataclass(frozen=True)
 class _Work:
-    """What is to be measured; see :func:`predict`."""
+    """The arguments of a measurement; see :func:`predict`."""
 
     network: PixelModel
     split: Split
@@ -118,7 +119,7 @@ class _Work:
 
 
 def _measured(work: _Work) -> tuple[Engine, dict[str, Tensor]]:
-    """Return the table's columns and the engine that made them."""
+    """Return the table's columns and the engine that computed them."""
     if work.options.engine == "direct":
         return _directly(work)
     try:
@@ -141,7 +142,7 @@ def _densely(work: _Work) -> tuple[Engine, dict[str, Tensor]]:
     wrong = audit(network, work.shown, protocol, engine.plan, columns, work.part, generator)
     if wrong is None:
         return engine, columns
-    if len(work.part) < len(split):  # other processes measure their images this way, with success
+    if len(work.part) < len(split):  # other processes may have used this engine successfully
         raise _not_dense(wrong)
     log.warning("the dense engine's table does not hold: %s", wrong)
     raise NotDenseError(wrong)
@@ -155,7 +156,7 @@ def _directly(work: _Work) -> tuple[Engine, dict[str, Tensor]]:
     batch_size, num_classes = work.options.batch_size, work.steady.num_classes
     plan = plan_for(work.protocol, work.shown, len(work.split))
     engine = DirectEngine(work.network, work.protocol, plan, batch_size, work.network.rounding)
-    # A few batches at once: enough that the last, smaller one costs little, and the bar moves.
+    # A few batches at once: the last, smaller one costs little, and the progress bar advances.
     size = min(8 * batch_size // len(plan), LOGITS_AT_ONCE // (len(plan) * num_classes))
     return engine, _columns(work, engine, max(1, size))
 
@@ -167,7 +168,7 @@ def _columns(work: _Work, engine: Engine, size: int) -> dict[str, Tensor]:
     order = None if len(part) == len(work.split) else torch.arange(part.start, part.stop)
     sizes = work.protocol.source_sizes(work.shown.image_size)
     for chunk, labels in work.shown.chunks(size, order, sizes):
-        if None in chunk.fetched:  # else these are photographs at other sizes
+        if None in chunk.fetched:  # otherwise only photographs at other sizes are needed
             images = chunk.pixels(chunk.positions)
             columns.setdefault("images", []).append(image_digests(images, labels))
         stop = start + len(labels)

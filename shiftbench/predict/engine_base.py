@@ -16,9 +16,9 @@ class Engine(ABC):
     """Answers for the views of images.
 
     Attributes:
-        name: What it is called in tables.
-        plan: Which shifts every image is shown.
-        meta: What else the table's meta has to say, plain values.
+        name: Its name in tables.
+        plan: The shifts of every image.
+        meta: Further entries of the table's meta, plain values.
     """
 
     name: ClassVar[str]
@@ -31,7 +31,7 @@ class Engine(ABC):
 
     @abstractmethod
     def answer(self, split: ShownSplit, labels: Tensor, shifts: Tensor) -> dict[str, Tensor]:
-        """Return the table's columns for the images that are fetched, ``split.positions``.
+        """Return the table's columns for the fetched images, ``split.positions``.
 
         Args:
             split: The images.

@@ -1,4 +1,4 @@
-"""What the network sees: example views of a protocol, as arrays for a figure."""
+"""Example views of a protocol, as arrays for a figure."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ def example_views(
     protocol: ShiftProtocol,
     count: int = 4,
 ) -> dict[str, NDArray[Any]]:
-    """Return the first images of ``split`` as a protocol shows them, unmoved and moved.
+    """Return the base view and a shifted view of the first images of ``split``.
 
     Args:
         split: The images.
-        protocol: What moves.
-        count: How many images.
+        protocol: The shift protocol.
+        count: Number of images.
 
     Returns:
         ``base`` and ``moved``, ``(count, H, W, C)`` float32 in 0..1, and the shift of each,
-        ``shifts (count, A)``, from all over the set.
+        ``shifts (count, A)``, spread over the set of shifts.
 
     Raises:
-        UsageError: If the protocol cannot show this split.
+        UsageError: If the protocol does not apply to this split.
     """
     protocol.check(split)
     index = torch.arange(min(count, len(split)))
@@ -46,7 +46,7 @@ def example_views(
 
 
 def _spread(shifts: Tensor) -> Tensor:
-    """Return one of ``shifts (N, K, A)`` for each image, ``(N, A)``: from all over the set."""
+    """Return one of ``shifts (N, K, A)`` for each image, ``(N, A)``, spread over the set."""
     count, columns = shifts.shape[:2]
     chosen = torch.linspace(1, columns - 1, count + 1)[1:].round().long()
     return shifts[torch.arange(count), chosen]

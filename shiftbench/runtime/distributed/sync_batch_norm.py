@@ -45,7 +45,7 @@ class WholeBatchNorm(_BatchNorm):
         return y.to(x.dtype)
 
     def _check_input_dim(self, input: Tensor) -> None:
-        """Accept any shape, as ``norm`` has checked it already."""
+        """Accept any shape, as ``norm`` may be 1-, 2- or 3-dimensional."""
 
     @torch.no_grad()
     def _keep(self, count: float, mean: Tensor, variance: Tensor) -> None:
