@@ -64,7 +64,7 @@ class ShownSplit:
 
         Args:
             index: Positions in the split; one may occur several times.
-            size: ``(h, w)``: photographs are decoded anew from their files, the whole centre
+            size: ``(h, w)``: photographs are decoded again from their files, the whole centre
                 square, other images are resized. None is what the network is shown.
             mode: Of resizing, see :func:`~shiftbench.ops.geometry.resize`.
         """

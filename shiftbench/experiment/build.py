@@ -266,7 +266,7 @@ def _own(config: DictConfig, names: Names, data: Dataset, pool: MakeDownsampling
     if pool.kind.is_native:
         raise UsageError(
             f"pool={names.pool} keeps the downsampling of an external network, and "
-            f"model={names.model} has none but its pool's; name another, as pool=max"
+            f"model={names.model} has none but its pool's; name another, e.g. pool=max"
         )
     head = MakeHead(instantiate(_head_node(config, names), "head"))
     _refuse_position_aware_head(pool, head, names)

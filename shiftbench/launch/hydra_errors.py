@@ -186,12 +186,12 @@ def _of_another_option(key: str, arguments: Sequence[str]) -> str | None:
         first = {"shift": "circular", "metric": "standard"}[group]
         return (
             f"'{key}' is set, but {group}={chosen} does not have {names[0]}; "
-            f"add it, as {group}=[{first},{names[0]}]"
+            f"add it, e.g. {group}=[{first},{names[0]}]"
         )
     return (
         f"{group}={chosen} has no setting '{rest}'; "
         f"{group}={', '.join(names)} {'has' if len(names) == 1 else 'have'} it; "
-        f"give one of them, as {group}={names[0]} {shown(key)}=..."
+        f"give one of them, e.g. {group}={names[0]} {shown(key)}=..."
     )
 
 

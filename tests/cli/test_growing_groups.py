@@ -262,10 +262,10 @@ def test_an_edited_metric_is_another_run(home, command):
         ("metric=nameless", "begin its yaml with the line '# @package metric.NAME'"),
         ("metric=clash", "metric.accuracy would be two metrics of one name"),
         ("metric=flip", "metric=flip is not known (did you mean 'flips'?)"),
-        ("metric.kway_consistency.k=2", "add it, as metric=[standard,kway_consistency]"),
+        ("metric.kway_consistency.k=2", "add it, e.g. metric=[standard,kway_consistency]"),
         ("optimizer=forgotten", "add '_partial_: true' to its yaml"),
         ("optimizer.lr=1", "'optimizer.lr' is called train.lr, whatever the optimizer"),
-        ("optimizer.betas=[0.9,0.99]", "give one of them, as optimizer=adamw optimizer.betas="),
+        ("optimizer.betas=[0.9,0.99]", "give one of them, e.g. optimizer=adamw optimizer.betas="),
     ],
 )
 def test_what_cannot_be_is_one_sentence(command, given, sentence):

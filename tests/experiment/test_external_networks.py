@@ -136,7 +136,7 @@ def test_a_file_of_weights_counts_by_its_content(composed, tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "sentence"),
     [
-        (["pool=native"], r"model=vgg has none but its pool's; name another, as pool=max"),
+        (["pool=native"], r"model=vgg has none but its pool's; name another, e.g. pool=max"),
         (["model=torchvision", "model.name=alexnet", "pool=global"], "pool=global takes out all"),
         (["model=torchvision", "model.name=alexnet", "head=gap"], "head=gap cannot be given"),
         (["model=torchvision", "model.name=alexnet", "padding=reflect"], "allowed: zeros"),

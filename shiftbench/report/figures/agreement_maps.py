@@ -49,14 +49,14 @@ def heatmap_picture(panel: Panel, shifts: pd.DataFrame) -> Picture | None:
 
 
 def _alt(maps: pd.DataFrame, title: str) -> str:
-    told = []
+    series = []
     for name, part in maps[(maps["dy"] != 0) | (maps["dx"] != 0)].groupby("label", sort=False):
         worst = part.iloc[int(part["agreement"].to_numpy(dtype=float).argmin())]
-        told.append(
+        series.append(
             f"{name}: mean {percent(part['agreement'].mean())}, lowest "
             f"{percent(worst['agreement'])} at dy {worst['dy']:g}, dx {worst['dx']:g}"
         )
-    return f"Heat maps of agreement over dy and dx under {title}. {listed(told)}."
+    return f"Heat maps of agreement over dy and dx under {title}. {listed(series)}."
 
 
 @dataclass(frozen=True)

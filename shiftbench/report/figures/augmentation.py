@@ -76,12 +76,12 @@ def series(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _alt(rows: pd.DataFrame, order: list[str], title: str) -> str:
-    told = []
+    series = []
     for name, part in rows.groupby("series", sort=False):
         values = part.set_index("augment")["value"]
         steps = (f"{percent(values[level])} with {level}" for level in order if level in values)
-        told.append(f"{name}: {', '.join(steps)}")
-    return f"Dots and lines, consistency under {title} per level of augmentation. {listed(told)}."
+        series.append(f"{name}: {', '.join(steps)}")
+    return f"Dots and lines, consistency under {title} per level of augmentation. {listed(series)}."
 
 
 @own_settings()

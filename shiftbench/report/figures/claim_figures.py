@@ -50,13 +50,13 @@ def claim_figure(one: Judged) -> Picture | None:
 
 
 def _alt(plot: Plot) -> str:
-    told = []
+    series = []
     for part in plot.series:
         names = [plot.x_names[int(x)] if plot.x_names else f"{x:g}" for x in part.x]
         points = [f"{name}: {y:.3g}" for name, y in zip(names, part.y, strict=True)]
-        told.append(f"{part.name} ({listed(points)})")
+        series.append(f"{part.name} ({listed(points)})")
     kind = {"lines": "Lines", "bars": "Bars", "dots": "Dots"}[plot.kind]
-    return f"{kind}, {plot.y_label} by {plot.x_label}. {listed(told)}."
+    return f"{kind}, {plot.y_label} by {plot.x_label}. {listed(series)}."
 
 
 @own_settings()

@@ -78,14 +78,14 @@ def curves(rows: pd.DataFrame, side: float | None = None) -> pd.DataFrame:
 
 
 def _alt(lines: pd.DataFrame, title: str) -> str:
-    told = []
+    series = []
     for name, line in lines.groupby("label", sort=False):
         first, last = line.iloc[0], line.iloc[-1]
-        told.append(
+        series.append(
             f"{name}: {percent(first['value'])} at {first['distance']:g} px, "
             f"{percent(last['value'])} at {last['distance']:g} px"
         )
-    return f"Lines, share of images that keep their answer under {title}. {listed(told)}."
+    return f"Lines, share of images that keep their answer under {title}. {listed(series)}."
 
 
 @own_settings()

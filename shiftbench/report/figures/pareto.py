@@ -82,13 +82,13 @@ def _singles(rows: pd.DataFrame, runs: pd.DataFrame | None) -> pd.DataFrame:
 def _alt(rows: pd.DataFrame, title: str) -> str:
     front = rows[rows["front"]].sort_values(X, ascending=False)
     rest = rows[~rows["front"]].sort_values(X, ascending=False)
-    text = f"Scatter plot, {title}. On the Pareto front: {listed(_told(front))}."
-    return f"{text} Beaten in both: {listed(_told(rest))}." if len(rest) else text
+    text = f"Scatter plot, {title}. On the Pareto front: {listed(_points(front))}."
+    return f"{text} Beaten in both: {listed(_points(rest))}." if len(rest) else text
 
 
-def _told(rows: pd.DataFrame) -> list[str]:
-    told = zip(rows["label"], rows[X], rows[Y], strict=True)
-    return [f"{label}, consistency {percent(x)}, accuracy {percent(y)}" for label, x, y in told]
+def _points(rows: pd.DataFrame) -> list[str]:
+    points = zip(rows["label"], rows[X], rows[Y], strict=True)
+    return [f"{label}, consistency {percent(x)}, accuracy {percent(y)}" for label, x, y in points]
 
 
 @own_settings()

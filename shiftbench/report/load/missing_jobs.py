@@ -10,7 +10,7 @@ from shiftbench.report.load.records import FAILED, RunRecord, WaitingJob
 from shiftbench.runs.sweep_state import Job, Sweep
 from shiftbench.settings.schema import NOT_IDENTITY
 
-Told = frozenset[str]
+Overrides = frozenset[str]
 
 
 def run_folders(sweep: Sweep) -> Iterator[Path]:
@@ -32,46 +32,46 @@ def jobs_without_run(
     known = {run.run_id: run for run in runs}
     jobs = {sweep.folder: sweep.jobs() for sweep in sweeps}
     begun = {
-        _told(job): known[job.run_id]
+        _identifying(job): known[job.run_id]
         for job in (job for found in jobs.values() for job in found)
         if job.run_id in known
     }
-    repeated = {_but_seed(told): run.config_id for told, run in begun.items()}
-    waiting: dict[Told, WaitingJob] = {}
+    repeated = {_but_seed(own): run.config_id for own, run in begun.items()}
+    waiting: dict[Overrides, WaitingJob] = {}
     for folder, found in jobs.items():
         common = _common(found)
         before = -1
         for job in found:
-            told = _told(job)
-            if told in begun:
-                before = begun[told].order
+            own = _identifying(job)
+            if own in begun:
+                before = begun[own].order
             elif not job.usage or folder in named:
-                config_id = repeated.get(_but_seed(told))
-                waiting.setdefault(told, _waiting(folder, job, common, config_id, before))
+                config_id = repeated.get(_but_seed(own))
+                waiting.setdefault(own, _waiting(folder, job, common, config_id, before))
     return list(waiting.values())
 
 
 def _waiting(
-    folder: Path, job: Job, common: Told, config_id: str | None, before: int
+    folder: Path, job: Job, common: Overrides, config_id: str | None, before: int
 ) -> WaitingJob:
-    told = tuple(item for item in job.overrides if item not in common and not _is_seed(item))
+    own = tuple(item for item in job.overrides if item not in common and not _is_seed(item))
     error = job.error or ("" if job.state != FAILED else "no reason was kept")
-    return WaitingJob(folder, job.overrides, told, job.state, error, config_id, before)
+    return WaitingJob(folder, job.overrides, own, job.state, error, config_id, before)
 
 
-def _told(job: Job) -> Told:
+def _identifying(job: Job) -> Overrides:
     return frozenset(item for item in job.overrides if item.split("=")[0] not in NOT_IDENTITY)
 
 
-def _but_seed(told: Told) -> Told:
-    return frozenset(item for item in told if not _is_seed(item))
+def _but_seed(own: Overrides) -> Overrides:
+    return frozenset(item for item in own if not _is_seed(item))
 
 
 def _is_seed(override: str) -> bool:
     return override.startswith("seed=")
 
 
-def _common(jobs: Sequence[Job]) -> Told:
+def _common(jobs: Sequence[Job]) -> Overrides:
     """Return the overrides that all jobs share, which distinguish none of them."""
     every = [frozenset(job.overrides) for job in jobs]
     return frozenset.intersection(*every) if len(every) > 1 else frozenset()

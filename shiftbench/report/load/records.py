@@ -80,7 +80,7 @@ class WaitingJob:
     Attributes:
         sweep: Folder of its sweep.
         overrides: Overrides of the job, e.g. ``("pool=max", "seed=0")``.
-        told: The overrides that distinguish it from other configurations of its sweep.
+        distinguishing: The overrides that distinguish it from other configurations of its sweep.
         state: ``waiting``, ``running``, ``failed``, ``stopped`` or ``left out``.
         error: Why it failed or stopped; empty if it did not.
         config_id: That of the runs with the same overrides but for the seed, None without any.
@@ -89,7 +89,7 @@ class WaitingJob:
 
     sweep: Path
     overrides: tuple[str, ...]
-    told: tuple[str, ...]
+    distinguishing: tuple[str, ...]
     state: str
     error: str = ""
     config_id: str | None = None

@@ -82,7 +82,7 @@ def _made(run: RunRecord, letter: str) -> Made:
 
 
 def _of_job(job: WaitingJob) -> Unfinished:
-    return Unfinished(" ".join(job.told or job.overrides), job.state, job.error,
+    return Unfinished(" ".join(job.distinguishing or job.overrides), job.state, job.error,
                       rerun_command(job.overrides))  # fmt: skip
 
 

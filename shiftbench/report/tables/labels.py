@@ -64,7 +64,7 @@ def labels(summary: pd.DataFrame, leave_out: Sequence[str] = ()) -> pd.Series[st
     parts = [text_of(summary[name]) for name in names if name in summary.columns]
     texts = [" · ".join(part for part in row if part) for row in zip(*parts, strict=True)]
     found = pd.Series([text or "as given" for text in texts], index=summary.index, dtype=object)
-    return found if leave_out else _told_apart(found, text_of(summary["config_id"]))
+    return found if leave_out else _distinguished(found, text_of(summary["config_id"]))
 
 
 def panel_labels(summary: pd.DataFrame) -> pd.Series[str]:
@@ -75,7 +75,7 @@ def panel_labels(summary: pd.DataFrame) -> pd.Series[str]:
     found = labels(summary, leave_out=("data",))
     for _, part in found.groupby(text_of(summary["data"])):
         identity = text_of(summary.loc[part.index, "config_id"])
-        found.loc[part.index] = _told_apart(part, identity)
+        found.loc[part.index] = _distinguished(part, identity)
     return found
 
 
@@ -84,7 +84,7 @@ def text_of(values: pd.Series[Any]) -> pd.Series[str]:
     return values.astype(object).where(values.notna(), "").astype(str)
 
 
-def _told_apart(found: pd.Series[str], identity: pd.Series[str]) -> pd.Series[str]:
+def _distinguished(found: pd.Series[str], identity: pd.Series[str]) -> pd.Series[str]:
     """Append the beginning of the configuration's hash if two have the same label."""
     shared = identity.groupby(found).transform("nunique") > 1
     return found.where(~shared, found + " · " + identity.str[:4])
@@ -155,12 +155,12 @@ def unlabelled_settings(runs: Mapping[str, RunRecord]) -> dict[str, str]:
                 values.setdefault(key, {})[config_id] = _short(value)
     shown = [key for key, found in values.items() if len(set(found.values())) > 1]
     shown = [key for key in sorted(shown) if not _is_labelled(key, values[key], runs)]
-    told = {
+    stated = {
         config_id: " ".join(f"{key}={values[key][config_id]}" for key in shown
                             if config_id in values[key])
         for config_id in runs
     }  # fmt: skip
-    return _with_protocols(told, runs)
+    return _with_protocols(stated, runs)
 
 
 def _with_choices(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -182,18 +182,18 @@ def _is_labelled(key: str, values: Mapping[str, str], runs: Mapping[str, RunReco
     return all(len(found) == 1 for found in by_label.values())
 
 
-def _with_protocols(told: dict[str, str], runs: Mapping[str, RunRecord]) -> dict[str, str]:
+def _with_protocols(stated: dict[str, str], runs: Mapping[str, RunRecord]) -> dict[str, str]:
     """Append the measured protocols if nothing else distinguishes two configurations."""
     alike: dict[tuple[str, ...], list[str]] = {}
     for config_id, run in runs.items():
         labels = tuple(str(run.labels[name]) for name in LABELS)
-        alike.setdefault((*labels, told[config_id]), []).append(config_id)
+        alike.setdefault((*labels, stated[config_id]), []).append(config_id)
     for config_ids in alike.values():
         if len(config_ids) > 1:
             for config_id in config_ids:
                 protocols = ",".join(protocols_of(runs[config_id].settings))
-                told[config_id] = f"{told[config_id]} shift={protocols}".strip()
-    return told
+                stated[config_id] = f"{stated[config_id]} shift={protocols}".strip()
+    return stated
 
 
 def protocols_of(settings: Mapping[str, Any]) -> list[str]:
@@ -218,7 +218,7 @@ def labels_of_job(job: WaitingJob) -> tuple[dict[str, str], str]:
     """
     named = dict.fromkeys(LABELS, "")
     settings = []
-    for item in job.told:
+    for item in job.distinguishing:
         key, _, value = item.partition("=")
         if key in named:
             named[key] = value

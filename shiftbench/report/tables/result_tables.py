@@ -136,9 +136,9 @@ def _with_labels(
     seeds = [", ".join([str(row["done"]), *_undone(row)]) for row in records]
     counted = len(set(seeds)) > 1 or not seeds[0].isdigit()
     lines = [
-        Line((*(str(row[name]) for name in names), *([told] if counted else [])), of_row,
+        Line((*(str(row[name]) for name in names), *([count] if counted else [])), of_row,
              str(row["data"]))
-        for row, told, of_row in zip(records, seeds, cells, strict=True)
+        for row, count, of_row in zip(records, seeds, cells, strict=True)
     ]  # fmt: skip
     heads = (*names, *(["seeds"] if counted else []))
     notes = tuple(_notes(rows, metrics, intervals=intervals))

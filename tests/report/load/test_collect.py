@@ -197,7 +197,7 @@ def test_a_sweep_knows_its_runs_its_order_and_what_waits(make_run, tmp_path):
     known = [run.config_id for run in collection.runs]
     assert [job.config_id for job in collection.waiting] == [*known, None, None]
     assert collection.waiting[2].error == "pool=aps is broken"
-    assert collection.waiting[2].told == ("pool=aps",)
+    assert collection.waiting[2].distinguishing == ("pool=aps",)
     everything = collect([tmp_path / "out"])
     assert [run.labels["pool"] for run in everything.runs] == ["max", "blur", "avg"]
     # A wrong setting is of interest to its own sweep alone.

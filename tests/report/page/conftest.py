@@ -74,7 +74,7 @@ class Study:
         """Add a job without a run."""
         self.waiting.append(WaitingJob(
             sweep=self.folder, overrides=overrides, state=state, error=error,
-            told=tuple(item for item in overrides if not item.startswith("seed=")),
+            distinguishing=tuple(item for item in overrides if not item.startswith("seed=")),
             order=len(self.runs),
         ))  # fmt: skip
 
