@@ -101,6 +101,7 @@ def test_a_run_that_was_there_before_stays_when_it_is_refused(tmp_path, shiftben
     assert (run / "run.json").is_file()
 
 
+@pytest.mark.slow
 def test_without_figures_no_line_speaks_of_them(tmp_path, shiftbench_command, tiny):
     done = shiftbench_command(*tiny, "figures=false", cwd=tmp_path)
     assert "figures" not in done.stdout

@@ -51,6 +51,7 @@ def _ctrl_c_is_heard():
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["checkpoint", "arrays"])
 def test_ctrl_c_at_any_moment_of_a_write(tmp_path, kind):
     done = subprocess.run(

@@ -168,6 +168,7 @@ def test_most_of_torch_is_among_them():
     }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODULES)
 @pytest.mark.filterwarnings("ignore")
 def test_plain_subsampling_gives_the_same_logits_or_is_refused_by_name(name):

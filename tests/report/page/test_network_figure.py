@@ -92,6 +92,7 @@ def test_fewer_than_two_networks_are_no_figure():
     assert network_figure(Judged(judged().claim, None)) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 9, 21, 40])
 @pytest.mark.parametrize("length", [1, 25, 90])
 def test_names_stay_on_the_paper_and_off_each_other(count, length):

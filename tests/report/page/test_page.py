@@ -227,6 +227,7 @@ def test_nothing_done_is_a_page_as_well(make_study, tmp_path):
     assert page.open == []
 
 
+@pytest.mark.slow
 def test_older_pictures_go_and_those_of_a_run_stay(study, make_study, tmp_path):
     figures = tmp_path / "out" / "figures"
     page_of(study, tmp_path / "out")

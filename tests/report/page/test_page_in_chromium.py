@@ -82,6 +82,7 @@ def folder(tmp_path_factory, make_module_study):
     return folder
 
 
+@pytest.mark.slow
 def test_the_script_runs_and_the_headings_sort(folder):
     told = probe(folder, "probed.html")
     assert told["errors"] == []
@@ -104,6 +105,7 @@ def test_the_script_runs_and_the_headings_sort(folder):
     assert [state for state in told["others"] if state != "none"] == ["ascending"]
 
 
+@pytest.mark.slow
 def test_it_fits_a_phone(folder):
     told = probe(folder, "phone.html")
     assert told["errors"] == []
@@ -112,6 +114,7 @@ def test_it_fits_a_phone(folder):
     assert told["scrolls"]  # the table does, not the page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("theme", "scheme"), [(LIGHT, 1), (DARK, 0)], ids=["light", "dark"]
 )  # fmt: skip

@@ -50,6 +50,7 @@ def every_picture(study):
     yield from made(heatmap_picture, study, shifts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.name)
 def test_pictures_have_the_same_bytes_under_any_settings(study, theme, hostile):
     expected = [png(picture.draw(theme)) for picture in every_picture(study)]
