@@ -16,6 +16,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import traceback
 from pathlib import Path
 
@@ -134,6 +135,8 @@ def run_forked(request):
     except BaseException:
         traceback.print_exc()
     finally:
+        # In the order of an interpreter that ends: joblib closes its workers with the first.
+        threading._shutdown()
         atexit._run_exitfuncs()
         logging.shutdown()
         for stream in (sys.stdout, sys.stderr):
