@@ -36,10 +36,10 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f" (did you mean '{close[0]}'?)" if close else ""
 
 
-def shown(value: object, limit: int = 120) -> str:
+def printable(value: object, limit: int = 120) -> str:
     r"""Return ``value`` for a message: one line, without control characters, of limited length.
 
-    >>> print(shown("a\nb and more", limit=8))
+    >>> print(printable("a\nb and more", limit=8))
     a\nb and…
     """
     text = str(value)
@@ -52,11 +52,13 @@ def require_one_of(key: str, value: object, allowed: Iterable[str]) -> None:
     allowed = list(allowed)
     if value not in allowed:
         hint = did_you_mean(str(value), allowed)
-        raise UsageError(f"{key}={shown(value)} is not known{hint}; allowed: {', '.join(allowed)}")
+        raise UsageError(
+            f"{key}={printable(value)} is not known{hint}; allowed: {', '.join(allowed)}"
+        )
 
 
 def require_within(key: str, value: float, low: float, high: float) -> None:
     """Raise :class:`UsageError` unless ``low`` ≤ ``value`` ≤ ``high``."""
     # not (low <= value <= high) also catches nan
     if not low <= value <= high:
-        raise UsageError(f"{key}={shown(value)} is out of range; allowed: {low} to {high}")
+        raise UsageError(f"{key}={printable(value)} is out of range; allowed: {low} to {high}")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from shiftbench.errors import UsageError, did_you_mean, require_one_of, require_within, shown
+from shiftbench.errors import UsageError, did_you_mean, printable, require_one_of, require_within
 
 INTERPOLATIONS = ("bilinear", "bicubic", "lanczos", "nearest", "box")
 LARGEST_SIDE = 4096
@@ -59,12 +59,12 @@ class Preprocessing:
         given = given or {}
         names = [field.name for field in fields(cls)]
         for name, value in given.items():
-            key = f"model.preprocessing.{shown(name)}"
+            key = f"model.preprocessing.{printable(name)}"
             if name not in names:
                 hint = did_you_mean(str(name), names)
                 raise UsageError(f"{key} is not a setting{hint}; allowed: {', '.join(names)}")
             if name in ("size", "resize") and not (value is None or type(value) is int):
-                raise UsageError(f"{key}={shown(value)} does not fit; it takes a whole number")
+                raise UsageError(f"{key}={printable(value)} does not fit; it takes a whole number")
         numbers = {name: _numbers(name, given.get(name)) for name in ("mean", "std")}
         return cls(**{**given, **numbers})
 
@@ -126,7 +126,7 @@ def _numbers(name: str, value: Any) -> tuple[float, ...] | None:
     low = 0.0 if name == "mean" else 1e-6
     if not (listed and value and all(_is_within(number, low) for number in value)):
         raise UsageError(
-            f"model.preprocessing.{name}={shown(value)} does not fit; give a number for each "
+            f"model.preprocessing.{name}={printable(value)} does not fit; give a number for each "
             f"channel, of pixels in 0 to 1, e.g. {_EXAMPLES[name]}"
         )
     return tuple(float(number) for number in value)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from shiftbench.augment.draws import any_offsets, random_flip
-from shiftbench.errors import UsageError, shown
+from shiftbench.errors import UsageError, printable
 from shiftbench.ops.geometry import to_unit, translate
 
 
@@ -29,7 +29,7 @@ class FullAugment:
         scale = list(self.scale)
         if len(scale) != 2 or not 0.01 <= scale[0] <= scale[1] <= 100:
             raise UsageError(
-                f"augment.scale={shown(scale)} is not a range; "
+                f"augment.scale={printable(scale)} is not a range; "
                 "give two numbers from 0.01 to 100, smaller first, e.g. [0.6,1.4]"
             )
 

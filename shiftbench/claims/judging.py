@@ -22,7 +22,7 @@ from shiftbench.claims import (
 from shiftbench.claims.able import able
 from shiftbench.claims.claim import NOT_RUN, SMOKE, Claim, Finding
 from shiftbench.claims.evidence import Evidence, Run
-from shiftbench.errors import UsageError, did_you_mean, shown
+from shiftbench.errors import UsageError, did_you_mean, printable
 from shiftbench.storage.result_files import CLAIM_COLUMNS, NETWORK_COLUMNS
 
 _ORDER = (
@@ -103,7 +103,8 @@ def judge(evidence: Evidence, names: Sequence[str] | None = None) -> list[Judged
     for name in names or ():
         if find_claim(name) is None:
             raise UsageError(
-                f"study.claims has {shown(name)}, which is no claim{did_you_mean(name, _BY_NAME)}; "
+                f"study.claims has {printable(name)}, which is not a "
+                f"claim{did_you_mean(name, _BY_NAME)}; "
                 f"known: {', '.join(CLAIMS)}, or their names in docs/claims.md"
             )
     chosen_keys = None if names is None else {_BY_NAME[name].key for name in names}

@@ -58,7 +58,7 @@ class VerbParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise an exception instead of printing a message and exiting, as argparse does."""
-        raise UsageError(f"{self.verb}: {message}; as: shiftbench {self.verb} {self.example}")
+        raise UsageError(f"{self.verb}: {message}; e.g. shiftbench {self.verb} {self.example}")
 
     def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
         """Return the options; ``out=PATH``, the spelling of other commands, is accepted, too."""

@@ -16,7 +16,7 @@ def list_options(arguments: list[str]) -> int:
     arguments, folders = _split_config_dir(arguments)
     if len(arguments) > 1:
         given = " ".join(arguments)
-        raise UsageError(f"list takes one group, got {given}; as: shiftbench list pool")
+        raise UsageError(f"list takes one group, got {given}; e.g. shiftbench list pool")
     if not arguments:
         rows = [(group, ", ".join(sorted(options(group, folders)))) for group in GROUPS]
     else:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from shiftbench import __version__
-from shiftbench.errors import FAILED, LONGEST, OK, USAGE, ShiftbenchError, UsageError, shown
+from shiftbench.errors import FAILED, LONGEST, OK, USAGE, ShiftbenchError, UsageError, printable
 from shiftbench.runtime import distributed
 from shiftbench.runtime.streams import adapt_streams, discard_stdout
 from shiftbench.storage.interrupts import exit_code, heed_termination
@@ -96,5 +96,5 @@ def _own_matplotlib() -> None:
 
 def _fail(sentence: str, code: int) -> NoReturn:
     distributed.leave_failure(sentence, code)
-    print(f"shiftbench: {shown(sentence, LONGEST)}", file=sys.stderr)
+    print(f"shiftbench: {printable(sentence, LONGEST)}", file=sys.stderr)
     sys.exit(code)

@@ -17,7 +17,7 @@ from shiftbench.data.images import Dataset, TensorSplit, pixel_statistics, split
 from shiftbench.data.render import render
 from shiftbench.data.scenes import POSITIONS, SIZE_LAWS, Law, Scenes, draw
 from shiftbench.data.sdf import SHAPES
-from shiftbench.errors import UsageError, require_one_of, shown
+from shiftbench.errors import UsageError, printable, require_one_of
 from shiftbench.seeds import derive_seed
 
 # Below this side objects have too few pixels, and the texture's waves approach two pixels.
@@ -62,7 +62,7 @@ class ShapesSplit(TensorSplit):
 def _require(ok: bool, key: str, value: object, allowed: str) -> None:
     """Raise :class:`UsageError` unless ``ok``."""
     if not ok:
-        raise UsageError(f"data.{key}={shown(value)} is not allowed; give {allowed}")
+        raise UsageError(f"data.{key}={printable(value)} is not allowed; give {allowed}")
 
 
 def _is_number(value: object, low: float, high: float) -> bool:

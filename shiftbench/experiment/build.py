@@ -15,7 +15,7 @@ from torch import nn
 
 from shiftbench.content.origin import Origin
 from shiftbench.data.images import Dataset, NetworkSizedData
-from shiftbench.errors import ShiftbenchError, UsageError, shown
+from shiftbench.errors import ShiftbenchError, UsageError, printable
 from shiftbench.experiment import external_model
 from shiftbench.head.base import MakeHead
 from shiftbench.metric import Metric
@@ -57,7 +57,7 @@ def instantiate(node: Any, key: str | None = None, **arguments: Any) -> Any:
         if isinstance(cause, ShiftbenchError):
             raise cause from error
         target = OmegaConf.select(node, "_target_") if OmegaConf.is_config(node) else node
-        raise UsageError(f"cannot make {target} ({shown(cause or error, 300)})") from error
+        raise UsageError(f"cannot make {target} ({printable(cause or error, 300)})") from error
 
 
 def _targets(node: Any) -> Iterator[str]:
@@ -78,15 +78,15 @@ def _check_own_values(key: str, node: Any) -> None:
     target = content.get("_target_") if isinstance(content, dict) else None
     if not isinstance(target, str):
         group = key.partition(".")[0]
-        raise UsageError(f"{key} is none of the options of {group}; see shiftbench list {group}")
+        raise UsageError(f"{key} is not an option of {group}; see shiftbench list {group}")
     try:
         make = hydra.utils.get_object(target)
     except Exception as error:  # importing a third-party module may raise anything
         if isinstance(error.__cause__, ShiftbenchError):  # a class that violates its contract
             raise error.__cause__ from error
         raise UsageError(
-            f"{key} names {shown(target)} in its yaml, which cannot be imported "
-            f"({shown(error.__cause__ or error, 300)}); correct "
+            f"{key} names {printable(target)} in its yaml, which cannot be imported "
+            f"({printable(error.__cause__ or error, 300)}); correct "
             "_target_, or put the module's folder on PYTHONPATH"
         ) from error
     own = {name: value for name, value in content.items() if not str(name).startswith("_")}

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from shiftbench.data.images import Dataset, NetworkSizedData
-from shiftbench.errors import UsageError, shown
+from shiftbench.errors import UsageError, printable
 from shiftbench.model import checkpoint
 from shiftbench.model.evaluating import evaluating, initialise
 from shiftbench.model.external import Foreign
@@ -183,7 +183,8 @@ def _initialise(network: nn.Module, image_shape: tuple[int, int, int]) -> None:
     except Exception as error:  # a third-party network may raise anything
         raise UsageError(
             f"the layers of the network that take their sizes from the first batch do not take "
-            f"images of {'×'.join(map(str, image_shape))} ({shown(error, 300)}); {_OTHER_IMAGES}"
+            f"images of {'×'.join(map(str, image_shape))} ({printable(error, 300)}); "
+            f"{_OTHER_IMAGES}"
         ) from error
 
 

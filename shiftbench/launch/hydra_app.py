@@ -7,7 +7,7 @@ import sys
 
 from omegaconf import DictConfig
 
-from shiftbench.errors import FAILED, LONGEST, OK, USAGE, ShiftbenchError, UsageError, shown
+from shiftbench.errors import FAILED, LONGEST, OK, USAGE, ShiftbenchError, UsageError, printable
 from shiftbench.launch import session
 from shiftbench.launch.session import Session
 from shiftbench.runs.sweep_state import FAILED as FAILED_JOB
@@ -59,7 +59,7 @@ def _end(command: Session) -> int:
         _withdraw(command)
         raise command.refusal
     for failure in command.failures:
-        print(f"shiftbench: {shown(failure, LONGEST)}", file=sys.stderr)
+        print(f"shiftbench: {printable(failure, LONGEST)}", file=sys.stderr)
         leave_reason(str(failure))
     code = _end_sweep(command)
     return _exit_code([isinstance(failure, UsageError) for failure in command.failures]) or code

@@ -11,7 +11,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from shiftbench.errors import UsageError, did_you_mean, shown
+from shiftbench.errors import UsageError, did_you_mean, printable
 from shiftbench.launch.setting_names import known_keys, option_keys
 from shiftbench.settings.hydra_patches import args_parser, is_composing, is_readable
 from shiftbench.settings.schema import CONFIG_DIR, GROUPS, LISTS
@@ -74,33 +74,33 @@ def refuse(arguments: Sequence[str]) -> None:
     if len(both := [flag for flag, is_given in flags.items() if is_given]) > 1:
         raise UsageError(f"{' and '.join(both)} are two commands; give one of them")
     if given.shell_completion and not _COMPLETION.match((given.overrides or [""])[0]):
-        raise UsageError('-sc needs to know what for; as: eval "$(shiftbench -sc install=bash)"')
+        raise UsageError('-sc takes an action; e.g. eval "$(shiftbench -sc install=bash)"')
     for item in given.overrides:
         key = item.partition("=")[0].lstrip("+~")
         if _CALLS.search(item):
             raise UsageError(
-                f"'{shown(item)}' says what Python is to call, and that belongs in a yaml file; "
-                "write DIR/pool/mine.yaml and give --config-dir DIR pool=mine"
+                f"'{printable(item)}' says what Python is to call, and that belongs in a "
+                "yaml file; write DIR/pool/mine.yaml and give --config-dir DIR pool=mine"
             )
         if _PLACES.match(key):
             raise UsageError(
-                f"'{shown(item)}' would have Hydra change where files go; all of them go to the "
-                "output folder, out=PATH chooses another"
+                f"'{printable(item)}' would have Hydra change where files go; all of them "
+                "go to the output folder, out=PATH chooses another"
             )
 
 
 def _undecoded(item: str) -> str:
     encoding = sys.getfilesystemencoding()
     if encoding == "utf-8":
-        return f"'{shown(item)}' is not text in UTF-8; give a name that is"
+        return f"'{printable(item)}' is not text in UTF-8; give a name that is"
     return (
-        f"'{shown(item)}' cannot be read in this locale, whose encoding is {encoding}; "
+        f"'{printable(item)}' cannot be read in this locale, whose encoding is {encoding}; "
         "set PYTHONUTF8=1, or give a name in ASCII"
     )
 
 
 def _refuse_flags(message: str) -> NoReturn:
-    raise UsageError(f"{shown(message, 300)}; see shiftbench --help")
+    raise UsageError(f"{printable(message, 300)}; see shiftbench --help")
 
 
 def explain(error: BaseException, arguments: list[str]) -> str | None:
@@ -126,7 +126,9 @@ def explain(error: BaseException, arguments: list[str]) -> str | None:
     if any(sign in text for sign in _SYNTAX_SIGNS):
         return _bad_syntax(arguments)
     if unresolved := re.search(r"Error resolving interpolation '([^\n]*?)',", text):
-        return f"{shown(unresolved.group(1))} cannot be made out; give a plain value in its place"
+        return (
+            f"{printable(unresolved.group(1))} cannot be resolved; give a plain value in its place"
+        )
     if "Config group override must be a string or a list" in text:
         return _bad_option(arguments)
     return _plain(text)
@@ -149,7 +151,7 @@ def _unknown_option(error: MissingConfigException) -> str:
     # Hydra also lists the options of --config-dir, except for an option inside a list.
     known = sorted(error.options or [path.stem for path in (CONFIG_DIR / group).glob("*.yaml")])
     hint = did_you_mean(option, known)
-    return f"{group}={shown(option)} is not known{hint}; allowed: {', '.join(known) or 'none'}"
+    return f"{group}={printable(option)} is not known{hint}; allowed: {', '.join(known) or 'none'}"
 
 
 def _unknown_key(key: str, text: str, arguments: list[str]) -> str:
@@ -166,10 +168,11 @@ def _unknown_key(key: str, text: str, arguments: list[str]) -> str:
     if given in known:
         group = given.partition(".")[0]
         return (
-            f"'{shown(given)}' is set, but {group} is taken away or unset; name one, {group}=OPTION"
+            f"'{printable(given)}' is set, but {group} is taken away or unset; "
+            f"name one, {group}=OPTION"
         )
     hint = did_you_mean(given, known) or _by_last_part(given, known)
-    return f"'{shown(given)}' is not a setting{hint}; see shiftbench --cfg job"
+    return f"'{printable(given)}' is not a setting{hint}; see shiftbench --cfg job"
 
 
 def _of_another_option(key: str, arguments: Sequence[str]) -> str | None:
@@ -191,7 +194,7 @@ def _of_another_option(key: str, arguments: Sequence[str]) -> str | None:
     return (
         f"{group}={chosen} has no setting '{rest}'; "
         f"{group}={', '.join(names)} {'has' if len(names) == 1 else 'have'} it; "
-        f"give one of them, e.g. {group}={names[0]} {shown(key)}=..."
+        f"give one of them, e.g. {group}={names[0]} {printable(key)}=..."
     )
 
 
@@ -199,7 +202,7 @@ def _chosen(group: str, arguments: Sequence[str]) -> str:
     """Return the option of ``group`` that the command names, by default that of config.yaml."""
     named = [item.partition("=")[2] for item in arguments if item.startswith(f"{group}=")]
     if named:
-        return shown(named[-1])
+        return printable(named[-1])
     defaults = OmegaConf.load(CONFIG_DIR / "config.yaml").defaults
     [option] = [entry[group] for entry in defaults if not isinstance(entry, str) and group in entry]
     return str(option).replace("'", "").replace(" ", "") if option is not None else "null"
@@ -217,20 +220,20 @@ def _by_last_part(name: str, known: Iterable[str]) -> str:
 def _bad_type(value: str, kind: str, text: str) -> str:
     key = re.search(r"full_key: (\S+)", text)
     name = key.group(1) if key else "a setting"
-    return f"{name}={shown(value)} does not fit; it takes {_KINDS.get(kind, kind)}"
+    return f"{name}={printable(value)} does not fit; it takes {_KINDS.get(kind, kind)}"
 
 
 def _bad_option(arguments: Sequence[str]) -> str:
     item = next((item for item in arguments if item.partition("=")[0].lstrip("+") in GROUPS
                  and not _OPTION.search(item)), "GROUP=VALUE")  # fmt: skip
     group = item.partition("=")[0].lstrip("+")
-    return f"'{shown(item)}' does not name an option of {group}; see shiftbench list {group}"
+    return f"'{printable(item)}' does not name an option of {group}; see shiftbench list {group}"
 
 
 def _ambiguous(text: str) -> str:
     found = re.search(r"Ambiguous value for argument '([^=]+)=([^']*)'", text)
     key, value = found.groups() if found else ("key", "a,b")
-    key, value = shown(key), shown(value)
+    key, value = printable(key), printable(value)
     return (
         f"{key}={value} is several values; to run each of them add -m, "
         f"to give a list write {key}=[{value}]"
@@ -241,11 +244,13 @@ def _bad_syntax(arguments: Sequence[str]) -> str:
     bad = next((item for item in arguments if "=" not in item and not item.startswith("-")), None)
     if bad is not None:
         hint = did_you_mean(bad, ("compare", "jagged", "list", "report", *GROUPS))
-        return f"'{shown(bad)}' is neither a verb nor key=value{hint}; as: shiftbench pool=blur"
-    what = shown(_unreadable(arguments))
+        return (
+            f"'{printable(bad)}' is neither a verb nor key=value{hint}; e.g. shiftbench pool=blur"
+        )
+    what = printable(_unreadable(arguments))
     return (
         f"'{what}' cannot be read as key=value; put values with spaces or special "
-        "characters in quotes, as: 'out=\"my folder\"'"
+        "characters in quotes, e.g. 'out=\"my folder\"'"
     )
 
 
@@ -262,7 +267,7 @@ def _plain(text: str) -> str:
         plain = _AUTHORS_WORDS.sub("", line).strip()
         if plain and plain not in lines and plain != "None":
             lines.append(plain)
-    return shown(" ".join(lines), 500)
+    return printable(" ".join(lines), 500)
 
 
 def _all_text(error: BaseException | None) -> str:

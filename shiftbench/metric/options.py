@@ -9,7 +9,7 @@ from functools import partial, update_wrapper
 from types import FunctionType
 from typing import Any
 
-from shiftbench.errors import ShiftbenchError, UsageError, shown
+from shiftbench.errors import ShiftbenchError, UsageError, printable
 from shiftbench.metric.base import METRICS, Metric
 
 STANDARD = tuple(METRICS)
@@ -55,7 +55,7 @@ def _named(name: str, function: Callable[..., Any]) -> Metric:
         has_name = isinstance(plain, type | FunctionType)
         place = f"{plain.__module__}.{plain.__qualname__}" if has_name else plain
         raise UsageError(
-            f"metric.{name} names {shown(place)}, which is not a metric; put "
+            f"metric.{name} names {printable(place)}, which is not a metric; put "
             f'@shiftbench.metric.metric("{name}", higher_is_better=True) above the function'
         )
     given = _unusual(function) if isinstance(function, partial) else {}
@@ -105,7 +105,7 @@ def _packaged(name: str, node: Mapping[str, Any]) -> Callable[..., Any]:
     target = str(node.get("_target_"))
     if target not in own:
         raise ShiftbenchError(
-            f"its metric {name} is not of shiftbench ({shown(target)}); the run's command with "
+            f"its metric {name} is not of shiftbench ({printable(target)}); the run's command with "
             "force=true measures it again"
         )
     return partial(own[target], **{k: v for k, v in node.items() if not k.startswith("_")})

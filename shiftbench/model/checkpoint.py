@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from shiftbench.errors import ShiftbenchError, UsageError, shown
+from shiftbench.errors import ShiftbenchError, UsageError, printable
 from shiftbench.storage.atomic import atomic_file
 
 log = logging.getLogger(__name__)
@@ -62,14 +62,14 @@ def load(path: Path) -> dict[str, Any]:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DamagedError(
             f"{path} is not a readable checkpoint of plain tensors ({reason}); "
-            f"{_how_to_mend(path, error)}"
+            f"{_how_to_repair(path, error)}"
         ) from error
     if not isinstance(content, dict):
         raise DamagedError(f"{path} holds a {type(content).__name__}, not a dict of tensors")
     return content
 
 
-def _how_to_mend(path: Path, error: Exception) -> str:
+def _how_to_repair(path: Path, error: Exception) -> str:
     """Return what to do about a file that would have to be unpickled, or that is damaged."""
     if not isinstance(error, pickle.UnpicklingError):
         return 'save one with torch.save({"model": model.state_dict()}, path)'
@@ -219,7 +219,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
     if found.left_out:
         log.info(
             "weights of %s: those under '%s'; left out: %s",
-            path.name, found.prefix, shown(", ".join(found.left_out)),
+            path.name, found.prefix, printable(", ".join(found.left_out)),
         )  # fmt: skip
     model.load_state_dict({**own, **found.weights})
 

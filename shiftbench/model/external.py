@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from shiftbench.errors import UsageError, shown
+from shiftbench.errors import UsageError, printable
 from shiftbench.model.outputs import as_module
 from shiftbench.preprocessing import Preprocessing
 from shiftbench.storage.atomic import names_a_file
@@ -103,7 +103,7 @@ def made(what: str, make: Callable[..., Any], **arguments: Any) -> nn.Module:
     except UsageError:
         raise
     except Exception as error:  # third-party code may raise anything
-        reason = shown(" ".join(str(error).split()) or type(error).__name__, 300)
+        reason = printable(" ".join(str(error).split()) or type(error).__name__, 300)
         raise UsageError(
-            f"{what} cannot be made ({reason}); see its documentation for what it takes"
+            f"{what} cannot be created ({reason}); see its documentation for what it takes"
         ) from error

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from shiftbench.errors import UsageError, shown
+from shiftbench.errors import UsageError, printable
 from shiftbench.model.external import Foreign, made
 
 
@@ -42,8 +42,8 @@ class ImportedNetwork(Foreign):
             )
         if self.weights is not None and self.weights_file is None:
             raise UsageError(
-                f"model.weights={shown(self.weights)} is not a path; model=import takes the path "
-                "of a state dict, or null"
+                f"model.weights={printable(self.weights)} is not a path; model=import "
+                "takes the path of a state dict, or null"
             )
         found(self.target)
 
@@ -65,7 +65,7 @@ def found(target: str) -> Callable[..., Any]:
     parts = target.split(".")
     if len(parts) < 2 or not all(part.isidentifier() for part in parts):
         raise UsageError(
-            f"model.target={shown(target)} is not a dotted name; give package.module.function"
+            f"model.target={printable(target)} is not a dotted name; give package.module.function"
         )
     thing, rest = _imported(target, parts)
     for name in rest:
@@ -108,8 +108,8 @@ def _imported(target: str, parts: list[str]) -> tuple[Any, list[str]]:
 
 def _broken(target: str, error: Exception) -> UsageError:
     return UsageError(
-        f"model.target={target} cannot be imported ({shown(error, 300)}); correct or install what "
-        "its module needs"
+        f"model.target={target} cannot be imported ({printable(error, 300)}); correct or "
+        "install what its module needs"
     )
 
 

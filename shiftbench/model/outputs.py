@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from shiftbench.errors import ShiftbenchError, UsageError, shown
+from shiftbench.errors import ShiftbenchError, UsageError, printable
 
 WANTED = "it must map (N, C, H, W) to logits (N, classes)"
 
@@ -89,9 +89,11 @@ def _described(answer: object) -> str:
         return f"{kind}shape {tuple(answer.shape)}"
     kind = type(answer).__name__
     if isinstance(answer, Mapping):
-        return shown(f"{kind} of {', '.join(f'{k} {_inner(v)}' for k, v in answer.items())}", 200)
+        return printable(
+            f"{kind} of {', '.join(f'{k} {_inner(v)}' for k, v in answer.items())}", 200
+        )
     if isinstance(answer, tuple | list):
-        return shown(f"{kind} of {', '.join(map(_inner, answer))}", 200)
+        return printable(f"{kind} of {', '.join(map(_inner, answer))}", 200)
     return kind
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from shiftbench.errors import ShiftbenchError, UsageError, did_you_mean, shown
+from shiftbench.errors import ShiftbenchError, UsageError, did_you_mean, printable
 from shiftbench.model.external import DEFAULT, Foreign, made
 from shiftbench.preprocessing import CROPS, INTERPOLATIONS, Preprocessing
 
@@ -36,13 +36,14 @@ class TimmNetwork(Foreign):
             known = timm.list_models()
             hint = did_you_mean(self.name.partition(".")[0], known)
             raise UsageError(
-                f"model.name={shown(self.name)} is not a network of timm {timm.__version__}{hint}; "
+                f"model.name={printable(self.name)} is not a network of timm "
+                f"{timm.__version__}{hint}; "
                 'see python -c "import timm; print(timm.list_models())"'
             )
         if self.weights not in (None, DEFAULT) and self.weights_file is None:
             raise UsageError(
-                f"model.weights={shown(self.weights)} is not known; allowed: DEFAULT, a path, null "
-                "(select another set by its tag, e.g. model.name=resnet50.a1_in1k)"
+                f"model.weights={printable(self.weights)} is not known; allowed: DEFAULT, "
+                "a path, null (select another set by its tag, e.g. model.name=resnet50.a1_in1k)"
             )
 
     def own_recipe(self) -> Preprocessing:
@@ -90,7 +91,7 @@ class TimmNetwork(Foreign):
         try:
             network: nn.Module = make(self.name, pretrained=True, in_chans=in_chans)
         except Exception as error:  # its downloads may raise anything
-            reason = shown(" ".join(str(error).split()) or type(error).__name__, 200)
+            reason = printable(" ".join(str(error).split()) or type(error).__name__, 200)
             source = f"https://huggingface.co/{about.hf_hub_id}" if about.hf_hub_id else about.url
             raise ShiftbenchError(
                 f"the weights of {self.name} could not be downloaded ({reason}); get the file from "

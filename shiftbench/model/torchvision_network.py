@@ -15,7 +15,7 @@ import torchvision
 from torch import nn
 from torchvision import models
 
-from shiftbench.errors import ShiftbenchError, UsageError, did_you_mean, shown
+from shiftbench.errors import ShiftbenchError, UsageError, did_you_mean, printable
 from shiftbench.model import checkpoint
 from shiftbench.model.external import Foreign, made
 from shiftbench.preprocessing import Preprocessing
@@ -49,7 +49,7 @@ class TorchvisionNetwork(Foreign):
         if self.name not in known:
             hint = did_you_mean(self.name, known)
             raise UsageError(
-                f"model.name={shown(self.name)} is not a classification network of torchvision "
+                f"model.name={printable(self.name)} is not a classification network of torchvision "
                 f"{torchvision.__version__}{hint}; allowed: {', '.join(known)}"
             )
         self._set()
@@ -95,7 +95,7 @@ class TorchvisionNetwork(Foreign):
         if self.weights not in known.__members__:
             hint = did_you_mean(self.weights, known.__members__)
             raise UsageError(
-                f"model.weights={shown(self.weights)} is not a set of {self.name}{hint}; "
+                f"model.weights={printable(self.weights)} is not a set of {self.name}{hint}; "
                 f"allowed: {', '.join(known.__members__)}, a path, null"
             )
         return known[self.weights]
@@ -129,7 +129,7 @@ def _fetch(url: str) -> None:
                 url, str(path), hash_prefix=digits.group(1) if digits else None, progress=False
             )
         except (OSError, RuntimeError, http.client.HTTPException) as error:
-            reason = shown(" ".join(str(error).split()) or type(error).__name__, 200)
+            reason = printable(" ".join(str(error).split()) or type(error).__name__, 200)
             raise ShiftbenchError(
                 f"the weights {path.name} are not in {folder} and could not be downloaded "
                 f"({reason}); put {url} there, or give model.weights=PATH"

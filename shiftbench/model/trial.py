@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from shiftbench.errors import ShiftbenchError, UsageError, shown
+from shiftbench.errors import ShiftbenchError, UsageError, printable
 from shiftbench.model.layout import memory_format
 from shiftbench.model.outputs import WANTED, logits_of
 
@@ -47,7 +47,7 @@ def try_network(model: nn.Module, images: Tensor, advice: str) -> Trial:
         raise
     except Exception as error:  # a third-party network may raise anything
         channels, height, width = images.shape[1:]
-        reason = shown(" ".join(str(error).split()) or type(error).__name__, 300)
+        reason = printable(" ".join(str(error).split()) or type(error).__name__, 300)
         raise UsageError(
             f"the network does not take images of {channels}×{height}×{width} ({reason}); {advice}"
         ) from error

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from shiftbench.errors import UsageError, require_within, shown
+from shiftbench.errors import UsageError, printable, require_within
 from shiftbench.optimizer.contract import Rates
 
 log = logging.getLogger(__name__)
@@ -43,8 +43,8 @@ class AdamW:
     def __post_init__(self) -> None:
         if len(self.betas) != 2:
             raise UsageError(
-                f"optimizer.betas={shown(list(self.betas))} does not fit; it takes two numbers, "
-                "e.g. optimizer.betas=[0.9,0.999]"
+                f"optimizer.betas={printable(list(self.betas))} does not fit; it takes "
+                "two numbers, e.g. optimizer.betas=[0.9,0.999]"
             )
         for place, beta in enumerate(self.betas):
             require_within(f"optimizer.betas[{place}]", beta, 0, 0.999999)

@@ -42,8 +42,7 @@ class IdealPool2d(Downsampling):
         super().__init__()
         if padding != "circular":
             raise UsageError(
-                f"pool=ideal needs maps that wrap around, got padding={padding}; "
-                "add padding=circular"
+                f"pool=ideal needs circular borders, got padding={padding}; add padding=circular"
             )
         self.stride = stride
 

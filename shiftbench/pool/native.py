@@ -21,4 +21,4 @@ class Native(Downsampling):
 
     def forward(self, x: Tensor) -> Tensor:
         """Refuse: there is nothing to do here."""
-        raise NotImplementedError("pool=native is no layer")
+        raise NotImplementedError("pool=native is not a layer")

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from shiftbench.errors import UsageError, shown
+from shiftbench.errors import UsageError, printable
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def _whole(pixels: Tensor) -> Tensor:
         )
     if high == 1:
         raise UsageError(
-            f"{found}, which may be of 255 or of 1; give uint8 of 0 to 255, or floats of 0 to 1"
+            f"{found}, which may range to 255 or to 1; give uint8 of 0 to 255, or floats of 0 to 1"
         )
     log.info("%s; they are taken for pixels of 0 to 255", found)
     return wide.to(torch.uint8)
@@ -131,7 +131,7 @@ def per_channel(name: str, value: Numbers | None, channels: int) -> tuple[float,
     try:
         numbers = _tensor(name, value).double().cpu()
     except (TypeError, ValueError) as error:
-        raise UsageError(f"{name}={shown(value)} is not a number for each channel") from error
+        raise UsageError(f"{name}={printable(value)} is not a number for each channel") from error
     given = numbers.flatten().tolist()
     if numbers.ndim == 0:
         given = given * channels
@@ -143,8 +143,8 @@ def per_channel(name: str, value: Numbers | None, channels: int) -> tuple[float,
     low = 0.0 if name == "mean" else 1e-6
     if not all(low <= number <= 1 for number in given):
         raise UsageError(
-            f"{name}={shown(given)} is not of pixels in 0 to 1; divide what is of 0 to 255 by 255"
-            + ("" if name == "mean" else ", and give no 0")
+            f"{name}={printable(given)} is not within the range of pixels, 0 to 1; divide "
+            f"values of 0 to 255 by 255" + ("" if name == "mean" else ", and give no 0")
         )
     return tuple(given)
 
@@ -157,7 +157,7 @@ def whole(name: str, value: object) -> int:
     """
     if isinstance(value, int | np.integer) and not isinstance(value, bool):
         return int(value)
-    raise UsageError(f"{name}={shown(value)} is not a whole number; give one, e.g. 256")
+    raise UsageError(f"{name}={printable(value)} is not a whole number; give one, e.g. 256")
 
 
 def _tensor(name: str, values: Any) -> Tensor:
@@ -179,11 +179,14 @@ def _tensor(name: str, values: Any) -> Tensor:
     try:
         array = np.asarray(values)
     except ValueError as error:
-        raise UsageError(f"{name} cannot be made an array ({shown(error)}); give one") from error
+        raise UsageError(
+            f"{name} cannot be converted to an array ({printable(error)}); give one"
+        ) from error
     if array.dtype.kind not in "buif":
         first = array.flat[0] if array.size else "nothing"
         raise UsageError(
-            f"{name} has type {array.dtype} (e.g. {shown(first, 40)}), which is no number; give "
+            f"{name} has type {array.dtype} (e.g. {printable(first, 40)}), which is not a "
+            f"number; give "
             + ("the index of each class, from 0" if name == "labels" else "numbers")
         )
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:

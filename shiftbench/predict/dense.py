@@ -73,7 +73,7 @@ class DenseEngine(Engine):
         exhaustive = _every_shift(protocol)
         engine = cls(network, image_shape, exhaustive)
         if len(engine.plan) < FEWEST_SHIFTS:
-            raise NotDenseError(f"{len(engine.plan)} shifts are made sooner one by one")
+            raise NotDenseError(f"{len(engine.plan)} shifts take less time one by one")
         images = spread_images(split, SELF_CHECK_IMAGES)
         generator = torch.Generator().manual_seed(derive_seed(0, "dense-self-check"))
         with torch.inference_mode():
@@ -129,7 +129,7 @@ class DenseEngine(Engine):
 def _every_shift(protocol: ShiftProtocol) -> ShiftProtocol:
     """Return the protocol with all offsets, unless ``protocol`` explicitly requests draws."""
     if not protocol.circular:
-        raise NotDenseError("only circular shifts are available at once")
+        raise NotDenseError("only circular shifts have a dense form")
     if protocol.sampling is None or protocol.sampling.mode not in ("auto", "all"):
         raise NotDenseError("draws were asked for")
     whole = dataclasses.replace(protocol.sampling, mode="all")

@@ -144,12 +144,14 @@ def _densely(work: _Work) -> tuple[Engine, dict[str, Tensor]]:
         return engine, columns
     if len(work.part) < len(split):  # other processes may have used this engine successfully
         raise _not_dense(wrong)
-    log.warning("the dense engine's table does not hold: %s", wrong)
+    log.warning("the dense engine's table is not exact: %s", wrong)
     raise NotDenseError(wrong)
 
 
 def _not_dense(reason: object) -> ShiftbenchError:
-    return ShiftbenchError(f"the dense engine does not hold: {reason}; use measure.engine=direct")
+    return ShiftbenchError(
+        f"the dense engine is not exact here: {reason}; use measure.engine=direct"
+    )
 
 
 def _directly(work: _Work) -> tuple[Engine, dict[str, Tensor]]:

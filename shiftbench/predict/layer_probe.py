@@ -125,7 +125,7 @@ def _offsets(shifts: Sequence[Shift] | None, size: tuple[int, int]) -> list[Shif
         return [(dy, dx) for dy in range(side) for dx in range(side)]
     if not shifts or any(len(s) != 2 or any(int(d) != d for d in s) for s in shifts):
         raise UsageError(
-            f"shifts={shifts} is not a list of whole (dy, dx); as: shifts=[(0, 1), (1, 1)]"
+            f"shifts={shifts} is not a list of whole (dy, dx); e.g. shifts=[(0, 1), (1, 1)]"
         )
     return [(int(dy), int(dx)) for dy, dx in shifts]
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from shiftbench.errors import ShiftbenchError, shown
+from shiftbench.errors import ShiftbenchError, printable
 from shiftbench.ops.autocast import at_least_single
 from shiftbench.predict.fold_batchnorm import folded
 from shiftbench.predict.logits import Rounding
@@ -76,7 +76,7 @@ class PixelModel:
             known = isinstance(error, ShiftbenchError) or is_out_of_memory(error)
             if known or len(images) == 1 or torch.is_grad_enabled():  # in training it is its own
                 raise
-            reason = shown(" ".join(str(error).split()) or type(error).__name__, 300)
+            reason = printable(" ".join(str(error).split()) or type(error).__name__, 300)
             raise ShiftbenchError(
                 f"the network fails on {len(images)} images at once ({reason}); give a smaller "
                 "batch size, from 8, or a network that takes any number of images"

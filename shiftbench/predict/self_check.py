@@ -105,7 +105,7 @@ def _check_structure(model: nn.Module, inputs: dict[str, Tensor], shifts: Tensor
         for what, values in inputs.items()
     ]
     if not any(found):
-        raise NotDenseError("its logits move neither on images nor on noise: nothing to compare")
+        raise NotDenseError("its logits are constant on images and on noise: nothing to compare")
 
 
 def _precise(model: nn.Module, x: Tensor) -> tuple[nn.Module, torch.dtype]:

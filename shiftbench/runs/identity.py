@@ -145,7 +145,7 @@ def _require_file(path: Path) -> None:
     except OSError as error:
         raise UsageError(
             f"the weights {path} cannot be read ({error.strerror}); "
-            "give the path of a checkpoint.pt, as checkpoint=PATH"
+            "give the path of a checkpoint.pt: checkpoint=PATH"
         ) from error
 
 

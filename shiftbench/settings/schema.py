@@ -14,7 +14,7 @@ from typing import Any
 from omegaconf import II, MISSING, DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from shiftbench.errors import UsageError, did_you_mean, require_one_of, require_within, shown
+from shiftbench.errors import UsageError, did_you_mean, printable, require_one_of, require_within
 
 _PACKAGED = Path(__file__).parents[1] / "configs"  # in a wheel
 CONFIG_DIR = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "configs"
@@ -150,12 +150,14 @@ def check(config: DictConfig) -> None:
     require_one_of("train.schedule", config.train.schedule, SCHEDULES)
     if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]{1,2})?", config.device):
         raise UsageError(
-            f"device={shown(config.device)} is not known; allowed: auto, cpu, cuda, cuda:1, mps"
+            f"device={printable(config.device)} is not known; allowed: auto, cpu, cuda, cuda:1, mps"
         )
     for key, low, high in _RANGES:
         require_within(key, OmegaConf.select(config, key), low, high)
     if not config.shift:
-        raise UsageError("shift=[] leaves nothing to measure; name at least one, as shift=circular")
+        raise UsageError(
+            "shift=[] leaves nothing to measure; name at least one, e.g. shift=circular"
+        )
     _check_groups(config)
 
 
@@ -188,22 +190,22 @@ def _check_whole(config: DictConfig) -> None:
     for extra in map(str, config):
         if extra not in Config.__dataclass_fields__:
             hint = did_you_mean(extra, Config.__dataclass_fields__)
-            raise UsageError(f"{shown(extra)} is not a setting{hint}; see shiftbench --cfg job")
+            raise UsageError(f"{printable(extra)} is not a setting{hint}; see shiftbench --cfg job")
     try:
         OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
         key = error.full_key
-        raise UsageError(f"{key} has no value; give one, as {key}=VALUE") from error
+        raise UsageError(f"{key} has no value; give one, e.g. {key}=VALUE") from error
     except (OmegaConfBaseException, RecursionError) as error:
         key = (isinstance(error, OmegaConfBaseException) and error.full_key) or "a setting"
         found = re.search(r"\w[^:\n\"]* not found", str(error))
-        reason = f" ({shown(found.group(), 200)})" if found else ""
-        raise UsageError(f"{key} cannot be made out{reason}; give it a plain value") from error
+        reason = f" ({printable(found.group(), 200)})" if found else ""
+        raise UsageError(f"{key} cannot be resolved{reason}; give it a plain value") from error
 
 
 def _check_paths(config: DictConfig) -> None:
     if not config.out.strip():
-        raise UsageError("out is empty; give a folder, as out=outputs")
+        raise UsageError("out is empty; give a folder, e.g. out=outputs")
     for key in ("out", "checkpoint", "data.root"):
         path = OmegaConf.select(config, key)
         try:
@@ -211,11 +213,11 @@ def _check_paths(config: DictConfig) -> None:
         except OSError:
             continue  # does not exist: is created, or reported where it is read
         except (RuntimeError, TypeError, ValueError) as error:
-            raise UsageError(f"{key}={shown(path)} is no path; give another") from error
+            raise UsageError(f"{key}={printable(path)} is not a path; give another") from error
         # Reading a device file would not end.
         if key == "checkpoint" and path and not stat.S_ISREG(kind):
             raise UsageError(
-                f"checkpoint={shown(path)} cannot be read (it is not a file); "
+                f"checkpoint={printable(path)} cannot be read (it is not a file); "
                 "give the path of a checkpoint.pt"
             )
 
@@ -234,7 +236,7 @@ def _check_groups(config: DictConfig) -> None:
         if not isinstance(node, DictConfig) or not isinstance(node.get("_target_"), str):
             group = key.partition(".")[0]
             raise UsageError(
-                f"{shown(key)} is none of the options of {group}; "
+                f"{printable(key)} is not an option of {group}; "
                 f"name one as {group}=OPTION, see shiftbench list {group}"
             )
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from shiftbench.errors import UsageError, did_you_mean, shown
+from shiftbench.errors import UsageError, did_you_mean, printable
 
 _WORDS = {
     bool: "true or false",
@@ -51,7 +51,9 @@ def check_arguments(key: str, make: Callable[..., Any], given: Mapping[str, Any]
         if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
             check_arguments(f"{key}.{name}", hint, value)  # type: ignore[arg-type]
         elif not _fits(value, hint):
-            raise UsageError(f"{key}.{name}={shown(value)} does not fit; it takes {_words(hint)}")
+            raise UsageError(
+                f"{key}.{name}={printable(value)} does not fit; it takes {_words(hint)}"
+            )
 
 
 def _hints(make: Callable[..., Any]) -> dict[str, Any]:
@@ -80,7 +82,7 @@ def _refuse_name(
     hint = did_you_mean(name, parameters)
     what = make.__qualname__ if isinstance(make, type | types.FunctionType) else make
     raise UsageError(
-        f"{key}.{shown(name)} is not a setting of {make.__module__}.{what}{hint}; "
+        f"{key}.{printable(name)} is not a setting of {make.__module__}.{what}{hint}; "
         "see shiftbench --cfg job"
     )
 
@@ -118,5 +120,5 @@ def _words(hint: Any) -> str:
         [item] = typing.get_args(hint)
         return f"a list of {_WORDS_OF_MANY.get(item, 'values')}"
     if typing.get_origin(hint) is collections.abc.Mapping:
-        return "a mapping, as {key: value}"
+        return "a mapping, e.g. {key: value}"
     return _WORDS.get(hint, "another value")

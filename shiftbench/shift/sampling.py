@@ -135,6 +135,7 @@ def _sampling(default: Sampling, given: object, flat: Mapping[str, Any]) -> Samp
         flat = {}
     if not isinstance(given, Sampling):
         raise UsageError(
-            f"a protocol's sampling={given} is none; give a mapping, e.g. {{mode: draws, draws: 8}}"
+            f"a protocol's sampling={given} is not a mapping; give one, e.g. "
+            f"{{mode: draws, draws: 8}}"
         )
     return replace(given, **flat) if flat else given

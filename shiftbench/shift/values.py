@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shiftbench.errors import UsageError, shown
+from shiftbench.errors import UsageError, printable
 
 # The side of the largest image that is taken.
 MAX_CANVAS = 4096
@@ -38,7 +38,7 @@ def ends(
     if not good or numbers[0] >= numbers[1]:
         kind = "whole numbers" if whole else "numbers"
         raise UsageError(
-            f"{key}={shown(value)} is not allowed; give two {kind}, smaller first, or null"
+            f"{key}={printable(value)} is not allowed; give two {kind}, smaller first, or null"
         )
     return numbers[0], numbers[1]
 
@@ -69,7 +69,7 @@ def canvas_size(key: str, value: int | None, image_size: tuple[int, int]) -> tup
         return image_size
     if not isinstance(value, int) or not 1 <= value <= MAX_CANVAS:
         raise UsageError(
-            f"{key}={shown(value)} is not allowed; "
+            f"{key}={printable(value)} is not allowed; "
             f"give a whole number of px from 1 to {MAX_CANVAS}, or null"
         )
     return value, value

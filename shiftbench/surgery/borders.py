@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from shiftbench.errors import ShiftbenchError, shown
+from shiftbench.errors import ShiftbenchError, printable
 from shiftbench.ops.padding import Conv2d, TorusPool
 from shiftbench.surgery.circularity import require_circular
 from shiftbench.surgery.copying import ImageShape, copied, image_shape_of, noise, trial_run
@@ -166,7 +166,7 @@ def _require_running(model: nn.Module, shape: ImageShape) -> None:
         with trial_run(model):
             model(noise(model, 2, shape))
     except Exception as error:  # e.g. the padded tensor was not a feature map
-        reason = shown(" ".join(str(error).split()) or type(error).__name__, 200)
+        reason = printable(" ".join(str(error).split()) or type(error).__name__, 200)
         raise ShiftbenchError(
             f"padding=circular cannot be given to this network: it does not run with borders that "
             f"wrap around ({reason}); measure it with its own borders (padding=zeros)"

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.parameter import UninitializedBuffer
 
-from shiftbench.errors import ShiftbenchError, shown
+from shiftbench.errors import ShiftbenchError, printable
 from shiftbench.model.evaluating import keeping_global_state
 
 ImageShape = tuple[int, int, int]
@@ -109,7 +109,7 @@ def image_shape_of(model: nn.Module, given: ImageShape | None) -> ImageShape:
             with trial_run(model):
                 model(noise(model, 2, shape))
         except Exception as error:  # a network may raise anything
-            reasons.append(shown(" ".join(str(error).split()) or type(error).__name__, 200))
+            reasons.append(printable(" ".join(str(error).split()) or type(error).__name__, 200))
         else:
             return shape
     raise ShiftbenchError(_refusal(given, tried, reasons[0]))

@@ -33,7 +33,7 @@ def test_without_runs_every_claim_says_what_to_run():
 
 def test_claims_are_judged_by_name_in_their_own_order():
     assert [one.claim.key for one in judge(Evidence([]), ["Z1", "A1"])] == ["A1", "Z1"]
-    with pytest.raises(UsageError, match=r"A99, which is no claim.*known: A1"):
+    with pytest.raises(UsageError, match=r"A99, which is not a claim.*known: A1"):
         judge(Evidence([]), ["A99"])
 
 

@@ -8,7 +8,7 @@ import torch
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from shiftbench.errors import ShiftbenchError, UsageError, shown
+from shiftbench.errors import ShiftbenchError, UsageError, printable
 from shiftbench.experiment import build
 from shiftbench.launch.hydra_errors import explain, refuse
 from shiftbench.settings.hydra_patches import VERSION_BASE
@@ -71,17 +71,17 @@ FOUND = [
     (["+x=3"], "x is not a setting"),
     (["++lrr=1"], "lrr is not a setting"),
     (["mdoel=vgg"], "did you mean 'model'"),
-    (["+shift.mine=3"], "shift.mine is none of the options of shift"),
+    (["+shift.mine=3"], "shift.mine is not an option of shift"),
     (["+model.foo=1"], "model.foo is not a setting of shiftbench.model.vgg.VGG"),
     (["+pool.stride_=2"], "(did you mean 'stride'?)"),
     # what Hydra cannot read
     (["pool=["], "cannot be read as key=value"),
     (["seed=${a"], "cannot be read as key=value"),
-    (["seed=${nosuch}"], "seed cannot be made out"),
+    (["seed=${nosuch}"], "seed cannot be resolved"),
     (["pool=blur", "pool.pad=${oc.env:NOSUCH}"], "NOSUCH' not found"),
-    (["pool=blur", "pool.pad=${now:}"], "pool.pad cannot be made out; give it a plain value"),
-    (["out=${out}"], "out cannot be made out"),
-    (["out=${shift}"], "out cannot be made out"),
+    (["pool=blur", "pool.pad=${now:}"], "pool.pad cannot be resolved; give it a plain value"),
+    (["out=${out}"], "out cannot be resolved"),
+    (["out=${shift}"], "out cannot be resolved"),
     (["data.size=???"], "data.size has no value"),
     # types
     (["progress=a/b"], "progress=a/b does not fit; it takes true or false"),
@@ -127,7 +127,7 @@ FOUND = [
     # paths
     (["out="], "out is empty"),
     (["out=' '"], "out is empty"),
-    (["out='~nosuchuser/x'"], "is no path"),
+    (["out='~nosuchuser/x'"], "is not a path"),
     (["checkpoint=/dev/zero"], "it is not a file"),
     (["checkpoint=/"], "it is not a file"),
     (["data=folder", "data.root=2024"], "data.root=2024"),
@@ -141,7 +141,7 @@ FOUND = [
     (["++model._args_=[1]"], "belongs in a yaml file"),
     (["~pool._target_"], "belongs in a yaml file"),
     (["+pool._partial_.x=1"], "belongs in a yaml file"),
-    (["shift=${now:}"], "${now:} cannot be made out"),
+    (["shift=${now:}"], "${now:} cannot be resolved"),
     (["pool._partial_=''"], "belongs in a yaml file"),
     (["+hydra.callbacks.a={_target_: os.system, command: ls}"], "belongs in a yaml file"),
     (["hydra.launcher._target_=os.system"], "belongs in a yaml file"),
@@ -224,21 +224,21 @@ def test_a_yaml_that_names_nothing_importable_is_named():
     node = OmegaConf.create({"_target_": "nosuch.Pool"})
     with pytest.raises(UsageError, match=r"pool names nosuch\.Pool .* PYTHONPATH"):
         build.instantiate(node, "pool")
-    with pytest.raises(UsageError, match="pool is none of the options of pool"):
+    with pytest.raises(UsageError, match="pool is not an option of pool"):
         build.instantiate(OmegaConf.create({}), "pool")
 
 
 def test_shown_is_one_short_line():
-    assert shown("a\nb\x1b[2J\u202e") == "a\\nb\\x1b[2J\\u202e"
-    assert shown("größe 3 px") == "größe 3 px"
-    assert len(shown(LONG)) == 121
+    assert printable("a\nb\x1b[2J\u202e") == "a\\nb\\x1b[2J\\u202e"
+    assert printable("größe 3 px") == "größe 3 px"
+    assert len(printable(LONG)) == 121
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["data.limit_test=64"], "data=shapes has no setting 'limit_test'"),
-        (["out='~nosuchuser/x'"], "is no path"),
+        (["out='~nosuchuser/x'"], "is not a path"),
         (["checkpoint=/dev/zero"], "it is not a file"),
         (["pool._target_=os.getcwd"], "belongs in a yaml file"),
         (["hydra.run.dir=../x"], "out=PATH chooses another"),

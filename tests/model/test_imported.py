@@ -69,7 +69,7 @@ def test_what_cannot_be_called_is_refused_at_once(module, settings, sentence):
 @pytest.mark.parametrize(
     ("target", "kwargs", "sentence"),
     [
-        ("somebodys_nets.fails", None, r"cannot be made \(no such bird\)"),
+        ("somebodys_nets.fails", None, r"cannot be created \(no such bird\)"),
         ("somebodys_nets.Net", {"depth": 3}, "depth"),
         ("builtins.dict", None, "returned is of type dict"),
     ],

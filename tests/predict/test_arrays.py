@@ -49,7 +49,7 @@ def test_truth_values_are_black_and_white():
         (torch.from_numpy(PIXELS).to("meta"), "on meta; give plain real numbers"),
         (PIXELS.astype(str), "no number"),
         (None, "no number"),
-        ([np.zeros((3, 6, 5)), np.zeros((3, 6, 4))], "cannot be made an array"),
+        ([np.zeros((3, 6, 5)), np.zeros((3, 6, 4))], "cannot be converted to an array"),
         (np.zeros((4, 6, 5, 3)), r"\(N, H, W, C\); give images\.transpose\(0, 3, 1, 2\)"),
         (np.zeros((4, 28, 28, 1)), r"\(N, H, W, C\)"),
         (np.zeros((3, 6, 5)), r"needs \(N, C, H, W\)"),

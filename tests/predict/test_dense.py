@@ -109,7 +109,7 @@ def test_auto_takes_it_where_it_holds_and_shows_every_shift():
 
 
 def refused(net, size=(16, 16), protocol=Circular()):  # noqa: B008
-    with pytest.raises(ShiftbenchError, match="the dense engine does not hold") as error:
+    with pytest.raises(ShiftbenchError, match="the dense engine is not exact here") as error:
         measure(net, pictures(size), [0, 0, 0], protocol, engine="dense", resamples=10)
     result = measure(net, pictures(size), [0, 0, 0], protocol, resamples=10)
     assert result.predictions.meta["engine"] == "direct"

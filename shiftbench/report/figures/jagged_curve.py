@@ -117,7 +117,7 @@ def jagged(
     """
     first = path_of(next(iter(tables.values())))
     if first is None:
-        raise ValueError("the tables have no path to draw; ask path_of first")
+        raise ValueError("the tables have no path to draw; check path_of first")
     views = first.position[views_of(first)]
     step = float(views[1] - views[0]) if len(views) > 1 else 1.0
     left = min(first.position[0] - 0.5, views[0] - step / 2)

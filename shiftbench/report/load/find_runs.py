@@ -41,7 +41,8 @@ def find(places: Sequence[Path]) -> Places:
         found_runs, found_sweeps = _below(place.resolve(), DEEPEST)
         if not found_runs and not found_sweeps:
             raise ShiftbenchError(
-                f"{place} holds no run and no sweep; name a folder that does, as {_example(place)}"
+                f"{place} holds no run and no sweep; name a folder that does, e.g. "
+                f"{_example(place)}"
             )
         runs |= dict.fromkeys(found_runs)
         sweeps |= dict.fromkeys(found_sweeps)
@@ -84,7 +85,7 @@ def _subfolders(folder: Path) -> list[Path]:
 
 def _require_folder(place: Path) -> None:
     if not place.exists():
-        raise ShiftbenchError(f"there is no folder {place}; name one with runs, as outputs")
+        raise ShiftbenchError(f"there is no folder {place}; name one with runs, e.g. outputs")
     if not place.is_dir():
         raise ShiftbenchError(f"{place} is a file; name the folder it is in, {place.parent}")
 

@@ -46,7 +46,7 @@ def claims_of(sweeps: Sequence[Path]) -> list[str]:
     named = dict.fromkeys(name for sweep in sweeps for name in _named(sweep / "multirun.yaml"))
     unknown = [name for name in named if find_claim(name) is None]
     if unknown:
-        log.warning("study.claims names %s, which is no claim; known: %s",
+        log.warning("study.claims names %s, which is not a claim; known: %s",
                     ", ".join(unknown), ", ".join(CLAIMS))  # fmt: skip
     return list(dict.fromkeys(claim.key for name in named if (claim := find_claim(name))))
 

@@ -93,7 +93,7 @@ def _parse(against: str, done: Sequence[RunRecord]) -> tuple[str, str]:
     if not equals or group not in LABELS:
         hint = did_you_mean(group, LABELS)
         raise UsageError(
-            f"--against {against} is not a label{hint}; it takes LABEL=VALUE, as pool=max; "
+            f"--against {against} is not a label{hint}; it takes LABEL=VALUE, e.g. pool=max; "
             f"labels: {', '.join(LABELS)}"
         )
     known = list(dict.fromkeys(run.labels[group] for run in done))

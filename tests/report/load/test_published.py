@@ -115,7 +115,7 @@ def test_a_study_whose_networks_are_near_chance_says_so(make_run, of, tmp_path, 
 
 def test_a_name_that_is_none_is_said_and_left_out(pools, caplog):
     assert claims_of([sweep_of(pools, "[S3, S33]")]) == ["S3"]
-    assert "S33, which is no claim" in caplog.text
+    assert "S33, which is not a claim" in caplog.text
 
 
 def test_the_table_fits_a_terminal(pools, capsys):
