@@ -19,9 +19,9 @@ from shiftbench.claims import (
     pooling,
     sampling,
 )
-from shiftbench.claims.able import able
 from shiftbench.claims.claim import NOT_RUN, SMOKE, Claim, Finding
 from shiftbench.claims.evidence import Evidence, Run
+from shiftbench.claims.near_chance import without_near_chance
 from shiftbench.errors import UsageError, did_you_mean, printable
 from shiftbench.storage.result_files import CLAIM_COLUMNS, NETWORK_COLUMNS
 
@@ -109,7 +109,7 @@ def judge(evidence: Evidence, names: Sequence[str] | None = None) -> list[Judged
             )
     chosen_keys = None if names is None else {_BY_NAME[name].key for name in names}
     wanted = [one for key, one in CLAIMS.items() if chosen_keys is None or key in chosen_keys]
-    chosen, weak = able(evidence)
+    chosen, weak = without_near_chance(evidence)
     smoke = {run.run_id for run in evidence.runs if run.smoke}
     return [_judged(claim, evidence, chosen, weak, smoke) for claim in wanted]
 

@@ -15,7 +15,7 @@ from shiftbench.predict.example_views import example_views
 from shiftbench.predict.strips import strips
 from shiftbench.prediction_table import PredictionTable
 from shiftbench.report.attempts import attempt
-from shiftbench.report.figures.example_views import caption, protocol_pictures
+from shiftbench.report.figures.example_views import caption, protocol_figure
 from shiftbench.report.figures.jagged_curve import jagged, path_of, typical_images, views_of
 from shiftbench.report.figures.layers import depth_figure, maps_figure
 from shiftbench.report.figures.shift_plane import heatmap
@@ -71,7 +71,7 @@ def _figure(path: Path) -> Iterator[Path]:
 def _draw_views(path: Path, name: str, data: Dataset, protocol: ShiftProtocol) -> None:
     shown = example_views(ShownSplit.of_test(data), protocol)
     captions = [caption(shift, protocol.axes) for shift in np.atleast_2d(shown["shifts"])]
-    protocol_pictures(shown["base"], shown["moved"], path, title=name, captions=captions)
+    protocol_figure(shown["base"], shown["moved"], path, title=name, captions=captions)
 
 
 def _draw_jagged(

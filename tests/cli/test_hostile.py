@@ -154,7 +154,7 @@ FOUND = [
     (["--nosuch"], "unrecognized arguments: --nosuch; see shiftbench --help"),
     (["--cfg", "nosuch"], "invalid choice"),
     (["seed=0,1", "-m", "--cfg", "job"], "--multirun and --cfg are two commands"),
-    (["-sc"], "-sc needs to know what for"),
+    (["-sc"], "-sc takes an action"),
 ]  # fmt: skip
 
 

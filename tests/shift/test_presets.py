@@ -23,7 +23,7 @@ from shiftbench.predict.example_views import example_views
 from shiftbench.predict.pixel_model import PixelModel
 from shiftbench.predict.protocol import refuse
 from shiftbench.prediction_table import PredictionTable
-from shiftbench.report.figures.example_views import caption, protocol_pictures
+from shiftbench.report.figures.example_views import caption, protocol_figure
 from shiftbench.settings.schema import CONFIG_DIR
 from shiftbench.shift.circular import Circular
 from shiftbench.shift.embed import Embed
@@ -416,7 +416,7 @@ def test_pictures_of_what_the_network_sees(shapes, name, tmp_path):
     captions = [caption(shift, protocol.axes) for shift in views["shifts"].tolist()]
     for path in ("a.png", "b.png"):
         grey = (views["base"][..., :1], views["moved"][..., :1])
-        protocol_pictures(*grey, tmp_path / path, title=name, captions=captions)
+        protocol_figure(*grey, tmp_path / path, title=name, captions=captions)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 

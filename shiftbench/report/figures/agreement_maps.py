@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from shiftbench.report.figures.drawing import colormap, own_settings
 from shiftbench.report.figures.plain_shifts import moved_rows
 from shiftbench.report.figures.shift_plane import draw_plane, floor_of
-from shiftbench.report.figures.theme import Picture, Theme, dress, new_figure, plain
+from shiftbench.report.figures.theme import FigureSpec, Theme, new_figure, plain, style_axes
 from shiftbench.report.tables.panels import Panel, listed, percent
 
 MOST_MAPS = 12
@@ -25,7 +25,7 @@ LEFT, TOP, GAP, TITLE = 0.62, 0.62, 0.2, 0.42  # inches
 Box = tuple[float, float, float, float]
 
 
-def heatmap_picture(panel: Panel, shifts: pd.DataFrame) -> Picture | None:
+def heatmap_figure(panel: Panel, shifts: pd.DataFrame) -> FigureSpec | None:
     """Return the heat maps of the first twelve configurations, None if shifts span no plane.
 
     Args:
@@ -39,7 +39,7 @@ def heatmap_picture(panel: Panel, shifts: pd.DataFrame) -> Picture | None:
         return None
     maps = rows.groupby(["label", "dy", "dx"], sort=False)["agreement"].mean().reset_index()
     cut = f" (the first {MOST_MAPS} of {len(names)})" if len(names) > MOST_MAPS else ""
-    return Picture(
+    return FigureSpec(
         name=f"heatmaps-{panel.key}",
         title=f"Where answers hold: agreement with the unshifted image, {panel.title}{cut}",
         alt=_alt(maps, panel.title + cut),
@@ -125,7 +125,7 @@ def _write_around(figure: Figure, theme: Theme, layout: Layout, title: str) -> N
 
 
 def _map(axes: Axes, theme: Theme, rows: pd.DataFrame, name: str, floor: float) -> AxesImage:
-    dress(axes, theme)
+    style_axes(axes, theme)
     axes.grid(visible=False)
     colors = colormap("viridis").with_extremes(bad=theme.grid)
     image = draw_plane(axes, rows, "agreement", (floor, 1.0), colors, aspect="auto",

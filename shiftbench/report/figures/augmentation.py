@@ -13,13 +13,13 @@ from matplotlib.ticker import MaxNLocator
 from shiftbench.report.figures.drawing import own_settings
 from shiftbench.report.figures.point_labels import Mark, beside_names, pool_legend, write_ends
 from shiftbench.report.figures.theme import (
-    Picture,
+    FigureSpec,
     Theme,
-    dress,
     new_figure,
     plain,
     pool_styles,
     span_of,
+    style_axes,
     whiskers,
     write_title,
 )
@@ -33,7 +33,7 @@ LETTER, TALL = 0.08, 0.0145  # of a character: inches across, share of the heigh
 LINE = 0.0355  # height of a name beside the axes, as a share of the figure's height
 
 
-def augmentation_picture(panel: Panel) -> Picture | None:
+def augmentation_figure(panel: Panel) -> FigureSpec | None:
     """Return the figure of one panel, None if it has a single level of augmentation."""
     measured = panel.having(METRIC)
     if measured is None:
@@ -47,7 +47,7 @@ def augmentation_picture(panel: Panel) -> Picture | None:
     count = rows["series"].nunique()
     cut = f" (the {MOST_SERIES} most consistent of {count} pools)" if count > MOST_SERIES else ""
     rows = rows[rows["series"].isin(means.index)]
-    return Picture(
+    return FigureSpec(
         name=f"augmentation-{panel.key}",
         title=f"Consistency against shift augmentation in training, under {panel.title}{cut}",
         alt=_alt(rows, order, panel.title),
@@ -91,7 +91,7 @@ def _draw(rows: pd.DataFrame, order: list[str], title: str, theme: Theme) -> Fig
     with_ends = set(names) != set(rows["pool"])
     place = beside_names(names) if with_ends else (0.135, 0.125, 0.83, 0.745)
     axes = figure.add_axes(place)
-    dress(axes, theme)
+    style_axes(axes, theme)
     axes.grid(axis="x", visible=False)
     write_title(figure, theme, title)
     offsets = dict(zip(names, np.linspace(-1, 1, len(names)) * _dodge(len(names)), strict=True))

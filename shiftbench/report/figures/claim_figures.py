@@ -17,11 +17,11 @@ from shiftbench.report.figures.drawing import own_settings
 from shiftbench.report.figures.theme import (
     MARKERS,
     SPARE_MARKERS,
-    Picture,
+    FigureSpec,
     Theme,
-    dress,
     new_figure,
     plain,
+    style_axes,
     whiskers,
 )
 from shiftbench.report.tables.panels import listed
@@ -36,12 +36,12 @@ LETTER = 0.0118  # width of a character, as a share of the figure's width
 LEFT, RIGHT, TOP = 0.13, 0.97, 0.16  # shares of the width; TOP in inches
 
 
-def claim_figure(one: Judged) -> Picture | None:
+def claim_figure(one: Judged) -> FigureSpec | None:
     """Return the figure of a claim, None if there is nothing to draw."""
     plot = one.finding.plot if one.finding else None
     if plot is None or not any(part.y for part in plot.series):
         return None
-    return Picture(
+    return FigureSpec(
         name=f"claim-{one.claim.key}",
         title=f"{one.claim.key}: {plot.y_label} by {plot.x_label}",
         alt=_alt(plot),
@@ -68,7 +68,7 @@ def _draw(plot: Plot, theme: Theme) -> Figure:
     figure = new_figure(theme, WIDTH, height)
     left = 0.03 + LETTER * _longest(plot) if lying else LEFT
     axes = figure.add_axes((left, bottom / height, RIGHT - left, (height - bottom - TOP) / height))
-    dress(axes, theme)
+    style_axes(axes, theme)
     {"lines": _lines, "bars": _bars, "dots": _dots}[plot.kind](axes, plot, theme)
     axes.set_xlabel(plain(plot.y_label if lying else plot.x_label, 60), parse_math=False)
     if not lying:  # horizontal bars are named by their tick labels

@@ -17,11 +17,11 @@ from shiftbench.report.figures.drawing import own_settings
 from shiftbench.report.figures.plain_shifts import distances, moved_rows, torus_side
 from shiftbench.report.figures.point_labels import Mark, beside_names, pool_legend, write_ends
 from shiftbench.report.figures.theme import (
-    Picture,
+    FigureSpec,
     Theme,
-    dress,
     new_figure,
     pool_styles,
+    style_axes,
     write_title,
 )
 from shiftbench.report.tables.panels import Panel, levels, listed, percent
@@ -30,9 +30,9 @@ MOST_CURVES = 12
 LINES = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.5, 1, 1.5)))
 
 
-def distance_picture(
+def distance_figure(
     panel: Panel, shifts: pd.DataFrame, settings: Mapping[str, Mapping[str, Any]]
-) -> Picture | None:
+) -> FigureSpec | None:
     """Return the figure of one panel, None if its shifts have fewer than two distances.
 
     Args:
@@ -47,7 +47,7 @@ def distance_picture(
     lines = curves(rows, torus_side(rows, panel.protocol, found))
     if lines["distance"].nunique() < 2:
         return None
-    return Picture(
+    return FigureSpec(
         name=f"distance-{panel.key}",
         title=f"Share of images that keep their answer, over the shift's distance, {panel.title}",
         alt=_alt(lines, panel.title),
@@ -95,7 +95,7 @@ def _draw(lines: pd.DataFrame, title: str, theme: Theme) -> Figure:
     pools = list(dict.fromkeys(lines["pool"]))
     named = not many and lines["label"].nunique() > 1
     axes = figure.add_axes(beside_names(lines["label"]) if named else (0.135, 0.125, 0.83, 0.745))
-    dress(axes, theme)
+    style_axes(axes, theme)
     write_title(figure, theme, title)
     marks = []
     if many:

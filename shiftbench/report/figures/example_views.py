@@ -18,7 +18,7 @@ _HEADINGS = ("base", "moved", "difference")
 
 
 @own_settings()
-def protocol_pictures(
+def protocol_figure(
     base: NDArray[Any],
     moved: NDArray[Any],
     path: Path,
@@ -68,21 +68,19 @@ def _draw_row(
     axes: Sequence[Axes], base: NDArray[np.float32], moved: NDArray[np.float32], largest: float
 ) -> AxesImage:
     """Draw both views and their difference on a scale of ±``largest``; return the difference."""
-    for place, picture in zip(axes, (base, moved), strict=False):
-        _show(place, picture)
+    for place, image in zip(axes, (base, moved), strict=False):
+        _show(place, image)
     for place in axes:
         place.set(xticks=[], yticks=[])
     difference = (moved - base).mean(axis=-1)
     return axes[2].imshow(difference, cmap=colormap("coolwarm"), vmin=-largest, vmax=largest)
 
 
-def _show(place: Axes, picture: NDArray[np.float32]) -> None:
-    if picture.shape[-1] == 1:
-        place.imshow(
-            picture[..., 0], cmap=colormap("gray"), vmin=0, vmax=1, interpolation="nearest"
-        )
+def _show(place: Axes, image: NDArray[np.float32]) -> None:
+    if image.shape[-1] == 1:
+        place.imshow(image[..., 0], cmap=colormap("gray"), vmin=0, vmax=1, interpolation="nearest")
     else:
-        place.imshow(picture.clip(0, 1), interpolation="nearest")
+        place.imshow(image.clip(0, 1), interpolation="nearest")
 
 
 def _unit(views: NDArray[Any]) -> NDArray[np.float32]:

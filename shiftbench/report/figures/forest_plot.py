@@ -15,7 +15,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarForm
 
 from shiftbench.claims import Finding, Judged, Network
 from shiftbench.report.figures.drawing import own_settings
-from shiftbench.report.figures.theme import Picture, Theme, dress, new_figure, plain
+from shiftbench.report.figures.theme import FigureSpec, Theme, new_figure, plain, style_axes
 from shiftbench.report.tables.panels import listed
 
 ABOVE, COVERS, NOT_ABOVE, UNKNOWN = "above", "covers", "not above", "no interval"
@@ -28,12 +28,12 @@ WIDEST, MARGIN, NAME_SIZE = 2.6, 0.15, 8.0  # inches; NAME_SIZE in points
 RIGHT = 0.97
 
 
-def network_figure(one: Judged) -> Picture | None:
+def network_figure(one: Judged) -> FigureSpec | None:
     """Return the forest plot of a claim on every network, None for fewer than two networks."""
     found = one.finding
     if found is None or len(found.networks) < 2:
         return None
-    return Picture(
+    return FigureSpec(
         name=f"claim-{one.claim.key}-networks",
         title=f"{one.claim.key}: {found.measured_of.removeprefix('mean over ')}, 95 % intervals "
         "that hold for all at once",
@@ -94,7 +94,7 @@ def _draw(found: Finding, measured: str, theme: Theme) -> Figure:
     axes = figure.add_axes(
         (left, bottom / height, RIGHT - left, row * (len(networks) + 2) / height)
     )
-    dress(axes, theme)
+    style_axes(axes, theme)
     _rows(axes, found, networks, states, theme)
     _names(axes, names)
     _scale(axes, found)

@@ -124,8 +124,8 @@ def jagged(
     right = max(first.position[-1] + 0.5, views[-1] + step / 2)
     figure, rows = _rows(len(strips), step / (right - left), len(tables) > 1)
     ranges = _ranges(tables.values())
-    for (index, pictures), (above, below) in zip(strips.items(), rows, strict=True):
-        _draw_strip(above, pictures, views, step, (left, right))
+    for (index, images), (above, below) in zip(strips.items(), rows, strict=True):
+        _draw_strip(above, images, views, step, (left, right))
         _draw_curves(below, tables, index)
         below.set(xlim=(left, right), ylim=(-0.05, 1.05), yticks=(0, 0.5, 1))
         below.set_ylabel("p(true class)", fontsize=8)
@@ -166,15 +166,15 @@ def _rows(count: int, share: float, legend: bool) -> tuple[Figure, list[tuple[Ax
 
 def _draw_strip(
     axes: Axes,
-    pictures: NDArray[np.uint8],
+    images: NDArray[np.uint8],
     views: NDArray[np.float64],
     step: float,
     limits: tuple[float, float],
 ) -> None:
     """Draw every view at the position of its shift."""
     half = 0.47 * step
-    for picture, view in zip(pictures, views, strict=True):
-        shown = picture if picture.shape[2] == 3 else picture[:, :, 0]
+    for image, view in zip(images, views, strict=True):
+        shown = image if image.shape[2] == 3 else image[:, :, 0]
         axes.imshow(shown, extent=(view - half, view + half, 0.03, 0.97), cmap=colormap("gray"),
                     vmin=0, vmax=255, aspect="auto", interpolation="nearest")  # fmt: skip
     axes.set(xlim=limits, ylim=(0, 1))

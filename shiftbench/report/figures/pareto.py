@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from shiftbench.report.figures.drawing import own_settings
 from shiftbench.report.figures.point_labels import Mark, pool_legend, write_marks
 from shiftbench.report.figures.theme import (
-    Picture,
+    FigureSpec,
     Theme,
-    dress,
     new_figure,
     pool_styles,
     span_of,
+    style_axes,
     whiskers,
     write_title,
 )
@@ -46,7 +46,7 @@ def on_front(values: NDArray[np.float64]) -> NDArray[np.bool_]:
     return np.asarray(~beaten & ~np.isnan(values).any(axis=1))
 
 
-def pareto_picture(panel: Panel, runs: pd.DataFrame | None = None) -> Picture | None:
+def pareto_figure(panel: Panel, runs: pd.DataFrame | None = None) -> FigureSpec | None:
     """Return the figure of one panel, None if fewer than two configurations are finished.
 
     Args:
@@ -59,7 +59,7 @@ def pareto_picture(panel: Panel, runs: pd.DataFrame | None = None) -> Picture | 
     panel = measured
     rows = panel.rows.assign(front=on_front(panel.rows[[X, Y]].to_numpy(dtype=float)))
     singles = _singles(rows, runs)
-    return Picture(
+    return FigureSpec(
         name=f"pareto-{panel.key}",
         title=f"Accuracy against consistency under {panel.title}: up and to the right is better",
         alt=_alt(rows, panel.title),
@@ -95,7 +95,7 @@ def _points(rows: pd.DataFrame) -> list[str]:
 def _draw(rows: pd.DataFrame, singles: pd.DataFrame, title: str, theme: Theme) -> Figure:
     figure = new_figure(theme, 5.0, 4.2)
     axes = figure.add_axes((0.135, 0.125, 0.83, 0.745))
-    dress(axes, theme)
+    style_axes(axes, theme)
     axes.set(xlabel="consistency (two shifts, same answer) →", ylabel="accuracy →")
     write_title(figure, theme, title)
     _draw_front(axes, rows[rows["front"]], theme)

@@ -63,7 +63,7 @@ SPARE_MARKERS = ("X", "*", "<", ">")
 
 
 @dataclass(frozen=True)
-class Picture:
+class FigureSpec:
     """A figure of a study, drawn on demand.
 
     Attributes:
@@ -110,7 +110,7 @@ def span_of(parts: Iterable[pd.Series[Any]]) -> tuple[float, float]:
     return (low + high) / 2, max(high - low, 0.04)
 
 
-def dress(axes: Axes, theme: Theme) -> None:
+def style_axes(axes: Axes, theme: Theme) -> None:
     """Style axes with the theme's colours: no frame, a faint grid behind the data."""
     axes.set_facecolor(theme.paper)
     axes.set_axisbelow(True)

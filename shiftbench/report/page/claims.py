@@ -11,7 +11,7 @@ from shiftbench.claims.claim import INCONCLUSIVE, NOT_REPRODUCED, REPRODUCED
 from shiftbench.report.attempts import attempt
 from shiftbench.report.figures.claim_figures import claim_figure
 from shiftbench.report.figures.forest_plot import network_figure
-from shiftbench.report.figures.gallery import Shown, frame
+from shiftbench.report.figures.page_figures import WrittenFigure, write_figure
 from shiftbench.report.tables.claim_text import Wording, wording
 
 MARKS = {REPRODUCED: "done", NOT_REPRODUCED: "bad", INCONCLUSIVE: "open"}
@@ -31,7 +31,7 @@ class ClaimShown:
     judged: Judged
     words: Wording
     mark: str
-    figures: list[Shown]
+    figures: list[WrittenFigure]
 
 
 def shown_claims(judged: Sequence[Judged], folder: Path) -> list[ClaimShown]:
@@ -49,10 +49,10 @@ def shown_claims(judged: Sequence[Judged], folder: Path) -> list[ClaimShown]:
     ]
 
 
-def _figures(one: Judged, folder: Path) -> Iterator[Shown]:
+def _figures(one: Judged, folder: Path) -> Iterator[WrittenFigure]:
     """Yield the forest plot of all networks, then the figure of the measurements."""
     for make, ending in ((network_figure, "-networks"), (claim_figure, "")):
         with attempt(str(folder / f"claim-{one.claim.key}{ending}.png")):
             figure = make(one)
-            if shown := figure and frame(figure, folder):
+            if shown := figure and write_figure(figure, folder):
                 yield shown

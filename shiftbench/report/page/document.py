@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from shiftbench import __version__
 from shiftbench.claims import Judged
-from shiftbench.report.figures.gallery import hang
+from shiftbench.report.figures.page_figures import figure_groups
 from shiftbench.report.load.records import Collection
 from shiftbench.report.page.caveats import caveats
 from shiftbench.report.page.claims import shown_claims
@@ -85,7 +85,7 @@ def _content(
     found = panels(summary)
     shared, made = origins(collection)
     open_ends = unfinished(collection)
-    walls = hang(collection, found, folder / "figures")
+    groups = figure_groups(collection, found, folder / "figures")
     published = shown_claims(claims, folder / "figures")
     tables = panel_grids(found, MAIN, best)
     every = panel_grids(found, names, best) if len(summary) <= MOST_ROWS else []
@@ -97,14 +97,14 @@ def _content(
         "compared": list(_compared(summary)),
         "fixed": " · ".join([*_fixed(summary), *short.left_out]),
         "contents": list(
-            _contents(published, tables, walls, apart, open_ends or collection.warnings, names)
+            _contents(published, tables, groups, apart, open_ends or collection.warnings, names)
         ),
         "claims": published,
         "verdicts": verdict_counts(claims),
         "caveats": caveats(found, summary),
         "tables": tables,
         "all_metrics": every,
-        "walls": walls,
+        "groups": groups,
         "differences": apart,
         "unfinished": open_ends[:MOST_UNFINISHED],
         "unfinished_rest": max(len(open_ends) - MOST_UNFINISHED, 0),
@@ -145,7 +145,7 @@ def _fixed(summary: pd.DataFrame) -> Iterator[str]:
 def _contents(
     published: object,
     tables: object,
-    walls: object,
+    groups: object,
     apart: object,
     open_ends: object,
     names: object,
@@ -154,7 +154,7 @@ def _contents(
     for there, key, name in (
         (published, "published", "Published findings"),
         (True, "results", "Results"),
-        (walls, "figures", "Figures"),
+        (groups, "figures", "Figures"),
         (apart, "differences", "Paired differences"),
         (open_ends, "unfinished", "Failed and missing"),
         (True, "origin", "How these numbers were made"),

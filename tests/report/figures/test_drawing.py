@@ -11,7 +11,7 @@ from matplotlib import colormaps
 
 from shiftbench.report.attempts import attempt
 from shiftbench.report.figures.drawing import colormap, own_settings
-from shiftbench.report.figures.example_views import protocol_pictures
+from shiftbench.report.figures.example_views import protocol_figure
 from shiftbench.report.figures.layers import depth_figure, maps_figure
 from shiftbench.report.figures.shift_plane import heatmap
 from shiftbench.report.figures.theme import _characters, plain
@@ -35,7 +35,7 @@ def layers():
 
 def views(path):
     base = np.random.default_rng(0).random((2, 6, 6, 3)).astype(np.float32)
-    protocol_pictures(base, 1 - base, path, title="a title", captions=["dy = −1", "dx = 2"])
+    protocol_figure(base, 1 - base, path, title="a title", captions=["dy = −1", "dx = 2"])
 
 
 FIGURES = {

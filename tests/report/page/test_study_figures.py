@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from shiftbench.report.figures.agreement_maps import heatmap_picture
-from shiftbench.report.figures.augmentation import augmentation_picture, series
-from shiftbench.report.figures.distance import curves, distance_picture
+from shiftbench.report.figures.agreement_maps import heatmap_figure
+from shiftbench.report.figures.augmentation import augmentation_figure, series
+from shiftbench.report.figures.distance import curves, distance_figure
 from shiftbench.report.figures.drawing import png
-from shiftbench.report.figures.gallery import frame
-from shiftbench.report.figures.pareto import on_front, pareto_picture
+from shiftbench.report.figures.page_figures import write_figure
+from shiftbench.report.figures.pareto import on_front, pareto_figure
 from shiftbench.report.figures.plain_shifts import distances, torus_side
 from shiftbench.report.figures.point_labels import _apart
 from shiftbench.report.figures.theme import (
@@ -23,7 +23,7 @@ from shiftbench.report.figures.theme import (
     LIGHT,
     MARKERS,
     THEMES,
-    Picture,
+    FigureSpec,
     plain,
     pool_styles,
 )
@@ -32,38 +32,38 @@ from shiftbench.report.tables.labels import labels
 from shiftbench.report.tables.panels import panels
 
 
-def drawn(picture, theme=LIGHT):
-    return Image.open(io.BytesIO(png(picture.draw(theme), DPI, COLORS)))
+def drawn(spec, theme=LIGHT):
+    return Image.open(io.BytesIO(png(spec.draw(theme), DPI, COLORS)))
 
 
-def made(picture_of, study, *rest):
+def made(figure_of, study, *rest):
     """The figures of one kind, of the panels that have one."""
-    found = (picture_of(panel, *rest) for panel in panels(study.summary()))
-    return [picture for picture in found if picture]
+    found = (figure_of(panel, *rest) for panel in panels(study.summary()))
+    return [spec for spec in found if spec]
 
 
-def every_picture(study):
+def every_figure(study):
     shifts, settings = study.named_shifts(), {run.config_id: run.settings for run in study.runs}
-    yield from made(pareto_picture, study)
-    yield from made(augmentation_picture, study)
-    yield from made(distance_picture, study, shifts, settings)
-    yield from made(heatmap_picture, study, shifts)
+    yield from made(pareto_figure, study)
+    yield from made(augmentation_figure, study)
+    yield from made(distance_figure, study, shifts, settings)
+    yield from made(heatmap_figure, study, shifts)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.name)
-def test_pictures_have_the_same_bytes_under_any_settings(study, theme, hostile):
-    expected = [png(picture.draw(theme)) for picture in every_picture(study)]
+def test_figures_have_the_same_bytes_under_any_settings(study, theme, hostile):
+    expected = [png(spec.draw(theme)) for spec in every_figure(study)]
     with matplotlib.rc_context(hostile):
-        assert [png(picture.draw(theme)) for picture in every_picture(study)] == expected
+        assert [png(spec.draw(theme)) for spec in every_figure(study)] == expected
     assert len(expected) == 8
 
 
-def test_a_picture_that_fails_is_left_out_and_said(tmp_path, caplog):
+def test_a_figure_that_fails_is_left_out_and_said(tmp_path, caplog):
     def fail(theme):
         raise RuntimeError("latex was not found")
 
-    assert frame(Picture("pareto-a", "a title", "a text", fail), tmp_path) is None
+    assert write_figure(FigureSpec("pareto-a", "a title", "a text", fail), tmp_path) is None
     assert "pareto-a.png could not be made (RuntimeError: latex was not found)" in caplog.text
     assert list(tmp_path.iterdir()) == []
 
@@ -90,7 +90,7 @@ def test_the_front_by_brute_force():
 
 
 def test_the_alt_text_of_the_front_tells_its_numbers(study):
-    circular, _ = made(pareto_picture, study)
+    circular, _ = made(pareto_figure, study)
     front, rest = circular.alt.split("Beaten in both:")
     # blur is the most accurate, aps the most consistent; crop adds 2 points of consistency
     assert "blur · crop, consistency 82.5\u00a0%, accuracy 90.0\u00a0%" in front
@@ -130,64 +130,64 @@ def test_curves_average_over_shifts_of_one_length_and_leave_the_base_out():
     assert torus.loc[1, "low"] == pytest.approx((0.8 * 30 + 0.2 * 10 + 0.4 * 40) / 80)
 
 
-def test_one_level_of_augmentation_has_no_such_picture(make_study):
-    assert made(augmentation_picture, make_study(augments=("none",))) == []
+def test_one_level_of_augmentation_has_no_such_figure(make_study):
+    assert made(augmentation_figure, make_study(augments=("none",))) == []
 
 
 def test_one_configuration_has_no_front_but_its_map(make_study):
     study = make_study(pools=("max",), augments=("none",))
-    assert made(pareto_picture, study) == []
-    names = [picture.name for picture in every_picture(study)]
+    assert made(pareto_figure, study) == []
+    names = [spec.name for spec in every_figure(study)]
     assert names == ["distance-circular", "distance-translate", "heatmaps-circular",
                      "heatmaps-translate"]  # fmt: skip
 
 
 def test_shifts_of_scale_or_along_a_line_have_no_map(study):
     shifts = study.named_shifts()
-    assert made(heatmap_picture, study, shifts[shifts["dy"] == 0]) == []
-    assert len(made(distance_picture, study, shifts[shifts["dy"] == 0], {})) == 2
-    assert made(distance_picture, study, shifts.assign(scale=0.9), {}) == []
-    assert made(distance_picture, study, shifts.assign(dy=np.nan, dx=np.nan), {}) == []
-    assert made(heatmap_picture, study, shifts.iloc[:0]) == []
+    assert made(heatmap_figure, study, shifts[shifts["dy"] == 0]) == []
+    assert len(made(distance_figure, study, shifts[shifts["dy"] == 0], {})) == 2
+    assert made(distance_figure, study, shifts.assign(scale=0.9), {}) == []
+    assert made(distance_figure, study, shifts.assign(dy=np.nan, dx=np.nan), {}) == []
+    assert made(heatmap_figure, study, shifts.iloc[:0]) == []
 
 
 def test_nothing_done_draws_nothing(make_study):
     study = make_study(pools=())
     study.wait("pool=max")
-    assert list(every_picture(study)) == []
+    assert list(every_figure(study)) == []
     assert panels(study.summary()) == []
 
 
 @pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.name)
-def test_every_picture_is_one_and_on_its_paper(study, theme):
+def test_every_figure_is_one_and_on_its_paper(study, theme):
     paper = tuple(int(theme.paper[place : place + 2], 16) for place in (1, 3, 5))
-    pictures = list(every_picture(study))
-    assert len(pictures) == 8
-    for picture in pictures:
-        image = drawn(picture, theme).convert("RGB")
+    specs = list(every_figure(study))
+    assert len(specs) == 8
+    for spec in specs:
+        image = drawn(spec, theme).convert("RGB")
         assert min(image.size) > 300
         assert image.getpixel((1, 1)) == paper
         assert len(image.getcolors(100_000)) > 20
-        assert picture.alt and picture.title
+        assert spec.alt and spec.title
 
 
 def test_the_same_numbers_give_the_same_bytes(study):
-    first, second = (png(made(pareto_picture, study)[0].draw(LIGHT)) for _ in range(2))
+    first, second = (png(made(pareto_figure, study)[0].draw(LIGHT)) for _ in range(2))
     assert first == second
 
 
 def test_hostile_names_are_drawn_as_they_are(troubled):
-    for picture in every_picture(troubled):
-        drawn(picture)  # $ is no formula, and what the font lacks is no warning
+    for spec in every_figure(troubled):
+        drawn(spec)  # $ is no formula, and what the font lacks is no warning
     assert plain("a 🙂\nb$") == "a □ b$"
 
 
 def test_more_maps_and_lines_than_one_can_look_at(make_study):
     study = make_study(pools=[f"pool{n:02}" for n in range(15)], augments=("none", "crop"), seeds=1)
-    for picture in every_picture(study):
-        drawn(picture)
-        if picture.name.startswith("heatmaps"):
-            assert "the first 12 of 30" in picture.title
+    for spec in every_figure(study):
+        drawn(spec)
+        if spec.name.startswith("heatmaps"):
+            assert "the first 12 of 30" in spec.title
     lines = series(panels(study.summary())[0].rows)
     assert lines["series"].nunique() == 15 and lines["low"].isna().all()
 

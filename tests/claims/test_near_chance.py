@@ -3,7 +3,7 @@
 import pytest
 
 from shiftbench.claims import Evidence, judge
-from shiftbench.claims.able import able
+from shiftbench.claims.near_chance import without_near_chance
 
 
 def seen(accuracy, chance=0.1, consistency=0.5):
@@ -17,20 +17,20 @@ def seen(accuracy, chance=0.1, consistency=0.5):
      (0.9, 1.0, True), (0.1, 0.99, False), (0.3, 0.001, True), (0.2, 0.001, False)],
 )  # fmt: skip
 def test_a_quarter_of_the_way_from_chance_to_one(run, accuracy, chance, stays):
-    kept, weak = able(Evidence([run(seen(accuracy, chance))]))
+    kept, weak = without_near_chance(Evidence([run(seen(accuracy, chance))]))
     assert (len(kept.runs), len(weak)) == ((1, 0) if stays else (0, 1))
 
 
 def test_a_network_is_all_of_its_seeds(run):
     runs = [run(seen(0.32 + 0.02 * seed), seed=seed) for seed in range(3)]
-    kept, weak = able(Evidence(runs))
+    kept, weak = without_near_chance(Evidence(runs))
     assert (len(kept.runs), len(weak)) == (3, 0)
 
 
 def test_failing_only_on_other_images_is_not_near_chance(run):
     own, other = run(seen(0.9)), run(seen(0.1), **{"data.test.position": "uniform"})
     elsewhere = run(seen(0.1), pool="blur", **{"data.test.position": "uniform"})
-    kept, weak = able(Evidence([own, other, elsewhere]))
+    kept, weak = without_near_chance(Evidence([own, other, elsewhere]))
     assert kept.runs == [own, other]
     assert weak == [elsewhere]
 
@@ -38,7 +38,7 @@ def test_failing_only_on_other_images_is_not_near_chance(run):
 def test_untrained_networks_and_those_of_unknown_accuracy_are_kept(run):
     untrained = run(seen(0.1), **{"train.epochs": 0})
     unknown = run({"circular": {"consistency": 0.5}})
-    kept, weak = able(Evidence([untrained, unknown]))
+    kept, weak = without_near_chance(Evidence([untrained, unknown]))
     assert (len(kept.runs), weak) == (2, [])
 
 

@@ -13,7 +13,7 @@ ABOVE_CHANCE = 0.25  # of the way from chance to 1
 ACCURACY, CHANCE = "accuracy", "chance_consistency"
 
 
-def able(evidence: Evidence) -> tuple[Evidence, list[Run]]:
+def without_near_chance(evidence: Evidence) -> tuple[Evidence, list[Run]]:
     """Split the evidence: the evidence without trained networks near chance, and their runs.
 
     A network, all of its seeds, is near chance if (accuracy - chance) / (1 - chance), the mean over

@@ -12,12 +12,12 @@ from pathlib import Path
 import pandas as pd
 
 from shiftbench.report.attempts import attempt
-from shiftbench.report.figures.agreement_maps import heatmap_picture
-from shiftbench.report.figures.augmentation import augmentation_picture
-from shiftbench.report.figures.distance import distance_picture
+from shiftbench.report.figures.agreement_maps import heatmap_figure
+from shiftbench.report.figures.augmentation import augmentation_figure
+from shiftbench.report.figures.distance import distance_figure
 from shiftbench.report.figures.drawing import png, write_png
-from shiftbench.report.figures.pareto import pareto_picture
-from shiftbench.report.figures.theme import COLORS, DARK, DPI, LIGHT, Picture
+from shiftbench.report.figures.pareto import pareto_figure
+from shiftbench.report.figures.theme import COLORS, DARK, DPI, LIGHT, FigureSpec
 from shiftbench.report.load.records import DONE, Collection
 from shiftbench.report.tables.panels import Panel
 
@@ -25,7 +25,7 @@ MOST_PANELS = 6  # of figures of one kind; more make the page slow to build and 
 
 
 @dataclass(frozen=True)
-class Shown:
+class WrittenFigure:
     """A figure as a page shows it: both themes as text, and its size in pixels."""
 
     title: str
@@ -38,7 +38,7 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Wall:
+class FigureGroup:
     """The figures of one kind.
 
     Attributes:
@@ -50,11 +50,13 @@ class Wall:
 
     title: str
     how: str
-    figures: list[Shown]
+    figures: list[WrittenFigure]
     left_out: int
 
 
-def hang(collection: Collection, panels: Sequence[Panel], folder: Path) -> list[Wall]:
+def figure_groups(
+    collection: Collection, panels: Sequence[Panel], folder: Path
+) -> list[FigureGroup]:
     """Draw all applicable figures of a study, write them to ``folder`` and return them by kind.
 
     Figures of an earlier study in the folder are removed.
@@ -62,19 +64,19 @@ def hang(collection: Collection, panels: Sequence[Panel], folder: Path) -> list[
     for kind in ("pareto", "augmentation", "distance", "heatmaps"):
         for old in folder.glob(f"{kind}-*.png"):  # no other files: it may be a run's folder
             old.unlink()
-    walls = []
+    groups = []
     for title, how, make in _kinds(collection) if panels else ():
         with attempt(f"the figures of '{title}'"):
-            pictures = filter(None, map(make, panels))
-            shown = [frame(picture, folder) for picture in islice(pictures, MOST_PANELS)]
+            specs = filter(None, map(make, panels))
+            shown = [write_figure(spec, folder) for spec in islice(specs, MOST_PANELS)]
             if drawn := [one for one in shown if one is not None]:
-                walls.append(Wall(title, how, drawn, sum(1 for _ in pictures)))
-    return walls
+                groups.append(FigureGroup(title, how, drawn, sum(1 for _ in specs)))
+    return groups
 
 
 def _kinds(
     collection: Collection,
-) -> Iterator[tuple[str, str, Callable[[Panel], Picture | None]]]:
+) -> Iterator[tuple[str, str, Callable[[Panel], FigureSpec | None]]]:
     """Yield title, reading instructions and drawing function of each kind of figure."""
     runs = single_runs(collection)
     yield (
@@ -82,12 +84,12 @@ def _kinds(
         "Dashed: the Pareto front, the configurations that none beats in both. Whiskers: 95 % "
         "interval over images; small dots: single seeds; both up to 60 configurations. The axes "
         "do not begin at 0.",
-        partial(pareto_picture, runs=runs),
+        partial(pareto_figure, runs=runs),
     )
     yield (
         "What augmentation adds",
         "Whiskers: 95 % interval over images. The axis does not begin at 0.",
-        augmentation_picture,
+        augmentation_figure,
     )
     shifts = collection.shifts()
     shifts = shifts.assign(config_id=shifts["run_id"].map(_config_of(collection)))
@@ -97,13 +99,13 @@ def _kinds(
         "Share of images that keep the answer to the unshifted image, averaged over the shifts of "
         "that length; circular shifts count the shorter way round. Bands: from the lowest to the "
         "highest seed.",
-        partial(distance_picture, shifts=shifts, settings=settings),
+        partial(distance_figure, shifts=shifts, settings=settings),
     )
     yield (
         "Where answers hold",
         "Share of images that keep the answer to the unshifted image (+), mean over seeds; the "
         "number is the mean over all other shifts.",
-        partial(heatmap_picture, shifts=shifts),
+        partial(heatmap_figure, shifts=shifts),
     )
 
 
@@ -120,21 +122,21 @@ def _config_of(collection: Collection) -> dict[str, str]:
     return {run.run_id: run.config_id for run in collection.runs}
 
 
-def frame(picture: Picture, folder: Path) -> Shown | None:
+def write_figure(spec: FigureSpec, folder: Path) -> WrittenFigure | None:
     """Write a figure and return both themes for a page, None if they cannot be drawn."""
     shown = None
-    with attempt(str(folder / f"{picture.name}.png")):
-        shown = _drawn(picture, folder)
+    with attempt(str(folder / f"{spec.name}.png")):
+        shown = _drawn(spec, folder)
     return shown
 
 
-def _drawn(picture: Picture, folder: Path) -> Shown:
-    figure = picture.draw(LIGHT)
+def _drawn(spec: FigureSpec, folder: Path) -> WrittenFigure:
+    figure = spec.draw(LIGHT)
     width, height = (round(96 * float(inches)) for inches in figure.get_size_inches())
-    dark = png(picture.draw(DARK), DPI, COLORS)  # used by the page only; files have the light theme
-    light = write_png(figure, folder / f"{picture.name}.png", DPI, COLORS)
-    return Shown(picture.title, picture.alt, _embedded(light), _embedded(dark), width, height,
-                 picture.wide)  # fmt: skip
+    dark = png(spec.draw(DARK), DPI, COLORS)  # used by the page only; files have the light theme
+    light = write_png(figure, folder / f"{spec.name}.png", DPI, COLORS)
+    return WrittenFigure(spec.title, spec.alt, _embedded(light), _embedded(dark), width, height,
+                 spec.wide)  # fmt: skip
 
 
 def _embedded(content: bytes) -> str:
