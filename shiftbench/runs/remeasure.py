@@ -23,6 +23,7 @@ from shiftbench.runs.provenance import now
 from shiftbench.storage import result_files
 from shiftbench.storage.atomic import write_text
 from shiftbench.storage.interrupts import held_off
+from shiftbench.storage.json_files import read_mapping, write_mapping
 from shiftbench.storage.locks import exclusive, is_locked
 
 METRICS, SHIFTS = "metrics.csv", "shifts.csv"
@@ -139,26 +140,19 @@ def _replace(
     final = {key: value for key, value in status.items() if key != PENDING}
     final |= {"files": digests, "remeasured": now()}
     with held_off():
-        _write_json(folder / "status.json", {**status, PENDING: digests})
+        write_mapping(folder / "status.json", {**status, PENDING: digests})
         for name, text in texts.items():
             write_text(folder / name, text)
         write_text(folder / "run.json", who)
-        _write_json(folder / "status.json", final)
+        write_mapping(folder / "status.json", final)
     return True
 
 
 def _content(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text("utf-8"))
+        return read_mapping(path)
     except (OSError, ValueError) as error:
         raise ShiftbenchError(f"{path.name} cannot be read ({type(error).__name__})") from error
-    if not isinstance(content, dict):
-        raise ShiftbenchError(f"{path.name} holds no mapping")
-    return content
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 def _digest(content: bytes) -> str:

@@ -23,6 +23,7 @@ from shiftbench.runtime.failures import reason_of
 from shiftbench.settings.labels import Names
 from shiftbench.storage.atomic import cannot_write, remove_leftovers, set_aside, write_text
 from shiftbench.storage.interrupts import how_stopped
+from shiftbench.storage.json_files import read_mapping, write_mapping
 from shiftbench.storage.locks import exclusive
 
 log = logging.getLogger(__name__)
@@ -82,10 +83,9 @@ class Run:
     def _content(self, name: str) -> dict[str, Any]:
         """Return the content of a JSON file of the run, {} if it cannot be read."""
         try:
-            content = json.loads((self.folder / name).read_text("utf-8"))
+            return read_mapping(self.folder / name)
         except (OSError, ValueError):
             return {}
-        return content if isinstance(content, dict) else {}
 
     def is_done(self) -> bool:
         """Whether the run is finished and its result files exist unmodified."""
@@ -207,7 +207,7 @@ class Run:
             self.set_status("running")
             write_text(self.folder / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
             write_text(self.folder / "overrides", "".join(f"{item}\n" for item in overrides))
-            write_text(self.folder / "provenance.json", json.dumps(made, indent=2) + "\n")
+            write_mapping(self.folder / "provenance.json", made)
         except OSError as error:
             raise cannot_write(self.folder, error) from error
 
@@ -251,13 +251,12 @@ def close_status(folder: Path, state: str, reason: str) -> None:
         reason: The reason for it.
     """
     with suppress(OSError, ValueError, TypeError, KeyError):
-        if json.loads((folder / "status.json").read_text("utf-8"))["state"] == "running":
+        if read_mapping(folder / "status.json")["state"] == "running":
             _write_status(folder, state, error=reason)
 
 
 def _write_status(folder: Path, state: str, **details: Any) -> None:
-    content = {"state": state, "time": now(), **details}
-    write_text(folder / "status.json", json.dumps(content, indent=2) + "\n")
+    write_mapping(folder / "status.json", {"state": state, "time": now(), **details})
 
 
 def _digest(path: Path) -> str | None:

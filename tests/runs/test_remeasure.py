@@ -136,7 +136,8 @@ def test_a_run_that_was_stopped_in_between_is_finished_by_the_next_call(older, m
         count += 1
         write(path, text)
 
-    monkeypatch.setattr("shiftbench.runs.remeasure.write_text", until)
+    for module in ("runs.remeasure", "storage.json_files"):
+        monkeypatch.setattr(f"shiftbench.{module}.write_text", until)
     assert "no space left" in remeasure([folder]).left[folder]
     monkeypatch.undo()
     assert remeasure([folder]).changed == [folder]

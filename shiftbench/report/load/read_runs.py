@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +26,7 @@ from shiftbench.report.load.records import (
     RunRecord,
 )  # fmt: skip
 from shiftbench.storage import result_files
+from shiftbench.storage.json_files import read_mapping
 from shiftbench.storage.locks import is_locked
 from shiftbench.storage.result_files import LAYER_COLUMNS, METRIC_COLUMNS, SHIFT_COLUMNS
 
@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 def read_run(folder: Path) -> RunRecord:
     """Read a run's identity and state; a damaged folder gives a record in state ``damaged``."""
     try:
-        who = _json(folder / "run.json")
+        who = read_mapping(folder / "run.json")
         labels: dict[str, Any] = {name: str(who["labels"].get(name) or "") for name in LABELS}
         labels["seed"] = int(who["labels"]["seed"])
         about: dict[str, Any] = {"run_id": str(who["run_id"]), "config_id": str(who["config_id"])}
@@ -59,7 +59,7 @@ def read_run(folder: Path) -> RunRecord:
 
 def _state(folder: Path) -> dict[str, Any]:
     try:
-        status = _json(folder / "status.json")
+        status = read_mapping(folder / "status.json")
         state = str(status["state"])
     except FileNotFoundError:
         # Written right after run.json: the process was killed in between, or is still running.
@@ -69,7 +69,7 @@ def _state(folder: Path) -> dict[str, Any]:
     if state == RUNNING and not is_locked(folder / ".lock"):
         return {"state": INTERRUPTED, "error": "its process was killed"}
     if state not in (DONE, RUNNING, INTERRUPTED, *BROKEN):
-        return {"state": DAMAGED, "error": f"status.json says {state!r}, which is no state"}
+        return {"state": DAMAGED, "error": f"status.json says {state!r}, which is not a state"}
     return {
         "state": state, "error": str(status.get("error") or ""), "seconds": status.get("seconds"),
         "time": str(status.get("time") or ""), "files": dict(status.get("files") or {}),
@@ -78,20 +78,13 @@ def _state(folder: Path) -> dict[str, Any]:
 
 def _made_with(folder: Path) -> dict[str, Any]:
     try:
-        content = _json(folder / "provenance.json")
+        content = read_mapping(folder / "provenance.json")
         versions = {"shiftbench": content.get("shiftbench"), "python": content.get("python"),
                     **content.get("packages", {})}  # fmt: skip
         command = tuple(str(item) for item in content.get("command", ()))
     except (OSError, ValueError, TypeError, AttributeError):
         return {}  # optional: no number depends on it
     return {"command": command, "versions": {k: str(v) for k, v in versions.items() if v}}
-
-
-def _json(path: Path) -> dict[str, Any]:
-    content = json.loads(path.read_text("utf-8"))
-    if not isinstance(content, dict):
-        raise TypeError(f"{path} holds no mapping")
-    return content
 
 
 @dataclass(frozen=True)

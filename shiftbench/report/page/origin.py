@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 
 from shiftbench.report.load.records import DONE, Collection, RunRecord, WaitingJob, word_of
 from shiftbench.runs.sweep_state import rerun_command
+from shiftbench.storage.json_files import read_mapping
 
 
 @dataclass(frozen=True)
@@ -97,10 +97,10 @@ def _again(run: RunRecord) -> str:
 def _facts(run: RunRecord) -> tuple[tuple[str, str], ...]:
     versions = tuple(run.versions.items())
     try:
-        content = json.loads((run.folder / "provenance.json").read_text("utf-8"))
+        content = read_mapping(run.folder / "provenance.json")
     except (OSError, ValueError):
         return versions
-    return (*versions, *_surroundings(content)) if isinstance(content, dict) else versions
+    return (*versions, *_surroundings(content))
 
 
 def _surroundings(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
