@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from shiftbench.errors import UsageError
 from shiftbench.shift.plan import Grid, box
 
-MOST_PARTS = 16  # of a pixel
+MOST_PARTS = 16  # parts per pixel
 
 
 def fractional_grid(
