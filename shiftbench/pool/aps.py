@@ -108,7 +108,7 @@ class _Kept(torch.autograd.Function):
 
 
 def _pixels(phase: Tensor, size: tuple[int, int], stride: int) -> Tensor:
-    """Return the indices of the grids' pixels in a batch, counted by image and in row-major order."""
+    """Return the indices of the grids' pixels in the batch, flattened to (image, row, column)."""
     height, width = size
     image = torch.arange(len(phase), device=phase.device)[:, None, None]
     row = torch.arange(0, height, stride, device=phase.device) + (phase // stride)[:, None]

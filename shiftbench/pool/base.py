@@ -78,8 +78,8 @@ class MakeDownsampling:
     """A factory of pools; plain modules get the attributes of :class:`Downsampling`.
 
     Args:
-        make: A class, a partial of a class, or a function, called as ``make(channels, stride=2,
-            padding="zeros")``; it returns a :class:`Downsampling` or any other module.
+        make: A class, a partial of a class, or a function that returns a :class:`Downsampling` or
+            any other module; called as ``make(channels, stride=2, padding="zeros")``.
 
     Attributes:
         kind: The class of the pools, with its defaults; :class:`Downsampling` itself if a function

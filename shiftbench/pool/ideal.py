@@ -16,9 +16,9 @@ class IdealPool2d(Downsampling):
 
     ``x: (N, C, H, W) -> (N, C, ceil(H/s), ceil(W/s))`` on a torus, computed in the Fourier domain.
     The output is shiftable (Simoncelli et al. 1992; Azulay & Weiss, arXiv 1805.12177, sec. 3): its
-    values between the samples are determined by the samples, so their mean is the same under every
-    shift of ``x``, integer or fractional. A subsequent ReLU generates new high frequencies, to
-    which this does not apply.
+    values between the samples are determined by the samples, so the mean of the samples is the same
+    under every shift of ``x``, integer or fractional. A subsequent ReLU generates new high
+    frequencies, to which this does not apply.
 
     With m samples per axis, frequencies below m/2 cycles per feature map are kept. The frequency
     m/2, the Nyquist frequency of an even m, is removed as well: a sampled signal has no phase at

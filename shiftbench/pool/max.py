@@ -8,7 +8,7 @@ from shiftbench.pool.base import Downsampling
 
 
 class MaxPool2d(nn.MaxPool2d, Downsampling):
-    """Maximum of each ``stride``×``stride`` cell: invariant to shifts within a cell only.
+    """Maximum of each ``stride``×``stride`` cell, unaffected by movements within the cell.
 
     ``x: (N, C, H, W) -> (N, C, ceil(H/s), ceil(W/s))``; an incomplete cell at the border counts as
     a cell, so that the output size is the same for all pools. Commutes only with circular shifts
