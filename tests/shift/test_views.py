@@ -209,7 +209,7 @@ def test_a_half_shift_of_a_wave_is_the_wave_between_its_samples():
     wave = torch.cos(2 * torch.pi * 3 * position / 16).expand(1, 1, 16, 16)
     expected = torch.cos(2 * torch.pi * 3 * (position - 0.5) / 16).expand(1, 1, 16, 16)
     assert torch.allclose(fourier_shift(wave, torch.tensor([[0.0, 0.5]])), expected, atol=1e-5)
-    checks = torch.tensor([1.0, -1.0]).repeat(8).expand(1, 1, 16, 16)  # Nyquist frequency: 0 halfway
+    checks = torch.tensor([1.0, -1.0]).repeat(8).expand(1, 1, 16, 16)  # Nyquist frequency
     assert fourier_shift(checks, torch.tensor([[0.0, 0.5]])).abs().max() < 1e-6
 
 
