@@ -266,7 +266,7 @@ def test_peer_draws_are_those_of_the_published_loop(name, loop, side, batch, see
 
 
 class Tiny(nn.Module):
-    """A position-dependent network for any input size."""
+    """A strided convolution and a global maximum: any input size, not shift-invariant."""
 
     def __init__(self, channels=3):
         super().__init__()

@@ -33,7 +33,7 @@ def pools(make_run, of, tmp_path):
 
 
 def sweep_of(out, claims):
-    """Make the runs a sweep of an experiment with claims; None for a sweep of an older version."""
+    """Make the runs a sweep of an experiment with ``claims``, or of an older version if None."""
     runs = sorted((out / "runs").iterdir())
     jobs = [(f"run={run.name}",) for run in runs]
     sweep = Sweep.start(out / "sweeps" / "s", out / "runs", jobs)

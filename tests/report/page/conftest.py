@@ -115,7 +115,7 @@ def make_study(tmp_path):
 
 @pytest.fixture
 def troubled(tmp_path):
-    """A study with difficult names, long errors, and failed and missing jobs."""
+    """A study with special characters in names and errors, and with failed and missing jobs."""
     study = Study(tmp_path, pools=("max", HOSTILE), seeds=1)
     error = f"out of memory: {HOSTILE}"
     study.add("aps", "none", 0, state="failed", error=error, command=["shiftbench", HOSTILE])

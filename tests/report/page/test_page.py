@@ -100,10 +100,10 @@ def test_every_picture_has_both_themes_and_says_its_numbers(page, out):
 
 
 def test_it_says_what_was_compared_and_what_the_numbers_are(page):
-    assert page.text.count("6 configurations on shapes: pool and augment") == 2  # in title and heading
+    assert page.text.count("6 configurations on shapes: pool and augment") == 2  # title, heading
     assert "12 runs 12 done 0 failed 0 missing" in page.text
     assert "data=shapes · model=vgg · head=gap" in page.text
-    assert page.text.count("mean ± sd over 2 seeds") == 4  # two protocols, main table and all metrics
+    assert page.text.count("mean ± sd over 2 seeds") == 4  # two protocols, in two tables each
     [row] = [row for row in page.rows if row.startswith("blur · none")][:1]
     # seeds 0.80 and 0.81: mean, standard deviation, and the mean of the interval bounds
     assert "0.805 ±0.007[0.785 0.825]" in row

@@ -101,7 +101,7 @@ def test_the_script_runs_and_the_headings_sort(folder):
     ]  # fmt: skip
     assert [text[:5] for text in up] == ["0.605", "0.625", "0.805", "0.825", "0.955", "0.975", "–"]
     assert by_name[0].startswith("aps · crop") and by_name[-1].startswith("max · none")
-    assert change[0].startswith("0.025") and change[-1] == "–"  # lower is better, so the lowest is first
+    assert change[0].startswith("0.025") and change[-1] == "–"  # lower is better, so it is first
     assert [state for state in told["others"] if state != "none"] == ["ascending"]
 
 

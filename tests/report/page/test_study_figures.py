@@ -72,8 +72,8 @@ def test_a_figure_that_fails_is_left_out_and_said(tmp_path, caplog):
     ("points", "front"),
     [
         ([(0.9, 0.1), (0.1, 0.9), (0.5, 0.5)], [True, True, True]),
-        ([(0.9, 0.9), (0.1, 0.9), (0.9, 0.1)], [True, False, False]),  # equal in one, worse in the other: dominated
-        ([(0.5, 0.5), (0.5, 0.5), (0.4, 0.6)], [True, True, True]),  # equal in both: neither is dominated
+        ([(0.9, 0.9), (0.1, 0.9), (0.9, 0.1)], [True, False, False]),  # dominated
+        ([(0.5, 0.5), (0.5, 0.5), (0.4, 0.6)], [True, True, True]),  # equal points
         ([(0.5, 0.5), (np.nan, 0.9)], [True, False]),
         ([(0.3, 0.3)], [True]),
     ],

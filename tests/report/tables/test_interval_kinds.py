@@ -37,7 +37,7 @@ def printed(*renderables):
 
 
 def rows_of(table):
-    """The rows of a table, as they are read from metrics.csv."""
+    """The metrics of a prediction table, as rows read from metrics.csv."""
     identity = dict.fromkeys(("data", "model", "pool", "head", "padding", "augment", "seed"), "x")
     common = {**identity, "protocol": "circular", "engine": "direct"}
     return [
