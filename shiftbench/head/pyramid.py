@@ -13,7 +13,7 @@ from shiftbench.head.base import Head
 
 
 class PyramidHead(Head):
-    """Concatenate the maxima over grids of 1×1, 2×2, 4×4 cells; apply a linear layer.
+    """Concatenate maxima over grids of e.g. 1×1, 2×2 and 4×4 cells; apply a linear layer.
 
     ``x: (N, C, h, w) -> (N, num_classes)``. A compromise between ``gmp`` (one cell) and ``flatten``
     (one cell for every position): only the level of 1×1 cells is invariant to circular shifts.

@@ -18,10 +18,10 @@ class AdaptivePolyphase2d(Downsampling):
     """Keep, for each image, the one of the ``stride``² sampling grids that has the largest norm.
 
     ``x: (N, C, H, W) -> (N, C, ceil(H/s), ceil(W/s))``. A circular shift of the input permutes the
-    grids and leaves the largest norm unchanged. With circular padding and a global head, the
-    network is therefore exactly invariant to integer circular shifts, trained or not, if the input
-    size is divisible by the total stride. It is not invariant to fractional shifts and crops, nor
-    with other padding.
+    grids up to circular shifts, which do not change their norms. With circular padding and a global
+    head, the network is therefore exactly invariant to integer circular shifts, trained or not, if
+    the input size is divisible by the total stride. It is not invariant to fractional shifts or
+    crops, nor with other padding.
 
     Args:
         channels: Channels of ``x``.

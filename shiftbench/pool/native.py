@@ -8,7 +8,7 @@ from shiftbench.pool.base import Downsampling
 
 
 class Native(Downsampling):
-    """A placeholder: an external network keeps its own downsampling. Never part of a network.
+    """A placeholder for an external network's own downsampling; never part of a network.
 
     It is the default for external networks. The networks of this package have no downsampling
     other than their pools and therefore reject it.

@@ -50,7 +50,7 @@ def fractional_grid(
 
 
 def _common_parts(name: str, shown: str, first: float, steps: int) -> int:
-    """Return the number of parts per pixel of which the first offset and a step are multiples."""
+    """Return the number of parts per pixel for which the first offset and a step are integers."""
     for parts in range(steps, MOST_PARTS + 1, steps):
         if _is_whole(first * parts):
             return parts

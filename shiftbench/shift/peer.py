@@ -1,6 +1,6 @@
 """The random draws of published evaluations, with which their numbers can be reproduced exactly.
 
-All of them draw one offset per batch, common to its images, and with replacement: the two views of
+All of them draw every offset once per batch, for all its images, and with replacement: the views of
 a pair may coincide. By default, a preset computes the exact expectation instead.
 """
 

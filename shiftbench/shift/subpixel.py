@@ -61,7 +61,7 @@ class Subpixel(ShiftProtocol):
     def views(self, split: ShownSplit, index: Tensor, shifts: Tensor) -> Tensor:
         """Return image ``index[n]`` shifted by ``shifts[n]`` px.
 
-        ``(N, C, H, W)`` float32; uint8 is scaled to 0..1, which overshoot may exceed.
+        ``(N, C, H, W)`` float32; uint8 is scaled to 0..1, up to overshoot.
         """
         return fourier_shift(to_unit(split.pixels(index)), shifts)
 

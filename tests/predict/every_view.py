@@ -85,11 +85,11 @@ def _check_numbers(logits, near, table):
 
 
 def _moved(logits):
-    """Yield the largest change of the logits, over all usual classes or without distant ones.
+    """Yield the largest change of the logits, for each possible choice of the classes that count.
 
-    Classes whose probability is 0 in float32 may or may not be masked ones, so both are tried. A
-    class of a view counts if it is within a tenth of the gap. The changes are float32, as in
-    tables: inf beyond its range.
+    Classes with probability 0 in float32, below a wide gap, may or may not be masked, so both are
+    possible. If they are, a class of another view counts if it is within a tenth of the gap. The
+    changes are float32, as in tables: inf beyond its range.
     """
     usual = _usual(logits)
     behind = logits.amax(-1, keepdim=True) - logits

@@ -228,7 +228,7 @@ def test_a_head_of_several_position_aware_layers_is_shown_every_shift_once():
 
 
 def from_torchvision(name):
-    """An untrained network; except for resnet18 in float64, as they amplify rounding errors."""
+    """An untrained network, in float64 except for resnet18: others amplify rounding errors."""
     models = pytest.importorskip("torchvision.models")
     torch.manual_seed(0)
     net = models.get_model(name, weights=None, num_classes=5).eval()

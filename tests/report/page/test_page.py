@@ -112,7 +112,7 @@ def test_it_says_what_was_compared_and_what_the_numbers_are(page):
 
 def test_the_best_of_a_column_is_marked(page):
     best = {row.split("0.")[0].strip() for row in page.rows if "(best)" in row}
-    assert best == set()  # equal seed differences allow no inference
+    assert best == set()  # identical differences over seeds give no error estimate
     assert "shaded:" not in page.text
 
 

@@ -122,7 +122,7 @@ def test_curves_average_over_shifts_of_one_length_and_leave_the_base_out():
     })  # fmt: skip
     flat = curves(rows).set_index("distance")
     assert flat.index.tolist() == [1, 7]
-    assert flat.loc[1, "low"] == pytest.approx((0.8 * 30 + 0.2 * 10) / 40)  # weighted by the images
+    assert flat.loc[1, "low"] == pytest.approx((0.8 * 30 + 0.2 * 10) / 40)  # weighted by n_images
     assert flat.loc[1, "high"] == pytest.approx(0.9)
     assert flat.loc[1, "value"] == pytest.approx((0.65 + 0.9) / 2)
     torus = curves(rows, side=8).set_index("distance")  # 7 px down is 1 px up

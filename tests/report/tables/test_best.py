@@ -96,7 +96,7 @@ def test_the_order_of_configurations_does_not_matter(make_run, tmp_path):
 
 
 def test_the_truly_best_is_among_the_marked(make_run, tmp_path):
-    """In at least 95 % of trials with nearly equal pools; a far worse pool is not marked."""
+    """In at least 95 % of trials with nearly equal pools; a far worse pool is rarely marked."""
     rng = np.random.default_rng(2)
     truths = {"a": 0.0, "b": -0.01, "c": -0.01, "d": -0.02, "e": -1.0}
     trials, seeds, images = 150, 3, 40
