@@ -18,15 +18,16 @@ from shiftbench.ops.geometry import rolls_to_batch
 
 
 class Head(nn.Module):
-    """From the last feature map to logits, made as ``Head(in_chans, map_size, num_classes)``.
+    """A classifier of the last feature map, made as ``Head(in_chans, map_size, num_classes)``.
 
     ``forward(x)`` maps ``x: (N, C, h, w) -> (N, num_classes)``.
 
     Attributes:
-        is_global: Whether it pools the whole map, so that a circular shift of it changes nothing.
+        is_global: Whether it pools over the whole feature map, so that the logits are invariant to
+            circular shifts of the feature map.
 
     Raises:
-        UsageError: When a subclass is declared with a misspelt attribute.
+        UsageError: If a subclass declares a misspelt attribute.
     """
 
     is_global: bool = False
@@ -36,24 +37,25 @@ class Head(nn.Module):
         refuse_misspelt(cls, Head, own_names(cls))
 
     def all_shifts(self, x: Tensor) -> Tensor:
-        """Return the logits of every circular shift of the map, ``-> (N·h·w, num_classes)``.
+        """Return the logits of every circular shift of ``x``, ``-> (N·h·w, num_classes)``.
 
-        Row-major over the shifts of one item. A head that has a cheaper way than running on each
-        of them overrides this.
+        The shifts of each image are in row-major order. A head overrides this method if it can
+        compute the logits at less cost than by a forward pass for every shift.
         """
         logits: Tensor = self(rolls_to_batch(x, (int(x.shape[2]), int(x.shape[3])), 1))
         return logits
 
 
 class MakeHead:
-    """Makes heads: a head's class or a partial of it.
+    """A factory of heads.
 
     Args:
-        make: ``make(in_chans, map_size, num_classes)``, a :class:`Head` or any module. A plain
-            module that says nothing of ``is_global`` stays as it is: its layers say what it reads.
+        make: A class or a partial of a class, called as ``make(in_chans, map_size, num_classes)``;
+            it returns a :class:`Head` or any other module. A plain module without ``is_global`` is
+            left unchanged: whether it depends on positions is determined from its layers.
 
     Attributes:
-        is_global: Whether the heads pool the whole map.
+        is_global: Whether the heads pool over the whole feature map.
     """
 
     def __init__(self, make: Callable[..., nn.Module]) -> None:
@@ -62,11 +64,11 @@ class MakeHead:
         self.is_global = kind is not None and with_contract(kind, Head).is_global
 
     def __call__(self, in_chans: int, map_size: tuple[int, int], num_classes: int) -> nn.Module:
-        """Return a head for maps of ``map_size`` (h, w)."""
+        """Return a head for feature maps of ``map_size`` (h, w)."""
         head = self.make(in_chans, map_size, num_classes)
         if isinstance(head, Head):
             refuse_misspelt(type(head), Head, vars(head))
-        # Asked before the contract's default would answer, which is the careful one.
+        # Only if the module itself states it: the default of Head, False, is the cautious one.
         elif hasattr(head, "is_global"):
             give_contract(head, Head)
         return head

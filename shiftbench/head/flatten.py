@@ -9,9 +9,9 @@ from shiftbench.head.base import Head
 
 
 class FlattenHead(Head):
-    """Flatten the last feature map and apply a linear layer: position-aware.
+    """Flatten the last feature map and apply a linear layer, which depends on positions.
 
-    ``x: (N, C, h, w) -> (N, num_classes)``. Invariance must be learned from data.
+    ``x: (N, C, h, w) -> (N, num_classes)``. Invariance has to be learned from data.
     """
 
     def __init__(self, in_chans: int, map_size: tuple[int, int], num_classes: int) -> None:
@@ -26,8 +26,8 @@ class FlattenHead(Head):
     def all_shifts(self, x: Tensor) -> Tensor:
         """Return the logits of every circular shift of ``x``, ``-> (N·h·w, num_classes)``.
 
-        Row-major over the shifts of one item. Rolling the weights back is equivalent to rolling the
-        map, so all shifts take one matrix product.
+        The shifts of each image are in row-major order. Rolling the weights in the opposite
+        direction is equivalent to rolling the feature map, so all shifts take one matrix product.
         """
         height, width = x.shape[2:]
         weight = self.fc.weight.unflatten(1, x.shape[1:])

@@ -10,7 +10,7 @@ from shiftbench.head.base import Head
 class GlobalAverageHead(Head):
     """Average every channel over all positions, then apply a linear layer.
 
-    ``x: (N, C, h, w) -> (N, num_classes)``; ``h`` and ``w`` may differ from those at build time.
+    ``x: (N, C, h, w) -> (N, num_classes)``; ``h`` and ``w`` may differ from ``map_size``.
     Exactly invariant to circular shifts of ``x``.
     """
 

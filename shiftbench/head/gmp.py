@@ -8,7 +8,7 @@ from shiftbench.head.base import Head
 
 
 class GlobalMaxHead(Head):
-    """Maximum of every channel over all positions, then a linear layer.
+    """Take the maximum of every channel over all positions, then apply a linear layer.
 
     ``x: (N, C, h, w) -> (N, num_classes)``. Exactly invariant to circular shifts of ``x``.
     """

@@ -13,16 +13,16 @@ from shiftbench.head.base import Head
 
 
 class PyramidHead(Head):
-    """Maxima over 1×1, 2×2, 4×4 ... cells, concatenated, then a linear layer.
+    """Concatenate maxima over grids of e.g. 1×1, 2×2 and 4×4 cells; apply a linear layer.
 
-    ``x: (N, C, h, w) -> (N, num_classes)``. Between ``gmp`` (one cell) and ``flatten`` (a cell
-    for every position): only the 1×1 level is invariant.
+    ``x: (N, C, h, w) -> (N, num_classes)``. A compromise between ``gmp`` (one cell) and ``flatten``
+    (one cell for every position): only the level of 1×1 cells is invariant to circular shifts.
 
     Args:
         in_chans: Channels of the last feature map.
         map_size: ``(h, w)`` of the last feature map.
         num_classes: Number of logits.
-        levels: Cells per side of each grid, none larger than the map.
+        levels: Cells per side of each grid, at most the shorter side of the feature map.
     """
 
     def __init__(

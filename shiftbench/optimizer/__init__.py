@@ -1,11 +1,11 @@
-"""How a training step changes the weights.
+"""Optimizers: how a training step updates the weights.
 
 An optimizer option is a callable ``make(model, settings) -> torch.optim.Optimizer``. ``settings``
-has ``lr``, ``momentum`` and ``weight_decay`` of the ``train`` group; the training loop sets the
-learning rate of every parameter group before each step, so a schedule needs nothing here. What a
-yaml calls ``default_lr`` and ``default_weight_decay`` is what ``train.lr`` and
-``train.weight_decay`` are where nobody gives them.
+has the values ``lr``, ``momentum`` and ``weight_decay`` of the ``train`` group. The training loop
+sets the learning rate of every parameter group before each step, so an optimizer need not implement
+schedules. ``default_lr`` and ``default_weight_decay`` in the option's yaml are the defaults of
+``train.lr`` and ``train.weight_decay``.
 
-The state of the optimizer is kept in the checkpoint as ``state_dict()`` returns it: plain tensors
-and numbers, so that a resumed training takes the same steps.
+The checkpoint contains the optimizer's ``state_dict()``, which has to consist of plain tensors and
+numbers, so that a resumed training takes the same steps as an uninterrupted one.
 """

@@ -15,8 +15,8 @@ from shiftbench.optimizer.contract import Rates
 
 log = logging.getLogger(__name__)
 
-USUAL_MOMENTUM = 0.9  # train.momentum where nobody gives it
-# Those whose parameters may have several dimensions; of the others they are vectors.
+USUAL_MOMENTUM = 0.9  # the default of train.momentum
+# Normalisation layers whose parameters may have several dimensions; those of others are vectors.
 NORMS = (nn.LayerNorm, nn.RMSNorm)
 
 
@@ -24,17 +24,18 @@ NORMS = (nn.LayerNorm, nn.RMSNorm)
 class AdamW:
     """AdamW (Loshchilov & Hutter, arXiv 1711.05101); biases and norm parameters do not decay.
 
-    ``train.weight_decay`` times the learning rate is taken off the weights of convolutions and
-    linear layers. Exempt are biases, parameters of normalisation layers and every parameter of one
-    dimension at most, such as layer scales, as it is the practice of timm and torchvision.
-    ``train.momentum`` is not read.
+    Each step multiplies the weights of convolutions and linear layers by 1 − learning rate ×
+    ``train.weight_decay``. As in timm and torchvision, biases, parameters of normalisation layers
+    and all parameters of at most one dimension, e.g. layer scales, are exempt. ``train.momentum``
+    is not used.
 
     Args:
-        betas: Decay of the running means of the gradient and of its square, each 0 to below 1.
-        eps: Added to the root of the latter; above 0.
+        betas: Decay rates of the running means of the gradient and of its square, each at least 0
+            and below 1.
+        eps: Added to the square root of the second running mean; above 0.
 
     Raises:
-        UsageError: If one of them is out of range.
+        UsageError: If a value is out of range.
     """
 
     betas: Sequence[float] = (0.9, 0.999)
@@ -51,7 +52,7 @@ class AdamW:
         require_within("optimizer.eps", self.eps, 1e-16, 1)
 
     def __call__(self, model: nn.Module, settings: Rates) -> torch.optim.Optimizer:
-        """Return the optimizer of all parameters of ``model``, in two groups at most."""
+        """Return the optimizer of all parameters of ``model``, in at most two groups."""
         if settings.momentum != USUAL_MOMENTUM:
             log.warning(
                 "train.momentum=%s is not read by optimizer=adamw; set optimizer.betas instead",
@@ -67,10 +68,10 @@ class AdamW:
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Return the parameters of ``model``, those that decay first; a group without any is left out.
+    """Return the parameters of ``model`` with and without weight decay; empty groups are omitted.
 
-    A parameter that several modules share is listed once, and decays only if none of them exempts
-    it.
+    A parameter that several modules share is listed once, and decays only if none of these modules
+    exempts it.
     """
     exempt = {
         id(parameter)

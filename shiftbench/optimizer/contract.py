@@ -1,4 +1,4 @@
-"""What an optimizer option is called with, and what it returns."""
+"""The interface of an optimizer option."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Rates(Protocol):
 
     Attributes:
         lr: Peak learning rate.
-        momentum: Of SGD; optimizers that have another form of it do not read it.
-        weight_decay: Factor of the decay of weights.
+        momentum: Momentum of SGD; optimizers with a different form of momentum do not use it.
+        weight_decay: Coefficient of the weight decay.
     """
 
     lr: float

@@ -1,8 +1,8 @@
-"""Downsampling variants: how every step that makes the map smaller is done.
+"""Downsampling variants: the layers that reduce the resolution of feature maps.
 
-A pool is a subclass of :class:`Downsampling`, which says what it is made with and what it may
-override; a plain ``nn.Module`` with the same constructor works, too. Nothing has to be registered:
-a yaml in ``configs/pool/`` (or in a user's own folder) names the class.
+A pool is a subclass of :class:`Downsampling`, which defines its constructor and the methods that it
+may override; a plain ``nn.Module`` with the same constructor is accepted as well. No registration
+is required: a yaml in ``configs/pool/`` (or in a user's own folder) names the class.
 """
 
 from __future__ import annotations

@@ -15,20 +15,21 @@ from shiftbench.pool.blur import BlurPool2d
 
 
 class AdaptivePolyphase2d(Downsampling):
-    """Of the ``stride``² sampling grids, keep the one with the largest norm, image by image.
+    """Keep, for each image, the one of the ``stride``² sampling grids that has the largest norm.
 
     ``x: (N, C, H, W) -> (N, C, ceil(H/s), ceil(W/s))``. A circular shift of the input permutes the
-    grids but not their norms, so with circular padding and a global head the network is exactly
-    invariant to integer circular shifts, trained or not, where the size is divisible by the total
-    stride. It is not for fractional shifts, crops or other padding.
+    grids up to circular shifts, which do not change their norms. With circular padding and a global
+    head, the network is therefore exactly invariant to integer circular shifts, trained or not, if
+    the input size is divisible by the total stride. It is not invariant to fractional shifts or
+    crops, nor with other padding.
 
     Args:
         channels: Channels of ``x``.
         stride: Subsampling factor.
         padding: The network's padding.
-        norm: Order of the norm that ranks the grids, 1 to 100; the paper uses 2.
-        filter_size: Taps, 1 to 7, of a binomial blur before the sampling; 1 for none (APS-J in the
-            paper).
+        norm: Order of the norm by which the grids are ranked, 1 to 100; the paper uses 2.
+        filter_size: Taps of a binomial blur before the subsampling, 1 to 7; 1 is no blur. The paper
+            calls the variant with J taps APS-J.
     """
 
     stride: int
@@ -43,7 +44,7 @@ class AdaptivePolyphase2d(Downsampling):
         filter_size: int = 1,
     ) -> None:
         super().__init__()
-        # Far beyond, powers of small numbers are all 0 and those of large ones infinite.
+        # At far higher orders, powers of small numbers underflow and those of large ones overflow.
         require_within("pool.norm", norm, 1, 100)
         require_within("pool.filter_size", filter_size, 1, 7)
         self.stride, self.norm = stride, norm
@@ -56,20 +57,20 @@ class AdaptivePolyphase2d(Downsampling):
         return self._largest(self._whole(self.blur(x)))
 
     def forward(self, x: Tensor, phase: Tensor | None = None) -> Tensor:
-        """Keep grid ``phase`` of every image, by default the one that :meth:`phase` picks."""
+        """Keep grid ``phase`` of every image, by default the one that :meth:`phase` selects."""
         x = self._whole(self.blur(x))
         kept: Tensor = _Kept.apply(x, self._largest(x) if phase is None else phase, self.stride)
         return kept
 
     def _whole(self, x: Tensor) -> Tensor:
-        """Return ``x`` with zeros up to a multiple of the stride."""
+        """Return ``x`` padded with zeros to a multiple of the stride."""
         height, width = x.shape[2:]
         missing = (0, -width % self.stride, 0, -height % self.stride)
         return F.pad(x, missing) if any(missing) else x
 
     @torch.no_grad()
     def _largest(self, x: Tensor) -> Tensor:
-        # In bfloat16 the norms of grids that differ would often read the same.
+        # In bfloat16, the norms of different grids are often rounded to the same number.
         x = at_least_single(x)
         energy = (x.square() if self.norm == 2 else x.abs().pow(self.norm)).sum(1)
         grids = energy.unflatten(2, (-1, self.stride)).unflatten(1, (-1, self.stride))
@@ -82,10 +83,10 @@ class AdaptivePolyphase2d(Downsampling):
 
 
 class _Kept(torch.autograd.Function):
-    """One grid of every image: pixels are picked as rows of ``C`` numbers, and put back as such.
+    """Select one grid per image, gathering and scattering pixels as rows of ``C`` numbers.
 
-    Indexing with autograd's own way back adds where there is nothing to add to, and takes four to
-    eight times as long.
+    The backward pass that autograd derives for indexing accumulates gradients, although no pixel is
+    selected twice, and takes four to eight times as long.
     """
 
     @staticmethod
@@ -107,7 +108,7 @@ class _Kept(torch.autograd.Function):
 
 
 def _pixels(phase: Tensor, size: tuple[int, int], stride: int) -> Tensor:
-    """Return which pixels of a batch the grids consist of, counted image by image, row by row."""
+    """Return the indices of the grids' pixels in the batch, flattened to (image, row, column)."""
     height, width = size
     image = torch.arange(len(phase), device=phase.device)[:, None, None]
     row = torch.arange(0, height, stride, device=phase.device) + (phase // stride)[:, None]

@@ -8,11 +8,11 @@ from shiftbench.pool.base import Downsampling
 
 
 class AvgPool2d(nn.AvgPool2d, Downsampling):
-    """Mean of each ``stride``×``stride`` cell: the shortest low-pass filter, then subsampled.
+    """Mean of each ``stride``×``stride`` cell: the shortest low-pass filter and subsampling.
 
-    ``x: (N, C, H, W) -> (N, C, ceil(H/s), ceil(W/s))``; an odd edge is a cell of its own,
-    so that every pool leaves maps of one size. Equals blur with ``filter_size=2``
-    without the maximum before it.
+    ``x: (N, C, H, W) -> (N, C, ceil(H/s), ceil(W/s))``; an incomplete cell at the border counts as
+    a cell, so that the output size is the same for all pools. With stride 2, equal to blur with
+    ``filter_size=2`` without the preceding maximum.
     """
 
     stride: int

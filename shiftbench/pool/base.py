@@ -17,27 +17,28 @@ from shiftbench.contracts import (
 
 
 class Downsampling(nn.Module):
-    """A layer that makes feature maps smaller: ``Pool(channels, stride=2, padding="zeros")``.
+    """A layer that downsamples feature maps: ``Pool(channels, stride=2, padding="zeros")``.
 
-    ``x: (N, C, H, W) -> (N, C, ceil(H/s), ceil(W/s))``; the attributes say what
-    else the network has to do at its place. A subclass sets those that differ, as class attributes
-    or in its constructor.
+    ``x: (N, C, H, W) -> (N, C, ceil(H/s), ceil(W/s))``; the attributes describe what else the
+    network has to do where the layer is used. A subclass overrides those that differ from the
+    defaults, as class attributes or in its constructor.
 
-    A pool that picks its sampling grid by content has :meth:`phase`, and a ``forward(x, phase)``,
-    so that two branches of a residual block can share one grid. One on a fixed grid takes part in
-    the dense engine by :meth:`all_phases`; without it the network is measured directly.
+    A pool that selects its sampling grid by content implements :meth:`phase` and
+    ``forward(x, phase)``, so that two branches of a residual block can share one grid. A pool with
+    a fixed grid implements :meth:`all_phases` to support the dense engine; without this method, the
+    network is measured by the direct engine.
 
     Attributes:
-        stride: How much smaller the map becomes at the site.
-        conv_stride: Stride of the convolution before it, where that does the subsampling.
-        max_first: Whether at a pooling site a 2×2 maximum of stride 1 comes first (max-blur).
-        pad: How it pads, for the dense engine: ``zeros``, ``reflect``, or ``circular``, which is
-            also what to state where nothing is padded.
+        stride: Factor by which the feature map becomes smaller at the site.
+        conv_stride: Stride of the preceding convolution, if that does the subsampling.
+        max_first: Whether a 2×2 maximum of stride 1 precedes it at pooling sites (max-blur).
+        pad: Its padding, for the dense engine: ``zeros``, ``reflect`` or ``circular``; layers
+            without padding state ``circular``.
         needs_global_head: Whether it leaves all pooling to a global head.
-        is_native: Whether it stands for the downsampling that an external network has.
+        is_native: Whether it stands for an external network's own downsampling.
 
     Raises:
-        UsageError: When a subclass is declared with a misspelt attribute.
+        UsageError: If a subclass declares a misspelt attribute.
     """
 
     stride: int | tuple[int, int] = 2
@@ -53,35 +54,36 @@ class Downsampling(nn.Module):
 
     @property
     def picks_grid(self) -> bool:
-        """Whether it picks its sampling grid by content: whether :meth:`phase` is its own."""
+        """Whether it selects its sampling grid by content, i.e. overrides :meth:`phase`."""
         return type(self).phase is not Downsampling.phase
 
     @property
     def keeps_all_grids(self) -> bool:
-        """Whether it has a dense form of its own: whether :meth:`all_phases` is its own."""
+        """Whether it supports the dense engine, i.e. overrides :meth:`all_phases`."""
         return type(self).all_phases is not Downsampling.all_phases
 
     def phase(self, x: Tensor) -> Tensor:
-        """Return the grid ``(N,)`` that it picks for every image, row-major in 0..s² − 1."""
+        """Return the grid ``(N,)`` selected for every image, row-major in 0..s² − 1."""
         raise NotImplementedError(f"a {type(self).__name__} has a fixed grid")
 
     def all_phases(self, x: Tensor) -> Tensor:
         """Return its output on every grid, ``(N, C, H, W) -> (N·s², C, H/s, W/s)``.
 
-        The grids of one image lie side by side, see :func:`shiftbench.ops.geometry.space_to_batch`.
+        The grids of an image are consecutive, see :func:`shiftbench.ops.geometry.space_to_batch`.
         """
         raise NotImplementedError(f"a {type(self).__name__} has no dense form")
 
 
 class MakeDownsampling:
-    """Makes pools: a pool's class or a partial of it, whose plain modules get the contract.
+    """A factory of pools; plain modules get the attributes of :class:`Downsampling`.
 
     Args:
-        make: ``make(channels, stride=2, padding="zeros")``, a :class:`Downsampling` or any module.
+        make: A class, a partial of a class, or a function that returns a :class:`Downsampling` or
+            any other module; called as ``make(channels, stride=2, padding="zeros")``.
 
     Attributes:
-        kind: The class that is made, with its defaults; the contract alone where a function makes
-            the pools.
+        kind: The class of the pools, with its defaults; :class:`Downsampling` itself if a function
+            makes the pools.
     """
 
     def __init__(self, make: Callable[..., nn.Module]) -> None:
@@ -103,18 +105,19 @@ class MakeDownsampling:
 
 
 def downsampling(make: Callable[..., nn.Module]) -> MakeDownsampling:
-    """Return what makes pools that have the contract."""
+    """Return ``make`` as a factory whose pools have the attributes of :class:`Downsampling`."""
     return make if isinstance(make, MakeDownsampling) else MakeDownsampling(make)
 
 
 def as_pool(module: nn.Module) -> Downsampling | None:
-    """Return a layer of any network as a pool with a dense form or a grid of its own, else None.
+    """Return a layer of any network as a pool, or None if it is not one.
 
-    A plain layer is one if it has a stride and the method; it is given the contract.
+    A plain layer is a pool if it has a ``stride`` and one of the methods ``phase`` and
+    ``all_phases``; it gets the attributes of :class:`Downsampling`.
     """
     if isinstance(module, Downsampling):
         return module
-    # Layers of external networks declare nothing; a ``phase`` may be a word or a tensor there.
+    # In layers of external networks, an attribute ``phase`` may also be a string or a tensor.
     methods = [getattr(type(module), name, None) for name in ("phase", "all_phases")]
     if any(map(callable, methods)) and _states_stride(module):
         return give_contract(module, Downsampling)
@@ -122,5 +125,5 @@ def as_pool(module: nn.Module) -> Downsampling | None:
 
 
 def _states_stride(module: nn.Module) -> bool:
-    # Of a plain module, before the contract's default would answer.
+    # To be called on a plain module before it gets the default of Downsampling.
     return hasattr(module, "stride")

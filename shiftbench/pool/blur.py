@@ -1,4 +1,4 @@
-"""Blur-pool: low-pass before subsampling (Zhang, arXiv 1904.11486, sec. 3)."""
+"""BlurPool: a low-pass filter before subsampling (Zhang, arXiv 1904.11486, sec. 3)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shiftbench.pool.base import Downsampling
 
 
 def taps(filter_size: int) -> tuple[float, ...]:
-    """Return the binomial filter of one axis; it sums to 1.
+    """Return the binomial filter along one axis; it sums to 1.
 
     >>> taps(3)
     (0.25, 0.5, 0.25)
@@ -38,11 +38,11 @@ def binomial(filter_size: int) -> Tensor:
 
 
 def _depthwise(x: Tensor, kernel: Tensor, stride: int) -> Tensor:
-    """Filter every channel of ``x: (N, C, H, W)`` with ``kernel: (k, k)``, no padding."""
+    """Filter every channel of ``x: (N, C, H, W)`` with ``kernel: (k, k)``, without padding."""
     channels = x.shape[1]
     dtype = x.dtype
     if x.device.type == "cpu":
-        # oneDNN's depthwise convolution is many times slower in bfloat16, above all backward.
+        # oneDNN's depthwise convolution is many times slower in bfloat16, in particular backward.
         dtype = computed_in(x)
         x = x.float() if dtype == torch.bfloat16 else x
     weight = kernel.to(x.dtype).expand(channels, 1, -1, -1)
@@ -54,17 +54,18 @@ def _depthwise(x: Tensor, kernel: Tensor, stride: int) -> Tensor:
 class BlurPool2d(Downsampling):
     """Binomial low-pass filter of ``filter_size`` taps, then every ``stride``-th sample.
 
-    ``x: (N, C, H, W) -> (N, C, ceil(H/s), ceil(W/s))``. At a pooling site a stride-1 maximum comes
-    first (max-blur); at a strided convolution the order is convolution, ReLU, blur. Reduces
-    aliasing; exact invariance it does not give. Has no parameters and no state.
+    ``x: (N, C, H, W) -> (N, C, ceil(H/s), ceil(W/s))``. At a pooling site, a maximum of stride 1
+    precedes it (max-blur); at a strided convolution, the order is convolution, ReLU, blur. The
+    filter reduces aliasing but does not make the network exactly invariant. The layer has no
+    parameters and no state.
 
     Args:
         channels: Channels of ``x`` (any number is accepted in ``forward``).
         stride: Subsampling factor.
-        padding: The network's padding; used where ``pad`` is ``auto``.
+        padding: The network's padding; used if ``pad`` is ``auto``.
         filter_size: Taps of the filter, 1 to 7; 1 is plain subsampling.
-        pad: ``auto`` (circular in a circular network, else reflect, as published), or one of
-            zeros, circular, reflect.
+        pad: ``auto`` (circular in a network with circular padding, otherwise reflect, as
+            published), or one of zeros, circular, reflect.
     """
 
     stride: int

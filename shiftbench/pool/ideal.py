@@ -1,4 +1,4 @@
-"""Ideal low-pass before subsampling: what the sampling theorem asks for."""
+"""Ideal low-pass filter before subsampling, as the sampling theorem requires."""
 
 from __future__ import annotations
 
@@ -12,27 +12,30 @@ from shiftbench.pool.base import Downsampling
 
 
 class IdealPool2d(Downsampling):
-    """Remove every frequency that the smaller grid cannot carry, then sample (``pool=ideal``).
+    """Remove all frequencies that the coarser grid cannot represent, then sample (``pool=ideal``).
 
-    ``x: (N, C, H, W) -> (N, C, ceil(H/s), ceil(W/s))`` on a torus, through the Fourier domain. The
-    map is shiftable (Simoncelli et al. 1992; Azulay & Weiss, arXiv 1805.12177, sec. 3): what lies
-    between its samples follows from them, so their mean is the same under every shift of ``x``,
-    whole or fractional. A ReLU makes new high frequencies, which the next convolutions see.
+    ``x: (N, C, H, W) -> (N, C, ceil(H/s), ceil(W/s))`` on a torus, computed in the Fourier domain.
+    The output is shiftable (Simoncelli et al. 1992; Azulay & Weiss, arXiv 1805.12177, sec. 3): its
+    values between the samples are determined by the samples, so the mean of the samples is the same
+    under every shift of ``x``, integer or fractional. A subsequent ReLU generates new high
+    frequencies, to which this does not apply.
 
-    Of m samples per axis, frequencies below m/2 cycles per map stay. The one at m/2, the Nyquist
-    frequency of an even m, goes too: on samples it has an amplitude but no phase, and so cannot be
-    shifted. Where s divides H, this is a filter and then every s-th sample, the first one kept;
-    where it does not, the samples are spread evenly over the torus, which they then still fit.
+    With m samples per axis, frequencies below m/2 cycles per feature map are kept. The frequency
+    m/2, the Nyquist frequency of an even m, is removed as well: a sampled signal has no phase at
+    this frequency, so it cannot be shifted. If s divides H, the operation is a filter followed by
+    every s-th sample, beginning with the first; otherwise, the samples are spaced evenly on the
+    torus.
 
-    Has no parameters and no state. A run's ``macs`` leave the Fourier transforms out.
+    The layer has no parameters and no state. A run's ``macs`` do not include the Fourier
+    transforms.
 
     Args:
         channels: Channels of ``x`` (any number is accepted in ``forward``).
         stride: Subsampling factor.
-        padding: The network's padding; only ``circular`` makes maps periodic.
+        padding: The network's padding; feature maps are periodic only with ``circular``.
 
     Raises:
-        UsageError: If ``padding`` is another.
+        UsageError: If ``padding`` is not ``circular``.
     """
 
     stride: int
@@ -64,14 +67,14 @@ class IdealPool2d(Downsampling):
 
 
 def low_pass(x: Tensor, carried: tuple[int, int], samples: tuple[int, int]) -> Tensor:
-    """Keep what a grid of ``carried`` samples carries, and sample it on one of ``samples``.
+    """Keep the frequencies that ``carried`` samples can represent; resample to ``samples``.
 
-    ``x: (N, C, H, W) -> (N, C, *samples)``, the upper left sample at the upper left of ``x``. Both
-    grids spread evenly over the torus and have at most H×W samples, ``samples`` no fewer than
-    ``carried``.
+    ``x: (N, C, H, W) -> (N, C, *samples)``; the upper left samples of input and output coincide.
+    Both grids are spaced evenly on the torus and have at most H×W samples; ``samples`` is not
+    smaller than ``carried``.
     """
     spectrum = torch.fft.rfft2(at_least_single(x), norm="forward")
-    rows, columns = ((size - 1) // 2 for size in carried)  # highest frequencies that stay
+    rows, columns = ((size - 1) // 2 for size in carried)  # highest frequencies that are kept
     kept = spectrum.new_zeros(*x.shape[:2], samples[0], samples[1] // 2 + 1)
     kept[:, :, : rows + 1, : columns + 1] = spectrum[:, :, : rows + 1, : columns + 1]
     if rows:

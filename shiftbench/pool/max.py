@@ -1,4 +1,4 @@
-"""Max pooling, the usual choice of VGG."""
+"""Max pooling, as in the original VGG networks."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from shiftbench.pool.base import Downsampling
 
 
 class MaxPool2d(nn.MaxPool2d, Downsampling):
-    """Largest value of each ``stride``×``stride`` cell: invariant inside a cell, then subsampled.
+    """Maximum of each ``stride``×``stride`` cell, unaffected by movements within the cell.
 
-    ``x: (N, C, H, W) -> (N, C, ceil(H/s), ceil(W/s))``; an odd edge is a cell of its own,
-    so that every pool leaves maps of one size. Commutes with circular shifts only
-    when they are multiples of the stride.
+    ``x: (N, C, H, W) -> (N, C, ceil(H/s), ceil(W/s))``; an incomplete cell at the border counts as
+    a cell, so that the output size is the same for all pools. Commutes only with circular shifts
+    by multiples of the stride.
     """
 
     stride: int

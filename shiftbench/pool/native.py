@@ -8,10 +8,10 @@ from shiftbench.pool.base import Downsampling
 
 
 class Native(Downsampling):
-    """Marks that a network's own downsampling stays; never part of a network.
+    """A placeholder for an external network's own downsampling; never part of a network.
 
-    It is the default of external networks; those of ours have no downsampling but
-    what ``pool`` gives them, so they refuse it.
+    It is the default for external networks. The networks of this package have no downsampling
+    other than their pools and therefore reject it.
     """
 
     is_native = True
@@ -20,5 +20,5 @@ class Native(Downsampling):
         super().__init__()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Refuse: there is nothing to do here."""
+        """Raise an error: the placeholder computes nothing."""
         raise NotImplementedError("pool=native is not a layer")

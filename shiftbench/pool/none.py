@@ -1,4 +1,4 @@
-"""No subsampling at all: the exactly shift-invariant control."""
+"""No subsampling: the exactly shift-invariant control."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from shiftbench.pool.base import Downsampling
 class NoPool2d(Downsampling):
     """Keep every sample; the only pooling is the global one in the head (``pool=global``).
 
-    ``x: (N, C, H, W) -> (N, C, H, W)``. With circular padding and a global head the network is
+    ``x: (N, C, H, W) -> (N, C, H, W)``. With circular padding and a global head, the network is
     exactly invariant to circular shifts, trained or not (Azulay & Weiss, arXiv 1805.12177, sec. 3).
-    It costs as much as the first stage's resolution in every stage.
+    Every stage is computed at the resolution of the first one, which increases the cost.
     """
 
     stride = 1

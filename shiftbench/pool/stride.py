@@ -1,4 +1,4 @@
-"""Strided convolution: the convolution before the site keeps every second sample."""
+"""Strided convolution: the preceding convolution does the subsampling."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from shiftbench.pool.base import Downsampling
 class Stride2d(Downsampling):
     """No pooling layer: the preceding convolution has the stride (Springenberg, arXiv 1412.6806).
 
-    ``x: (N, C, H, W) -> (N, C, H, W)``; the convolution before it does the subsampling, with the
-    same parameters as at stride 1, so parameter counts are those of every other pool.
+    ``x: (N, C, H, W) -> (N, C, H, W)``; the preceding convolution does the subsampling and has the
+    same parameters as with stride 1, so the number of parameters is the same for all pools.
     """
 
     def __init__(self, channels: int, stride: int = 2, padding: str = "zeros") -> None:

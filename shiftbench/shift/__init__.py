@@ -1,8 +1,8 @@
-"""Shift protocols: what moves, by how much, and what enters the frame.
+"""Shift protocols: what moves, by which offsets, and what fills uncovered pixels.
 
-A protocol is a frozen dataclass over :class:`ShiftProtocol`, which says what it has to have:
-``plan``, which shifts every image is shown, and ``views``, the images moved. A yaml of another name
-over the same class is a preset that repeats a published evaluation.
+A protocol is a frozen dataclass derived from :class:`ShiftProtocol`. It defines two methods:
+``plan`` returns the shifts under which every image is tested, and ``views`` returns the shifted
+images. A yaml of another name for the same class is a preset that repeats a published evaluation.
 """
 
 from __future__ import annotations

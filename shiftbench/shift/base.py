@@ -18,23 +18,24 @@ if TYPE_CHECKING:
 
 
 class ShiftProtocol(ABC):
-    """What moves, by how much, and what enters the frame.
+    """A rule for the shifts: what moves, by which offsets, and what fills uncovered pixels.
 
-    A subclass is a frozen dataclass that has :meth:`plan` and :meth:`views`. Its fields, all of
-    them, go into the meta of the table.
+    A subclass is a frozen dataclass that implements :meth:`plan` and :meth:`views`. All its fields
+    are recorded in the metadata (``meta``) of the prediction table.
 
     Attributes:
-        axes: Names of the shift parameters, ``("dy", "dx")`` in pixels of the content, down and to
-            the right, or ``("scale",)``, a side in pixels.
-        circular: Whether a view is the image rolled by whole pixels, so that the dense engine
+        axes: Names of the shift parameters: ``("dy", "dx")``, the pixels by which the content moves
+            down and to the right, or ``("scale",)``, a side length in pixels.
+        circular: Whether every view is the image rolled by whole pixels, so that the dense engine
             applies.
-        from_scenes: Whether views are rendered from the scenes of ``data=shapes`` again.
-        fill: What enters the frame; ``mean`` needs the mean of the training pixels, ``black`` is
-            0 before normalisation.
-        sampling: Which of its offsets are shown, as a field; None where the protocol decides.
+        from_scenes: Whether views are rendered again from the scenes of ``data=shapes``.
+        fill: What fills uncovered pixels; ``mean`` requires the mean of the training pixels,
+            ``black`` is 0 before normalisation.
+        sampling: Which of the offsets are tested, declared as a field; None if the protocol itself
+            determines them.
 
     Raises:
-        UsageError: When a subclass is declared with a misspelt attribute.
+        UsageError: If a subclass declares a misspelt attribute.
     """
 
     axes: tuple[str, ...] = ("dy", "dx")
@@ -49,43 +50,43 @@ class ShiftProtocol(ABC):
 
     @abstractmethod
     def plan(self, n_images: int, image_size: tuple[int, int]) -> Plan:
-        """Return which shifts every image is shown, before any is shown.
+        """Return the shifts under which every image is tested.
 
         Args:
-            n_images: How many images there are.
-            image_size: ``(H, W)`` of them.
+            n_images: Number of images.
+            image_size: ``(H, W)`` of the images.
 
         Raises:
-            UsageError: If the protocol does not apply to such images.
+            UsageError: If the protocol does not apply to images of this size.
         """
 
     @abstractmethod
     def views(self, split: ShownSplit, index: Tensor, shifts: Tensor) -> Tensor:
-        """Return images of a split, moved.
+        """Return shifted images of a split.
 
         Args:
-            split: Hands out pixels, ``split.pixels(index)``, at another size
-                ``split.pixels(index, size)``, and knows ``split.image_size`` and ``split.mean``.
-            index: ``(N,)`` positions of images; one image may occur several times.
-            shifts: ``(N, A)``, one for each of them, in the order of ``axes``.
+            split: Provides the pixels as ``split.pixels(index)``, resized as
+                ``split.pixels(index, size)``, and has ``split.image_size`` and ``split.mean``.
+            index: ``(N,)`` positions of images; an image may occur several times.
+            shifts: ``(N, A)``, one shift per position, in the order of ``axes``.
 
         Returns:
-            ``(N, C, h, w)`` pixels before normalisation, so that black is truly black: uint8 in
-            0..255, or float in 0..1.
+            ``(N, C, h, w)`` pixels before normalisation, so that black is the pixel value 0: uint8
+            in 0..255, or float in 0..1.
         """
 
     def source_sizes(self, image_size: tuple[int, int]) -> list[tuple[int, int]]:
-        """Return the sizes at which :meth:`views` asks for pixels, none for ``image_size`` itself.
+        """Return the sizes other than ``image_size`` at which :meth:`views` requests pixels.
 
-        Photographs are decoded from their files at these.
+        Photographs are decoded from their files at these sizes.
         """
         return []
 
     def check(self, split: ShownSplit) -> None:
-        """Refuse a split that the protocol cannot show.
+        """Reject a split to which the protocol does not apply.
 
         Raises:
-            UsageError: Saying what it needs.
+            UsageError: If it does not; the message states what the protocol requires.
         """
         if self.from_scenes and not split.has_scenes:
             name = type(self).__name__.lower()
@@ -95,9 +96,9 @@ class ShiftProtocol(ABC):
             )
 
     def describe(self) -> dict[str, Any]:
-        """Return the protocol's name and every field, for the table's meta.
+        """Return the protocol's name and every field, for the metadata of the prediction table.
 
-        The fields of ``sampling`` are among the others, as tables have had them from the start.
+        The fields of ``sampling`` are not nested, which keeps the format of earlier tables.
         """
         fields = dataclasses.asdict(self)  # type: ignore[call-overload]
         if self.sampling is not None:

@@ -1,4 +1,4 @@
-"""A camera that moves by any part of a pixel: the scene is drawn again."""
+"""Real-valued camera shifts: the scene is rendered again for every offset."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 @takes_sampling
 @dataclass(frozen=True)
 class Camera(ShiftProtocol):
-    """The scenes of ``data=shapes`` rendered again after a real-valued move.
+    """The scenes of ``data=shapes`` rendered again after a real-valued shift.
 
-    Nothing is interpolated and no border is made up: at any offset the picture is what the camera
-    would have taken.
+    No pixel is interpolated and no border is filled: at every offset, the view is the image that a
+    shifted camera would have recorded.
 
     Args:
-        max_shift: Largest offset per axis in pixels, ends included; the set is every multiple of
-            ``fraction`` from −``max_shift`` to it.
+        max_shift: Largest offset per axis in pixels, inclusive; the offsets are all multiples of
+            ``fraction`` from −``max_shift`` to ``max_shift``.
         fraction: Step in pixels: 1, 0.5, 0.25 or another 1/n.
-        sampling: Which of the offsets are shown; one step of the path is a whole pixel.
-        offsets: First and last offset per axis in pixels, instead of ±``max_shift``, with steps of
-            ``fraction`` from the first one on; where 0 is none of them, the base view is not one
-            of the set.
+        sampling: Which of the offsets are tested; one step of the path is a whole pixel.
+        offsets: First and last offset per axis in pixels, instead of ±``max_shift``; the offsets
+            increase from the first one in steps of ``fraction``. If 0 is not among them, the base
+            view is not in the set of tested shifts.
     """
 
     max_shift: float = 2
@@ -47,12 +47,12 @@ class Camera(ShiftProtocol):
         object.__setattr__(self, "offsets", given)
 
     def plan(self, n_images: int, image_size: tuple[int, int]) -> Plan:
-        """Return which shifts every image is shown."""
+        """Return the shifts under which every image is tested."""
         grid = fractional_grid(
             "shift.camera", self.fraction, self.max_shift, self.offsets, image_size
         )
         return self.sampling.plan(n_images, grid, "camera")
 
     def views(self, split: ShownSplit, index: Tensor, shifts: Tensor) -> Tensor:
-        """Return scene ``index[n]`` moved by ``shifts[n]`` px, ``(N, 3, size, size)`` uint8."""
+        """Return scene ``index[n]`` shifted by ``shifts[n]`` px, ``(N, 3, size, size)`` uint8."""
         return split.render(index, shifts)

@@ -1,4 +1,4 @@
-"""An object on a canvas, and what surrounds it."""
+"""Pasting an object on a canvas and filling the pixels around it."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ def on_canvas(
     fill: str,
     mean: Sequence[float] | None,
 ) -> Tensor:
-    """Put object n on a canvas, its upper left pixel at ``corners[n]``.
+    """Paste object n on a canvas, with its upper left pixel at ``corners[n]``.
 
     Args:
         objects: ``(N, C, h, w)`` pixels before normalisation.
-        corners: ``(N, 2)`` whole numbers (y, x).
+        corners: ``(N, 2)`` integers (y, x).
         canvas: ``(H, W)``.
         fill: ``black``, ``mean`` (of the training pixels) or ``inpaint``.
-        mean: Per-channel pixel mean in 0..1, needed for ``mean``.
+        mean: Per-channel pixel mean in 0..1, required for ``mean``.
 
     Returns:
-        ``(N, C, H, W)`` in the type of ``objects``; with ``mean`` float in 0..1.
+        ``(N, C, H, W)`` in the dtype of ``objects``; with ``mean``, float in 0..1.
     """
     objects = as_float(objects) if fill == "mean" else objects
     placed, known = paste(objects, corners, canvas)

@@ -1,4 +1,4 @@
-"""Circular shifts: what leaves at one side enters at the other."""
+"""Circular shifts: pixels that leave at one side enter at the opposite side."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ if TYPE_CHECKING:
 class Circular(ShiftProtocol):
     """``torch.roll`` by (dy, dx), every offset of the image (Chaman & Dokmanić, arXiv 2011.14214).
 
-    No pixel is lost, so a difference in the answer is the network's alone. It flatters networks
-    with circular padding; see ``translate`` and ``crop`` for shifts that a camera makes.
+    No pixel is lost, so every difference between answers is caused by the network. The protocol
+    favours networks with circular padding; see ``translate`` and ``crop`` for shifts as they occur
+    with a camera.
 
     Args:
-        max_shift: Largest offset per axis in pixels, ends included; None for every offset.
-        sampling: Which of the offsets are shown.
-        offsets: First and last offset per axis in pixels, ends included, instead of
-            ±``max_shift``; where 0 is not between them, the base view is not one of the set.
+        max_shift: Largest offset per axis in pixels, inclusive; None for every offset.
+        sampling: Which of the offsets are tested.
+        offsets: First and last offset per axis in pixels, inclusive, instead of ±``max_shift``. If
+            0 does not lie between them, the base view is not in the set of tested shifts.
     """
 
     max_shift: int | None = None
@@ -43,7 +44,7 @@ class Circular(ShiftProtocol):
         object.__setattr__(self, "offsets", ends("shift.circular.offsets", self.offsets))
 
     def plan(self, n_images: int, image_size: tuple[int, int]) -> Plan:
-        """Return which shifts every image is shown."""
+        """Return the shifts under which every image is tested."""
         return self.sampling.plan(n_images, self._grid(image_size), "circular")
 
     def _grid(self, image_size: tuple[int, int]) -> Grid:

@@ -1,4 +1,4 @@
-"""Windows of a larger image: real pixels enter, none is made up."""
+"""Windows of a larger image: uncovered pixels are filled with image content."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
 class Crop(ShiftProtocol):
     """A window of the network's input size inside an image that is larger by ``margin``.
 
-    The images of a data set have the network's input size H×W, so each is first enlarged (bicubic)
-    to (H + margin)×(W + margin); of photographs (``data=imagenet``) the whole centre square is
-    decoded at that size instead. (dy, dx) is how far the content moves: the window itself moves by
+    The images of a data set have the network's input size H×W; each is first enlarged (bicubic) to
+    (H + margin)×(W + margin). Of photographs (``data=imagenet``), the whole central square is
+    decoded at that size instead. (dy, dx) is the offset of the content: the window itself moves by
     (−dy, −dx). Source: Zhang 2019 (arXiv 1904.11486), 224 px windows of 256 px images; Azulay &
     Weiss 2019 (arXiv 1805.12177).
 
     Args:
-        margin: Pixels by which the image is larger, both sides together; None is a seventh of the
-            shorter side, as from 224 to 256.
-        end: Whether the last position, window corner at ``margin``, is one of the set; published
-            loops leave it out.
-        base: Where the base view's corner is: ``centre``, ⌊margin/2⌋, or ``before_centre``,
-            ⌊(margin − 1)/2⌋ as in Azulay & Weiss's script, a pixel less where ``margin`` is even.
-        sampling: Which of the offsets are shown.
+        margin: Pixels by which the image exceeds the window along each axis; None is a seventh of
+            the shorter side, which gives 256 px for 224 px.
+        end: Whether the last position, with the window's corner at ``margin``, is tested; the
+            published scripts omit it.
+        base: Position of the base view's corner: ``centre``, ⌊margin/2⌋, or ``before_centre``,
+            ⌊(margin − 1)/2⌋ as in Azulay & Weiss's script, one pixel less if ``margin`` is even.
+        sampling: Which of the offsets are tested.
     """
 
     margin: int | None = None
@@ -49,14 +49,14 @@ class Crop(ShiftProtocol):
         require_one_of("shift.crop.base", self.base, BASES)
 
     def plan(self, n_images: int, image_size: tuple[int, int]) -> Plan:
-        """Return which shifts every image is shown."""
+        """Return the shifts under which every image is tested."""
         margin = self._margin(image_size)
         base = base_corner(self.base, margin)
         content = range(base - margin + (not self.end), base + 1)
         return self.sampling.plan(n_images, box(content, content), "crop")
 
     def views(self, split: ShownSplit, index: Tensor, shifts: Tensor) -> Tensor:
-        """Return the window of image ``index[n]`` moved by −``shifts[n]``, ``(N, C, H, W)``."""
+        """Return the windows of images ``index``, moved by −``shifts``, ``(N, C, H, W)``."""
         size = split.image_size
         base = base_corner(self.base, self._margin(size))
         [larger] = self.source_sizes(size)
@@ -64,7 +64,7 @@ class Crop(ShiftProtocol):
         return windows(images, base - shifts.to(torch.long), size)
 
     def source_sizes(self, image_size: tuple[int, int]) -> list[tuple[int, int]]:
-        """Return the size of the images that windows of ``image_size`` are cut from."""
+        """Return the size of the images from which windows of ``image_size`` are cut."""
         margin = self._margin(image_size)
         return [(image_size[0] + margin, image_size[1] + margin)]
 

@@ -1,4 +1,4 @@
-"""A reduced image on a canvas: the whole object moves, nothing of it is lost."""
+"""A reduced image on a canvas: the whole object moves, and no part of it leaves the frame."""
 
 from __future__ import annotations
 
@@ -24,20 +24,21 @@ if TYPE_CHECKING:
 class Embed(ShiftProtocol):
     """The image, reduced (antialiased), pasted on a canvas and moved by whole pixels.
 
-    The set is every position on the canvas. Photographs (``data=imagenet``) are reduced from their
-    files, the whole centre square, other images from what the network is shown. Source: Azulay &
-    Weiss 2019 (arXiv 1805.12177), an object of 100 px on a canvas of 224 px.
+    The offsets cover every position on the canvas. Of photographs (``data=imagenet``), the whole
+    central square is reduced from the file; other images are reduced from the network's input.
+    Source: Azulay & Weiss 2019 (arXiv 1805.12177), an object of 100 px on a canvas of 224 px.
 
     Args:
-        size: Shorter side of the reduced image in pixels; below 1 a fraction of the canvas.
-        canvas: Side of the canvas in pixels; None is the size of the images. Another size is for
-            networks that take it, those with a global head.
+        size: Shorter side of the reduced image in pixels; a value below 1 is a fraction of the
+            canvas.
+        canvas: Side of the canvas in pixels; None is the size of the images. Other sizes require a
+            network that accepts them, i.e. one with a global head.
         fill: What surrounds the object: ``black`` (0 before normalisation), ``mean`` (of the
             training pixels) or ``inpaint`` (known pixels blurred outwards).
-        base: Where the base view's corner is: ``centre``, ⌊room/2⌋ of the pixels that are left
-            beside the object, or ``before_centre``, ⌊(room − 1)/2⌋ as in Azulay & Weiss's script,
-            a pixel less where the room is even.
-        sampling: Which of the offsets are shown.
+        base: Position of the base view's corner: ``centre``, ⌊room/2⌋, where room is the side of
+            the canvas minus that of the object, or ``before_centre``, ⌊(room − 1)/2⌋ as in Azulay
+            & Weiss's script, one pixel less if the room is even.
+        sampling: Which of the offsets are tested.
     """
 
     size: float = 0.75
@@ -51,7 +52,7 @@ class Embed(ShiftProtocol):
         require_one_of("shift.embed.base", self.base, BASES)
 
     def plan(self, n_images: int, image_size: tuple[int, int]) -> Plan:
-        """Return which shifts every image is shown."""
+        """Return the shifts under which every image is tested."""
         bases, room = self._base(image_size), self._room(image_size)
         rows, columns = (
             range(-base, free - base + 1) for base, free in zip(bases, room, strict=True)
@@ -59,9 +60,9 @@ class Embed(ShiftProtocol):
         return self.sampling.plan(n_images, box(rows, columns), "embed")
 
     def views(self, split: ShownSplit, index: Tensor, shifts: Tensor) -> Tensor:
-        """Return image ``index[n]`` on its canvas, ``shifts[n]`` from the base view.
+        """Return image ``index[n]`` on its canvas, shifted by ``shifts[n]`` from the base view.
 
-        ``(N, C, canvas, canvas)``, in the type of the images, but for ``mean``.
+        ``(N, C, canvas, canvas)``, in the dtype of the images; with ``mean``, float in 0..1.
         """
         size, canvas = self._sizes(split.image_size)
         corners = torch.tensor(self._base(split.image_size)) + shifts.cpu().long()
@@ -75,7 +76,7 @@ class Embed(ShiftProtocol):
         return [base_corner(self.base, free) for free in self._room(image_size)]
 
     def _room(self, image_size: tuple[int, int]) -> list[int]:
-        """Return the pixels, down and across, that the object does not cover."""
+        """Return the difference in pixels between canvas and object, vertical and horizontal."""
         size, canvas = self._sizes(image_size)
         return [outer - inner for outer, inner in zip(canvas, size, strict=True)]
 

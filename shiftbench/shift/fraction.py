@@ -1,4 +1,4 @@
-"""Offsets by parts of a pixel."""
+"""Offsets by fractions of a pixel."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from shiftbench.errors import UsageError
 from shiftbench.shift.plan import Grid, box
 
-MOST_PARTS = 16  # of a pixel
+MOST_PARTS = 16  # parts per pixel
 
 
 def fractional_grid(
@@ -17,18 +17,18 @@ def fractional_grid(
     offsets: Sequence[float] | None,
     image_size: tuple[int, int],
 ) -> Grid:
-    """Return the offsets from the first of ``offsets`` to the last one in steps of ``fraction`` px.
+    """Return the grid from the first to the last of ``offsets``, in steps of ``fraction`` px.
 
     Args:
-        key: What to call the protocol in an error, e.g. ``shift.subpixel``.
+        key: Name of the protocol in error messages, e.g. ``shift.subpixel``.
         fraction: Step in pixels, 1/n.
-        max_shift: Largest offset per axis in pixels, end included; the set is then every multiple
-            of ``fraction`` in ±``max_shift``.
-        offsets: First and last offset per axis in pixels, ends included; None for ±``max_shift``.
-        image_size: ``(H, W)``; the range has to be shorter than either.
+        max_shift: Largest offset per axis in pixels, inclusive, used if ``offsets`` is None; the
+            offsets are then all multiples of ``fraction`` in ±``max_shift``.
+        offsets: First and last offset per axis in pixels, inclusive; None for ±``max_shift``.
+        image_size: ``(H, W)``; the range has to be shorter than both.
 
     Raises:
-        UsageError: If the range does not fit or its ends are not a number of steps apart.
+        UsageError: If the range does not fit, or its length is not a whole number of steps.
     """
     steps = parts_of_a_pixel(f"{key}.fraction", fraction)
     name = f"{key}.max_shift" if offsets is None else f"{key}.offsets"
@@ -50,7 +50,7 @@ def fractional_grid(
 
 
 def _common_parts(name: str, shown: str, first: float, steps: int) -> int:
-    """Return into how many parts a pixel divides so that the first offset and a step are whole."""
+    """Return the number of parts per pixel for which the first offset and a step are integers."""
     for parts in range(steps, MOST_PARTS + 1, steps):
         if _is_whole(first * parts):
             return parts
@@ -65,10 +65,10 @@ def _is_whole(number: float) -> bool:
 
 
 def parts_of_a_pixel(key: str, fraction: float) -> int:
-    """Return how many times ``fraction`` goes into a pixel.
+    """Return 1/``fraction``, the number of steps per pixel.
 
     Raises:
-        UsageError: If that is not a whole number from 1 to 16.
+        UsageError: If it is not an integer from 1 to 16.
 
     >>> parts_of_a_pixel("shift.subpixel.fraction", 0.25)
     4

@@ -1,4 +1,4 @@
-"""Filling what is unknown from what is known, without an edge: normalised convolution."""
+"""Filling unknown pixels smoothly from the known ones by normalised convolution."""
 
 from __future__ import annotations
 
@@ -7,23 +7,25 @@ import math
 import torch
 from torch import Tensor
 
-# Of the binomial. The published code has 11, whose 12 taps lie half a pixel off the centre.
+# Order of the binomial filter. The published code uses 11, whose 12 taps are centred half a pixel
+# off.
 _ORDER = 12
 
 
 def inpaint(images: Tensor, known: Tensor) -> Tensor:
-    """Fill unknown pixels, ring by ring, with the weighted mean of the known ones near them.
+    """Fill unknown pixels iteratively with the weighted mean of the known pixels near them.
 
-    Blurred image / blurred mask, with a separable binomial filter of 13 taps, repeated with what
-    was filled counting as known until nothing is left (Azulay & Weiss 2019, arXiv 1805.12177,
-    released code; there with 12 taps, and it stops with up to 200 pixels still black).
+    Each iteration divides the blurred image by the blurred mask, both blurred with a separable
+    binomial filter of 13 taps, and treats the filled pixels as known in the next one, until no
+    pixel is unknown (Azulay & Weiss 2019, arXiv 1805.12177, released code; that code uses 12 taps
+    and stops while up to 200 pixels are still black).
 
     Args:
-        images: ``(N, C, H, W)``, uint8 or float; unknown pixels may hold anything.
-        known: ``(N, 1, H, W)`` bool, at least one pixel of every image.
+        images: ``(N, C, H, W)``, uint8 or float; unknown pixels may have any value.
+        known: ``(N, 1, H, W)`` bool; at least one pixel of every image has to be known.
 
     Returns:
-        ``(N, C, H, W)`` in the type of ``images``; known pixels are unchanged.
+        ``(N, C, H, W)`` in the dtype of ``images``; known pixels are unchanged.
     """
     pixels, mask = images.float(), known
     rows, columns = (_binomial(side, images.device) for side in images.shape[-2:])
@@ -40,9 +42,9 @@ def inpaint(images: Tensor, known: Tensor) -> Tensor:
 
 
 def _binomial(side: int, device: torch.device) -> Tensor:
-    """Return the symmetric matrix ``(side, side)`` that blurs one axis; outside is 0.
+    """Return the symmetric matrix ``(side, side)`` that blurs one axis, with zero padding.
 
-    A product with it is much faster than a convolution of single channels.
+    A product with this matrix is much faster than a convolution of single channels.
     """
     weights = torch.tensor([math.comb(_ORDER, k) / 2**_ORDER for k in range(_ORDER + 1)])
     place = torch.arange(side)

@@ -1,7 +1,7 @@
-"""The draws of published evaluations, to check their numbers one for one.
+"""The random draws of published evaluations, with which their numbers can be reproduced exactly.
 
-Every one of them draws per batch, one offset for all its images, and with replacement: the views
-of a pair may coincide. The default of a preset is the exact expectation instead.
+All of them draw every offset once per batch, for all its images, and with replacement: the views of
+a pair may coincide. By default, a preset computes the exact expectation instead.
 """
 
 from __future__ import annotations
@@ -19,17 +19,18 @@ Draw = Callable[[Sequence[int]], NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class Peer:
-    """How a publication's loop draws the views that it compares.
+    """How the evaluation loop of a publication draws the views that it compares.
 
     Attributes:
-        batch: Images that share a draw; the last batch may be smaller.
-        passes: Times the loop goes through the images.
-        views: Views per image that have to agree.
+        batch: Number of images that share a draw; the last batch may be smaller.
+        passes: Number of passes over the images.
+        views: Number of views per image that have to agree.
         generator: ``numpy`` (the legacy ``np.random``) or ``torch``, on the CPU.
-        unused: Draws per batch that the loop makes after these, for another measurement.
-        window: Whether it draws where a window lies; the content then moves the other way.
-        average: ``images``, or ``batches``: the mean of batch means, where a small last batch
-            counts as much as any other.
+        unused: Number of further draws per batch, which the loop uses for another measurement.
+        window: Whether it draws the position of a window; the content then moves in the opposite
+            direction.
+        average: ``images``, or ``batches``: the mean of batch means, in which a smaller last batch
+            has the same weight as the others.
     """
 
     batch: int
@@ -42,7 +43,7 @@ class Peer:
 
     @property
     def meta(self) -> dict[str, Any]:
-        """What a metric has to know: the columns of every comparison, and how to average."""
+        """Metadata for metrics: the columns of every comparison, and how to average."""
         starts = range(1, 1 + self.passes * self.views, self.views)
         groups = [list(range(start, start + self.views)) for start in starts]
         return {"groups": groups, "average": self.average}
@@ -50,8 +51,8 @@ class Peer:
     def replay(
         self, n_images: int, batch: int, sizes: Sequence[int], seed: int
     ) -> NDArray[np.int64]:
-        """Return ``(n_images, passes·views, 2)``: draws in 0..sizes − 1, in the loop's order."""
-        batch = min(batch, n_images)  # the same draws, and no more rows than images
+        """Return draws in 0..sizes − 1, in the loop's order: ``(n_images, passes·views, 2)``."""
+        batch = min(batch, n_images)  # same draws, no more rows than images
         draw = _GENERATORS[self.generator](seed)
         batches = -(-n_images // batch)
         per_batch = self.views + self.unused
@@ -62,7 +63,7 @@ class Peer:
 
 
 def _numpy(seed: int) -> Draw:
-    # Not a Generator: the publications draw from the legacy stream.
+    # Not np.random.Generator: the publications draw from the legacy stream.
     stream = np.random.RandomState(seed)
 
     def draw(sizes: Sequence[int]) -> NDArray[np.int64]:
@@ -87,13 +88,13 @@ def _torch(seed: int) -> Draw:
 _GENERATORS: dict[str, Callable[[int], Draw]] = {"numpy": _numpy, "torch": _torch}
 
 PEERS: dict[str, Peer] = {
-    # Zhang 2019, validate_shift: its -es -b 8, five passes, numpy not seeded.
+    # Zhang 2019, validate_shift: options -es -b 8, five passes, numpy is not seeded.
     "zhang2019": Peer(batch=8, passes=5, window=True),
-    # Zou et al. 2020: the same loop at its default batch size, after np.random.seed(7).
+    # Zou et al. 2020: the same loop with its default batch size, after np.random.seed(7).
     "zou2020": Peer(batch=256, passes=5, window=True),
     # Chaman & Dokmanić 2021, evaluate_circular, after np.random.seed(0).
     "chaman2021": Peer(batch=256, average="batches"),
-    # Rojas-Gomez et al. 2022, CIFAR-10: torch draws, two more per batch for its circular measure.
+    # Rojas-Gomez et al. 2022, CIFAR-10: torch draws, two more per batch for a circular metric.
     "rojas2022": Peer(batch=256, generator="torch", unused=2, window=True),
 }
-"""The publications whose draws ``sampling=peer`` can replay."""
+"""The publications whose draws ``sampling=peer`` can reproduce."""

@@ -1,4 +1,4 @@
-"""Which shifts an image is shown: all, a sequence, draws per image, or a publication's draws."""
+"""The shifts of an image: all offsets, a path, random draws, or the draws of a publication."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Plan:
     """The columns of a prediction table; column 0 is the base view.
 
     Attributes:
-        shifts: ``(K, A)``, or ``(N, K, A)`` where every image has its own.
-        sampled: ``(K,)`` bool, the columns that make up the set of shifts.
-        previous: ``(K,)``, the column one step earlier on the path, −1 for none.
-        exhaustive: Whether the set is every shift of the protocol.
-        meta: What else a metric has to know, plain values; it goes into the table's meta.
+        shifts: ``(K, A)``, or ``(N, K, A)`` if every image has its own shifts.
+        sampled: ``(K,)`` bool, whether a column belongs to the set of tested shifts.
+        previous: ``(K,)``, the column one step earlier on the path, −1 if there is none.
+        exhaustive: Whether the set contains every shift of the protocol.
+        meta: Further information for metrics, as plain values; added to the table's metadata.
     """
 
     shifts: Tensor
@@ -51,13 +51,14 @@ class Plan:
 
 @dataclass(frozen=True)
 class Grid:
-    """Every offset of a protocol, in whole steps of 1/``per_pixel`` px; the first is no shift.
+    """Every offset of a protocol, in integer steps of 1/``per_pixel`` px; the first is (0, 0).
 
     Attributes:
-        offsets: ``(K, 2)`` whole (dy, dx), ``offsets[0] == (0, 0)``.
-        period: ``(H, W)`` where the offsets wrap around, None where they end.
+        offsets: ``(K, 2)`` integers (dy, dx), ``offsets[0] == (0, 0)``.
+        period: ``(H, W)`` if the offsets wrap around, None if the grid is bounded.
         per_pixel: Steps of the grid per pixel.
-        has_base: Whether no shift is one of the set; if not, the first offset is only the base.
+        has_base: Whether the offset (0, 0) belongs to the set of shifts; if not, ``offsets[0]``
+            serves as the base view only.
     """
 
     offsets: Tensor
@@ -70,22 +71,22 @@ class Grid:
 
     @property
     def first(self) -> int:
-        """Where the set begins in ``offsets``."""
+        """Index in ``offsets`` at which the set of shifts begins."""
         return 0 if self.has_base else 1
 
     def pixels(self, index: Tensor) -> Tensor:
-        """Return the shifts ``(..., 2)`` in px of the offsets at ``index``."""
+        """Return the shifts in pixels, ``(..., 2)``, of the offsets at ``index``."""
         offsets = self.offsets[index]
         return offsets if self.per_pixel == 1 else offsets / self.per_pixel
 
     def find(self, offsets: Tensor) -> Tensor:
-        """Return ``(K,)``: where the ``offsets (K, 2)`` are in the set, −1 for outside."""
+        """Return the indices ``(K,)`` of ``offsets (K, 2)`` in the set, −1 if not in it."""
         places = enumerate(self.offsets[self.first :].tolist(), self.first)
         index = {self._key(dy, dx): i for i, (dy, dx) in places}
         return torch.tensor([index.get(self._key(dy, dx), -1) for dy, dx in offsets.tolist()])
 
     def successors(self, step: tuple[int, int]) -> Tensor:
-        """Return ``(K,)``: the index of the offset ``step`` px further, −1 for outside the set."""
+        """Return for every offset the index ``(K,)`` of the one ``step`` px further, −1 if none."""
         found = self.find(self.offsets + torch.tensor(step) * self.per_pixel)
         found[: self.first] = -1
         return found
@@ -97,13 +98,13 @@ class Grid:
 
 
 def sequence(grid: Grid, steps: int, step: tuple[int, int], protocol: str) -> Grid:
-    """Return the offsets of a grid on a path around the base view, the base first.
+    """Return the offsets of a grid on a path around the base view, the base view first.
 
     Args:
-        grid: Every offset.
-        steps: How many steps the path has.
-        step: One of them, (dy, dx) in px.
-        protocol: Its name, for an error.
+        grid: Every offset of the protocol.
+        steps: Number of steps of the path.
+        step: One step, (dy, dx) in pixels.
+        protocol: Name of the protocol, for the error message.
 
     Raises:
         UsageError: If the path leaves the grid.
@@ -112,7 +113,7 @@ def sequence(grid: Grid, steps: int, step: tuple[int, int], protocol: str) -> Gr
         f"shift.{protocol}.sampling=path with steps={steps} does not fit its offsets; "
         "allowed: 1 to as many pixels as the image can move along the path"
     )
-    if not 1 <= steps < len(grid):  # before as many are listed
+    if not 1 <= steps < len(grid):  # checked before memory is allocated
         raise too_long
     ahead = sorted(range(-(steps // 2), steps - steps // 2 + 1), key=_nearest)
     offsets = torch.tensor(ahead)[:, None] * torch.tensor(step) * grid.per_pixel
@@ -122,14 +123,14 @@ def sequence(grid: Grid, steps: int, step: tuple[int, int], protocol: str) -> Gr
 
 
 def replayed(n_images: int, grid: Grid, name: str, batch: int | None, seed: int) -> Plan:
-    """Return the views of a publication's loop: base, then in the order in which it drew them.
+    """Return the base view and the views that a publication drew, in the order of the draws.
 
     Args:
-        n_images: How many images there are.
-        grid: Its range is what offsets are drawn from.
-        name: Of the publication, in :data:`~shiftbench.shift.peer.PEERS`.
-        batch: Images that share a draw; None is the published number.
-        seed: Of the generator that the publication used.
+        n_images: Number of images.
+        grid: Offsets are drawn from its range.
+        name: The publication, a key of :data:`~shiftbench.shift.peer.PEERS`.
+        batch: Number of images that share a draw; None is the published number.
+        seed: Seed of the generator that the publication used.
     """
     peer = PEERS[name]
     batch = batch or peer.batch
@@ -147,16 +148,17 @@ def replayed(n_images: int, grid: Grid, name: str, batch: int | None, seed: int)
 def drawn(
     n_images: int, grid: Grid, step: tuple[int, int], numbers: tuple[int, int, int], protocol: str
 ) -> Plan:
-    """Return drawn offsets for every image, and some of their neighbours on the path.
+    """Return random offsets for every image, and the neighbours of some of them on the path.
 
-    Columns: base, draws, starts of steps where the draws cannot serve, ends of steps.
+    Columns: the base view, the draws, the starting points of steps if the draws cannot serve as
+    such, and the end points of steps.
 
     Args:
-        n_images: How many images there are.
-        grid: Every offset.
-        step: A step of the path, (dy, dx) in px.
-        numbers: Draws per image, steps per image, seed.
-        protocol: Its name; every protocol has draws of its own.
+        n_images: Number of images.
+        grid: Every offset of the protocol.
+        step: One step of the path, (dy, dx) in pixels.
+        numbers: Draws per image, steps per image, and the seed.
+        protocol: Name of the protocol; every protocol has its own random stream.
     """
     draws_per_image, most_steps, seed = numbers
     generator = torch.Generator().manual_seed(derive_seed(seed, "shift", protocol))
@@ -165,7 +167,7 @@ def drawn(
     eligible = (successor >= 0).nonzero().squeeze(1)
     steps = min(most_steps, draws_per_image, len(eligible))
     starts, extra, first_start = draws[:, :steps], draws[:, :0], 1
-    if len(eligible) < size:  # some offsets have no neighbour: draw the starts apart
+    if len(eligible) < size:  # some offsets have no neighbour: draw the starts separately
         starts = extra = eligible[_choose(n_images, len(eligible), steps, generator)]
         first_start = 1 + draws_per_image
     base = torch.zeros(n_images, 1, dtype=torch.long)
@@ -178,7 +180,7 @@ def drawn(
 
 
 def box(rows: Sequence[int], columns: Sequence[int], per_pixel: int = 1) -> Grid:
-    """Return every offset of ``rows`` × ``columns``, in steps of 1/``per_pixel`` px, base first."""
+    """Return the grid ``rows`` × ``columns`` in steps of 1/``per_pixel`` px, (0, 0) first."""
     has_base = 0 in rows and 0 in columns
     axes = [torch.tensor(sorted(axis, key=_nearest)) for axis in (rows, columns)]
     offsets = torch.cartesian_prod(*axes)
@@ -188,12 +190,12 @@ def box(rows: Sequence[int], columns: Sequence[int], per_pixel: int = 1) -> Grid
 
 
 def square(max_shift: int) -> Grid:
-    """Return the offsets −max_shift..+max_shift on both axes, ends included."""
+    """Return the offsets −max_shift..+max_shift on both axes, inclusive."""
     return span((-max_shift, max_shift))
 
 
 def span(ends: Sequence[int]) -> Grid:
-    """Return the offsets ``ends[0]``..``ends[1]`` on both axes, ends included."""
+    """Return the offsets ``ends[0]``..``ends[1]`` on both axes, inclusive."""
     axis = range(ends[0], ends[1] + 1)
     return box(axis, axis)
 
@@ -208,7 +210,7 @@ def torus(image_size: tuple[int, int]) -> Grid:
 
 
 def exhaustive(grid: Grid, step: tuple[int, int]) -> Plan:
-    """Return every offset of a grid, and which is one ``step`` px after which."""
+    """Return the plan of every offset of a grid, with pairs of offsets one ``step`` px apart."""
     successor = grid.successors(step)
     previous = torch.full((len(grid),), -1)
     has_next = successor >= 0
@@ -223,7 +225,7 @@ def _nearest(offset: int) -> tuple[int, int]:
 
 
 def _choose(rows: int, among: int, count: int, generator: torch.Generator) -> Tensor:
-    """Return ``(rows, count)`` different indices below ``among`` for every row."""
+    """Return ``(rows, count)`` random indices below ``among``, distinct within each row."""
     chosen = [
         torch.rand(size, among, generator=generator).topk(count, dim=1).indices
         for size in _chunks(rows, max(1, 4_000_000 // among))

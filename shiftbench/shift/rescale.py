@@ -22,17 +22,18 @@ if TYPE_CHECKING:
 class Rescale(ShiftProtocol):
     """The image, reduced (antialiased), pasted on a canvas at ``steps`` + 1 consecutive sizes.
 
-    The axis is ``scale``, the shorter side of the object in pixels; the base view is the smallest.
-    The centre stays, to the half pixel that an odd difference leaves. Photographs
-    (``data=imagenet``) are reduced from their files to every size, the whole centre square, other
-    images from what the network is shown. Source: Azulay & Weiss 2019 (arXiv 1805.12177), from 100
-    to 101 px on a canvas of 224 px.
+    The axis is ``scale``, the shorter side of the object in pixels; the base view is the smallest
+    size. The object stays centred, up to half a pixel if the difference between canvas and object
+    is odd. Of photographs (``data=imagenet``), the whole central square is reduced from the file to
+    every size; other images are reduced from the network's input. Source: Azulay & Weiss 2019
+    (arXiv 1805.12177), from 100 to 101 px on a canvas of 224 px.
 
     Args:
-        size: Smallest shorter side in pixels; below 1 a fraction of the canvas.
-        steps: How often it grows by one pixel.
-        canvas: Side of the canvas in pixels; None is the size of the images. Another size is for
-            networks that take it, those with a global head.
+        size: Shorter side of the smallest object in pixels; a value below 1 is a fraction of the
+            canvas.
+        steps: Number of times that the object grows by one pixel.
+        canvas: Side of the canvas in pixels; None is the size of the images. Other sizes require a
+            network that accepts them, i.e. one with a global head.
         fill: What surrounds the object: ``black`` (0 before normalisation), ``mean`` (of the
             training pixels) or ``inpaint`` (known pixels blurred outwards).
     """
@@ -49,7 +50,7 @@ class Rescale(ShiftProtocol):
             raise UsageError(f"shift.rescale.steps={self.steps} is too few; allowed: 1 or more")
 
     def plan(self, n_images: int, image_size: tuple[int, int]) -> Plan:
-        """Return which sizes every image is shown: all of them, each one step after the last."""
+        """Return the sizes of every image: all of them, each one step after the previous one."""
         canvas = self._canvas(image_size)
         smallest = side("shift.rescale.size", self.size, canvas)
         largest = object_size(smallest + self.steps, image_size)
@@ -65,9 +66,9 @@ class Rescale(ShiftProtocol):
         return Plan(shifts, sampled, torch.arange(-1, columns - 1), exhaustive=True)
 
     def views(self, split: ShownSplit, index: Tensor, shifts: Tensor) -> Tensor:
-        """Return image ``index[n]`` on its canvas, its shorter side ``shifts[n, 0]`` px.
+        """Return image ``index[n]`` on its canvas, with a shorter side of ``shifts[n, 0]`` px.
 
-        ``(N, C, canvas, canvas)``, in the type of the images, but for ``mean``.
+        ``(N, C, canvas, canvas)``, in the dtype of the images; with ``mean``, float in 0..1.
         """
         canvas, scales = self._canvas(split.image_size), shifts[:, 0].long().cpu()
         parts, places = [], []
@@ -83,7 +84,7 @@ class Rescale(ShiftProtocol):
         return views.contiguous(memory_format=torch.channels_last)
 
     def source_sizes(self, image_size: tuple[int, int]) -> list[tuple[int, int]]:
-        """Return every size of the object, the smallest first."""
+        """Return the sizes of the object, in increasing order."""
         return [object_size(scale, image_size) for scale in self._scales(image_size)]
 
     def _canvas(self, image_size: tuple[int, int]) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Which offsets of a grid an image is shown: the ``sampling`` node of a protocol."""
+"""Which offsets of a grid are tested: the ``sampling`` node of a protocol."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ Protocol = TypeVar("Protocol", bound=type)
 
 @dataclass(frozen=True)
 class Sampling:
-    """How a protocol picks from its grid of offsets.
+    """How a protocol selects from its grid of offsets.
 
     Args:
-        mode: ``all`` shows every offset, ``draws`` shows ``draws`` of them per image, ``auto``
-            shows all up to 128; ``path`` shows a sequence of ``steps`` one-pixel steps around the
-            base view, −⌊steps/2⌋ to +⌈steps/2⌉ px.
-        draws: Offsets per image, drawn without replacement.
-        steps: One-pixel steps per image for ``top1_change`` where offsets are drawn.
-        seed: Seed of the draws, by name apart from every other random stream.
+        mode: ``all`` tests every offset, ``draws`` tests ``draws`` of them per image; ``auto`` is
+            ``all`` for at most 128 offsets and ``draws`` otherwise. ``path`` tests a sequence of
+            ``steps`` one-pixel steps around the base view, from −⌊steps/2⌋ to +⌈steps/2⌉ px.
+        draws: Number of offsets per image, drawn without replacement.
+        steps: Number of one-pixel steps per image for ``top1_change`` if offsets are drawn.
+        seed: Seed of the draws; the random stream is independent of all others.
         path: Direction of a one-pixel step of the content: ``diagonal`` (down and to the right),
             ``reverse_diagonal`` (up and to the left), ``horizontal``, ``vertical``.
     """
@@ -40,7 +40,7 @@ class Sampling:
     def __post_init__(self) -> None:
         require_one_of("shift sampling", self.mode, self.modes())
         require_one_of("shift path", self.path, PATHS)
-        require_within("shift seed", self.seed, 0, 2**32 - 1)  # what NumPy's legacy stream takes
+        require_within("shift seed", self.seed, 0, 2**32 - 1)  # range of NumPy's legacy stream
         if self.draws < 2:
             raise UsageError(f"shift draws={self.draws} is too few; a pair of views needs 2")
         if self.steps < 0:
@@ -52,7 +52,7 @@ class Sampling:
         return MODES
 
     def plan(self, n_images: int, grid: Grid, protocol: str) -> Plan:
-        """Return the plan for ``n_images`` on the grid of the protocol of this name.
+        """Return the plan for ``n_images`` images on the grid of the named protocol.
 
         Raises:
             UsageError: If the grid has too few offsets.
@@ -69,19 +69,21 @@ class Sampling:
         return drawn(n_images, grid, step, (self.draws, self.steps, self.seed), protocol)
 
     def flat(self) -> dict[str, Any]:
-        """Return the fields by the names that they have beside a protocol's own."""
+        """Return the fields under the names that they have among the fields of a protocol."""
         own = asdict(self)
         return {"sampling": own.pop("mode"), **own}
 
 
 @dataclass(frozen=True)
 class PeerSampling(Sampling):
-    """The same, or the draws of a publication (``mode: peer``).
+    """Sampling with an additional mode, the draws of a publication (``mode: peer``).
 
     Args:
-        mode: As there, or ``peer``; ``seed`` then seeds the generator that the publication used.
-        peer: Whose draws ``mode: peer`` replays, see :data:`~shiftbench.shift.peer.PEERS`.
-        batch: Images that share a draw there; None is the published number.
+        mode: As in :class:`Sampling`, or ``peer``; ``seed`` is then the seed of the generator that
+            the publication used.
+        peer: The publication whose draws ``mode: peer`` reproduces, a key of
+            :data:`~shiftbench.shift.peer.PEERS`.
+        batch: Number of images that share such a draw; None is the published number.
     """
 
     peer: str | None = None
@@ -107,10 +109,10 @@ class PeerSampling(Sampling):
 
 
 def takes_sampling(protocol: Protocol) -> Protocol:
-    """Let a dataclass be made with the fields of its ``sampling``, by their own names.
+    """Let the constructor of a dataclass accept the fields of its ``sampling`` directly.
 
     ``Circular(sampling="draws", draws=5)`` is ``Circular(sampling=Sampling("draws", draws=5))``, as
-    before there was such a node; a mapping, as a yaml has it, is one too.
+    in releases before the ``sampling`` node; a mapping, as from a yaml, is accepted as well.
     """
     own = {field.name: field.default for field in fields(protocol)}
     default = cast(Sampling, own["sampling"])

@@ -1,4 +1,4 @@
-"""Circular shifts by parts of a pixel, through the Fourier domain."""
+"""Circular shifts by fractions of a pixel, computed in the Fourier domain."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
 @takes_sampling
 @dataclass(frozen=True)
 class Subpixel(ShiftProtocol):
-    """The band-limited image between the pixels, sampled elsewhere; it wraps around.
+    """Circular shift of the band-limited interpolant of the image, resampled at the pixels.
 
-    Whole offsets are ``torch.roll``. On an axis of even size the Nyquist frequency has no phase to
-    shift: of it the part that a real image can hold is kept, so that everything but that frequency
-    comes back when the image is shifted back. Values are **not** clipped to 0..1: the curve between
-    the pixels overshoots at edges, and clipping would make the shift depend on what is shown.
-    Source: Michaeli et al. 2023 (arXiv 2303.08085), half-pixel shifts.
+    Integer offsets are equal to ``torch.roll``. On an axis of even size, the phase of the Nyquist
+    frequency cannot be shifted: the part of the shifted component that a real image can represent
+    is kept. Shifting back therefore restores all frequencies but that one. Values are **not**
+    clipped to 0..1: the interpolant overshoots at edges, and with clipping the shift would depend
+    on the content. Source: Michaeli et al. 2023 (arXiv 2303.08085), half-pixel shifts.
 
     Args:
         fraction: Step in pixels: 0.5, 0.25 or another 1/n.
-        max_shift: Largest offset per axis in pixels, ends included; the set is every multiple of
-            ``fraction`` from −``max_shift`` to it.
-        sampling: Which of the offsets are shown; one step of the path is a whole pixel.
-        offsets: First and last offset per axis in pixels, instead of ±``max_shift``, with steps of
-            ``fraction`` from the first one on; where 0 is none of them, the base view is not one
-            of the set.
+        max_shift: Largest offset per axis in pixels, inclusive; the offsets are all multiples of
+            ``fraction`` from −``max_shift`` to ``max_shift``.
+        sampling: Which of the offsets are tested; one step of the path is a whole pixel.
+        offsets: First and last offset per axis in pixels, instead of ±``max_shift``; the offsets
+            increase from the first one in steps of ``fraction``. If 0 is not among them, the base
+            view is not in the set of tested shifts.
     """
 
     fraction: float = 0.5
@@ -52,7 +52,7 @@ class Subpixel(ShiftProtocol):
         object.__setattr__(self, "offsets", given)
 
     def plan(self, n_images: int, image_size: tuple[int, int]) -> Plan:
-        """Return which shifts every image is shown."""
+        """Return the shifts under which every image is tested."""
         grid = fractional_grid(
             "shift.subpixel", self.fraction, self.max_shift, self.offsets, image_size
         )
@@ -61,13 +61,13 @@ class Subpixel(ShiftProtocol):
     def views(self, split: ShownSplit, index: Tensor, shifts: Tensor) -> Tensor:
         """Return image ``index[n]`` shifted by ``shifts[n]`` px.
 
-        ``(N, C, H, W)`` float32; uint8 becomes 0..1, give or take an overshoot.
+        ``(N, C, H, W)`` float32; uint8 is scaled to 0..1, up to overshoot.
         """
         return fourier_shift(to_unit(split.pixels(index)), shifts)
 
 
 def fourier_shift(images: Tensor, shifts: Tensor) -> Tensor:
-    """Shift float images ``(N, C, H, W)`` down and right by ``shifts (N, 2)`` px, around."""
+    """Shift float images ``(N, C, H, W)`` circularly by ``shifts (N, 2)`` px, down and right."""
     height, width = images.shape[-2:]
     shifts = shifts.to(images.device, torch.float64)
     rows = _phase(torch.fft.fftfreq(height, 1 / height), height, shifts[:, 0])

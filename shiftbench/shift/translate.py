@@ -1,4 +1,4 @@
-"""Integer translations: the image leaves the frame and something else enters."""
+"""Integer translations: content leaves the frame, and uncovered pixels are filled."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 @takes_sampling
 @dataclass(frozen=True)
 class Translate(ShiftProtocol):
-    """Move the image by whole pixels, −``max_shift``..+``max_shift`` per axis, ends included.
+    """Move the image by whole pixels, −``max_shift``..+``max_shift`` per axis, inclusive.
 
     Args:
         max_shift: Largest offset per axis in pixels.
-        fill: What enters: ``black`` (0 before normalisation), ``mean`` (of the training pixels),
-            ``reflect`` or ``edge``.
-        sampling: Which of the offsets are shown.
-        offsets: First and last offset per axis in pixels, ends included, instead of
-            ±``max_shift``; where 0 is not between them, the base view is not one of the set.
+        fill: What fills uncovered pixels: ``black`` (0 before normalisation), ``mean`` (of the
+            training pixels), ``reflect`` or ``edge``.
+        sampling: Which of the offsets are tested.
+        offsets: First and last offset per axis in pixels, inclusive, instead of ±``max_shift``. If
+            0 does not lie between them, the base view is not in the set of tested shifts.
     """
 
     max_shift: int = 4
@@ -45,7 +45,7 @@ class Translate(ShiftProtocol):
         object.__setattr__(self, "offsets", ends("shift.translate.offsets", self.offsets))
 
     def plan(self, n_images: int, image_size: tuple[int, int]) -> Plan:
-        """Return which shifts every image is shown."""
+        """Return the shifts under which every image is tested."""
         return self.sampling.plan(n_images, self._grid(image_size), "translate")
 
     def _grid(self, image_size: tuple[int, int]) -> Grid:
@@ -66,9 +66,9 @@ class Translate(ShiftProtocol):
         return square(self.max_shift)
 
     def views(self, split: ShownSplit, index: Tensor, shifts: Tensor) -> Tensor:
-        """Return image ``index[n]`` moved by ``shifts[n]``, ``(N, C, H, W)``.
+        """Return image ``index[n]`` shifted by ``shifts[n]``, ``(N, C, H, W)``.
 
-        In the type of the images; with ``mean``, which is no whole pixel value, float in 0..1.
+        In the dtype of the images; with ``mean``, which is not an integer, float in 0..1.
         """
         images = split.pixels(index)
         images = as_float(images) if self.fill == "mean" else images

@@ -1,4 +1,4 @@
-"""Values that several protocols take: two ends of a range, sides in pixels."""
+"""Checks of values that several protocols take: ranges of offsets, side lengths in pixels."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from shiftbench.errors import UsageError, printable
 
-# The side of the largest image that is taken.
+# Largest accepted side of a canvas, in pixels.
 MAX_CANVAS = 4096
 BASES = ("centre", "before_centre")
 
 
 def base_corner(base: str, room: int) -> int:
-    """Return where the base view begins on an axis with ``room`` pixels to move in.
+    """Return the start of the base view on an axis along which it can move by ``room`` pixels.
 
     >>> base_corner("centre", 10), base_corner("centre", 9)
     (5, 4)
@@ -25,10 +25,10 @@ def base_corner(base: str, room: int) -> int:
 def ends(
     key: str, value: Sequence[float] | None, whole: bool = True
 ) -> tuple[int | float, int | float] | None:
-    """Return ``value`` as (first, last), plain numbers; None stays None.
+    """Return ``value`` as a tuple (first, last) of plain numbers; None stays None.
 
     Raises:
-        UsageError: If it is not two (whole) numbers, the smaller one first.
+        UsageError: If it is not two numbers (integers if ``whole``), the smaller one first.
     """
     if value is None:
         return None
@@ -44,7 +44,7 @@ def ends(
 
 
 def side(key: str, value: float, canvas: tuple[int, int]) -> int:
-    """Return a side in pixels; a ``value`` below 1 is a fraction of the canvas' shorter side.
+    """Return a side in pixels; a ``value`` below 1 is a fraction of the canvas's shorter side.
 
     Raises:
         UsageError: If it is not between one pixel and the shorter side of ``canvas``.
@@ -60,10 +60,10 @@ def side(key: str, value: float, canvas: tuple[int, int]) -> int:
 
 
 def canvas_size(key: str, value: int | None, image_size: tuple[int, int]) -> tuple[int, int]:
-    """Return the canvas ``(H, W)``: square of side ``value``, or for None the image's own size.
+    """Return the canvas ``(H, W)``: a square of side ``value``, or the image size for None.
 
     Raises:
-        UsageError: If ``value`` is not a whole number of pixels from 1 to 4096.
+        UsageError: If ``value`` is not an integer from 1 to 4096.
     """
     if value is None:
         return image_size
@@ -76,7 +76,7 @@ def canvas_size(key: str, value: int | None, image_size: tuple[int, int]) -> tup
 
 
 def object_size(shorter: int, image_size: tuple[int, int]) -> tuple[int, int]:
-    """Return ``(H, W)`` of an image reduced, shape kept, so that its shorter side is ``shorter``.
+    """Return ``(H, W)`` of an image resized to a shorter side of ``shorter``, aspect ratio kept.
 
     >>> object_size(100, (256, 512))
     (100, 200)

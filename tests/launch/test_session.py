@@ -1,4 +1,4 @@
-"""The session of a command: one at a time, nothing left of the one before."""
+"""The session of a command: one at a time, without state of previous ones."""
 
 import ast
 from contextvars import copy_context
@@ -14,8 +14,8 @@ from shiftbench.runtime.distributed import SharedJobs
 from shiftbench.runtime.keep_last import KeepLast
 
 PACKAGE = Path(shiftbench.__file__).parent
-# A registry, two caches of what does not change, and what the terminal of this process shows.
-# Registries, and memories of what files said; the displays of a terminal.
+# Allowed module state: a registry, two caches of unchanging values, and the state of the terminal
+# of this process.
 STATE_OF_MODULES = {"METRICS", "_described", "_digested", "_displays", "_muted"}
 
 
@@ -44,7 +44,7 @@ def test_a_failed_load_is_not_kept():
     assert kept.get("a", lambda: "images") == "images"
     with pytest.raises(OSError, match="gone"):
         kept.get("b", lambda: _raise(OSError("gone")))
-    assert kept.value is None  # the memory is free
+    assert kept.value is None  # the previous value is released
     assert kept.get("b", lambda: "others") == "others"
 
 
@@ -60,7 +60,7 @@ def test_tables_are_written_in_a_twentieth_of_the_time(monkeypatch, now, due):
     with tables.timed():
         pass
     assert (tables.ended, tables.took) == (102.0, 2.0)
-    assert tables.is_due() is due  # 2 s are a twentieth of 40 s
+    assert tables.is_due() is due  # 2 s are one twentieth of 40 s
 
 
 def test_a_plain_command_shares_its_jobs_with_nobody():

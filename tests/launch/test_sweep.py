@@ -1,4 +1,4 @@
-"""Sweeps: their jobs, failures, tables, and the launchers, through real processes."""
+"""Sweeps in real processes: their jobs, failures and tables, and the launchers."""
 
 import json
 import os
@@ -15,7 +15,7 @@ import pytest
 from shiftbench.report.progress import standing
 from shiftbench.runs.sweep_state import DONE, FAILED, RUNNING, SKIPPED, WAITING, Job, Sweep
 
-DIVERGES = ("train.weight_decay=10", "train.epochs=4")  # with train.lr=1000
+DIVERGES = ("train.weight_decay=10", "train.epochs=4")  # in combination with train.lr=1000
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 GRID = ("pool=max,stride", "seed=0,1")
 
@@ -39,7 +39,7 @@ def sweep_of(folder):
 
 
 def results_of(folder):
-    """Every metric of every run, whatever the order the jobs ended in."""
+    """Every metric of every run, independent of the order in which the jobs ended."""
     frame = pd.read_csv(sweep_of(folder) / "results.csv", keep_default_na=False)
     return frame.sort_values(["run_id", "protocol", "metric"]).reset_index(drop=True)
 
@@ -91,7 +91,7 @@ def test_one_process_loads_torch_once(swept):
 
 @pytest.fixture(scope="module")
 def broken(tmp_path_factory, shiftbench_command, settings):
-    """A sweep of three jobs of which the second diverges."""
+    """A sweep of three jobs, the second of which diverges."""
     folder = tmp_path_factory.mktemp("broken")
     done = shiftbench_command("-m", *settings, *DIVERGES, "train.lr=0.1,1000,0.05", cwd=folder)
     return folder, done
@@ -136,7 +136,7 @@ def test_fail_fast_leaves_out_the_rest(tmp_path, shiftbench_command, settings):
 def test_wrong_settings_alone_are_a_usage_error(tmp_path, shiftbench_command, settings):
     done = shiftbench_command("-m", *settings, "seed=-1,-2", cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr.count("out of range") == 4  # at once, and in the table
+    assert done.stderr.count("out of range") == 4  # both immediately and in the table
     assert "Traceback" not in done.stderr
 
 
@@ -193,7 +193,7 @@ def test_what_a_killed_report_left_is_removed_by_the_next(swept, shiftbench_comm
     os.utime(old, (0, 0))
     assert shiftbench_command("-m", *settings, *GRID, cwd=swept[0]).returncode == 0
     assert not old.exists()
-    assert new.exists()  # another process may be writing it at this moment
+    assert new.exists()  # another process may be writing it
     new.unlink()
 
 
@@ -214,7 +214,7 @@ def test_launchers_leave_the_same_results(
     assert done.returncode == 0, done.stderr
     assert "4 jobs: 4 done" in done.stderr
     mine, theirs = results_of(tmp_path), results_of(swept[0])
-    # One thread each, here as there: more would sum in another order.
+    # All runs use one thread: with more threads, the order of summation differs.
     pd.testing.assert_frame_equal(mine, theirs)
     again = shiftbench_command(*command, cwd=tmp_path, env=ONE_THREAD)
     assert "4 jobs: 4 done before" in again.stderr
@@ -300,6 +300,6 @@ def test_the_line_of_a_sweep_says_how_it_stands():
     text = standing(jobs, 63)
     assert text == "sweep: 2 of 5 done · 1 running · about 3 min left · 63 s so far"
     assert "1 failed" in standing([job(FAILED)], 1)
-    # two side by side halve what is left
+    # two concurrent jobs halve the remaining time
     two = [job(DONE, 60), job(RUNNING), job(RUNNING)]
     assert "about 60 s left" in standing(two, 60)

@@ -1,4 +1,4 @@
-"""Layers that are written for speed, against the same thing written plainly."""
+"""Optimised layers, compared with plain implementations of the same operations."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ LAYOUTS = [torch.contiguous_format, torch.channels_last]
 
 
 def padded_by_index(x, amounts):
-    """Circular padding as one lookup."""
+    """Circular padding by indexing."""
     left, right, top, bottom = amounts
     rows = torch.arange(-top, x.shape[2] + bottom) % x.shape[2]
     columns = torch.arange(-left, x.shape[3] + right) % x.shape[3]
@@ -49,7 +49,7 @@ def test_circular_padding_keeps_the_memory_layout_both_ways():
 
 
 def grid_by_index(x, phase, stride):
-    """The grid ``phase`` of every image, one image at a time."""
+    """Grid ``phase`` of every image, computed image by image."""
     rows, columns = phase // stride, phase % stride
     return torch.stack([
         image[:, int(i) :: stride, int(j) :: stride]

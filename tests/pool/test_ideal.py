@@ -1,4 +1,4 @@
-"""The ideal low-pass: what it keeps, what it takes away, what follows from that."""
+"""The ideal low-pass filter: frequencies that it keeps and removes, and shiftability."""
 
 import math
 
@@ -24,7 +24,7 @@ def maps(height, width, count=2):
 
 
 def wave(side, frequency, samples):
-    """A cosine along both axes, ``frequency`` periods to the map, on ``samples``² points."""
+    """A cosine along both axes, ``frequency`` periods per feature map, ``samples``² points."""
     line = torch.cos(2 * math.pi * frequency * torch.arange(samples) / samples + 0.3)
     return torch.outer(line, line).expand(1, 3, -1, -1)
 
@@ -55,7 +55,7 @@ def test_it_keeps_the_mean_of_maps_of_every_size(height, width, stride):
     shift=st.tuples(st.floats(-9, 9), st.floats(-9, 9)),
 )  # fmt: skip
 def test_it_commutes_with_every_shift_whole_or_not(height, width, stride, shift):
-    """Shiftable: the samples of the moved map are the moved samples, of every size."""
+    """Shiftability: subsampling and shifts commute for feature maps of every size."""
     x, move = maps(height, width), torch.tensor([shift, shift])
     pooled = pool(stride)(x)
     scale = torch.tensor([pooled.shape[2] / height, pooled.shape[3] / width])

@@ -1,4 +1,4 @@
-"""Downsampling layers: known answers."""
+"""Downsampling layers, compared with known outputs."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""A table against what running every view gives, with nothing of the package's engines."""
+"""Comparison of a table with a forward pass for every view, independent of the engines."""
 
 import contextlib
 import copy
@@ -10,19 +10,19 @@ import torch
 from shiftbench.api import measure
 from shiftbench.shift.circular import Circular
 
-NEAR = 1e-4  # of the spread of an image's logits: closer ones may be answered either way
-ROUNDING = 8  # times what float32 itself changes: the same for logits
-NEVER = 104  # behind the top by so much, a class has probability 0 in float32
+NEAR = 1e-4  # share of the spread of an image's logits; differences below it count as ties
+ROUNDING = 8  # likewise, as a multiple of the rounding error of float32
+NEVER = 104  # a class this far below the largest logit has probability 0 in float32
 REFUSED = "not every shift at once, since "
 
 
 class WrongTableError(AssertionError):
-    """A table that is not what running every view gives."""
+    """A table that differs from a forward pass for every view."""
 
 
 @torch.inference_mode()
 def every_view(network, images, shifts, dtype):
-    """Return the logits ``(N, K, C)`` of every view, computed in ``dtype``, in float64."""
+    """Return the logits ``(N, K, C)`` of every view as float64, computed in ``dtype``."""
     network = copy.deepcopy(network).to(dtype)
     pixels = (images.float() / 255 if images.dtype == torch.uint8 else images).to(dtype)
     views = [pixels.roll((int(dy), int(dx)), (2, 3)) for dy, dx in shifts]
@@ -31,10 +31,10 @@ def every_view(network, images, shifts, dtype):
 
 
 def check_table(network, images, table):
-    """Raise unless a table is that of every view, near-ties apart.
+    """Raise an error unless a table agrees with the forward pass of every view, up to near-ties.
 
-    Two logits of an image nearly tie if they differ by less than ``NEAR`` of the spread of its
-    logits or ``ROUNDING`` times what computing them in float64 changes.
+    Two logits of an image are a near-tie if they differ by less than ``NEAR`` times the spread of
+    its logits plus ``ROUNDING`` times the rounding error, i.e. the difference from float64.
     """
     dtype = next(network.parameters()).dtype
     logits = every_view(network, images, table.shifts, dtype)
@@ -51,7 +51,7 @@ def check_table(network, images, table):
 
 
 def _near(logits, precise):
-    """Return ``(N, 1)``, how far logits may differ; masked classes are left out."""
+    """Return the tolerance of the logits, ``(N, 1)``; masked classes are ignored."""
     usual = _usual(logits) & precise.isfinite()
     high = torch.where(usual, logits, -torch.inf).amax((1, 2))
     low = torch.where(usual, logits, torch.inf).amin((1, 2))
@@ -60,14 +60,14 @@ def _near(logits, precise):
 
 
 def _usual(logits):
-    """Return which logits are neither infinite nor masked with −1e9, far behind all others."""
+    """Return which logits are neither infinite nor masked with −1e9, far below all others."""
     masked = (logits < -5e8) & (logits > -2e9)
     others = torch.where(logits.isfinite() & ~masked, logits.abs(), 0).amax(-1, keepdim=True)
     return logits.isfinite() & ~(masked & (others < 5e7))
 
 
 def _check_numbers(logits, near, table):
-    """Compare probabilities and changes of the logits, where all logits are finite."""
+    """Compare probabilities and changes of the logits in views whose logits are all finite."""
     finite = logits.isfinite().all(-1)
     labels = torch.from_numpy(table.labels).long()[:, None, None].expand(*logits.shape[:2], 1)
     probabilities = logits.softmax(-1)
@@ -85,10 +85,11 @@ def _check_numbers(logits, near, table):
 
 
 def _moved(logits):
-    """Yield how far the logits move: all that are usual, or without those behind a wide gap.
+    """Yield the largest change of the logits, for each possible choice of the classes that count.
 
-    Classes that no softmax sees may be masked ones, or not; a view's count if they have come
-    within a tenth of the gap. In float32, as a table has it: inf where that is more than it holds.
+    Classes with probability 0 in float32, below a wide gap, may or may not be masked, so both are
+    possible. If they are, a class of another view counts if it is within a tenth of the gap. The
+    changes are float32, as in tables: inf beyond its range.
     """
     usual = _usual(logits)
     behind = logits.amax(-1, keepdim=True) - logits
@@ -101,14 +102,14 @@ def _moved(logits):
 
 
 def exact(table):
-    """Return which views have the logits of the base view: surely, and possibly."""
+    """Return which views certainly, and which possibly, have the logits of the base view."""
     share = table.logit_change / (table.meta["logit_tolerance"] * table.logit_scale[:, None])
     return share <= 0.1, share <= 10
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Which engine measured a network, and why it was not the dense one."""
+    """The engine that measured a network, and the reason if it was not the dense one."""
 
     engine: str
     reason: str | None
@@ -118,8 +119,8 @@ def attempt(drawn):
     """Measure a drawn network with ``engine=auto``.
 
     Raises:
-        WrongTableError: If the table is not what every view gives, or the engines disagree by far
-            in which shifts are exact.
+        WrongTableError: If the table differs from the forward passes of all views, or if the
+            engines disagree clearly about the shifts that are exact.
     """
     labels = torch.arange(len(drawn.images)) % 5
     given = drawn.network, drawn.images, labels, Circular(sampling="all")
@@ -138,10 +139,10 @@ def attempt(drawn):
 
 
 def _exact_in_float64(drawn, table):
-    """Return which views have the logits of the base view where float32 does not round them.
+    """Return which views have the logits of the base view if computed in float64.
 
-    A network that subtracts large numbers from each other rounds its logits by more than the
-    tolerance when its views are run one by one; the other engine computes equal ones once.
+    If a network subtracts large numbers from each other, the rounding errors of separate forward
+    passes exceed the tolerance; the dense engine computes equal logits only once.
     """
     logits = every_view(drawn.network, drawn.images, table.shifts, torch.float64)
     moved = torch.where(logits.isfinite(), logits - logits[:, :1], 0).abs().amax(-1)
@@ -150,7 +151,7 @@ def _exact_in_float64(drawn, table):
 
 @contextlib.contextmanager
 def messages():
-    """Collect what the package logs, and let nobody else see it."""
+    """Collect the package's log messages and withhold them from all other handlers."""
     logger, said = logging.getLogger("shiftbench"), []
     before = logger.level, logger.handlers, logger.propagate
     handler = logging.Handler()

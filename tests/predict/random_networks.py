@@ -1,9 +1,10 @@
-"""Random networks and images, on a torus or not, that try to get past the dense engine.
+"""Random networks and images, circular or not, as adversarial tests of the dense engine.
 
-A network is a list of steps, a read-out, and something that becomes of its logits, all drawn by
-number: the same number is the same network everywhere. Networks of even numbers hold: every step
-lies on a torus. Those of odd numbers have one trap, each kind in turn: a step that does not lie on
-a torus, or a read-out that depends on positions. Weights, logits and images may hide it.
+A network consists of steps, a read-out and a transformation of the logits. All of them are drawn
+from a number, and the same number gives the same network on every machine. Networks of even number
+are valid: all steps have circular borders, and subsampling is done by layers. Networks of odd
+number contain one trap, of each kind in turn: a step that violates these conditions, or a step or
+read-out in code that depends on positions. Weights, logits and images may conceal the trap.
 """
 
 import random
@@ -24,7 +25,7 @@ SIZES = ((8, 8), (8, 8), (8, 8), (8, 16), (16, 16))
 
 @dataclass(frozen=True)
 class Drawn:
-    """A network in eval mode, images for it, and the names of what they are made of."""
+    """A network in eval mode, images for it, and the names of their components."""
 
     network: nn.Module
     images: torch.Tensor
@@ -33,7 +34,7 @@ class Drawn:
 
 
 class Step(nn.Module):
-    """A function as a layer; ``layers`` are its children."""
+    """A function as a layer; ``layers`` are its child modules."""
 
     def __init__(self, function, *layers):
         super().__init__()
@@ -44,7 +45,7 @@ class Step(nn.Module):
 
 
 class Network(nn.Module):
-    """Steps, then a read-out, then what becomes of the logits."""
+    """Steps, then a read-out, then a transformation of the logits."""
 
     def __init__(self, steps, head, last):
         super().__init__()
@@ -55,29 +56,29 @@ class Network(nn.Module):
 
 
 class Maker:
-    """Draws parts of one network and keeps their names."""
+    """Draws the parts of one network and records their names."""
 
     def __init__(self, seed):
         self.rng, self.names = random.Random(seed), set()
 
     def part(self, kinds, *arguments, name=None):
-        """Return a part of one of ``kinds``, functions by name."""
+        """Return a part of one of ``kinds``, a mapping from names to functions."""
         name = name or self.rng.choice(sorted(kinds))
         self.names.add(name)
         return kinds[name](self, *arguments)
 
     def function(self, kinds):
-        """Return one of ``kinds``, functions by name, as a layer."""
+        """Return one of ``kinds``, a mapping from names to functions, as a layer."""
         return self.part({name: lambda _, f=f: Step(f) for name, f in kinds.items()})
 
     def chance(self, share, name):
-        """Return whether something with a name happens."""
+        """Return True with probability ``share``, and record the name if so."""
         happens = self.rng.random() < share
         self.names |= {name} if happens else set()
         return happens
 
     def conv(self, inputs=CHANNELS, stride=1):
-        """Return a convolution on a torus, with a border that leaves H / stride."""
+        """Return a convolution with circular padding and outputs of size H / stride."""
         even = stride == 2 and self.chance(0.4, "even kernel")
         kernel = self.rng.choice((2, 4) if even else (1, 3, 5))
         dilation = 2 if kernel == 3 and stride == 1 and self.chance(0.3, "dilation") else 1
@@ -128,11 +129,11 @@ def attention(x, query, key):
 
 
 def excite(m, gate):
-    """A gate from averages over the whole map."""
+    """A gate from averages over the whole feature map."""
     return Step(gate, nn.Linear(CHANNELS, CHANNELS), nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
-BLOCKS = {  # they commute with every circular shift
+BLOCKS = {  # blocks that commute with every circular shift
     "convolution": lambda m: m.plain(),
     "residual": lambda m: Step(lambda x, f: x + f(x), m.plain()),
     "gating": lambda m: Step(lambda x, f, g: f(x) * g(x).sigmoid(), m.plain(), m.conv()),
@@ -155,7 +156,7 @@ BLOCKS = {  # they commute with every circular shift
     "attention": lambda m: Step(attention, m.conv(), m.conv()),
 }
 
-SUBSAMPLING = {  # every sample of theirs lies on the torus
+SUBSAMPLING = {  # subsampling that is consistent with circular borders
     "strided convolution": lambda m: m.conv(stride=2),
     "strided convolution and norm": lambda m: nn.Sequential(
         m.conv(stride=2), m.part(NORMS), m.part(ACTIVATIONS)
@@ -179,7 +180,7 @@ SUBSAMPLING = {  # every sample of theirs lies on the torus
 
 
 def where(x):
-    """A map of the size of ``x`` that differs from position to position."""
+    """A feature map of the size of ``x`` with different values at different positions."""
     generator = torch.Generator().manual_seed(5)
     return torch.rand(1, CHANNELS, *x.shape[2:], generator=generator).to(x)
 
@@ -189,7 +190,7 @@ def corner(x):
 
 
 def silent(width):
-    """A layer whose units are all dead for small inputs."""
+    """A linear layer whose units are all dead (behind a ReLU) for small inputs."""
     linear = nn.Linear(width, width)
     nn.init.constant_(linear.bias, -30.0)
     return linear
@@ -199,14 +200,14 @@ WEAK = {"strong": 1.0, "weak": 1e-2, "weaker": 1e-4}
 
 
 def weak(m):
-    """How much of what is added to a map does not lie on the torus."""
+    """Return the weight of the position-dependent term that a trap adds."""
     name = m.rng.choice(sorted(WEAK))
     m.names.add(f"{name} branch")
     return WEAK[name]
 
 
 def halves(x):
-    """The sum of the map's upper left and lower right quarters."""
+    """The sum of the upper left and lower right quarters of the feature map."""
     rows, columns = x.shape[2] // 2, x.shape[3] // 2
     return x[:, :, :rows, :columns] + x[:, :, rows:, columns:]
 
@@ -220,7 +221,7 @@ def code(function):
 
 
 def added(function):
-    """A trap that adds ``function(x)``, mostly weak, to its input."""
+    """A trap that adds ``function(x)`` to its input, usually with a small weight."""
 
     def made(m, size):
         scale = weak(m)
@@ -230,12 +231,12 @@ def added(function):
 
 
 def linear_columns(m, size):
-    """A layer over columns that wakes up for loud maps only."""
+    """A linear layer over columns that is active for large inputs only."""
     scale = weak(m)
     return Step(lambda x, f: x + scale * f(x).relu(), silent(size[1]))
 
 
-TRAPS = {  # steps that do not lie on a torus, or subsample in code
+TRAPS = {  # steps that are not circular, or that subsample in code
     "functional max pool": code(lambda x: F.max_pool2d(x, 2)),
     "functional average pool": code(lambda x: F.avg_pool2d(x, 2)),
     "every second pixel": code(lambda x: x[:, :, ::2, ::2]),
@@ -287,12 +288,12 @@ TRAPS = {  # steps that do not lie on a torus, or subsample in code
 
 
 def averaged(function, inputs=1):
-    """A read-out that ignores positions: a linear layer behind ``function``."""
+    """A read-out that is independent of positions: ``function``, then a linear layer."""
     return lambda m, size: Step(lambda x, f: f(function(x)), nn.Linear(inputs * CHANNELS, CLASSES))
 
 
 def all_of(function):
-    """A read-out by a linear layer of all that there is, brought in line by ``function``."""
+    """A read-out of all values: ``function`` flattens them, then a linear layer."""
     return lambda m, size: Step(
         lambda x, f: f(function(x)), nn.Linear(CHANNELS * size[0] * size[1], CLASSES)
     )
@@ -303,7 +304,7 @@ def einsum(m, size):
     return Step(lambda x: torch.einsum("nchw,kchw->nk", x, weight.to(x)))
 
 
-HEADS = {  # that ignore positions, or are layers that depend on them
+HEADS = {  # independent of positions, or position-dependent by known layers
     "mean": averaged(lambda x: x.mean((2, 3))),
     "maximum": averaged(lambda x: x.amax((2, 3))),
     "logsumexp": averaged(lambda x: x.flatten(2).logsumexp(2)),
@@ -327,7 +328,7 @@ HEADS = {  # that ignore positions, or are layers that depend on them
     "PyramidHead": lambda m, size: PyramidHead(CHANNELS, size, CLASSES, levels=(1, 2)),
 }
 
-POSITIONS = {  # read-outs that depend on positions, in code
+POSITIONS = {  # read-outs that depend on positions by code
     "torch.flatten": all_of(lambda x: torch.flatten(x, 1)),
     "view": all_of(lambda x: x.contiguous().view(len(x), -1)),
     "reshape": all_of(lambda x: x.reshape(x.shape[0], -1)),
@@ -347,7 +348,7 @@ def mask(value):
     return lambda z: z.index_fill(1, torch.tensor([3, 4]), value)
 
 
-LAST = {  # what becomes of the logits
+LAST = {  # transformations of the logits
     "masked with -1e4": mask(-1e4),
     "masked with -1e9": mask(-1e9),
     "masked with -inf": mask(-torch.inf),
@@ -393,7 +394,7 @@ def draw(number, attempt=0):
     """Return network ``number`` and its images."""
     try:
         return _drawn(number, Maker(f"{number} {attempt}"))
-    except (RuntimeError, ValueError, ShiftbenchError):  # a map became too small for a step
+    except (RuntimeError, ValueError, ShiftbenchError):  # a feature map became too small
         return draw(number, attempt + 1)
 
 
@@ -426,13 +427,13 @@ def _drawn(number, m):
 
 @torch.inference_mode()
 def _size(steps, size):
-    """Return the size of the map after some steps."""
+    """Return the size of the feature map after ``steps``."""
     return tuple(nn.Sequential(*steps).eval()(torch.zeros(1, 3, *size)).shape[2:])
 
 
 @torch.no_grad()
 def _trained(network, m, size):
-    """Give BatchNorm statistics, make classes differ between images, or let units die."""
+    """Imitate training: BatchNorm statistics, different classes for images, dead units."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.running_mean, std=0.3)

@@ -1,4 +1,4 @@
-"""Images, labels and means as programs have them: measured as the same, or refused."""
+"""Images, labels and means in different containers and dtypes: same results, or an error."""
 
 import logging
 

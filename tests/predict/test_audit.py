@@ -1,4 +1,4 @@
-"""A finished table is compared with views that are run, and one that is wrong is found."""
+"""The audit compares a finished table with forward passes of some views and detects errors."""
 
 import logging
 import re
@@ -24,7 +24,7 @@ LABELS = torch.arange(COUNT) % CLASSES
 
 
 class Linear(nn.Module):
-    """A network that depends on positions, and what becomes of its logits."""
+    """A network that depends on positions, with a transformation ``last`` of its logits."""
 
     def __init__(self, last=lambda logits: logits):
         super().__init__()
@@ -124,7 +124,7 @@ def test_the_sentence_names_image_shift_and_both_answers():
 
 
 def test_near_ties_may_be_answered_either_way():
-    """Two classes that are equal up to rounding."""
+    """Two classes have equal logits up to rounding."""
     net = Linear(lambda z: torch.cat([z[:, :1], z[:, :1] * (1 + 1e-7), z[:, :2] - 5], 1))
     columns = table(pixel_model(net))
     columns["top1"] = 1 - columns["top1"]
@@ -134,7 +134,7 @@ def test_near_ties_may_be_answered_either_way():
 
 
 class Bright(nn.Module):
-    """Depends on positions for images of one brightness only, which a few images do not have."""
+    """A network that depends on positions only for images of a certain brightness."""
 
     def __init__(self):
         super().__init__()
@@ -147,7 +147,7 @@ class Bright(nn.Module):
 
 
 def brightened():
-    """Images of which only those are bright that the self-check does not look at."""
+    """Images of which only those are bright that the self-check does not use."""
     x = images() * 0.5
     x[[1, 2, 4, 6, 7]] += 0.75
     return x

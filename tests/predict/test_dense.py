@@ -1,4 +1,4 @@
-"""The dense engine gives the direct engine's table, or says why it does not hold."""
+"""The dense engine gives the same table as the direct engine, or states why it does not apply."""
 
 import logging
 
@@ -117,7 +117,7 @@ def refused(net, size=(16, 16), protocol=Circular()):  # noqa: B008
 
 
 class Net(nn.Sequential):
-    """Circular convolution, something, global average."""
+    """A circular convolution, given layers, and a global average."""
 
     def __init__(self, *layers, channels=3):
         torch.manual_seed(0)
@@ -126,14 +126,14 @@ class Net(nn.Sequential):
 
 
 class Slice(nn.Module):
-    """Subsampling that is not a layer of its own."""
+    """Subsampling in code, without a layer."""
 
     def forward(self, x):
         return x[:, :, ::2, ::2]
 
 
 class TwoPaths(nn.Module):
-    """Branches that are subsampled by 4 at once, and by 2 twice."""
+    """Two branches, one subsampled once by 4, the other twice by 2."""
 
     def __init__(self):
         super().__init__()
@@ -145,7 +145,7 @@ class TwoPaths(nn.Module):
 
 
 class TwoHeads(nn.Module):
-    """Two position-aware read-outs."""
+    """A network with two position-dependent read-outs."""
 
     def __init__(self):
         super().__init__()
@@ -199,7 +199,7 @@ def test_the_reason_is_logged_once(caplog):
 
 
 class UserPool(nn.Module):
-    """A pool of a user's that takes part by one method and one attribute."""
+    """A user's plain module that supports the dense engine by its method ``all_phases``."""
 
     stride, pad = 2, "circular"
 
@@ -218,7 +218,7 @@ def test_a_users_pool_takes_part_by_one_method():
 
 
 def test_a_head_of_several_position_aware_layers_is_shown_every_shift_once():
-    """As in torchvision's VGG: cells of the last map, then fully connected."""
+    """As in torchvision's VGG: adaptive pooling of the last feature map, then linear layers."""
     torch.manual_seed(0)
     net = nn.Sequential(
         nn.Conv2d(3, 4, 3, padding=1, padding_mode="circular"), nn.ReLU(), nn.MaxPool2d(2),
@@ -228,7 +228,7 @@ def test_a_head_of_several_position_aware_layers_is_shown_every_shift_once():
 
 
 def from_torchvision(name):
-    """An untrained network; some amplify float's rounding beyond comparing, hence double."""
+    """An untrained network, in float64 except for resnet18: others amplify rounding errors."""
     models = pytest.importorskip("torchvision.models")
     torch.manual_seed(0)
     net = models.get_model(name, weights=None, num_classes=5).eval()
@@ -238,7 +238,7 @@ def from_torchvision(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "shufflenet_v2_x0_5"])
 def test_torchvisions_networks_made_circular(name):
-    """Every strided leaf of these networks is known."""
+    """All strided layers of these networks are supported."""
     dense, direct = (
         measure(
             from_torchvision(name), pictures((32, 32), 2), [0, 1], Circular(2),
@@ -252,7 +252,7 @@ def test_torchvisions_networks_made_circular(name):
 
 @pytest.mark.parametrize("name", ["squeezenet1_1", "swin_t"])
 def test_torchvisions_networks_that_are_on_no_torus_are_refused(name):
-    """Windows without padding, or positions that are read by reshaping."""
+    """These have windows without padding, or read positions after reshaping."""
     with pytest.raises(ShiftbenchError, match=r"features.* does not wrap around"):
         measure(
             from_torchvision(name), pictures((32, 32), 2), [0, 1], "circular",

@@ -1,4 +1,4 @@
-"""The direct engine against the plain loop that it replaces."""
+"""The direct engine gives the same results as a plain loop over all views."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from shiftbench.shift.translate import Translate
 
 
 class Linear(nn.Module):
-    """A network whose answer depends on position, so that every shift matters."""
+    """A network that depends on positions, so that every shift can change its answer."""
 
     def __init__(self, size=6, classes=4, channels=3):
         super().__init__()
@@ -124,7 +124,7 @@ def test_measure_takes_numpy_and_leaves_the_mode_as_it_was():
 
 
 def test_measure_normalises_after_the_shift():
-    """Black is 0 before normalisation, so a black border equals normalised black pixels."""
+    """Black is 0 before normalisation, so a black border consists of normalised black pixels."""
     seen = []
 
     class Spy(nn.Module):

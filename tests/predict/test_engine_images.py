@@ -1,4 +1,4 @@
-"""The digests of the images behind a table: of pixels and labels, the same with every protocol."""
+"""The digest of a table's test images covers pixels and labels and is independent of protocols."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Windows of larger images: from the split where it has them, else from the image enlarged."""
+"""Windows of larger images, which the split provides or which are enlarged from its images."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ PROTOCOL = Crop(margin=4, sampling="path", steps=4)
 
 @dataclass(frozen=True)
 class Photos(Split):
-    """Eight-pixel images that are the centres of larger ones."""
+    """Images of 16 px that are reduced from larger ones."""
 
     whole: torch.Tensor
 
@@ -81,7 +81,7 @@ def test_chunks_hold_the_pixels_of_their_positions_and_no_others_are_taken_for_t
         assert labels.tolist() == chunk.positions.tolist() == [0, 2]
         assert set(chunk.fetched) == (set(sizes) or {None})
         for size in sizes or [None]:
-            index = torch.tensor([2, 0, 2, 1])  # 1 is not there, and is fetched
+            index = torch.tensor([2, 0, 2, 1])  # 1 is missing, so it is loaded
             for one, pixels in zip(index, chunk.pixels(index, size), strict=True):
                 assert torch.equal(pixels, whole.pixels(one[None], size)[0])
     everything = whole.pixels(torch.arange(3))

@@ -1,4 +1,4 @@
-"""BatchNorm folded into convolutions."""
+"""Folding BatchNorm into convolutions."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from shiftbench.predict.fold_batchnorm import folded
 
 
 def lived_in(net):
-    """Give every BatchNorm statistics and scales of its own."""
+    """Give every BatchNorm layer random statistics and scales."""
     torch.manual_seed(1)
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -37,7 +37,7 @@ def test_folding_changes_nothing_but_rounding(model, pool):
 
 
 class UsedTwice(nn.Module):
-    """The convolution's own output is needed too, so folding would change the answer."""
+    """A network that also uses the convolution's own output, which folding would change."""
 
     def __init__(self):
         super().__init__()
@@ -49,7 +49,7 @@ class UsedTwice(nn.Module):
 
 
 class Shared(UsedTwice):
-    """One BatchNorm after two runs of one convolution."""
+    """A network that calls one convolution twice, with one BatchNorm after both calls."""
 
     def forward(self, x):
         return self.norm(self.conv(self.norm(self.conv(x)))).mean((2, 3))

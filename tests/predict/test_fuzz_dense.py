@@ -1,4 +1,4 @@
-"""Random networks: the dense engine never takes one that it does not hold for, and takes others."""
+"""Random networks: the dense engine rejects those to which it does not apply, accepts others."""
 
 import dataclasses
 import functools
@@ -22,7 +22,7 @@ from random_networks import (
 from shiftbench.api import measure
 from shiftbench.shift.circular import Circular
 
-pytestmark = pytest.mark.slow  # real runs, one after the other
+pytestmark = pytest.mark.slow  # measures many networks, one after the other
 
 NETWORKS = 200
 AT_ONCE = 25
@@ -31,14 +31,14 @@ CHANGES = {
     "InstanceNorm", "in-place ReLU", "dead units", "huge weights", "float64",
 }  # fmt: skip
 
-HARMLESS = {  # in some networks: where maps are averaged later, or never loud
+HARMLESS = {  # in some networks: features are averaged later, or never large
     "transposed convolution", "the corner of loud maps",
 }  # fmt: skip
 
 
 @functools.cache
 def outcome(number):
-    """Draw and measure network ``number``, once, against every view."""
+    """Draw and measure network ``number`` once, and compare its table with all views."""
     drawn = draw(number)
     return drawn.holds, drawn.names, attempt(drawn)
 
@@ -49,7 +49,7 @@ def outcomes():
 
 @pytest.mark.parametrize("first", range(0, NETWORKS, AT_ONCE))
 def test_no_answer_is_wrong(first):
-    """Whichever engine it was; ``attempt`` raises where a table is not that of every view."""
+    """With either engine; ``attempt`` raises an error if a table differs from the views."""
     for number in range(first, first + AT_ONCE):
         outcome(number)
 
@@ -74,7 +74,7 @@ def test_every_attack_is_drawn():
 
 
 def test_traps_are_refused_but_for_harmless_ones():
-    """And what is accepted has no wrong answer: that was tested above."""
+    """The accepted ones have no wrong answers, as tested above."""
     taken = [names & {*TRAPS, *POSITIONS} for holds, names, found in outcomes()
              if not holds and found.engine == "dense"]  # fmt: skip
     assert set().union(*taken) <= HARMLESS
@@ -98,7 +98,7 @@ def tampered(table, name, change):
     ],
 )
 def test_a_wrong_table_is_found(name, change):
-    """The comparison on which all of this rests sees one wrong number."""
+    """The comparison used by all tests above detects a single wrong number."""
     torch.manual_seed(0)
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, CLASSES)).eval()
     images = torch.rand(3, 3, 8, 8)

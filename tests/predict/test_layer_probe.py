@@ -1,4 +1,4 @@
-"""The layer probe against what theory says exactly."""
+"""The layer probe, compared with values that are known exactly from theory."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def network(pool, model=VGG, padding="circular", **settings):
 
 
 class LowPass(nn.Module):
-    """Remove every frequency that every second sample cannot carry."""
+    """Remove all frequencies that every second sample cannot represent."""
 
     def forward(self, x):
         spectrum = torch.fft.fft2(x)
@@ -45,7 +45,7 @@ class EverySecond(nn.Module):
 
 
 def stages(*between, pool=lambda: (LowPass(), EverySecond()), bias=True):
-    """Two stages of a circular convolution, whatever is ``between``, subsampling."""
+    """Two stages, each of a circular convolution, the layers ``between``, and subsampling."""
     torch.manual_seed(0)
     layers = []
     for chans in (3, 8):
@@ -58,7 +58,7 @@ def test_a_circular_convolution_is_equivariant_at_every_shift():
     rows = probe(conv2d(3, 6, 5, 1, "circular"), pictures())
     assert len(rows) == 64
     assert rows[ERRORS].to_numpy().max() < 1e-5
-    assert set(rows["layer"]) == {"Conv2d"}  # a bare layer is called by its class
+    assert set(rows["layer"]) == {"Conv2d"}  # a layer without a name is named after its class
 
 
 def test_zero_padding_breaks_it():
@@ -100,10 +100,10 @@ def test_global_and_aps_are_exact_in_every_layer_at_every_shift(pool):
 
 
 def test_an_ideal_low_pass_makes_a_linear_network_shiftable():
-    """Simoncelli et al. 1992: the mean does not move; max pooling's does, ReLU brings it back."""
+    """Simoncelli et al. 1992: its mean is invariant; with max pooling or ReLU, it is not."""
     linear = probe(stages(), pictures())
     assert linear["invariance_error"].max() < 1e-5
-    assert linear["equivariance_error"].max() > 0.01  # half a sample is still no whole one
+    assert linear["equivariance_error"].max() > 0.01  # half a sample cannot be matched by a roll
     last = linear[linear["index"] == linear["index"].max()]
     assert (last["stride"] == 4).all()
     strided = probe(stages(pool=lambda: (EverySecond(),)), pictures())

@@ -1,4 +1,4 @@
-"""How far logits spread and move where some classes are masked, infinite or share a constant."""
+"""Spread and change of logits if some classes are masked or infinite, or share a constant."""
 
 import math
 
@@ -21,18 +21,18 @@ def moved(base, view):
         ([1.0, 2.0], INF),  # of two classes, none
         ([0.0, 1.0, -1e9], 1e8),  # a tenth of the gap
         ([0.0, 1.0, -1e4, -1e4], 1000.1),
-        ([0.0, 1.0, -900.0], INF),  # 900 times as far apart: one outlier
+        ([0.0, 1.0, -900.0], INF),  # 900 times the other gap: an outlier, no mask
         ([0.0, 1.0, -1e4, -INF], 1000.1),
-        ([5.0, 5.0, -200.0], 20.5),  # equal ones, and one that the softmax cannot tell from −inf
+        ([5.0, 5.0, -200.0], 20.5),  # two equal classes, and one with probability 0 in float32
         ([5.0, 5.0, -90.0], INF),
         ([0.0, 0.0, 0.0], INF),
         ([-INF, -INF, -INF], INF),
         ([INF, 1.0, 0.5, -1e9], 1e8),
         ([0.0, 1e-6, -1.0], INF),  # a near-tie of two, no mask
-        ([0.0, 1e-6, 2e-6, -1.0], INF),  # three of a kind, and one that another view may be given
+        ([0.0, 1e-6, 2e-6, -1.0], INF),  # three near-ties, and a class that may win in another view
         ([0.0, 0.016, 0.008, -45.0], INF),
-        ([1.0, 1 - 1e-7, 1 - 2e-7, -1.0], INF),  # of a tanh that saturates
-        ([1.0, 1 - 1e-5, 1 - 2e-4, 0.0], INF),  # of a sigmoid
+        ([1.0, 1 - 1e-7, 1 - 2e-7, -1.0], INF),  # a saturated tanh
+        ([1.0, 1 - 1e-5, 1 - 2e-4, 0.0], INF),  # a saturated sigmoid
         ([1.0, 1 - 1e-7, 1 - 2e-7, -1e4], 1000.1),
     ],
 )
@@ -58,7 +58,7 @@ def test_which_classes_are_masked():
         ([-INF, 1.0, 2.0, 4.0], 3),
         ([INF, 1.0, 2.0, 4.0], 3),
         ([NAN, 1.0, 2.0, 4.0], 3),
-        ([100.0, 101.0, 102.0], 5.1),  # 5 % of the largest: a common constant costs digits
+        ([100.0, 101.0, 102.0], 5.1),  # 5 % of the largest: a common constant reduces precision
         ([-INF] * 3, 0),
         ([7.0, 7.0, 7.0], 0.35),
         ([1.0, 1 - 1e-7, 1 - 2e-7, -1.0], 2),
@@ -77,7 +77,7 @@ def test_scale(logits, expected):
         ([1.0, INF, 3.0], [1.5, INF, 3.0], 0.5),
         ([1.0, -INF, 3.0], [1.0, 0.0, 3.0], INF),
         ([1.0, INF, 3.0], [1.0, -INF, 3.0], INF),
-        ([1.0, 2.0, -1e9], [1.5, 2.0, -1e9 + 64], 0.5),  # the rounding of a mask is no change
+        ([1.0, 2.0, -1e9], [1.5, 2.0, -1e9 + 64], 0.5),  # rounding of a mask is not a change
         ([1.0, 2.0, -1e9], [1.5, 2.0, 0.0], 1e9),  # masked in one view only
         ([0.0] * 3, [0.0] * 3, 0),
         ([1.0, 1 - 1e-7, 1 - 2e-7, -1.0], [1.0, 1 - 1e-7, 1 - 2e-7, 0.75], 1.75),

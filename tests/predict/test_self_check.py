@@ -1,4 +1,4 @@
-"""What the dense engine's self-check sees, whatever images, masks or weights hide."""
+"""The dense engine's self-check detects violations that images, masks or weights conceal."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ SIZE = 8
 
 
 class Net(nn.Module):
-    """A convolution on a torus, halves of the map by ``down``, a read-out, masked classes."""
+    """A circular convolution, subsampling by ``down``, a read-out, and masked classes."""
 
     def __init__(self, down=nn.MaxPool2d(2), read=None, mask=None):  # noqa: B008
         super().__init__()
@@ -93,7 +93,7 @@ def test_read_outs_that_depend_on_positions_are_seen(read, value):
 
 @pytest.mark.parametrize("bias", [-3.0, -100.0])
 def test_dead_units_hide_nothing(bias):
-    """No unit wakes up for these images; the weights are drawn again for one comparison."""
+    """No unit is active for these images; one comparison uses newly drawn weights."""
     net = Net(halves)
     nn.init.constant_(net.conv.bias, bias)
     assert_refused(net, "were its weights others")
@@ -106,7 +106,7 @@ def test_masked_classes_do_not_hide_dead_units():
 
 
 class Loud(nn.Module):
-    """Positions matter where the input is beyond what images are, by a number in the code."""
+    """Depends on positions only for inputs beyond a threshold that no image reaches."""
 
     def forward(self, x):
         mean = x.mean((2, 3))
@@ -134,7 +134,7 @@ def test_a_network_of_constants_that_no_weights_could_move():
 
 
 def test_small_movements_suffice():
-    """A large constant leaves few digits in float32, enough in float64."""
+    """With a large constant, few significant digits remain in float32, but enough in float64."""
     net = Net()
     nn.init.constant_(net.linear.bias, 1e4)
     assert checked(net)["self_check_flips"] == 0

@@ -1,4 +1,4 @@
-"""Whether an answer is the image's alone."""
+"""Whether the answer for an image depends on the image alone."""
 
 import logging
 import random
@@ -20,7 +20,7 @@ BATCH, CHANCE = "the other images of the batch", "chance"
 
 
 class Net(nn.Module):
-    """Two convolutions on a torus, something between them, averages."""
+    """Two convolutions with a given layer between them, then a global average."""
 
     def __init__(self, between=nn.Identity):
         super().__init__()
@@ -45,7 +45,7 @@ class Code(nn.Module):
 
 
 def depth(x):
-    """Stochastic depth by a coin of a library's own."""
+    """Stochastic depth with a random generator other than torch's."""
     return x * 2 if random.random() < 0.5 else x
 
 
@@ -105,7 +105,7 @@ def test_what_depends_on_the_batch_or_on_chance(between, reason):
 @pytest.mark.parametrize("value", [0.0, 1.0, 0.5])
 @pytest.mark.parametrize("name", ["batch norm without statistics", "functional dropout"])
 def test_blank_images_hide_nothing(name, value):
-    """Noise is shown beside them."""
+    """The check also uses images of noise."""
     between, reason = UNSTEADY[name]
     assert found(between, images(value=value)) == [reason]
 
@@ -116,7 +116,7 @@ def test_one_image_alone_is_enough():
 
 
 def test_random_states_are_seen_not_restored_by_luck():
-    """A draw is found though the answers happen to be equal."""
+    """A random draw is detected even if the answers are equal."""
     assert found(lambda: Code(lambda x: x + 0 * torch.rand(1))) == [CHANCE]
 
 
@@ -141,7 +141,7 @@ def test_a_steady_network_leaves_no_note():
 
 def test_a_network_that_takes_no_single_image_is_refused():
     class Vector(nn.Module):
-        """BatchNorm over the batch alone."""
+        """BatchNorm whose statistics are always those of the batch."""
 
         def __init__(self):
             super().__init__()

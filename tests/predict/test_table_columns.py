@@ -1,4 +1,4 @@
-"""What a table keeps of logits: known answers, infinite ones and NaN included."""
+"""The columns that a table keeps of logits, for known, infinite and NaN logits."""
 
 import math
 
@@ -12,7 +12,7 @@ E = math.e
 
 
 def columns(*views, label=1, previous=None):
-    """The columns of one image whose views have these logits, as numbers by name."""
+    """The columns of an image whose views have these logits, as lists by name."""
     previous = torch.tensor(previous or [-1] * len(views))
     found = answers(torch.tensor([views]), torch.tensor([label]), previous)
     return {name: values[0].tolist() for name, values in found.items()}
@@ -66,7 +66,7 @@ def test_no_answer(logits):
     assert found["rank_true"] == [1, 3, 2]
     for name in ("p_top1", "p_base", "p_true", "p_previous"):
         assert math.isnan(found[name][1])
-    # One step earlier there was no answer, whose probability could be given.
+    # The view one step earlier has no answer, so there is no class to give a probability for.
     assert math.isnan(found["p_previous"][2])
     assert not math.isnan(found["p_base"][2])
 
@@ -80,7 +80,7 @@ def test_a_base_view_without_answer_leaves_its_probability_open_everywhere():
 
 @pytest.mark.parametrize("scale", [1e-12, 1e-30])
 def test_tiny_logits_are_not_blurred_by_the_softmax(scale):
-    """Their probabilities are equal in float32; the answers and ranks are not."""
+    """Their probabilities are equal in float32, but answers and ranks differ."""
     found = columns([1 * scale, 3 * scale, 2 * scale], label=2)
     assert found["top1"] == [1]
     assert found["rank_true"] == [1]

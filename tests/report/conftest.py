@@ -1,4 +1,4 @@
-"""Run folders made by hand, so that a test says which numbers are in them."""
+"""Run folders whose numbers are chosen by the tests."""
 
 import hashlib
 import json
@@ -32,24 +32,25 @@ GROUPS = ("data", "model", "pool", "augment", "train")
 
 @pytest.fixture
 def hostile():
-    """matplotlib settings that would spoil any figure, or make it fail."""
+    """User settings of matplotlib that would distort figures or cause errors."""
     return HOSTILE
 
 
 @pytest.fixture
 def of():
-    """Return metrics of one protocol: ``of(accuracy=0.5)``."""
+    """Return a function that makes metrics of one protocol: ``of(accuracy=0.5)``."""
     return lambda **values: {"circular": values}
 
 
 @pytest.fixture
 def make_run(tmp_path):
-    """Return a maker of run folders, ``<out>/runs/<id>``."""
+    """Return a function that creates run folders, ``<out>/runs/<id>``."""
 
     def make(metrics=None, *, out=tmp_path / "out", seed=0, settings=None, error=None, tables=None,
              images=None, shown="test", **labels):  # fmt: skip
-        """``images``: a number for each image, by protocol and metric, which is their mean.
+        """Create a run folder.
 
+        ``images`` has one number per image, by protocol and metric; the metric is their mean.
         ``shown`` is the digest of these images.
         """
         labels = {**LABELS, **labels}
@@ -97,7 +98,7 @@ def _influences(images, shown):
 
 
 def _settings(labels, settings):
-    """Settings as a run flattens them; the model's own head is not among them."""
+    """The flattened settings of a run, without the model's own head."""
     nested = {group: {"_target_": labels[group]} for group in GROUPS}
     nested |= {"padding": labels["padding"], "precision": labels["precision"]}
     nested |= {"shift": {"circular": {"steps": 8}}, **settings}

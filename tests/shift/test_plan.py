@@ -1,4 +1,4 @@
-"""Which shifts an image is shown."""
+"""The shifts under which images are tested."""
 
 import pytest
 import torch
@@ -81,7 +81,7 @@ def test_few_offsets_are_all_shown_unless_told():
     assert Circular(max_shift=5).plan(3, (32, 32)).exhaustive  # 121 offsets
     assert not Circular(max_shift=6).plan(3, (32, 32)).exhaustive  # 169
     assert not Circular(max_shift=5, sampling="draws").plan(3, (32, 32)).exhaustive
-    assert Circular(sampling="draws", draws=500).plan(3, (8, 8)).exhaustive  # more than there are
+    assert Circular(sampling="draws", draws=500).plan(3, (8, 8)).exhaustive  # more than exist
 
 
 def test_grids_begin_with_no_shift():

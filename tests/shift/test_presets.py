@@ -1,4 +1,4 @@
-"""The yaml files of the published evaluations: their sets of offsets, their draws, end to end."""
+"""The presets of published evaluations: their offsets and random draws, and runs with them."""
 
 import importlib
 import inspect
@@ -40,7 +40,7 @@ def preset(name, **changes):
 
 
 def moved(protocol, images, shifts, mean=None):
-    """Return every image moved by its shift."""
+    """Return every image, shifted by its shift."""
     return protocol.views(ShownSplit.of(images, mean), torch.arange(len(images)), shifts)
 
 
@@ -49,7 +49,7 @@ def square(axis):
 
 
 PUBLISHED = {
-    # name: image side, the set of offsets, whether the base view is one of them
+    # name: image side, set of offsets, whether the base view belongs to the set
     "zhang2019": (224, square(16 - np.arange(32)), True),
     "zou2020": (224, square(16 - np.arange(32)), True),
     "chaman2021": (32, square(range(-3, 3)), True),
@@ -101,7 +101,7 @@ def test_a_sequence_steps_along_its_path():
 
 
 def azulay_crops(images, side):
-    """The released script's windows, written out: of images that are 10 px larger than them."""
+    """The windows of the released script, of images that are 10 px larger, as plain code."""
     center = int((images.shape[3] - side - 1) / 2)
     for c in range(center - 4, center + 4):
         yield (
@@ -111,7 +111,7 @@ def azulay_crops(images, side):
 
 
 def azulay_objects(objects, side):
-    """The released script's pastings, written out, on true black."""
+    """The pasted objects of the released script, on black, as plain code."""
     wide = objects.shape[3]
     center = int((side - wide - 1) / 2)
     for c in range(center - 4, center + 4):
@@ -159,8 +159,8 @@ def test_half_pixel_shifts_are_those_of_the_released_code():
     images = torch.rand(1, 2, 32, 32, generator=torch.Generator().manual_seed(3))
     protocol = preset("michaeli2023_half")
     for i, j in [(1, 1), (1, 31), (17, 4), (31, 30)]:
-        # Their way, written out: every second sample of the image of twice the size, its spectrum
-        # halved at the old Nyquist frequency; they move up and to the left.
+        # The published computation as plain code: every second sample of an image of twice the
+        # size, with the spectrum halved at the original Nyquist frequency; shifts are up and left.
         spectrum = torch.fft.fftshift(torch.fft.fft2(images), dim=(2, 3))
         large = torch.zeros(1, 2, 65, 65, dtype=torch.complex64)
         edge = torch.ones(33)
@@ -187,7 +187,7 @@ def test_half_pixel_shifts_are_those_of_the_released_code():
     ids=lambda protocol: type(protocol).__name__,
 )
 def test_the_mean_colour_is_zero_once_it_is_normalised(protocol, dtype):
-    mean, std = [0.4914, 0.4822, 0.4465], [0.2023, 0.1994, 0.2010]  # none a whole pixel value
+    mean, std = [0.4914, 0.4822, 0.4465], [0.2023, 0.1994, 0.2010]  # not integer pixel values
     images = torch.full((1, 3, 32, 32), 1, dtype=torch.uint8)  # a value far from the mean
     images = images if dtype == torch.uint8 else images.to(dtype) / 255
     network = PixelModel(nn.Identity(), mean, std, torch.device("cpu"))
@@ -210,8 +210,8 @@ def test_what_is_not_filled_keeps_its_pixels():
 
 
 def zhang_loop(n_images, batch, seed):
-    """The published loop, written out: window corners of every image, pass by pass."""
-    stream = np.random.RandomState(seed)  # what np.random.seed seeds
+    """The published loop as plain code: the window corners of every image, pass by pass."""
+    stream = np.random.RandomState(seed)  # the stream of np.random.seed
     rows = [[] for _ in range(n_images)]
     for _ in range(5):
         for start in range(0, n_images, batch):
@@ -222,7 +222,7 @@ def zhang_loop(n_images, batch, seed):
 
 
 def chaman_loop(n_images, batch, seed):
-    stream = np.random.RandomState(seed)  # what np.random.seed seeds
+    stream = np.random.RandomState(seed)  # the stream of np.random.seed
     rows = [[] for _ in range(n_images)]
     for start in range(0, n_images, batch):
         pair = [stream.randint(-3, 3, 2), stream.randint(-3, 3, 2)]
@@ -237,7 +237,7 @@ def rojas_loop(n_images, batch, seed):
     for start in range(0, n_images, batch):
         pair = [torch.randint(-3, 3, (2,)) for _ in range(2)]
         for _ in range(2):
-            torch.randint(-3, 3, (2,))  # of the circular measure
+            torch.randint(-3, 3, (2,))  # draws of the circular metric
         for n in range(start, min(start + batch, n_images)):
             rows[n] += [tuple((-shift).tolist()) for shift in pair]
     return rows
@@ -266,7 +266,7 @@ def test_peer_draws_are_those_of_the_published_loop(name, loop, side, batch, see
 
 
 class Tiny(nn.Module):
-    """Position-aware where it can be, of any input size."""
+    """A strided convolution and a global maximum: any input size, not shift-invariant."""
 
     def __init__(self, channels=3):
         super().__init__()

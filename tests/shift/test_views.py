@@ -1,4 +1,4 @@
-"""What every protocol shows, against what it says."""
+"""The views of every protocol agree with its documentation."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from shiftbench.shift.inpaint import inpaint
 from shiftbench.shift.rescale import Rescale
 from shiftbench.shift.subpixel import Subpixel, fourier_shift
 
-SHAPES = [(1, 3, 16, 16), (3, 1, 17, 15), (2, 3, 13, 20)]  # one image, grey and odd, not square
+SHAPES = [(1, 3, 16, 16), (3, 1, 17, 15), (2, 3, 13, 20)]  # one image; grey, odd sides; not square
 MEAN = [0.25, 0.5, 0.75]
 
 
@@ -27,7 +27,7 @@ def pictures(shape, seed=0):
 
 
 def views(protocol, images, shifts, mean=None):
-    """Return every image moved by its shift."""
+    """Return every image, shifted by its shift."""
     return protocol.views(ShownSplit.of(images, mean), torch.arange(len(images)), shifts)
 
 
@@ -61,7 +61,7 @@ def test_the_base_of_a_crop_is_its_central_window():
 
 
 def test_enlarging_keeps_the_type_and_the_range():
-    images = pictures((2, 3, 9, 9)).round() // 255 * 255  # black and white: bicubic overshoots
+    images = pictures((2, 3, 9, 9)).round() // 255 * 255  # black and white, so bicubic overshoots
     assert resize(images, (12, 12), "bicubic").dtype == torch.uint8
     flat = torch.full((1, 3, 9, 9), 0.3)
     assert torch.allclose(resize(flat, (12, 12), "bicubic"), torch.tensor(0.3), atol=1e-6)
@@ -124,13 +124,13 @@ def test_inpainting_keeps_what_is_known_and_fills_the_rest(shape, corner, size, 
     assert (values >= low[..., None] - slack).all()  # a mean of known pixels
     assert (values <= high[..., None] + slack).all()
     other = images.masked_fill(~known, 0)
-    assert torch.equal(inpaint(other, known), filled)  # what is unknown has no say
+    assert torch.equal(inpaint(other, known), filled)  # unknown pixels have no influence
 
 
 def test_inpainting_is_the_normalised_convolution():
     row = torch.tensor([0.0, 0.6, 0.2, 0.0]).reshape(1, 1, 1, 4)
     known = torch.tensor([False, True, True, False]).reshape(1, 1, 1, 4)
-    one, two = 792.0, 495.0  # binomials of order 12, one and two places from the middle
+    one, two = 792.0, 495.0  # binomial coefficients of order 12, at distances 1 and 2
     left = (one * 0.6 + two * 0.2) / (one + two)
     right = (one * 0.2 + two * 0.6) / (one + two)
     assert inpaint(row, known).flatten().tolist() == pytest.approx([left, 0.6, 0.2, right])
@@ -143,14 +143,14 @@ def test_inpainting_without_anything_known_is_an_error():
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_rescaled_object_has_the_size_it_says(shape):
-    images = pictures(shape) | 1  # nothing in it is black
+    images = pictures(shape) | 1  # no pixel is black
     for (scale,), views in every_view(Rescale(0.5, steps=5), images):
         rows = views.amax((0, 1, 3)).nonzero().flatten()
         columns = views.amax((0, 1, 2)).nonzero().flatten()
         size = (len(rows), len(columns))
         assert min(size) == scale
         for side, place, canvas in zip(size, (rows, columns), shape[-2:], strict=True):
-            assert int(place[0]) == (canvas - side) // 2  # the centre stays
+            assert int(place[0]) == (canvas - side) // 2  # stays centred
             assert int(place[-1]) == int(place[0]) + side - 1
         inner = views[:, :, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         assert torch.equal(inner, resize(images, size))
@@ -209,7 +209,7 @@ def test_a_half_shift_of_a_wave_is_the_wave_between_its_samples():
     wave = torch.cos(2 * torch.pi * 3 * position / 16).expand(1, 1, 16, 16)
     expected = torch.cos(2 * torch.pi * 3 * (position - 0.5) / 16).expand(1, 1, 16, 16)
     assert torch.allclose(fourier_shift(wave, torch.tensor([[0.0, 0.5]])), expected, atol=1e-5)
-    checks = torch.tensor([1.0, -1.0]).repeat(8).expand(1, 1, 16, 16)  # Nyquist: halfway it is 0
+    checks = torch.tensor([1.0, -1.0]).repeat(8).expand(1, 1, 16, 16)  # Nyquist frequency
     assert fourier_shift(checks, torch.tensor([[0.0, 0.5]])).abs().max() < 1e-6
 
 
@@ -226,7 +226,7 @@ def test_the_camera_shows_the_split_and_a_whole_move_is_a_roll_inside(shapes):
     moved = protocol.views(split, index, torch.tensor([[2.0, -1.0]]).expand(5, 2))
     inside = (slice(None), slice(None), slice(3, 21), slice(3, 21))
     difference = moved.int() - base.roll((2, -1), (2, 3)).int()
-    assert difference[inside].abs().max() <= 1  # float rounding of a grey level
+    assert difference[inside].abs().max() <= 1  # rounding of a grey level
     assert not torch.equal(protocol.views(split, index, torch.full((5, 2), 0.5)), base)
 
 

@@ -1,4 +1,4 @@
-"""Figures: the same bytes under any settings of the user's, and a warning where they fail."""
+"""Figures: the same bytes under all user settings, and a warning if drawing fails."""
 
 import logging
 from pathlib import Path
@@ -51,7 +51,7 @@ def test_a_figure_of_a_run_has_the_same_bytes_under_any_settings(name, tmp_path,
     FIGURES[name](tmp_path / "a.png")
     with matplotlib.rc_context(hostile):
         FIGURES[name](tmp_path / "b.png")
-        assert matplotlib.rcParams["font.size"] == 23  # the user's settings are back
+        assert matplotlib.rcParams["font.size"] == 23  # the user's settings are restored
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 

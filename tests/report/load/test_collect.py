@@ -1,4 +1,4 @@
-"""From folders to runs: what counts, what is left out, and that it is said."""
+"""Collecting runs from folders: which ones count, and reports of those that are left out."""
 
 import json
 import os
@@ -131,7 +131,7 @@ def damage(folder, how):
     elif how == "run.json":
         (folder / "run.json").write_text("[]")
     else:
-        # No digest to go by: the file itself has to give it away.
+        # Without a recorded digest, the damage has to be detected from the file itself.
         status.write_text(json.dumps({"state": "done"}))
         damaged = {
             "other columns": text.replace("protocol", "shift", 1),
@@ -182,7 +182,7 @@ def sweep_of(tmp_path, jobs):
 
 def test_a_sweep_knows_its_runs_its_order_and_what_waits(make_run, tmp_path):
     blur, largest = make_run(pool="blur"), make_run(pool="max")
-    make_run(pool="avg")  # not of this sweep
+    make_run(pool="avg")  # not part of this sweep
     jobs = [(f"pool={pool}", f"seed={seed}") for pool in ("max", "blur", "aps") for seed in (0, 1)]
     sweep = sweep_of(tmp_path, jobs)
     sweep.put(jobs[0], state=DONE, run_id=largest.name)
@@ -200,7 +200,7 @@ def test_a_sweep_knows_its_runs_its_order_and_what_waits(make_run, tmp_path):
     assert collection.waiting[2].distinguishing == ("pool=aps",)
     everything = collect([tmp_path / "out"])
     assert [run.labels["pool"] for run in everything.runs] == ["max", "blur", "avg"]
-    # A wrong setting is of interest to its own sweep alone.
+    # A job with an invalid setting is reported only with its own sweep.
     assert [job.state for job in everything.waiting] == ["waiting"] * 3
 
 

@@ -1,4 +1,4 @@
-"""Published findings in a report: which are judged, by what, and how they are shown."""
+"""Published findings in a report: which are judged, on what evidence, and how they are shown."""
 
 import json
 from dataclasses import replace
@@ -22,7 +22,7 @@ TRAINED = {"train": {"epochs": 1}}
 
 @pytest.fixture
 def pools(make_run, of, tmp_path):
-    """Max and stride, two seeds, and a failed run; return where they are."""
+    """Two seeds each of max and stride and a failed run; returns their folder."""
     for pool, value in (("max", 0.8), ("stride", 0.6)):
         for seed in (0, 1):
             mean = value + 0.01 * seed * (pool == "max")
@@ -33,7 +33,7 @@ def pools(make_run, of, tmp_path):
 
 
 def sweep_of(out, claims):
-    """Make the runs a sweep whose experiment names claims; None for a sweep of an older version."""
+    """Make the runs a sweep of an experiment with ``claims``, or of an older version if None."""
     runs = sorted((out / "runs").iterdir())
     jobs = [(f"run={run.name}",) for run in runs]
     sweep = Sweep.start(out / "sweeps" / "s", out / "runs", jobs)
@@ -51,11 +51,11 @@ def test_the_evidence_is_what_the_files_say(pools):
     number = run.numbers["circular", "consistency"]
     assert (number.value, number.n_shifts) == (0.6, 4)
     assert (number.low, number.high) == pytest.approx((0.59, 0.62))
-    assert ("circular", "wobble") not in run.numbers  # no claim reads it
+    assert ("circular", "wobble") not in run.numbers  # not used by any claim
     assert run.is_trained and run.settings["shift.circular.steps"] == 8
     shifts = evidence.shifts([run.run_id, "no such run"])
     assert set(shifts["run_id"]) == {run.run_id}
-    assert evidence.layers([run.run_id]).empty  # it was not probed
+    assert evidence.layers([run.run_id]).empty  # measured without the layer probe
 
 
 def test_layers_are_read_where_they_were_probed(make_run, tmp_path):
@@ -130,7 +130,7 @@ def test_the_table_fits_a_terminal(pools, capsys):
 
 
 def on_networks(name, count, value=-0.012):
-    """A claim on every network, reproduced by its mean alone."""
+    """A claim on every network that is reproduced for the mean only."""
     least = Network(name, value, -0.5, 0.25)
     found = Finding("inconclusive", 0.054, 0.035, 0.142, "because", (), None,
                     f"mean over {count} networks", (least,) * count, "reproduced", 0.0,

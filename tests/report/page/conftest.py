@@ -1,4 +1,4 @@
-"""A made-up study for the figures and the page, with numbers that are easy to check."""
+"""An artificial study for figures and page, with numbers that are easy to verify."""
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,7 @@ class Study:
                     self.add(pool, augment, seed)
 
     def add(self, pool, augment, seed, state="done", error="", command=("shiftbench", "-m")):
-        """Add a run; a finished one with metrics and shifts."""
+        """Add a run, with metrics and shifts if it is finished."""
         run_id = f"shapes-vgg-{len(self.runs)}-s{seed}"
         labels = {
             "experiment": "", "data": "shapes", "model": "vgg", "pool": pool, "head": "gap",
@@ -79,7 +79,7 @@ class Study:
         ))  # fmt: skip
 
     def collection(self):
-        """What a report is made from."""
+        """The collection from which a report is made."""
         return Collection(
             self.runs, pd.DataFrame(self.metrics, columns=list(METRIC_COLUMNS)), self.waiting,
             read_shifts=self.shifts,
@@ -103,19 +103,19 @@ class Study:
 
 @pytest.fixture
 def study(tmp_path):
-    """Three pools, two augmentations, two seeds, two protocols; all done."""
+    """Three pools, two augmentations, two seeds and two protocols; all runs are done."""
     return Study(tmp_path)
 
 
 @pytest.fixture
 def make_study(tmp_path):
-    """Return a maker of other studies."""
+    """Return a function that makes other studies."""
     return lambda **wanted: Study(tmp_path, **wanted)
 
 
 @pytest.fixture
 def troubled(tmp_path):
-    """A study with names, errors and jobs as bad as they come."""
+    """A study with special characters in names and errors, and with failed and missing jobs."""
     study = Study(tmp_path, pools=("max", HOSTILE), seeds=1)
     error = f"out of memory: {HOSTILE}"
     study.add("aps", "none", 0, state="failed", error=error, command=["shiftbench", HOSTILE])
@@ -127,5 +127,5 @@ def troubled(tmp_path):
 
 @pytest.fixture(scope="session")
 def make_module_study():
-    """Return a maker of studies for a page that several tests open."""
+    """Return a function that makes studies for a page shared by several tests."""
     return Study

@@ -1,4 +1,4 @@
-"""The section of published findings: what it says, what it draws, what it leaves behind."""
+"""The section of published findings: its text, its figures and its files."""
 
 import re
 from dataclasses import replace
@@ -34,7 +34,7 @@ def judged(key="A1", plot=PLOTS["lines"], verdict="reproduced", low=0.1):
 
 
 def on_networks():
-    """A claim on every network, as its rule leaves it."""
+    """A claim on every network, as its rule returns it."""
     found = Finding("not reproduced", 0.3, 0.1, 0.5, "because", ("run-1",), None,
                     "mean over 3 networks", NETWORKS, "reproduced", 0.0, NETWORKS[2])  # fmt: skip
     return Judged(judged("S3").claim, found)

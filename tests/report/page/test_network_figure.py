@@ -1,4 +1,4 @@
-"""The forest plot of a claim on every network: each interval where it is, in its own colour."""
+"""The forest plot of a claim on every network: positions and colours of the intervals."""
 
 import math
 from itertools import pairwise

@@ -17,7 +17,7 @@ VOID = {"meta", "img", "source", "br", "hr", "input", "link"}
 
 
 class Page(html.parser.HTMLParser):
-    """Tags as they nest, attributes, and what is written between them."""
+    """Nested tags, their attributes, and the text between them."""
 
     def __init__(self, text):
         super().__init__()
@@ -103,16 +103,16 @@ def test_it_says_what_was_compared_and_what_the_numbers_are(page):
     assert page.text.count("6 configurations on shapes: pool and augment") == 2  # title, heading
     assert "12 runs 12 done 0 failed 0 missing" in page.text
     assert "data=shapes · model=vgg · head=gap" in page.text
-    assert page.text.count("mean ± sd over 2 seeds") == 4  # two protocols, main and all metrics
+    assert page.text.count("mean ± sd over 2 seeds") == 4  # two protocols, in two tables each
     [row] = [row for row in page.rows if row.startswith("blur · none")][:1]
-    # seeds 0.80 and 0.81: mean, sd, and the mean of the intervals
+    # seeds 0.80 and 0.81: mean, standard deviation, and the mean of the interval bounds
     assert "0.805 ±0.007[0.785 0.825]" in row
     assert "2/2" in row and "41.6k" in row and "623k" in row
 
 
 def test_the_best_of_a_column_is_marked(page):
     best = {row.split("0.")[0].strip() for row in page.rows if "(best)" in row}
-    assert best == set()  # seeds that differ by the same say nothing of others
+    assert best == set()  # identical differences over seeds give no error estimate
     assert "shaded:" not in page.text
 
 
@@ -124,12 +124,12 @@ def test_marked_is_what_cannot_be_told_from_the_best(tmp_path, make_module_study
     path = write_page(study.collection(), study.summary(), tmp_path,
                       best=Best.of(study.collection()))  # fmt: skip
     page = Page(path.read_text("utf-8"))
-    # Of accuracy, blur 0.900, aps 0.80 ± 0.17, and max 0.700 ± 0: too far below, always.
+    # Accuracy: blur 0.900, aps 0.80 ± 0.17, and max 0.700 ± 0, which is always too far below.
     marked = {row.split("0.")[0].strip() for row in page.rows if "0.900 (best)" in row}
     assert marked == {"blur"}
     assert any(row.startswith("aps") and "0.803 (best)" in row for row in page.rows)
     assert not any("0.700 (best)" in row for row in page.rows)
-    assert not any("0.125 (best)" in row for row in page.rows)  # chance is neither good nor bad
+    assert not any("0.125 (best)" in row for row in page.rows)  # chance has no better direction
     assert (
         "shaded: not distinguishable from the best: simultaneous 95 % intervals over 3 seeds"
         in (page.text)
@@ -165,7 +165,7 @@ def test_what_failed_or_is_missing_is_there_with_its_reason_and_command(troubled
                  "no such pool <b>", "shiftbench pool=aps augment=none seed=0",
                  "shiftbench pool=stride seed=0"):  # fmt: skip
         assert part in page.text, part
-    # Jobs that do not know their data are no second set.
+    # Jobs without known data do not count as a second data set.
     assert "Accuracy against consistency under circular: up" in page.text
     rows = [row for row in page.rows if row.startswith("aps")]
     assert all("1 failed" in row and "0/1" in row for row in rows) and rows

@@ -1,4 +1,4 @@
-"""The page in a real browser: the script runs, headings sort, it fits a phone, it stays home."""
+"""The page in a real browser: script, sorting, narrow screens, and no network requests."""
 
 import html
 import json
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(
     BROWSER is None, reason=f"no {' or '.join(NAMES)} on the PATH (Debian: apt install chromium)"
 )
 
-# Goes into a copy of the page, before its own script: what it finds ends up in an attribute.
+# Inserted into a copy of the page, before its own script; stores its findings in an attribute.
 PROBE = """<script>
 const told = { errors: [], asked: [] };
 addEventListener("error", (event) => told.errors.push(String(event.message || event.target)), true);
@@ -47,7 +47,7 @@ addEventListener("load", () => {
   parent.postMessage(text, "*");
 });
 </script>"""
-# A window cannot be as narrow as a phone, a frame can.
+# A window cannot be as narrow as a phone, but a frame can.
 PHONE = """<!doctype html><body style="margin:0"><iframe src="probed.html"
 style="border:0;width:360px;height:800px"></iframe><script>
 addEventListener("message", (event) => { document.body.dataset.told = event.data; });
@@ -86,7 +86,7 @@ def folder(tmp_path_factory, make_module_study):
 def test_the_script_runs_and_the_headings_sort(folder):
     told = probe(folder, "probed.html")
     assert told["errors"] == []
-    assert told["asked"] == []  # not even the network
+    assert told["asked"] == []  # no network requests
     assert told["ready"] == "true"
     assert all(told["pictures"]) and len(told["pictures"]) == 8
     assert told["focusable"]
@@ -111,7 +111,7 @@ def test_it_fits_a_phone(folder):
     assert told["errors"] == []
     width, room = told["width"]
     assert room == 360 and width <= room
-    assert told["scrolls"]  # the table does, not the page
+    assert told["scrolls"]  # the table scrolls, not the page
 
 
 @pytest.mark.slow
@@ -127,5 +127,5 @@ def test_light_and_dark_pages_have_light_and_dark_pictures(folder, theme, scheme
         pixels = image.convert("RGB")
     assert pixels.width == 1280
     counts = {color: count for count, color in pixels.getcolors(10_000_000)}
-    # Figures of the other theme would take up more than a fifth of it.
+    # Figures of the other theme would cover more than a fifth of the page.
     assert counts[paper] > 0.8 * pixels.width * pixels.height

@@ -1,4 +1,4 @@
-"""The figures of a study: points on the Pareto front, lengths of shifts, applicable figures."""
+"""The figures of a study: Pareto fronts, lengths of shifts, and which figures apply."""
 
 import io
 
@@ -37,7 +37,7 @@ def drawn(spec, theme=LIGHT):
 
 
 def made(figure_of, study, *rest):
-    """The figures of one kind, of the panels that have one."""
+    """The figures of one kind, of all panels to which it applies."""
     found = (figure_of(panel, *rest) for panel in panels(study.summary()))
     return [spec for spec in found if spec]
 
@@ -72,8 +72,8 @@ def test_a_figure_that_fails_is_left_out_and_said(tmp_path, caplog):
     ("points", "front"),
     [
         ([(0.9, 0.1), (0.1, 0.9), (0.5, 0.5)], [True, True, True]),
-        ([(0.9, 0.9), (0.1, 0.9), (0.9, 0.1)], [True, False, False]),  # equal in one is beaten
-        ([(0.5, 0.5), (0.5, 0.5), (0.4, 0.6)], [True, True, True]),  # equal in both stand together
+        ([(0.9, 0.9), (0.1, 0.9), (0.9, 0.1)], [True, False, False]),  # dominated
+        ([(0.5, 0.5), (0.5, 0.5), (0.4, 0.6)], [True, True, True]),  # equal points
         ([(0.5, 0.5), (np.nan, 0.9)], [True, False]),
         ([(0.3, 0.3)], [True]),
     ],
@@ -122,7 +122,7 @@ def test_curves_average_over_shifts_of_one_length_and_leave_the_base_out():
     })  # fmt: skip
     flat = curves(rows).set_index("distance")
     assert flat.index.tolist() == [1, 7]
-    assert flat.loc[1, "low"] == pytest.approx((0.8 * 30 + 0.2 * 10) / 40)  # more images, more say
+    assert flat.loc[1, "low"] == pytest.approx((0.8 * 30 + 0.2 * 10) / 40)  # weighted by n_images
     assert flat.loc[1, "high"] == pytest.approx(0.9)
     assert flat.loc[1, "value"] == pytest.approx((0.65 + 0.9) / 2)
     torus = curves(rows, side=8).set_index("distance")  # 7 px down is 1 px up
@@ -178,7 +178,7 @@ def test_the_same_numbers_give_the_same_bytes(study):
 
 def test_hostile_names_are_drawn_as_they_are(troubled):
     for spec in every_figure(troubled):
-        drawn(spec)  # $ is no formula, and what the font lacks is no warning
+        drawn(spec)  # $ starts no formula, and missing glyphs cause no warning
     assert plain("a 🙂\nb$") == "a □ b$"
 
 

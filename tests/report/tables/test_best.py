@@ -1,4 +1,4 @@
-"""Which configurations cannot be distinguished from the best, and how often that is right."""
+"""Configurations that cannot be distinguished from the best, and the coverage of this set."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from shiftbench.report.tables.best import Best
 
 @pytest.fixture
 def marked(tmp_path):
-    """Return the pools that are marked."""
+    """Return a function that returns the marked pools."""
 
     def make(metric="accuracy", protocol="circular"):
         collection = collect([tmp_path])
@@ -21,7 +21,7 @@ def marked(tmp_path):
 
 
 def add(make_run, pool, rows, **more):
-    """Runs of a pool, a seed for each row of numbers by image."""
+    """Make runs of a pool, one seed for each row of numbers per image."""
     for seed, numbers in enumerate(rows):
         make_run(images={"circular": {"accuracy": numbers}}, pool=pool, seed=seed, **more)
 
@@ -38,7 +38,7 @@ def test_what_differs_by_less_than_its_error_is_as_good(make_run, marked):
 
 
 def test_images_that_all_find_hard_do_not_blur_the_difference(make_run, marked):
-    """By its own intervals, a would overlap with b; paired, every second image is worse in b."""
+    """The intervals of a and b overlap, but paired by image, b is worse on every fourth image."""
     ease = np.tile([0.0, 0.0, 1.0, 1.0], 50)
     worse = np.where(np.arange(200) % 4 == 2, 0.8, ease)
     add(make_run, "a", [ease])
@@ -96,7 +96,7 @@ def test_the_order_of_configurations_does_not_matter(make_run, tmp_path):
 
 
 def test_the_truly_best_is_among_the_marked(make_run, tmp_path):
-    """At 95 % and more, where all are nearly alike; and far ones are not."""
+    """In at least 95 % of trials with nearly equal pools; a far worse pool is rarely marked."""
     rng = np.random.default_rng(2)
     truths = {"a": 0.0, "b": -0.01, "c": -0.01, "d": -0.02, "e": -1.0}
     trials, seeds, images = 150, 3, 40

@@ -1,4 +1,4 @@
-"""Comparisons of configurations: verdicts, partners, kinds of intervals, by hand-made runs."""
+"""Comparisons of configurations: verdicts, pairs of runs and kinds of intervals."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from shiftbench.report.tables.compared import SEEDS, compared
 
 @pytest.fixture
 def add(make_run):
-    """Return a maker of the runs of a pool, a seed for each row of numbers by image."""
+    """Return a function that makes runs of a pool, a seed for each row of numbers per image."""
 
     def make(pool, rows, metric="accuracy", **more):
         return [make_run(images={"circular": {metric: row}}, pool=pool, seed=seed, **more)
@@ -102,7 +102,7 @@ def test_other_images_are_one_sentence(add):
 
 
 def test_few_images_that_differ_are_not_enough(add):
-    """Over two seeds alone, a difference of one image would be significant by chance."""
+    """An interval over two seeds alone would make a difference of one image significant."""
     zeros = np.zeros(100)
     one = zeros.copy()
     one[0] = 1
@@ -116,7 +116,7 @@ def test_few_images_that_differ_are_not_enough(add):
 def test_where_every_image_differs_their_number_bounds_the_difference(add):
     a, b = add("max", [np.zeros(100)] * 2), add("blur", [np.ones(100)] * 2)
     row = only_row(a, b)
-    # (1 - u)^100 = 0.025; a missing image may differ by -1
+    # (1 - u)^100 = 0.025; an unseen image may differ by -1
     unseen = 1 - 0.025 ** (1 / 100)
     assert row.difference.ci_low == pytest.approx(1 - 2 * unseen)
     assert row.difference.ci_high == 1

@@ -1,4 +1,4 @@
-"""Paired differences: who is whose partner, and the interval, by hand and against scipy."""
+"""Paired differences: which runs are paired, and intervals checked by hand and with scipy."""
 
 import numpy as np
 import pytest
@@ -125,7 +125,7 @@ def test_tables_that_cannot_be_paired_leave_the_difference(make_run, tmp_path, c
 
 
 def numbers_of(rng, seeds=3, images=40, gain=0.0):
-    """Whether each image is right, for networks that find the same ones hard."""
+    """Whether each image is classified correctly, by networks with the same difficult images."""
     ease = rng.beta(0.6, 0.6, images)
     return [(rng.random(images) < np.clip(ease + gain, 0, 1)).astype(float) for _ in range(seeds)]
 

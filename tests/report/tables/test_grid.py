@@ -1,4 +1,4 @@
-"""The tables: which cell is best, what is visible, 80 columns, markdown, LaTeX."""
+"""The tables: the best cells, visible content, 80 columns, markdown and LaTeX."""
 
 import io
 import itertools
@@ -47,7 +47,7 @@ def summary(tmp_path):
 
 @pytest.fixture
 def shown(tmp_path):
-    """Return the tables of all runs, with their marks."""
+    """Return a function that returns the tables of all runs, with their marks."""
 
     def make(*metrics):
         collection = collect([tmp_path])
@@ -57,7 +57,7 @@ def shown(tmp_path):
 
 
 def right(share, images=400):
-    """Whether each image is right, the first ones."""
+    """Whether each image is classified correctly: the given share of images, the first ones."""
     return (np.arange(images) < share * images).astype(float)
 
 
@@ -125,7 +125,7 @@ def test_one_seed_shows_the_interval_over_images(make_run, of, summary):
 
 @pytest.fixture
 def troubled_grid(make_run, tmp_path):
-    """Done, partly failed, failed, missing; two protocols."""
+    """Configurations that are done, partly failed, failed and missing, under two protocols."""
     both = {"circular": {"accuracy": 0.5, "consistency": 0.25},
             "translate": {"accuracy": 0.5, "consistency": 0.75}}  # fmt: skip
     jobs = []

@@ -1,4 +1,4 @@
-"""What an interval is called where it is shown."""
+"""The names of interval kinds in tables."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ LEGEND = "95 % interval over images: BCa; w Wilson, e exact"
 
 @pytest.fixture
 def summary(make_run, of, tmp_path):
-    """One run with an interval of each kind."""
+    """The summary of one run with an interval of each kind."""
     make_run(of(accuracy=(0.9, 0.8, 0.95, "wilson"), consistency=(0.7, 0.6, 0.8, "bca"),
                 worst_accuracy=(1.0, 0.88, 1.0, "exact")))  # fmt: skip
     return summarise(collect([tmp_path]))
@@ -37,7 +37,7 @@ def printed(*renderables):
 
 
 def rows_of(table):
-    """The rows of metrics.csv, as they are read from it."""
+    """The metrics of a prediction table, as rows read from metrics.csv."""
     identity = dict.fromkeys(("data", "model", "pool", "head", "padding", "augment", "seed"), "x")
     common = {**identity, "protocol": "circular", "engine": "direct"}
     return [

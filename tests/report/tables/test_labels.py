@@ -28,7 +28,7 @@ def test_what_all_have_in_common_is_told_once(summary):
     short = ShortLabels.of(summary)
     assert set(short.on(summary)["data"]) == {"shapes[position=c]", "shapes[position=u]"}
     assert short.left_out == ("data.images=60", "data.sizes=[0.2,0.35]")
-    assert set(summary["data"]) == {CENTRED, UNIFORM}  # what is written to files stays whole
+    assert set(summary["data"]) == {CENTRED, UNIFORM}  # files contain the full labels
 
 
 def test_a_grid_tells_it_above_the_table(summary):
@@ -66,7 +66,7 @@ setting = st.builds("{}={}".format, st.sampled_from(["a", "b.c", "d"]),
 label = st.builds(
     lambda option, own: f"{option}[{','.join(own)}]" if own else option,
     st.sampled_from(["vgg", "resnet"]),
-    # a label names its settings in the order of the yaml
+    # a label lists its settings in the order of the yaml
     st.lists(setting, unique_by=lambda one: one.partition("=")[0]).map(sorted),
 )
 

@@ -1,4 +1,4 @@
-"""Mean and spread over seeds, by hand; nothing that failed or is missing drops out."""
+"""Mean and spread over seeds, computed by hand; failed and missing runs are counted."""
 
 import json
 import shutil
@@ -112,7 +112,7 @@ def test_settings_name_what_no_label_tells(make_run, tmp_path):
     make_run(pool="blur", settings=settings(2, "a", 1))
     make_run(pool="blur", settings=settings(4, "a", 1))
     make_run(pool="max", settings=settings(4, "b", 1))
-    make_run(pool="max", settings=settings(4, "b", 2))  # the same label, another rate
+    make_run(pool="max", settings=settings(4, "b", 2))  # same label, other learning rate
     rows = summarise(collect([tmp_path]))
     found = sorted(zip(rows["pool"], rows["settings"], strict=True))
     assert found == [
