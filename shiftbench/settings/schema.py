@@ -155,9 +155,7 @@ def check(config: DictConfig) -> None:
     for key, low, high in _RANGES:
         require_within(key, OmegaConf.select(config, key), low, high)
     if not config.shift:
-        raise UsageError(
-            "shift=[] leaves nothing to measure; name at least one, e.g. shift=circular"
-        )
+        raise UsageError("shift=[] leaves nothing to measure; name one, e.g. shift=circular")
     _check_groups(config)
 
 

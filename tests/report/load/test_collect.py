@@ -145,7 +145,7 @@ def damage(folder, how):
 @pytest.mark.parametrize(
     ("how", "part"),
     [("one digit", "changed since"), ("half of it", "changed since"), ("gone", "cannot be read"),
-     ("status", "status.json is damaged"), ("no such state", "no state"),
+     ("status", "status.json is damaged"), ("no such state", "is not a state"),
      ("run.json", "run.json is damaged"), ("other columns", "lacks the columns protocol"),
      ("a torn row", "damaged"), ("a word for a number", "damaged"), ("bytes", "damaged")],
 )  # fmt: skip
