@@ -1,4 +1,4 @@
-"""The audit of a finished table: random views are run directly and compared."""
+"""Audit of a finished table: random views are recomputed by the direct engine and compared."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def audit(
     part: range,
     generator: torch.Generator,
 ) -> str | None:
-    """Run random views of a table that another engine computed, and compare the answers.
+    """Recompute random views of a table from another engine, and compare the answers.
 
     Args:
         network: The measured network.
@@ -53,7 +53,7 @@ def audit(
     tolerance = (network.rounding.engines * found["logit_scale"]).cpu()
     run = {name: values if values.ndim == 1 else values[:, 1] for name, values in found.items()}
     wrong = _answer_wrong(table, logits[:, 1].cpu(), labels.cpu(), tolerance)
-    same_base = columns["top1"][rows, 0] == found["top1"][:, 0].cpu()  # else p_base differs
+    same_base = columns["top1"][rows, 0] == found["top1"][:, 0].cpu()  # otherwise p_base differs
     for name in ("p_top1", "p_base", "p_true", "logit_change"):
         differs = _differs(table[name], run[name].cpu(), tolerance)
         wrong |= differs & same_base if name == "p_base" else differs

@@ -27,7 +27,7 @@ from shiftbench.shift.base import ShiftProtocol
 from shiftbench.shift.plan import PATHS, torus
 
 SELF_CHECK_IMAGES = 4
-FEWEST_SHIFTS = 16  # for fewer, making each view is cheaper
+FEWEST_SHIFTS = 16  # for fewer, a forward pass per view is cheaper
 LIVE_MAPS = 3.0  # feature maps of the largest size that exist at once
 # On a CPU, few images at once are fastest (measured): their feature maps then fit the cache.
 CPU_CACHE = 10 * 2**20
@@ -99,7 +99,7 @@ class DenseEngine(Engine):
         return columns
 
     def _previous_view(self, views: int) -> Tensor:
-        """Return ``(V,)``: the view one step earlier; views that are shifts of each other agree."""
+        """Return ``(V,)``: the view one step earlier, the same for all shifts that share a view."""
         previous = torch.zeros(views, dtype=torch.long)
         earlier = self.every_shift - torch.tensor(self.step)
         previous[self.dense.columns(self.every_shift)] = self.dense.columns(earlier)
@@ -127,7 +127,7 @@ class DenseEngine(Engine):
 
 
 def _every_shift(protocol: ShiftProtocol) -> ShiftProtocol:
-    """Return the protocol with all offsets, unless ``protocol`` explicitly requests draws."""
+    """Return the protocol with all offsets, unless it explicitly requests random shifts."""
     if not protocol.circular:
         raise NotDenseError("only circular shifts have a dense form")
     if protocol.sampling is None or protocol.sampling.mode not in ("auto", "all"):

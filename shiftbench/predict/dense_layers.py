@@ -1,6 +1,6 @@
-"""Decision, from their settings, which layers have a dense form on a torus.
+"""Dense forms of layers on a torus, chosen from the settings of each layer.
 
-A layer of stride s has one if it leaves exactly H/s of H rows, each from a window that lies on the
+A layer of stride s has a dense form if it maps H rows to exactly H/s, each from a window on the
 torus. A numerical comparison is not sufficient: without padding, the average over a smaller feature
 map is nearly the same.
 """

@@ -75,8 +75,8 @@ def predict(
         options: The engine and its limits.
         mean: Per-channel pixel mean, for protocols that fill with it.
         advance: Called with the numbers of processed images and of all images, for a progress bar.
-        part: If given, only these images, a contiguous range, with the views that they have among
-            all images.
+        part: If given, only the images of this contiguous range are measured, under the same shifts
+            as in a measurement of the whole split.
 
     Raises:
         ShiftbenchError: If labels or logits are invalid.
@@ -158,7 +158,7 @@ def _directly(work: _Work) -> tuple[Engine, dict[str, Tensor]]:
     batch_size, num_classes = work.options.batch_size, work.steady.num_classes
     plan = plan_for(work.protocol, work.shown, len(work.split))
     engine = DirectEngine(work.network, work.protocol, plan, batch_size, work.network.rounding)
-    # A few batches at once: the last, smaller one costs little, and the progress bar advances.
+    # A few batches per chunk: a smaller last batch costs little, and the progress bar advances.
     size = min(8 * batch_size // len(plan), LOGITS_AT_ONCE // (len(plan) * num_classes))
     return engine, _columns(work, engine, max(1, size))
 
@@ -170,7 +170,7 @@ def _columns(work: _Work, engine: Engine, size: int) -> dict[str, Tensor]:
     order = None if len(part) == len(work.split) else torch.arange(part.start, part.stop)
     sizes = work.protocol.source_sizes(work.shown.image_size)
     for chunk, labels in work.shown.chunks(size, order, sizes):
-        if None in chunk.fetched:  # otherwise only photographs at other sizes are needed
+        if None in chunk.fetched:  # otherwise only photographs at other sizes were fetched
             images = chunk.pixels(chunk.positions)
             columns.setdefault("images", []).append(image_digests(images, labels))
         stop = start + len(labels)
