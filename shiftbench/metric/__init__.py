@@ -5,7 +5,7 @@ other answer (not even another NaN), and a one-pixel step from or to it is a cha
 probabilities leave such views out, and ``n_images`` states how many images remain.
 """
 
-# The order of these is the order of the rows in metrics.csv.
+# The order of these imports is the order of the rows in metrics.csv.
 # isort: off
 from shiftbench.metric import accuracy as _accuracy  # noqa: F401
 from shiftbench.metric import consistency as _consistency  # noqa: F401

@@ -1,6 +1,6 @@
 """How often two views of an image get the same answer; n_c is how often class c is answered in S.
 
-Closed forms: with the answers to all of S at hand, "draw a pair" needs no drawing.
+Closed forms: the answers to all of S are known, so expectations over pairs are computed exactly.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def consistency(table: PredictionTable) -> Terms:
 
     mean_n (Σ_c n_c² − K) / (K(K − 1)), as Σ_c n_c(n_c − 1) / (K(K − 1)) so that a NaN answer agrees
     with nothing; 0 to 1, higher is better. Pairs are drawn without replacement. If S was drawn,
-    this is the unbiased estimate (a U-statistic) of the same chance over all shifts. Source: Zhang
+    this is the unbiased estimate (a U-statistic) of the same probability over all shifts. Source: Zhang
     2019 (arXiv 1904.11486), exact and over distinct pairs.
 
     >>> from shiftbench.metric.example import example
@@ -44,9 +44,9 @@ def consistency(table: PredictionTable) -> Terms:
 def pair_consistency(table: PredictionTable) -> Terms:
     """Chance that two shifts, possibly the same one, get the same answer.
 
-    mean_n Σ_c (n_c/K)²; 0 to 1, higher is better. What the published loops estimate, as they draw
-    both shifts independently. A shift always agrees with itself, so this is 1/K + (1 − 1/K) times
-    ``consistency``: the size of S matters, and a drawn S has a higher value than all shifts have.
+    mean_n Σ_c (n_c/K)²; 0 to 1, higher is better. Published code estimates this quantity by
+    drawing both shifts independently. A shift always agrees with itself, so this is
+    1/K + (1 − 1/K) times ``consistency``: it depends on K, and a drawn S raises it.
     Source: Zhang 2019 (arXiv 1904.11486), released code.
 
     >>> from shiftbench.metric.example import example
@@ -62,7 +62,7 @@ def pair_consistency(table: PredictionTable) -> Terms:
 def kway_consistency(table: PredictionTable, k: int = 5) -> Terms:
     """Chance that k shifts, drawn with replacement, all get the same answer (k = 5).
 
-    mean_n Σ_c (n_c/K)^k; 0 to 1, higher is better. Like ``pair_consistency`` it is raised by a
+    mean_n Σ_c (n_c/K)^k; 0 to 1, higher is better. Like ``pair_consistency``, it is raised by a
     small drawn S. Source: Rojas-Gomez et al. 2022 (arXiv 2210.08001), released code.
 
     >>> from shiftbench.metric.example import example
@@ -100,9 +100,9 @@ def correct_consistency(table: PredictionTable) -> Terms:
     """Chance that two different shifts get the same answer, given that at least one is right.
 
     Σ_n n_y(n_y − 1) / Σ_n [K(K − 1) − (K − n_y)(K − n_y − 1)], pairs without replacement, so that
-    the value does not depend on the size of S; 0 to 1, higher is better. A network that always
-    gives one answer gains nothing from its mistakes. ``n_images`` counts the images that are right
-    at least once. Source: Zou et al. 2020 (arXiv 2008.09604), released code, which draws with
+    the value does not depend on the size of S; 0 to 1, higher is better. Pairs of
+    two wrong answers do not contribute. ``n_images`` counts the images that are classified
+    correctly at least once. Source: Zou et al. 2020 (arXiv 2008.09604), released code, which draws with
     replacement and averages over batches.
 
     >>> from shiftbench.metric.example import example
@@ -119,8 +119,8 @@ def correct_consistency(table: PredictionTable) -> Terms:
 def stable_accuracy(table: PredictionTable) -> Terms:
     """Right in the base view and right under shift, per image.
 
-    mean_n 1[P(n, 0) = y_n] · n_y/K; 0 to 1, higher is better. The product is taken inside the mean:
-    accuracy times consistency is a different number, as it mixes images.
+    mean_n 1[P(n, 0) = y_n] · n_y/K; 0 to 1, higher is better. The product is taken per image; the
+    product of the two means is a different quantity.
 
     >>> from shiftbench.metric.example import example
     >>> stable_accuracy(example()).value  # (3/4 + 2/4 + 0 + 1) / 4

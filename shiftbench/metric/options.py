@@ -1,4 +1,4 @@
-"""The ``metric`` group: from the functions that yaml files name to the metrics of a run."""
+"""The ``metric`` group: from the functions named in yaml files to the metrics of a run."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ def standard() -> tuple[Metric, ...]:
 
 
 def metrics_of(options: Mapping[str, Callable[..., Any]]) -> list[Metric]:
-    """Return the metrics that the chosen options stand for; no option stands for the standard ones.
+    """Return the metrics of the chosen options; the standard metrics if there is no option.
 
     Args:
-        options: By name, a function of the prediction table that :func:`shiftbench.metric.metric`
-            was put above, or a partial of one. Its rows in ``metrics.csv`` have the option's name.
+        options: By name, a function of the prediction table decorated by
+            :func:`shiftbench.metric.metric`, or a partial of one. Its rows in ``metrics.csv`` have
+            the option's name.
 
     Raises:
-        UsageError: If a function is not a metric, or two metrics would have one name.
+        UsageError: If a function is not a metric, or two metrics would have the same name.
     """
     found: dict[str, Metric] = {}
     # The order of options is not part of a run's id, so the rows must not depend on it.
@@ -66,7 +67,7 @@ def _named(name: str, function: Callable[..., Any]) -> Metric:
 
 
 def _unusual(function: partial[Any]) -> dict[str, Any]:
-    """Return the arguments that are not what the function has by itself."""
+    """Return the arguments that differ from the function's defaults."""
     usual = inspect.signature(function.func).parameters
     return {name: value for name, value in function.keywords.items()
             if name not in usual or usual[name].default != value}  # fmt: skip
@@ -83,11 +84,11 @@ def metrics_of_settings(settings: Mapping[str, Any]) -> list[Metric]:
     """Return the metrics of a finished run, from the settings in its ``run.json``.
 
     Args:
-        settings: Flat, ``{"metric.mine._target_": "my_metrics.mine"}``; a run that chose nothing
-            has the standard metrics.
+        settings: Flat, ``{"metric.mine._target_": "my_metrics.mine"}``; without
+            such a setting, the run has the standard metrics.
 
     Raises:
-        ShiftbenchError: If one of them is not of the package, so that its code is not known here.
+        ShiftbenchError: If one of them is external, so that its code may not be available.
     """
     chosen: dict[str, dict[str, Any]] = {}
     for key, value in settings.items():
@@ -99,7 +100,7 @@ def metrics_of_settings(settings: Mapping[str, Any]) -> list[Metric]:
 
 
 def _packaged(name: str, node: Mapping[str, Any]) -> Callable[..., Any]:
-    """Return the function of the package that an option names, with its arguments."""
+    """Return the function of the package that an option refers to, with its arguments."""
     functions: list[Callable[..., Any]] = [standard, *(one.function for one in standard())]
     own = {_public(function): function for function in functions}
     target = str(node.get("_target_"))
@@ -112,5 +113,5 @@ def _packaged(name: str, node: Mapping[str, Any]) -> Callable[..., Any]:
 
 
 def _public(function: Callable[..., Any]) -> str:
-    """Return how settings name a function of the package, see ``content.origin.public_name``."""
+    """Return the name of a function in settings; see ``content.origin.public_name``."""
     return f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}"

@@ -24,7 +24,7 @@ def metric_rows(
         tables: Prediction tables by the name of the protocol.
         identity: The columns that are the same in every row.
         resamples: Number of resamples of the images, for the intervals.
-        metrics: All that are known by default; those that apply to a table have a row.
+        metrics: All registered metrics by default; those that apply to a table have a row.
     """
     chosen = None if metrics is None else list(metrics)
     parts = [
@@ -37,9 +37,9 @@ def metric_rows(
 
 
 def shift_rows(shifts: Mapping[str, pd.DataFrame], run_id: str) -> pd.DataFrame:
-    """Return the rows of ``shifts.csv``, of what :func:`per_shift` returned by protocol.
+    """Return the rows of ``shifts.csv`` from the results of :func:`per_shift` by protocol.
 
-    Its columns are in the order of the file: axes that only some protocols have stand with others.
+    Columns are in the order of the file; the axes of all protocols are adjacent.
     """
     rows = pd.concat([frame.assign(run_id=run_id, protocol=name) for name, frame in shifts.items()])
     axes = [name for frame in shifts.values() for name in axes_of(list(frame.columns))]

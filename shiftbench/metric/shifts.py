@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def per_shift(table: PredictionTable) -> pd.DataFrame:
-    """Means over images for each distinct shift of S, sorted by shift.
+    """Return means over images for each distinct shift of S, sorted by shift.
 
     Columns: one per axis of the table, ``accuracy``, ``agreement`` (share with the base view's
     answer), ``mean_absolute_change`` (mean |p(s, k) − p(0, k)| with k the base view's answer; NaN
-    answers left out) and ``n_images``. With shifts drawn per image, a row gathers the images that
-    drew its shift, so ``n_images`` differs between rows.
+    answers left out) and ``n_images``. If shifts are drawn per image, a row is a mean over the
+    images that drew its shift, so ``n_images`` differs between rows.
 
     >>> from shiftbench.metric.example import example
     >>> per_shift(example())
@@ -47,7 +47,7 @@ def per_shift(table: PredictionTable) -> pd.DataFrame:
     columns |= {name: sums[name] / sums["n_images"] for name in ("accuracy", "agreement")}
     columns["mean_absolute_change"] = ratio(np.stack([sums["change"], sums["valid"]], axis=-1))
     columns["n_images"] = sums["n_images"].astype(np.int64)
-    import pandas as pd  # here, for what names metrics alone should start fast
+    import pandas as pd  # imported here to keep the import of the metrics fast
 
     return pd.DataFrame(columns)
 
@@ -60,9 +60,9 @@ def _change_from_base(table: PredictionTable) -> tuple[NDArray[np.float32], Bool
 
 
 def _distinct_shifts(table: PredictionTable) -> tuple[NDArray[np.float32], Ints]:
-    """The distinct shift vectors ``(G, A)`` of S and the row of each shift, ``(K,)`` or ``(N, K)``.
+    """Return the distinct shifts ``(G, A)`` of S and the index of each, ``(K,)`` or ``(N, K)``.
 
-    Axis by axis, as sorting numbers is much faster than sorting vectors.
+    Each axis is sorted by itself, which is much faster than sorting vectors.
     """
     shifts = table.shifts[..., table.sampled, :]
     axes = [np.unique(shifts[..., axis], return_inverse=True) for axis in range(shifts.shape[-1])]
@@ -76,7 +76,7 @@ def _distinct_shifts(table: PredictionTable) -> tuple[NDArray[np.float32], Ints]
 
 def _sum_by_group(array: NDArray[np.generic], group: Ints, groups: int) -> Floats:
     if group.ndim == 1:
-        # All images share the shifts: sum over images first, K numbers are left to group.
+        # All images share the shifts: after a sum over images, only K numbers are grouped.
         array = array.sum(axis=0, dtype=np.float64)
     sums = np.bincount(group.ravel(), weights=array.ravel(), minlength=groups)
     return sums.astype(np.float64, copy=False)

@@ -48,7 +48,7 @@ class PixelModel:
         self.autocast = precision == "bf16"
 
     def folded(self, images: Tensor) -> PixelModel:
-        """Return the network with BatchNorm folded; see :mod:`shiftbench.predict.fold_batchnorm`."""
+        """Return the network with BatchNorm folded into convolutions; see ``fold_batchnorm``."""
         return self.around(folded(self.model, self.normalise(images)))
 
     def around(self, model: nn.Module) -> PixelModel:
@@ -74,7 +74,7 @@ class PixelModel:
                 logits: Tensor = self.model(self.normalise(images))
         except Exception as error:  # a network may raise anything
             known = isinstance(error, ShiftbenchError) or is_out_of_memory(error)
-            if known or len(images) == 1 or torch.is_grad_enabled():  # training reports its own errors
+            if known or len(images) == 1 or torch.is_grad_enabled():  # unchanged in training
                 raise
             reason = printable(" ".join(str(error).split()) or type(error).__name__, 300)
             raise ShiftbenchError(
