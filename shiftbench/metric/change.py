@@ -72,7 +72,7 @@ def jaggedness(table: PredictionTable) -> Terms:
     Over the steps of the path whose first view has the true class in the top five, the share whose
     second view does not; 0 to 1, lower is better. A NaN answer has no top five. ``n_images`` counts
     the images with such a step. Steps from outside the top five into it are not counted, since the
-    definition is conditional on the first view. Source: Azulay & Weiss, first version of
+    share is conditional on the first view. Source: Azulay & Weiss, first version of
     arXiv 1805.12177.
 
     >>> from shiftbench.metric.example import table_of
@@ -93,8 +93,8 @@ def flip_probability(table: PredictionTable) -> Terms:
     """Chance that the answer flips between consecutive frames of a horizontal sequence.
 
     mean over images and frames of 1[P(t) ≠ P(t − 1)]; 0 to 1, lower is better. Equal to
-    ``top1_change``, and reported only if the path is horizontal. Source: Hendrycks & Dietterich 2019
-    (arXiv 1903.12261), ImageNet-P translate.
+    ``top1_change``, and reported only if the path is horizontal. Source: Hendrycks & Dietterich
+    2019 (arXiv 1903.12261), ImageNet-P translate.
 
     >>> from shiftbench.metric.example import table_of
     >>> flip_probability(table_of([[0, 1, 1], [2, 2, 2]], [0, 2])).value  # 1 of 2 x 2 frames

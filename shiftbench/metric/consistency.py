@@ -28,8 +28,8 @@ def consistency(table: PredictionTable) -> Terms:
 
     mean_n (Σ_c n_c² − K) / (K(K − 1)), as Σ_c n_c(n_c − 1) / (K(K − 1)) so that a NaN answer agrees
     with nothing; 0 to 1, higher is better. Pairs are drawn without replacement. If S was drawn,
-    this is the unbiased estimate (a U-statistic) of the same probability over all shifts. Source: Zhang
-    2019 (arXiv 1904.11486), exact and over distinct pairs.
+    this is the unbiased estimate (a U-statistic) of the same probability over all shifts. Source:
+    Zhang 2019 (arXiv 1904.11486); here exact and over distinct pairs.
 
     >>> from shiftbench.metric.example import example
     >>> round(consistency(example()).value, 4)  # (6/12 + 4/12 + 1 + 1) / 4
@@ -46,7 +46,7 @@ def pair_consistency(table: PredictionTable) -> Terms:
 
     mean_n Σ_c (n_c/K)²; 0 to 1, higher is better. Published code estimates this quantity by
     drawing both shifts independently. A shift always agrees with itself, so this is
-    1/K + (1 − 1/K) times ``consistency``: it depends on K, and a drawn S raises it.
+    1/K + (1 − 1/K) times ``consistency``: it depends on K, and a small drawn S raises it.
     Source: Zhang 2019 (arXiv 1904.11486), released code.
 
     >>> from shiftbench.metric.example import example
@@ -100,10 +100,10 @@ def correct_consistency(table: PredictionTable) -> Terms:
     """Chance that two different shifts get the same answer, given that at least one is right.
 
     Σ_n n_y(n_y − 1) / Σ_n [K(K − 1) − (K − n_y)(K − n_y − 1)], pairs without replacement, so that
-    the value does not depend on the size of S; 0 to 1, higher is better. Pairs of
-    two wrong answers do not contribute. ``n_images`` counts the images that are classified
-    correctly at least once. Source: Zou et al. 2020 (arXiv 2008.09604), released code, which draws with
-    replacement and averages over batches.
+    the value does not depend on the size of S; 0 to 1, higher is better. Pairs of two wrong answers
+    do not contribute. ``n_images`` counts the images that are classified correctly at least once.
+    Source: Zou et al. 2020 (arXiv 2008.09604), released code, which draws with replacement and
+    averages over batches.
 
     >>> from shiftbench.metric.example import example
     >>> round(correct_consistency(example()).value, 4)  # (6 + 2 + 0 + 12) / (12 + 10 + 0 + 12)

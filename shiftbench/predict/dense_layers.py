@@ -145,7 +145,7 @@ def _of_its_own(layer: nn.Module, stride: Pair) -> nn.Module | None:
 
 
 def _runs_as(layer: nn.Module, *kinds: type[nn.Module]) -> bool:
-    """Whether ``layer`` runs the code of one of these classes, whatever its own class is."""
+    """Whether ``layer`` runs the forward pass of one of these classes, possibly inherited."""
     if "forward" in vars(layer) or "_conv_forward" in vars(layer):
         return False
     return _code(type(layer)) in [_code(kind) for kind in kinds]
