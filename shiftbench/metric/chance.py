@@ -50,11 +50,12 @@ def chance_consistency(table: PredictionTable) -> Terms:
 
 
 def _squared_agreement(image: Ints, label: Ints, count: Ints, number: int) -> float:
-    """Return an upper bound of Σ_{n≠m} (Σ_c n_c m_c)², exact without rare classes.
+    """Σ_{n≠m} (Σ_c n_c m_c)², never too small.
 
-    For frequent classes, it is the sum of the squares of Σ_n n_c n_d over pairs of classes (c, d).
-    A rare class increases the agreement a of a pair by r and its square by r (2a + r), which is at
-    most 2 r times the largest possible agreement.
+    An upper bound, exact if there are no rare classes. For frequent classes, it is the sum of the
+    squares of Σ_n n_c n_d over pairs of classes (c, d). A rare class increases the agreement a of a
+    pair by r and its square by r (2a + r), which is at most 2 r times the largest possible
+    agreement.
     """
     answered = np.bincount(label, weights=count, minlength=1)
     frequent = np.argsort(-answered, kind="stable")[:MOST_CLASSES]

@@ -41,9 +41,9 @@ def exact_fraction(table: PredictionTable, tolerance: float | None = None) -> Te
     higher is better. The scale is the spread of the base view's logits over the classes (the
     table's ``logit_scale``). The tolerance covers rounding; by default, it is that of the
     table's meta (``logit_tolerance``): 1e-5 for a network in float32, 2^-10 in TF32 and float16,
-    2^-7 in bfloat16. An enumerated S includes the zero shift, so a network of total stride D has at least
-    1/D² under circular shifts. NaN is never exact; equal infinite logits are. Source: the 1/s²
-    argument of Azulay & Weiss 2019 (arXiv 1805.12177).
+    2^-7 in bfloat16. An enumerated S includes the zero shift, so a network of total stride D has at
+    least 1/D² under circular shifts. NaN is never exact; equal infinite logits are. Source: the
+    1/s² argument of Azulay & Weiss 2019 (arXiv 1805.12177).
 
     >>> from shiftbench.metric.example import table_of
     >>> table = table_of([[0, 0, 0, 0]], [0], logit_change=[[0, 5e-5, 2e-4, 1]], logit_scale=[10])

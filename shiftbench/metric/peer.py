@@ -45,7 +45,7 @@ def _all_agree(table: PredictionTable, columns: list[int]) -> Bools:
 
 
 def _batch_sizes(n_images: int, batch: int) -> Floats:
-    """Return the size of the batch of each image, ``(N,)``."""
+    """``(N,)``, how many images are in the batch of each image."""
     index = np.arange(n_images) // batch
     sizes: Floats = np.bincount(index)[index].astype(np.float64)
     return sizes

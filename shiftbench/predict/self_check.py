@@ -127,7 +127,7 @@ def _is_sound(model: nn.Module, x: Tensor) -> bool:
     try:
         logits = model(x)
         return bool(logits.isfinite().any(-1).all() and not logits.isnan().any())
-    except Exception:  # a parameter with a constrained range was redrawn
+    except Exception:  # a redrawn parameter was not a weight
         return False
 
 
