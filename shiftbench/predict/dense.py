@@ -29,7 +29,7 @@ from shiftbench.shift.plan import PATHS, torus
 SELF_CHECK_IMAGES = 4
 FEWEST_SHIFTS = 16  # for fewer, a forward pass per view is cheaper
 LIVE_MAPS = 3.0  # feature maps of the largest size that exist at once
-# On a CPU, few images at once are fastest (measured): their feature maps then fit the cache.
+# On a CPU, small batches are fastest (measured): their feature maps then fit into the cache.
 CPU_CACHE = 10 * 2**20
 
 

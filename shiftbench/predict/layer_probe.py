@@ -37,7 +37,7 @@ See = Callable[[str, nn.Module, Tensor | None, Tensor], None]
 
 @dataclass(frozen=True)
 class Layer:
-    """One call of one layer."""
+    """One call of a layer in a forward pass."""
 
     name: str  # dotted module name; the second call of a module is name#2
     kind: str  # name of its class
