@@ -156,7 +156,7 @@ def test_mistakes_are_one_sentence(study, shiftbench_command, tmp_path):
         (["out", "--metrics", "acuracy"], 2, "did you mean 'accuracy'"),
         (["out", "--protocol", "crop"], 2, "allowed: circular"),
         (["out", "--against", "pool=maxx"], 2, "did you mean 'max'"),
-        (["out", "--bogus"], 2, "as: shiftbench report outputs"),
+        (["out", "--bogus"], 2, "e.g. shiftbench report outputs"),
         (["out", "--markdown", "--latex"], 2, "ask for one"),
         (["out", "--output", "out/file"], 2, "cannot write to out/file"),
     ]:

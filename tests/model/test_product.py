@@ -55,7 +55,7 @@ def refusal(model, pool, head, padding):
     if pool == "global" and head in ("flatten", "pyramid"):
         return "would pool nothing globally"
     if pool == "ideal" and padding != "circular":
-        return "needs maps that wrap around"
+        return "needs circular borders"
     if model == "linear" and pool in ("max", "aps"):
         return "needs a linear pool"
     return None
