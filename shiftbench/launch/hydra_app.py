@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 
 from omegaconf import DictConfig
 
@@ -21,8 +22,10 @@ from shiftbench.settings.schema import CONFIG_DIR, register, sweep_id
 def compose_and_run(arguments: list[str]) -> int:
     """Compose the configuration, run the job or the sweep, return the exit code."""
     from shiftbench.launch.hydra_errors import refuse
+    from shiftbench.launch.plan import without_flag
 
     register()
+    arguments, is_plan = without_flag(arguments)
     refuse(arguments)
     own_wish = os.environ.get("HYDRA_FULL_ERROR") == "1"
     # Makes Hydra raise its errors instead of printing them and exiting.
@@ -33,7 +36,10 @@ def compose_and_run(arguments: list[str]) -> int:
     with session.opened() as command:
         try:
             with hydra_patches.installed(arguments, planned=lambda: command.jobs):
-                hydra_patches.application(_job, CONFIG_DIR)()
+                application = hydra_patches.application(_job, CONFIG_DIR)
+                if is_plan:
+                    return _show_plan(application)
+                application()
         except KeyboardInterrupt as stop:
             _end_sweep(command, stopped=stop)
             raise
@@ -51,6 +57,18 @@ def _job(config: DictConfig) -> None:
         run_job(config, command)
     except ShiftbenchError as error:
         command.failures.append(error)
+
+
+def _show_plan(application: Callable[[], None]) -> int:
+    """Print what the jobs of the command need; none of them is run."""
+    from shiftbench.launch.compose_only import composed_only
+    from shiftbench.launch.plan import Collected
+
+    found = Collected()
+    with composed_only(found.add):
+        application()
+    found.show()
+    return OK
 
 
 def _end(command: Session) -> int:
