@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -22,8 +22,10 @@ from shiftbench.report.progress import bar
 from shiftbench.runs.plan import AT_MOST, BYTES_PER_VIEW, DENSE, DIRECT, TRAINING, Plan, Work
 from shiftbench.runs.run import Run
 from shiftbench.runtime.devices import describe_device, pick_device
+from shiftbench.runtime.failures import is_out_of_memory
 from shiftbench.runtime.keep_last import KeepLast
 from shiftbench.shift.base import ShiftProtocol
+from shiftbench.storage import spilled
 from shiftbench.training.trainer import steps_per_epoch
 
 MOST_TIMED = 8  # networks; the others are scaled by their multiply-adds
@@ -148,9 +150,24 @@ def _timed(networks: Mapping[str, _Network], kept: KeepLast[Dataset]) -> dict[st
             one = networks[name]
             data = build.dataset(one.config, kept)
             protocols = build.protocols(one.config)
-            found[name] = timing.rates(one.config, one.this, data, protocols, one.price.macs)
+            with _memory_reported(one):
+                found[name] = timing.rates(one.config, one.this, data, protocols, one.price.macs)
             progress.reach(place, count)
     return found
+
+
+@contextmanager
+def _memory_reported(network: _Network) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise ShiftbenchError(
+            f"out of memory while timing {network.this.id}, as its run would be; lower "
+            f"train.batch_size (now {network.config.train.batch_size}) or measure.batch_size "
+            f"(now {network.config.measure.batch_size})"
+        ) from error
 
 
 @dataclass
@@ -194,31 +211,36 @@ def _work(
     trainings: _Trainings,
 ) -> Iterator[Work]:
     """Yield the training of a job, if no earlier job counts for it, and its measurements."""
-    price = networks[job.network].price
-    nearest = _nearest(job.network, networks, timed)
-    scale = price.macs / max(networks[nearest].price.macs, 1)
-    rates = timed[nearest]
+    price, nearest = networks[job.network].price, _nearest(job.network, networks, timed)
+    other, rates = networks[nearest].price, timed[nearest]
+    scale = price.macs / max(other.macs, 1)
     if epochs := trainings.epochs_left(job.config, job.this):
         images, val = job.images * epochs, job.val * epochs
         passes = 3.0 * images + val
         per_image = math.nan if rates.training is None else rates.training * scale
-        states = rates.checkpoint / max(networks[nearest].price.params, 1) or 4 * STATES
+        states = rates.checkpoint / max(other.params, 1) or 4 * STATES
         yield Work(
             TRAINING, "", 1, images, passes, passes * price.macs,
             images * per_image + val * rates.direct * scale, states * price.params,
         )  # fmt: skip
+    yield from _measuring(job, price, timed, rates.direct * scale)
+
+
+def _measuring(
+    job: _Counted, price: Cost, timed: Mapping[str, Rates], per_pass: float
+) -> Iterator[Work]:
+    """Yield the measurements of a job, given the seconds of a forward pass."""
     for name, (protocol, columns, macs) in job.views.items():
         dense = timed[job.network].dense.get(name) if job.network in timed else None
         if dense is not None:
-            passes = job.test * dense.macs / max(price.macs, 1)
-            views, engine, seconds = job.test * dense.views, DENSE, job.test * dense.seconds
+            engine, views = DENSE, job.test * dense.views
+            passes, seconds = job.test * dense.macs / max(price.macs, 1), job.test * dense.seconds
         else:
-            views, engine = job.test * columns, _without_dense(job, protocol, timed)
+            engine, views = _without_dense(job, protocol, timed), job.test * columns
             passes = views * macs / max(price.macs, 1)
-            seconds = passes * rates.direct * scale
-        yield Work(
-            name, engine, 1, views, passes, passes * price.macs, seconds, views * BYTES_PER_VIEW
-        )
+            seconds = passes * per_pass
+        disk = views * BYTES_PER_VIEW
+        yield Work(name, engine, 1, views, passes, passes * price.macs, seconds, disk)
 
 
 def _without_dense(job: _Counted, protocol: ShiftProtocol, timed: Mapping[str, Rates]) -> str:
@@ -242,9 +264,6 @@ def _nearest(name: str, networks: Mapping[str, _Network], timed: Mapping[str, Ra
 
 
 def _tables(job: _Counted, networks: Mapping[str, _Network], timed: Mapping[str, Rates]) -> float:
-    """Return the bytes of a job's prediction tables."""
-    parts: dict[str, float] = defaultdict(float)
-    for part in _work(job, networks, timed, _Trainings()):
-        if part.what != TRAINING:
-            parts[part.what] += part.disk
-    return sum(parts.values())
+    """Return the bytes of a job's prediction tables in memory, where large columns are not kept."""
+    parts = _measuring(job, networks[job.network].price, timed, 0.0)
+    return sum(min(part.disk, spilled.LARGE / 4 * BYTES_PER_VIEW) for part in parts)

@@ -13,7 +13,7 @@ from shiftbench.launch import session
 from shiftbench.launch.session import Session
 from shiftbench.runs.sweep_state import FAILED as FAILED_JOB
 from shiftbench.runs.sweep_state import LEFT_OUT
-from shiftbench.runtime.distributed import leave_reason
+from shiftbench.runtime.distributed import leave_reason, world
 from shiftbench.runtime.job_slots import keep_given_threads
 from shiftbench.settings import hydra_patches
 from shiftbench.settings.schema import CONFIG_DIR, register, sweep_id
@@ -64,6 +64,8 @@ def _show_plan(application: Callable[[], None]) -> int:
     from shiftbench.launch.compose_only import composed_only
     from shiftbench.launch.plan import Collected
 
+    if not world().is_first:
+        return OK
     found = Collected()
     with composed_only(found.add):
         application()

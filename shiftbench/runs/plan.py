@@ -51,7 +51,7 @@ class Plan:
         timed: Those of them that were timed.
         device: Where they were timed.
         memory: Peak memory in bytes while batches were timed, the data included.
-        tables: Bytes of the prediction tables of the job with the largest ones.
+        tables: Bytes in memory of the prediction tables of the job with the largest ones.
     """
 
     jobs: int
@@ -74,7 +74,8 @@ class Plan:
     def rows(self) -> list[Work]:
         """Return the work summed over jobs: training first, then by protocol and engine."""
         keys = dict.fromkeys((part.what, part.engine) for part in self.work)
-        ordered = sorted(keys, key=lambda key: key[0] != TRAINING)
+        names = list(dict.fromkeys([TRAINING, *(part.what for part in self.work)]))
+        ordered = sorted(keys, key=lambda key: names.index(key[0]))
         return [
             added((one for one in self.work if (one.what, one.engine) == key), *key)
             for key in ordered

@@ -73,6 +73,11 @@ def _notes(plan: Plan) -> Iterator[str]:
         "views: images × shifts, for training augmented images × epochs; passes: forward passes "
         "with as many multiply-adds (MACs), a training step counted as three"
     )
+    if any(part.engine == AT_MOST for part in plan.work):
+        yield (
+            "≤: by the direct engine at most; whether the dense one applies to these networks is "
+            "known when they run"
+        )
     others = plan.networks - plan.timed
     if plan.timed:
         rest = f", {others} more by their multiply-adds" if others else ""
