@@ -37,8 +37,9 @@ def made_up(own_shifts=False):
     grid = np.stack(np.divmod(np.arange(N_SHIFTS), 5), axis=1).astype(np.float32)
     shifts = grid[rng.integers(0, N_SHIFTS, shape)] if own_shifts else grid
     previous = np.where(grid.min(axis=1) > 0, np.arange(N_SHIFTS) - 6, -1)
+    # Over many powers of ten, so that the order in which they are added matters.
     floats = {
-        name: rng.random(shape).astype(np.float32)
+        name: (10.0 ** -rng.uniform(0, 12, shape)).astype(np.float32)
         for name in ("p_top1", "p_base", "p_previous", "p_true", "logit_change")
     }
     return PredictionTable(
