@@ -38,8 +38,9 @@ def compose_and_run(arguments: list[str]) -> int:
             with hydra_patches.installed(arguments, planned=lambda: command.jobs):
                 application = hydra_patches.application(_job, CONFIG_DIR)
                 if is_plan:
-                    return _show_plan(application)
-                application()
+                    _show_plan(application, command)
+                else:
+                    application()
         except KeyboardInterrupt as stop:
             _end_sweep(command, stopped=stop)
             raise
@@ -59,18 +60,20 @@ def _job(config: DictConfig) -> None:
         command.failures.append(error)
 
 
-def _show_plan(application: Callable[[], None]) -> int:
+def _show_plan(application: Callable[[], None], command: Session) -> None:
     """Print what the jobs of the command need; none of them is run."""
     from shiftbench.launch.compose_only import composed_only
     from shiftbench.launch.plan import Collected
 
     if not world().is_first:
-        return OK
+        return
     found = Collected()
-    with composed_only(found.add):
-        application()
-    found.show()
-    return OK
+    try:
+        with composed_only(found.add):
+            application()
+        found.show()
+    except ShiftbenchError as error:
+        command.failures.append(error)
 
 
 def _end(command: Session) -> int:

@@ -102,6 +102,16 @@ def test_a_job_that_would_fail_is_named(shiftbench_command, tiny, tmp_path):
     assert "sideways" in alone.stderr
 
 
+def test_an_error_of_data_or_network_is_one_sentence(shiftbench_command, tmp_path):
+    done = shiftbench_command("--plan", "data=folder", cwd=tmp_path, timeout=60)
+    assert done.returncode == 2
+    [line] = done.stderr.splitlines()
+    assert "data.root" in line
+    done = shiftbench_command("--plan", "experiment=smoke", "head=nothing", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "head=nothing is not known" in done.stderr
+
+
 @pytest.mark.parametrize("other", ["--cfg=job", "--hydra-help", "--info"])
 def test_a_plan_is_one_command(shiftbench_command, tmp_path, other):
     done = shiftbench_command("--plan", other, cwd=tmp_path)
