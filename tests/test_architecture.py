@@ -31,7 +31,8 @@ MAY_IMPORT = {
     "model": "ops preprocessing storage",
     "metric": "inference prediction_table storage",
     "surgery": "model ops pool",
-    "predict": "data head model ops pool prediction_table runtime settings shift",
+    # storage: columns of a table that are too large for memory
+    "predict": "data head model ops pool prediction_table runtime settings shift storage",
     "training": "data model optimizer predict runtime storage",
     "runs": "content metric prediction_table runtime settings storage",
     "claims": "inference metric settings storage",

@@ -15,6 +15,7 @@ Examples
   shiftbench model=vgg pool=blur                   train, measure, report
   shiftbench data=cifar10 model=resnet pool=aps padding=circular
   shiftbench -m pool=max,stride,blur seed=0,1,2    a sweep
+  shiftbench -m pool=max,stride,blur --plan        what it needs, not run
   shiftbench experiment=theory scale=cpu           a study with its verdicts
   shiftbench train=none checkpoint=path.pt         measure without training
   shiftbench report --against pool=max             tables of all runs

@@ -6,7 +6,7 @@ is one matrix product (weights @ terms), and leaving one image out is one subtra
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -60,6 +60,8 @@ class Terms:
             if there are no bounds.
         pairs: Sampling variation of a mean over pairs of images, for which ``terms`` are the part
             that is linear in the images; None for all other metrics.
+        unrounded: ``(N, 2)``, a ratio's terms before :func:`summable`, to join parts of a table.
+        heaviest: The argument of :meth:`ratio`.
     """
 
     terms: Floats
@@ -68,6 +70,8 @@ class Terms:
     n_shifts: int
     ends: Floats | None = None
     pairs: PairSpread | None = None
+    unrounded: Floats | None = None
+    heaviest: float | None = None
 
     @property
     def value(self) -> float:
@@ -123,10 +127,25 @@ class Terms:
         0.25
         """
         pair = np.broadcast_arrays(np.asarray(above, np.float64), np.asarray(below, np.float64))
-        terms = summable(np.stack(pair, axis=1))
+        unrounded = np.stack(pair, axis=1)
+        terms = summable(unrounded)
         weight = float(terms[:, 1].max(initial=0.0) if heaviest is None else heaviest)
         ends = np.array([[0.0, weight], [weight, weight]])
-        return cls(terms, ratio, int(np.count_nonzero(terms[:, 1])), n_shifts, ends)
+        number = int(np.count_nonzero(terms[:, 1]))
+        return cls(terms, ratio, number, n_shifts, ends, None, unrounded, heaviest)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Terms]) -> Terms | None:
+        """The terms of a whole table from those of its parts; None if they are not ratios.
+
+        They are the same bytes as if the table were reduced at once.
+        """
+        found = [part.unrounded for part in parts if part.unrounded is not None]
+        if len(found) < len(parts):
+            return None
+        above, below = np.concatenate(found).T
+        shifts = max(part.n_shifts for part in parts)
+        return cls.ratio(above, below, shifts, parts[0].heaviest)
 
     @classmethod
     def mean(cls, values: NDArray[np.generic], n_shifts: int) -> Terms:
@@ -158,6 +177,8 @@ class Metric:
         higher_is_better: None where neither direction is better.
         bounds: The smallest and the largest possible value.
         needs: What a table must have for the metric to apply.
+        by_image: Whether an image's terms depend on its own row of the table only, so that a table
+            too large for memory is reduced in parts.
     """
 
     name: str
@@ -165,10 +186,16 @@ class Metric:
     higher_is_better: bool | None
     bounds: tuple[float, float]
     needs: tuple[Need, ...]
+    by_image: bool = False
 
     def __call__(self, table: PredictionTable) -> Terms:
         """Reduce ``table`` to per-image terms."""
-        terms = self.function(table)
+        terms = None
+        if self.by_image and table.is_spilled:
+            terms = Terms.joined([self.function(part) for part in table.parts()])
+        if terms is None:
+            terms = self.function(table)
+            table.release()
         return terms if self.bounds == (0.0, 1.0) else terms.within(self.bounds)
 
     @property
@@ -200,6 +227,7 @@ def metric(
     higher_is_better: bool | None,
     needs: tuple[Need, ...] = (),
     bounds: tuple[float, float] = (0.0, 1.0),
+    by_image: bool = False,
 ) -> Callable[[F], F]:
     """Register the decorated function in :data:`METRICS`; the function is returned unchanged."""
 
@@ -208,7 +236,7 @@ def metric(
         # Registering the same function again (a notebook cell run twice) is not an error.
         if known and _place(known.function) != _place(function):
             raise ValueError(f"there is already a metric called {name!r}; choose another name")
-        METRICS[name] = Metric(name, function, higher_is_better, bounds, needs)
+        METRICS[name] = Metric(name, function, higher_is_better, bounds, needs, by_image)
         return function
 
     return enter

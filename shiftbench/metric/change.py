@@ -25,7 +25,7 @@ def _changed(table: PredictionTable) -> Bools:
     return changed
 
 
-@metric("top1_change", higher_is_better=False, needs=(PATH,))
+@metric("top1_change", higher_is_better=False, needs=(PATH,), by_image=True)
 def top1_change(table: PredictionTable) -> Terms:
     """Chance that one pixel along the path changes the answer.
 
@@ -42,7 +42,7 @@ def top1_change(table: PredictionTable) -> Terms:
     return Terms.ratio(np.count_nonzero(changed, axis=1), n_steps, n_steps)
 
 
-@metric("mean_absolute_change", higher_is_better=False, needs=(PATH,))
+@metric("mean_absolute_change", higher_is_better=False, needs=(PATH,), by_image=True)
 def mean_absolute_change(table: PredictionTable) -> Terms:
     """Mean change of the top class's probability under one pixel along the path.
 
@@ -65,7 +65,7 @@ def mean_absolute_change(table: PredictionTable) -> Terms:
     return Terms.ratio(total, np.count_nonzero(valid, axis=1), len(after))
 
 
-@metric("jaggedness", higher_is_better=False, needs=(PATH, TOP_5))
+@metric("jaggedness", higher_is_better=False, needs=(PATH, TOP_5), by_image=True)
 def jaggedness(table: PredictionTable) -> Terms:
     """How often one pixel pushes the true class out of the top five.
 
@@ -88,7 +88,7 @@ def jaggedness(table: PredictionTable) -> Terms:
     return Terms.ratio(leaves, np.count_nonzero(starts, axis=1), len(after))
 
 
-@metric("flip_probability", higher_is_better=False, needs=(PATH, HORIZONTAL))
+@metric("flip_probability", higher_is_better=False, needs=(PATH, HORIZONTAL), by_image=True)
 def flip_probability(table: PredictionTable) -> Terms:
     """Chance that the answer flips between consecutive frames of a horizontal sequence.
 

@@ -22,7 +22,7 @@ from shiftbench.metric.base import Terms, metric
 from shiftbench.prediction_table import PredictionTable
 
 
-@metric("consistency", higher_is_better=True, needs=(PAIRS,))
+@metric("consistency", higher_is_better=True, needs=(PAIRS,), by_image=True)
 def consistency(table: PredictionTable) -> Terms:
     """Chance that two different shifts of an image get the same answer.
 
@@ -40,7 +40,7 @@ def consistency(table: PredictionTable) -> Terms:
     return Terms.ratio(pairs, table.n_shifts * (table.n_shifts - 1), table.n_shifts)
 
 
-@metric("pair_consistency", higher_is_better=True, needs=(SHIFTS,))
+@metric("pair_consistency", higher_is_better=True, needs=(SHIFTS,), by_image=True)
 def pair_consistency(table: PredictionTable) -> Terms:
     """Chance that two shifts, possibly the same one, get the same answer.
 
@@ -58,7 +58,7 @@ def pair_consistency(table: PredictionTable) -> Terms:
     return Terms.ratio(pairs, table.n_shifts**2, table.n_shifts)
 
 
-@metric("kway_consistency", higher_is_better=True, needs=(SHIFTS,))
+@metric("kway_consistency", higher_is_better=True, needs=(SHIFTS,), by_image=True)
 def kway_consistency(table: PredictionTable, k: int = 5) -> Terms:
     """Chance that k shifts, drawn with replacement, all get the same answer (k = 5).
 
@@ -76,7 +76,7 @@ def kway_consistency(table: PredictionTable, k: int = 5) -> Terms:
     return Terms.mean(agree, table.n_shifts)
 
 
-@metric("base_consistency", higher_is_better=True, needs=(MOVED,))
+@metric("base_consistency", higher_is_better=True, needs=(MOVED,), by_image=True)
 def base_consistency(table: PredictionTable) -> Terms:
     """Share of the shifts that keep the answer given to the base view.
 
@@ -95,7 +95,7 @@ def base_consistency(table: PredictionTable) -> Terms:
     return Terms.mean(share, int(number.max()))
 
 
-@metric("correct_consistency", higher_is_better=True, needs=(PAIRS,))
+@metric("correct_consistency", higher_is_better=True, needs=(PAIRS,), by_image=True)
 def correct_consistency(table: PredictionTable) -> Terms:
     """Chance that two different shifts get the same answer, given that at least one is right.
 
@@ -115,7 +115,7 @@ def correct_consistency(table: PredictionTable) -> Terms:
     return Terms.ratio(count * (count - 1), either, whole, heaviest=pairs)
 
 
-@metric("stable_accuracy", higher_is_better=True, needs=(SHIFTS,))
+@metric("stable_accuracy", higher_is_better=True, needs=(SHIFTS,), by_image=True)
 def stable_accuracy(table: PredictionTable) -> Terms:
     """Right in the base view and right under shift, per image.
 

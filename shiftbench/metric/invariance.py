@@ -11,7 +11,7 @@ from shiftbench.prediction_table import PredictionTable
 FLOAT32 = 1e-5  # tolerance if the table states none
 
 
-@metric("wobble", higher_is_better=False, needs=(MOVED,))
+@metric("wobble", higher_is_better=False, needs=(MOVED,), by_image=True)
 def wobble(table: PredictionTable) -> Terms:
     """Mean range, over the shifts, of the probability of the base view's answer.
 
@@ -33,7 +33,7 @@ def wobble(table: PredictionTable) -> Terms:
     return Terms.mean(np.where(counts, high - low, np.nan), table.n_shifts)
 
 
-@metric("exact_fraction", higher_is_better=True, needs=(SHIFTS,))
+@metric("exact_fraction", higher_is_better=True, needs=(SHIFTS,), by_image=True)
 def exact_fraction(table: PredictionTable, tolerance: float | None = None) -> Terms:
     """Share of the shifts that leave every logit where it was.
 

@@ -50,6 +50,7 @@ def audit(
         name: values[rows] if values.ndim == 1 else values[rows, views]
         for name, values in columns.items()
     }
+    table |= {name: table[name].long() for name in ("top1", "rank_true")}
     tolerance = (network.rounding.engines * found["logit_scale"]).cpu()
     run = {name: values if values.ndim == 1 else values[:, 1] for name, values in found.items()}
     wrong = _answer_wrong(table, logits[:, 1].cpu(), labels.cpu(), tolerance)

@@ -15,6 +15,7 @@ from shiftbench.data.images import Split
 from shiftbench.data.shown import ShownSplit
 from shiftbench.errors import ShiftbenchError, require_one_of
 from shiftbench.predict.audit import audit
+from shiftbench.predict.columns import Columns
 from shiftbench.predict.dense import DenseEngine
 from shiftbench.predict.direct import DirectEngine
 from shiftbench.predict.engine_base import Engine
@@ -94,13 +95,14 @@ def predict(
             "num_classes": steady.num_classes, "exhaustive": engine.plan.exhaustive,
             "answers_version": VERSION, "logit_tolerance": network.rounding.tolerance,
             **steady.meta, **engine.plan.meta, **engine.meta}  # fmt: skip
-    if failed := int((merged["top1"] < 0).sum()):
+    table = _table(merged, split, part, engine.plan, protocol.axes, meta)
+    if failed := sum(int(np.count_nonzero(some.top1 < 0)) for some in table.parts()):
         meta["nan_views"] = failed
         log.warning(
             "the network gave no answer (NaN, or −inf for every class) for %d views; they count as "
             "wrong", failed,
         )  # fmt: skip
-    return _table(merged, split, part, engine.plan, protocol.axes, meta)
+    return table
 
 
 @dataclass(frozen=True)
@@ -164,24 +166,31 @@ def _directly(work: _Work) -> tuple[Engine, dict[str, Tensor]]:
 
 
 def _columns(work: _Work, engine: Engine, size: int) -> dict[str, Tensor]:
-    """Return the table's columns on the CPU, ``size`` images at once."""
-    columns: dict[str, list[Tensor]] = {}
-    start, part = work.part.start, work.part
+    """Return the table's columns on the CPU, ``size`` images at once.
+
+    Columns too large for memory are in a file, see :mod:`shiftbench.storage.spilled`.
+    """
+    columns, part = Columns(len(work.part)), work.part
+    start = 0
     order = None if len(part) == len(work.split) else torch.arange(part.start, part.stop)
     sizes = work.protocol.source_sizes(work.shown.image_size)
     for chunk, labels in work.shown.chunks(size, order, sizes):
         if None in chunk.fetched:  # otherwise only photographs at other sizes were fetched
             images = chunk.pixels(chunk.positions)
-            columns.setdefault("images", []).append(image_digests(images, labels))
+            columns.put("images", image_digests(images, labels), start)
         stop = start + len(labels)
-        for name, values in engine.answer(chunk, labels, engine.plan.rows(start, stop)).items():
-            columns.setdefault(name, []).append(values.cpu())
+        shifts = engine.plan.rows(part.start + start, part.start + stop)
+        for name, values in engine.answer(chunk, labels, shifts).items():
+            columns.put(name, values, start)
         start = stop
-        work.advance(stop - part.start, len(part))
-    if "images" not in columns:
+        work.advance(stop, len(part))
+    if "images" not in columns.arrays:
         own = work.split.batches(256, torch.arange(part.start, part.stop))
-        columns["images"] = [image_digests(images, labels) for images, labels in own]
-    return {name: torch.cat(parts) for name, parts in columns.items()}
+        start = 0
+        for images, labels in own:
+            columns.put("images", image_digests(images, labels), start)
+            start += len(labels)
+    return {name: torch.from_numpy(values) for name, values in columns.arrays.items()}
 
 
 def _table(
@@ -193,10 +202,7 @@ def _table(
     meta: dict[str, Any],
 ) -> PredictionTable:
     images = columns.pop("images").numpy().view(np.uint64)
-    arrays: dict[str, Any] = {
-        name: values.numpy().astype(np.int32 if name in ("top1", "rank_true") else np.float32)
-        for name, values in columns.items()
-    }
+    arrays: dict[str, Any] = {name: values.numpy() for name, values in columns.items()}
     own = slice(part.start, part.stop)
     shifts = plan.shifts if plan.shifts.ndim == 2 else plan.shifts[own]
     return PredictionTable(

@@ -9,6 +9,7 @@ this table with the installed version of Hydra.
 | ``Hydra.get_mode`` | skipped (a composition, 0.1 s) if nothing can set ``hydra.mode``; otherwise an experiment's yaml may set it, which 1.4 itself ignores |
 | ``BasicSweeper.split_arguments``, ``Plugins`` | the jobs of a study's grids instead of those of one grid; a product of values |
 | ``ConfigLoader.load_sweep_config`` | each job is composed once instead of twice |
+| ``Hydra.run``, ``multirun``, ``compose_config`` | ``--plan`` composes jobs without running them, as Hydra's sweeper would write files |
 | ``ConfigLoaderImpl._load_single_config``, ``_apply_overrides_to_config`` | yaml files and typed overrides with earlier names of settings are rewritten before they are merged |
 | ``GlobalHydra``, ``OverridesParser`` | values of overrides, with ``glob(*)`` expanded |
 | ``get_args_parser`` | flags are refused before Hydra acts on them |
@@ -86,6 +87,13 @@ def installed(
     ):
         warnings.filterwarnings("ignore", SAME_SCHEMA)
         warnings.filterwarnings("ignore", r"(?s)hydra\.utils\.instantiate\(\) resolved _target_=")
+        yield
+
+
+@contextmanager
+def execution_replaced(run: Callable[..., None], multirun: Callable[..., None]) -> Iterator[None]:
+    """Call ``run(hydra, config_name=, overrides=, ...)``, or ``multirun``, in place of Hydra's."""
+    with _replaced(Hydra, "run", run), _replaced(Hydra, "multirun", multirun):
         yield
 
 

@@ -12,11 +12,13 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from shiftbench.errors import UsageError
 from shiftbench.experiment import build
 from shiftbench.launch import session
+from shiftbench.launch.compose_only import composed_only
 from shiftbench.launch.hydra_errors import explain, refuse
 from shiftbench.settings import hydra_patches
 from shiftbench.settings.schema import CONFIG_DIR, register
@@ -129,6 +131,28 @@ def test_earlier_names_are_read_in_files_and_as_typed(run, mine):
         "draws": 5,
         "steps": 2,
     }
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("pool=blur",), ("-m", "padding=zeros,circular", "seed=0,1"), ("experiment=study",)],
+)
+def test_a_plan_composes_what_would_run_and_writes_nothing(run, mine, tmp_path, arguments):
+    arguments = ("--config-dir", str(mine), *arguments)
+    before, seen = set(tmp_path.rglob("*")), []
+
+    def visit(config):
+        assert "hydra" not in config
+        seen.append((list(HydraConfig.get().overrides.task), config))
+
+    own = Hydra.run, Hydra.multirun
+    with composed_only(visit):
+        assert run(*arguments) == []
+    assert set(tmp_path.rglob("*")) == before
+    assert (Hydra.run, Hydra.multirun) == own
+    expected = run(*arguments)
+    assert [config for _, config in seen] == expected
+    assert len({str(overrides) for overrides, _ in seen}) == len(expected)
 
 
 def test_hydra_is_put_back_as_it_was(run):
