@@ -6,12 +6,16 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from shiftbench.errors import UsageError
+from shiftbench.launch.rounds import postponed_jobs
+from shiftbench.launch.session import Jobs
+from shiftbench.launch.workers import join, shares
 from shiftbench.report.load.records import INTERRUPTED
 from shiftbench.report.progress import SweepDisplay
 from shiftbench.runs.run import close_status
@@ -27,12 +31,13 @@ from shiftbench.runs.sweep_state import (
     Sweep,
     rerun_command,
 )
+from shiftbench.runtime.distributed import world
 from shiftbench.runtime.job_slots import is_parallel
 from shiftbench.settings.hydra_patches import Override, compose_jobs_once, parse_overrides, product
 from shiftbench.settings.schema import as_typed, check_scale
 from shiftbench.storage.atomic import remove_leftovers
 from shiftbench.storage.interrupts import how_stopped
-from shiftbench.storage.locks import is_locked
+from shiftbench.storage.leases import worker_name
 
 LONGEST_WRITE = 60.0  # seconds
 LONGEST_END = 10.0  # seconds that a process takes to exit
@@ -44,18 +49,31 @@ class SweepController:
 
     sweep: Sweep
     display: SweepDisplay
+    jobs: Jobs
+    membership: ExitStack
 
     @classmethod
-    def of(cls, config: DictConfig, jobs: list[list[str]]) -> SweepController:
+    def of(cls, config: DictConfig, jobs: Jobs) -> SweepController:
         """Write the list of the sweep's jobs and start the progress display."""
         folder = Path(config.hydra.sweep.dir).expanduser()
         remove_leftovers(folder, older_than=LONGEST_WRITE)  # another process may run the same sweep
-        sweep = Sweep.start(folder, Path(config.out).expanduser() / "runs", jobs)
+        sweep, membership = join(folder, Path(config.out).expanduser() / "runs", jobs)
         if not is_parallel(config.hydra.launcher):
             compose_jobs_once()
         display = SweepDisplay(sweep.jobs, shown=config.progress)
         display.start()
-        return cls(sweep, display)
+        return cls(sweep, display, jobs, membership)
+
+    def postponed(self) -> Jobs:
+        """Return jobs that another process had and that are to be tried again; may wait."""
+        if world().size > 1:  # its processes have to run the same jobs, so none was postponed
+            return []
+        return [self.jobs[job.number] for job in postponed_jobs(self.sweep)]
+
+    def leave(self) -> None:
+        """Stop drawing, and no longer count as a worker of the sweep."""
+        self.display.stop()
+        self.membership.close()
 
     def end(
         self, launcher_error: str | None = None, stopped: KeyboardInterrupt | None = None
@@ -66,7 +84,7 @@ class SweepController:
             launcher_error: Error message of the launcher, if it failed.
             stopped: The interrupt that stopped the sweep, if any.
         """
-        self.display.stop()
+        self.leave()
         if launcher_error:
             self._mark_running_as_failed(launcher_error)
         if stopped:
@@ -74,19 +92,25 @@ class SweepController:
         jobs = self.sweep.jobs()
         try:
             if any(job.run_id for job in jobs):
-                from shiftbench.report.write import report_sweep
-
-                report_sweep(self.sweep.folder)
+                self._report(tables_only=stopped is not None)
         finally:  # even if the report fails
             if launcher_error:
                 print(f"the launcher stopped: {launcher_error}", file=sys.stderr)
-            _tell_how_they_ended(jobs)
+            _print_outcome(jobs)
         return jobs
+
+    def _report(self, tables_only: bool) -> None:
+        from shiftbench.report.write import report_sweep, update_tables
+
+        if tables_only:  # who presses Ctrl-C does not want to wait for figures
+            update_tables(self.sweep.folder)
+        else:
+            report_sweep(self.sweep.folder)
 
     def _mark_running_as_failed(self, reason: str) -> None:
         """Mark jobs as failed whose process died, since it can no longer do so itself."""
-        for job in self.sweep.jobs():
-            if job.state == RUNNING:
+        for job in self._own_running():
+            if not self.sweep.is_worked_on(job):
                 error = f"its process ended ({reason}); the usual cause is too little memory"
                 self._close(job, FAILED, error)
 
@@ -96,16 +120,16 @@ class SweepController:
         Jobs that still hold their run's lock continue, e.g. on a cluster.
         """
         deadline = time.monotonic() + LONGEST_END
-        for job in self.sweep.jobs():
-            if job.state != RUNNING:
-                continue
-            while (alive := self._is_alive(job)) and time.monotonic() < deadline:
+        for job in self._own_running():
+            while (alive := self.sweep.is_worked_on(job)) and time.monotonic() < deadline:
                 time.sleep(0.1)
             if not alive:
                 self._close(job, STOPPED, reason)
 
-    def _is_alive(self, job: Job) -> bool:
-        return bool(job.run_id) and is_locked(self.sweep.runs / str(job.run_id) / ".lock")
+    def _own_running(self) -> list[Job]:
+        """Return the jobs of this command that have not recorded their end."""
+        own = worker_name()
+        return [job for job in self.sweep.jobs() if job.state == RUNNING and job.worker == own]
 
     def _close(self, job: Job, state: str, reason: str) -> None:
         """Record the outcome of a job and of its run on behalf of a process that has ended."""
@@ -115,7 +139,7 @@ class SweepController:
             close_status(self.sweep.runs / job.run_id, ended, reason)
 
 
-def _tell_how_they_ended(jobs: list[Job]) -> None:
+def _print_outcome(jobs: list[Job]) -> None:
     if failed := [job for job in jobs if job.state == FAILED]:
         from shiftbench.report.tables.failure_table import print_failures
 
@@ -123,9 +147,11 @@ def _tell_how_they_ended(jobs: list[Job]) -> None:
             [(job.number, job.error or "", rerun_command(job.overrides)) for job in failed]
         )
     print(counts(jobs), file=sys.stderr)
+    if who := shares(jobs):
+        print(who, file=sys.stderr)
 
 
-def jobs_of(config: DictConfig) -> list[list[str]]:
+def jobs_of(config: DictConfig) -> Jobs:
     """Return the overrides of every job: those of Hydra's sweeper, for each grid of a study.
 
     A combination that occurs in two grids is one job. Values on the command line restrict the

@@ -40,14 +40,26 @@ class BusyError(Exception):
         self.holder = holder
 
 
-def _always(_: Holder | None) -> bool:
+WaitsFor = Callable[[Holder | None], bool]
+
+
+def always(_: Holder | None) -> bool:
+    """Wait for any process."""
     return True
 
 
+def siblings(holder: Holder | None) -> bool:
+    """Wait for processes of the same command, e.g. its parallel jobs, and for no others."""
+    return holder is not None and holder.worker == leases.worker_name()
+
+
+def nobody(_: Holder | None) -> bool:
+    """Wait for no process."""
+    return False
+
+
 @contextmanager
-def exclusive(
-    path: Path, waiting: str = "", waits_for: Callable[[Holder | None], bool] = _always
-) -> Iterator[None]:
+def exclusive(path: Path, waiting: str = "", waits_for: WaitsFor = always) -> Iterator[None]:
     """Allow one process at a time in the block, by a lock on the file ``path``.
 
     The jobs of a sweep then wait for one download, one training or one measurement instead of
@@ -79,9 +91,7 @@ def exclusive(
         lock.release()
 
 
-def _acquire(
-    lock: BaseFileLock, path: Path, waiting: str, waits_for: Callable[[Holder | None], bool]
-) -> Lease:
+def _acquire(lock: BaseFileLock, path: Path, waiting: str, waits_for: WaitsFor) -> Lease:
     """Return the lease, with the lock held if the file system has locks.
 
     Raises:

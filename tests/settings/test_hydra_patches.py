@@ -57,7 +57,7 @@ def run(tmp_path, monkeypatch):
         monkeypatch.setattr(sys, "argv", ["shiftbench", *arguments])
         GlobalHydra.instance().clear()
         with session.opened() as command:
-            with hydra_patches.installed(arguments, planned=lambda: command.jobs):
+            with hydra_patches.installed(arguments, planned=command.rounds):
                 hydra_patches.application(job, CONFIG_DIR)()
             if command.refusal:
                 raise command.refusal
