@@ -48,7 +48,7 @@ def complete(
             job.skip(this.id)
         return False
     fresh = Fresh.of(this.folder, this.trained)
-    with this.alone(job.waits_for if job else always):
+    with _run_alone(this, job):
         # Another process may have finished the run while this one waited for the lock.
         is_new = not this.older_than(started) or (job is not None and job.is_done())
         if this.is_done() and (is_new or not config.force):
@@ -72,6 +72,19 @@ def complete(
                 with session.shared_jobs.team(this.id) as team:
                     run(config, this, team, session.datasets, lock)
     return True
+
+
+@contextmanager
+def _run_alone(this: Run, job: JobRecord | None) -> Iterator[None]:
+    """Hold the lock of the run; postpone a job of a sweep if another worker holds it."""
+    with ExitStack() as lock:
+        try:
+            lock.enter_context(this.alone(job.waits_for if job else always))
+        except BusyError:
+            if job:
+                job.postpone(this.id)
+            raise
+        yield
 
 
 @contextmanager

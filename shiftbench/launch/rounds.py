@@ -14,6 +14,7 @@ from shiftbench.runs.sweep_state import SETTLED, Job, Sweep
 log = logging.getLogger(__name__)
 
 LOOK_EVERY = 1.0  # seconds between two looks at the jobs of other workers
+PAUSE = 0.2  # seconds between rounds, in case other workers take the same jobs at the same time
 
 
 class Rounds(list[Jobs]):
@@ -50,6 +51,7 @@ def postponed_jobs(sweep: Sweep) -> list[Job]:
     announced = False
     while left := [job for job in sweep.jobs() if job.state not in SETTLED and job.time]:
         if free := [job for job in left if not sweep.is_worked_on(job)]:
+            time.sleep(PAUSE)
             return free
         if not announced:
             log.info("waiting for %s", _by_worker(left))

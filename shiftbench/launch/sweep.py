@@ -36,7 +36,7 @@ from shiftbench.runtime.job_slots import is_parallel
 from shiftbench.settings.hydra_patches import Override, compose_jobs_once, parse_overrides, product
 from shiftbench.settings.schema import as_typed, check_scale
 from shiftbench.storage.atomic import remove_leftovers
-from shiftbench.storage.interrupts import how_stopped
+from shiftbench.storage.interrupts import children_die_first, how_stopped
 from shiftbench.storage.leases import worker_name
 
 LONGEST_WRITE = 60.0  # seconds
@@ -58,7 +58,9 @@ class SweepController:
         folder = Path(config.hydra.sweep.dir).expanduser()
         remove_leftovers(folder, older_than=LONGEST_WRITE)  # another process may run the same sweep
         sweep, membership = join(folder, Path(config.out).expanduser() / "runs", jobs)
-        if not is_parallel(config.hydra.launcher):
+        if is_parallel(config.hydra.launcher):
+            membership.enter_context(children_die_first())
+        else:
             compose_jobs_once()
         display = SweepDisplay(sweep.jobs, shown=config.progress)
         display.start()
@@ -86,9 +88,10 @@ class SweepController:
         """
         self.leave()
         if launcher_error:
-            self._mark_running_as_failed(launcher_error)
+            error = f"its process ended ({launcher_error}); the usual cause is too little memory"
+            self._close_ended(FAILED, error)
         if stopped:
-            self._stop(how_stopped(stopped))
+            self._close_ended(STOPPED, how_stopped(stopped))
         jobs = self.sweep.jobs()
         try:
             if any(job.run_id for job in jobs):
@@ -102,34 +105,26 @@ class SweepController:
     def _report(self, tables_only: bool) -> None:
         from shiftbench.report.write import report_sweep, update_tables
 
-        if tables_only:  # who presses Ctrl-C does not want to wait for figures
+        if tables_only:  # after Ctrl-C nobody wants to wait for figures
             update_tables(self.sweep.folder)
+            print(f"shiftbench report {self.sweep.folder} writes the page", file=sys.stderr)
         else:
             report_sweep(self.sweep.folder)
 
-    def _mark_running_as_failed(self, reason: str) -> None:
-        """Mark jobs as failed whose process died, since it can no longer do so itself."""
-        for job in self._own_running():
-            if not self.sweep.is_worked_on(job):
-                error = f"its process ended ({reason}); the usual cause is too little memory"
-                self._close(job, FAILED, error)
+    def _close_ended(self, state: str, reason: str) -> None:
+        """Record the end of jobs whose process the launcher ended, since it could not do so itself.
 
-    def _stop(self, reason: str) -> None:
-        """Mark jobs, and their runs, as stopped if the launcher ended their process.
-
-        Jobs that still hold their run's lock continue, e.g. on a cluster.
+        Jobs that still hold their run's lock continue, e.g. on a cluster; those of other workers of
+        the sweep are theirs.
         """
         deadline = time.monotonic() + LONGEST_END
-        for job in self._own_running():
+        for job in self.sweep.jobs():
+            if job.state != RUNNING or job.worker != worker_name():
+                continue
             while (alive := self.sweep.is_worked_on(job)) and time.monotonic() < deadline:
                 time.sleep(0.1)
             if not alive:
-                self._close(job, STOPPED, reason)
-
-    def _own_running(self) -> list[Job]:
-        """Return the jobs of this command that have not recorded their end."""
-        own = worker_name()
-        return [job for job in self.sweep.jobs() if job.state == RUNNING and job.worker == own]
+                self._close(job, state, reason)
 
     def _close(self, job: Job, state: str, reason: str) -> None:
         """Record the outcome of a job and of its run on behalf of a process that has ended."""

@@ -41,8 +41,6 @@ def run_in_sweep(config: DictConfig, sweep: Sweep, session: Session) -> None:
         log.info("%s: %s", job.place, this.id)
         computed = complete(this, config, sweep.started, session, job)
     except BusyError as busy:
-        if this is not None:
-            job.postpone(this.id)
         log.info("%s is postponed, as %s works on it", job.place, busy)
         return
     except ShiftbenchError as error:

@@ -18,7 +18,11 @@ def join(folder: Path, runs: Path, jobs: Sequence[Sequence[str]]) -> tuple[Sweep
 
     Returns:
         The sweep, and the membership of this command, which ends when it is closed.
+
+    Raises:
+        OSError: If its folder cannot be written.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     with exclusive(folder / ".start.lock"):
         sweep = _running(folder, jobs) or Sweep.start(folder, runs, jobs)
         own = folder / "workers" / f"{worker_name()}.lock"
