@@ -13,6 +13,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from shiftbench.errors import UsageError
+from shiftbench.launch.job import setup_logging
 from shiftbench.launch.rounds import postponed_jobs
 from shiftbench.launch.session import Jobs
 from shiftbench.launch.workers import join, shares
@@ -70,6 +71,7 @@ class SweepController:
         """Return jobs that another process had and that are to be tried again; may wait."""
         if world().size > 1:  # its processes have to run the same jobs, so none was postponed
             return []
+        setup_logging(beside_others=True)  # for launchers whose jobs run in other processes
         return [self.jobs[job.number] for job in postponed_jobs(self.sweep)]
 
     def leave(self) -> None:

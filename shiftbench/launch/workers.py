@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
@@ -25,7 +26,8 @@ def join(folder: Path, runs: Path, jobs: Sequence[Sequence[str]]) -> tuple[Sweep
     folder.mkdir(parents=True, exist_ok=True)
     with exclusive(folder / ".start.lock"):
         sweep = _running(folder, jobs) or Sweep.start(folder, runs, jobs)
-        own = folder / "workers" / f"{worker_name()}.lock"
+        # Never the file of another command: two containers may have equal names.
+        own = folder / "workers" / f"{worker_name()}-{uuid.uuid4().hex[:8]}.lock"
         membership = ExitStack()
         membership.callback(_remove, own)
         membership.enter_context(exclusive(own))

@@ -13,7 +13,7 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,9 @@ class Job:
     seconds: float = 0.0
     time: float = 0.0
     sweep: float = 0.0
+
+
+KEPT = tuple(one.name for one in fields(Job) if one.name not in ("number", "overrides"))
 
 
 def rerun_command(overrides: Sequence[str]) -> str:
@@ -144,7 +147,8 @@ class Sweep:
     def _job(self, number: int, overrides: tuple[str, ...]) -> Job:
         try:
             content = json.loads(self._file(overrides).read_text("utf-8"))
-            job = Job(**{**content, "number": number, "overrides": overrides})
+            known = {name: content[name] for name in KEPT if name in content}
+            job = Job(number, overrides, **known)
         except (OSError, ValueError, TypeError):
             return Job(number, overrides)
         # Clocks of machines differ: a job of this start may seem to be older than the start.

@@ -90,7 +90,10 @@ def tables(folder):
     return {str(file.relative_to(folder)): file.read_bytes() for file in files}
 
 
-@pytest.mark.parametrize("more", [("device=cpu",), JOBLIB], ids=["basic", "joblib"])
+SLOW_JOBLIB = pytest.param(JOBLIB, marks=pytest.mark.slow, id="joblib")
+
+
+@pytest.mark.parametrize("more", [pytest.param(("device=cpu",), id="basic"), SLOW_JOBLIB])
 def test_two_processes_share_the_jobs_and_both_print_the_whole_table(tmp_path, start, alone, more):
     if more == JOBLIB:
         pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
@@ -161,10 +164,13 @@ def test_a_run_of_another_machine_comes_last_and_is_taken_over_when_its_lease_is
     assert tables(tmp_path) == tables(alone)
 
 
-def test_ctrl_c_ends_the_waiting_at_once(tmp_path, start, alone):
+@pytest.mark.parametrize("launcher", [pytest.param((), id="basic"), SLOW_JOBLIB])
+def test_ctrl_c_ends_the_waiting_at_once(tmp_path, start, alone, launcher):
+    if launcher:
+        pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     for job in sweep_of(alone).jobs():
         hold_elsewhere(tmp_path / "outputs" / "runs" / job.run_id)
-    process = start()
+    process = start(*launcher)
     said(process, "waiting for 4 jobs of other processes")
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=DEAD_AFTER / 2)
@@ -172,6 +178,7 @@ def test_ctrl_c_ends_the_waiting_at_once(tmp_path, start, alone):
     assert "4 jobs: 4 not started" in errors
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_parallel_jobs_and_keeps_what_is_finished(tmp_path, start, alone):
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     process = start(*JOBLIB, grid=("train.epochs=12,5000", "seed=0,1"))

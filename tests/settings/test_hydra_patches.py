@@ -17,8 +17,8 @@ from omegaconf import OmegaConf
 from shiftbench.errors import UsageError
 from shiftbench.experiment import build
 from shiftbench.launch import session
-from shiftbench.launch.rounds import Rounds
 from shiftbench.launch.hydra_errors import explain, refuse
+from shiftbench.launch.rounds import Rounds
 from shiftbench.settings import hydra_patches
 from shiftbench.settings.schema import CONFIG_DIR, register
 
