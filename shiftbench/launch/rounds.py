@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 from shiftbench.launch.session import Jobs
-from shiftbench.runs.sweep_state import SETTLED, Job, Sweep
+from shiftbench.runs.sweep_state import RUNNING, SETTLED, Job, Sweep
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +60,7 @@ def postponed_jobs(sweep: Sweep) -> list[Job]:
 
 
 def _by_worker(jobs: list[Job]) -> str:
-    """Return ``2 jobs of other processes (node1-4711: 2)``."""
-    workers = ", ".join(f"{name}: {n}" for name, n in Counter(job.worker for job in jobs).items())
-    return f"{len(jobs)} {'job' if len(jobs) == 1 else 'jobs'} of other processes ({workers})"
+    """Return ``2 jobs of other processes (node1-4711, node2-815)``."""
+    workers = sorted({job.worker for job in jobs if job.state == RUNNING})
+    names = f" ({', '.join(workers)})" if workers else ""
+    return f"{len(jobs)} {'job' if len(jobs) == 1 else 'jobs'} of other processes{names}"
