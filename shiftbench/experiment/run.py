@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -34,7 +34,6 @@ from shiftbench.runtime.failures import is_out_of_memory
 from shiftbench.runtime.keep_last import KeepLast
 from shiftbench.shift.base import ShiftProtocol
 from shiftbench.storage.atomic import remove_leftovers
-from shiftbench.storage.locks import exclusive
 from shiftbench.training.epoch_stats import EpochRow
 from shiftbench.training.trainer import Augment, Trainer, steps_per_epoch
 
@@ -42,13 +41,18 @@ log = logging.getLogger(__name__)
 
 
 def run(
-    config: DictConfig, this: Run, team: Team, datasets: KeepLast[Dataset] | None = None
+    config: DictConfig,
+    this: Run,
+    team: Team,
+    datasets: KeepLast[Dataset] | None = None,
+    trains_alone: AbstractContextManager[object] | None = None,
 ) -> None:
     """Train a network, predict every shifted view, and reduce the predictions to metrics.
 
     All output is written to ``this.folder``; figures are drawn last, after all result files. The
     processes of ``team`` share training and measuring; the first one does the rest. ``datasets``
-    holds the data set of the previous job.
+    holds the data set of the previous job. ``trains_alone`` holds the lock of the training and is
+    left when the network is trained; if None, the training takes the lock itself.
     """
     keep_freed_memory()
     device = pick_device(config.device)
@@ -74,7 +78,7 @@ def run(
     network = PixelModel(model, data.mean, data.std, device, config.precision, dtype, layout)
     data = data.to(device)
     with _phase("training", config, "train.batch_size"):
-        history = _train(config, this, network, data, *trained_by, team)
+        history = _train(config, this, network, data, *trained_by, team, trains_alone)
     with _phase("measuring", config, "measure.batch_size", "measure.memory_gb"):
         tables = _measure(config, this, network, data, protocols, team)
     if not team.is_first:
@@ -123,13 +127,14 @@ def _train(
     augment: Augment,
     optimizer: MakeOptimizer,
     team: Team,
+    trains_alone: AbstractContextManager[object] | None,
 ) -> list[EpochRow]:
     settings = config.train
     total = settings.epochs * steps_per_epoch(len(data.train), settings.batch_size)
     if not settings.epochs:
         return []
     with (
-        _training_alone(this, team),
+        _training_alone(this, team, trains_alone),
         bar(total * settings.batch_size, "images", "training", config.progress) as watcher,
     ):
         trainer = Trainer(
@@ -141,13 +146,14 @@ def _train(
 
 
 @contextmanager
-def _training_alone(this: Run, team: Team) -> Iterator[None]:
+def _training_alone(
+    this: Run, team: Team, lock: AbstractContextManager[object] | None
+) -> Iterator[None]:
     """Let one run train a network; runs that differ only in what they measure wait for it."""
     if not team.is_first:
         yield
         return
-    waiting = "another process trains this network; waiting for it"
-    with exclusive(this.trained / ".lock", waiting):
+    with lock or this.training_alone():
         remove_leftovers(this.trained)
         yield
 

@@ -98,7 +98,8 @@ def report_sweep(folder: Path) -> None:
     judged = published_findings(collection)
     best = Best.of(collection)
     try:
-        written = write_report(collection, summary, None, judged, folder, best, figures=True)
+        with exclusive(folder / ".report.lock"):  # other workers of the sweep may end, too
+            written = write_report(collection, summary, None, judged, folder, best, figures=True)
     except OSError as error:
         raise cannot_write(folder, error) from error
     banner = smoke_banner(collection)

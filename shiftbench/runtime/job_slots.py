@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +40,15 @@ def take_place(launcher: Any, folder: Path) -> Place:
 
     Args:
         launcher: Hydra's launcher settings.
-        folder: The folder of the lock files that mark the occupied places of a sweep.
+        folder: The folder of the lock files that mark the places of a sweep on this machine that
+            are occupied.
     """
     at_once = jobs_at_once(launcher)
     cores = launcher.get("cpus_per_task") or max(1, _cores() // at_once)
     threads = os.environ.get(_GIVEN_THREADS) or str(cores)
     # MKL's setting takes precedence in torch, and joblib sets one MKL thread in its processes.
     os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = threads
-    taken = _free_place(folder, at_once)
+    taken = _free_place(folder)
     os.environ["SHIFTBENCH_PLACE"] = str(taken.number)
     return taken
 
@@ -68,16 +70,18 @@ def place() -> int:
     return int(os.environ.get("SHIFTBENCH_PLACE", "0"))
 
 
-def _free_place(folder: Path, at_once: int) -> Place:
+def _free_place(folder: Path) -> Place:
     from filelock import FileLock, Timeout
 
     folder.mkdir(parents=True, exist_ok=True)
-    for number in range(at_once):
+    for number in count():  # other commands on this machine may run jobs of the sweep, too
         lock = FileLock(folder / f"place-{number}.lock")
         try:
             lock.acquire(timeout=0)
-        except (Timeout, OSError, NotImplementedError):
+        except Timeout:
             continue
+        except (OSError, NotImplementedError):
+            break
         return Place(number, lock)
     return Place(0)
 
