@@ -28,7 +28,8 @@ from shiftbench.prediction_table import PredictionTable
 from shiftbench.report.progress import bar
 from shiftbench.runs.run import Run
 from shiftbench.runtime.allocator import keep_freed_memory
-from shiftbench.runtime.devices import describe_device, pick_device, use_precision
+from shiftbench.runtime.busy_cores import busy_cores
+from shiftbench.runtime.devices import describe_device, pick_device, use_precision, use_threads
 from shiftbench.runtime.distributed.team import Team
 from shiftbench.runtime.failures import is_out_of_memory
 from shiftbench.runtime.keep_last import KeepLast
@@ -51,6 +52,7 @@ def run(
     holds the data set of the previous job.
     """
     keep_freed_memory()
+    use_threads(config.threads)
     device = pick_device(config.device)
     use_precision(config.precision, device)
     team.connect(device)
@@ -68,6 +70,8 @@ def run(
         this.note(preprocessing=data.preprocessing, **_described(metrics))
     price = cost(model, data.image_shape)
     _announce(config, this, device, data, price)
+    if busy := team.is_first and busy_cores(torch.get_num_threads() if device.type == "cpu" else 1):
+        log.warning("%s", busy)
 
     layout, (_, dtype) = build.memory_format(config, model, data), home(model, device)
     model = model.to(device, memory_format=layout)  # type: ignore[call-overload]

@@ -15,7 +15,8 @@ from shiftbench.runs.sweep_state import LEFT_OUT
 from shiftbench.runtime.distributed import leave_reason
 from shiftbench.runtime.job_slots import keep_given_threads
 from shiftbench.settings import hydra_patches
-from shiftbench.settings.schema import CONFIG_DIR, register, sweep_id
+from shiftbench.settings.schema import CONFIG_DIR, register
+from shiftbench.settings.slugs import sweep_id
 
 
 def compose_and_run(arguments: list[str]) -> int:

@@ -16,7 +16,8 @@ from shiftbench.errors import UsageError
 from shiftbench.runs import results_versions
 from shiftbench.settings.labels import Names
 from shiftbench.settings.sampling import earlier_names
-from shiftbench.settings.schema import NOT_IDENTITY, STUDY_KEYS, flatten, is_smoke, short_hash, slug
+from shiftbench.settings.schema import NOT_IDENTITY, STUDY_KEYS, flatten, is_smoke
+from shiftbench.settings.slugs import short_hash, slug
 from shiftbench.storage.atomic import names_a_file
 
 # Settings without effect on the weights: a sweep over them trains once. A data set's ``test``

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from shiftbench.errors import ShiftbenchError
-from shiftbench.settings.schema import short_hash
+from shiftbench.settings.slugs import short_hash
 from shiftbench.storage.atomic import write_text
 
 WAITING, RUNNING, DONE, SKIPPED, FAILED = "waiting", "running", "done", "skipped", "failed"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 import torch
@@ -57,6 +58,22 @@ def _own_device(name: str, world: World) -> torch.device:
             f"start no more than there are GPUs, or use device=cpu"
         )
     return torch.device("cuda", world.local_rank)
+
+
+def use_threads(number: int | None) -> None:
+    """Compute with ``number`` threads from now on; None: as many as before the first call.
+
+    Sums are divided among the threads, so their number changes the last digits of results.
+    """
+    default = _default_threads()
+    wanted = default if number is None else number
+    if wanted != torch.get_num_threads():
+        torch.set_num_threads(wanted)
+
+
+@cache
+def _default_threads() -> int:
+    return torch.get_num_threads()
 
 
 def use_precision(name: str, device: torch.device) -> None:

@@ -79,6 +79,10 @@ EARLIER = [
 ]
 
 
+def test_threads_are_no_part_of_an_identity(identity):
+    assert identity("threads=2") == identity()
+
+
 @pytest.mark.parametrize(("words", "run", "training"), EARLIER)
 def test_a_run_of_an_earlier_layout_is_found_again(identity, words, run, training):
     found = identity(*words.split(" "))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from shiftbench.errors import UsageError
-from shiftbench.runtime.devices import pick_device, rounds_to_tf32, use_precision
+from shiftbench.runtime.devices import pick_device, rounds_to_tf32, use_precision, use_threads
 
 CPU = torch.device("cpu")
 
@@ -65,3 +65,13 @@ def test_a_device_that_is_not_there_is_refused():
     if not torch.cuda.is_available():
         with pytest.raises(UsageError, match="not available here"):
             pick_device("cuda")
+
+
+def test_threads_are_set_and_given_back():
+    before = torch.get_num_threads()
+    use_threads(None)
+    assert torch.get_num_threads() == before
+    use_threads(before + 2)
+    assert torch.get_num_threads() == before + 2
+    use_threads(None)
+    assert torch.get_num_threads() == before

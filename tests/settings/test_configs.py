@@ -78,6 +78,8 @@ def test_every_yaml_holds_each_argument_with_its_default(path):
         ("precision=fp16", "fp32, tf32, bf16"),
         ("device=gpu", "auto, cpu, cuda"),
         ("seed=-1", "seed=-1 is out of range"),
+        ("threads=0", "threads=0 is out of range; allowed: 1 to [0-9]+"),
+        ("threads=1000000", "threads=1000000 is out of range"),
         ("train.lr=nan", "train.lr=nan is out of range"),
         ("train.batch_size=1", "train.batch_size=1"),
         ("train.schedule=step", "onecycle, cosine"),
