@@ -29,6 +29,7 @@ from shiftbench.report.progress import bar
 from shiftbench.runs.run import Run
 from shiftbench.runtime.allocator import keep_freed_memory
 from shiftbench.runtime.busy_cores import busy_cores
+from shiftbench.runtime.device_facts import arithmetic, device_facts
 from shiftbench.runtime.devices import describe_device, pick_device, use_precision, use_threads
 from shiftbench.runtime.distributed.team import Team
 from shiftbench.runtime.failures import is_out_of_memory
@@ -54,7 +55,7 @@ def run(
     keep_freed_memory()
     use_threads(config.threads)
     device = pick_device(config.device)
-    use_precision(config.precision, device)
+    _compute_in(config.precision, "training", this, device, team)
     team.connect(device)
     protocols = build.protocols(config)
     trained_by = build.augmentation(config), build.optimizer(config)
@@ -68,6 +69,7 @@ def run(
         refuse(protocol, data, model)
     if team.is_first:
         this.note(preprocessing=data.preprocessing, **_described(metrics))
+        this.add_provenance(device=device_facts(device))
     price = cost(model, data.image_shape)
     _announce(config, this, device, data, price)
     if busy := team.is_first and busy_cores(torch.get_num_threads() if device.type == "cpu" else 1):
@@ -79,6 +81,7 @@ def run(
     data = data.to(device)
     with _phase("training", config, "train.batch_size"):
         history = _train(config, this, network, data, *trained_by, team)
+    _compute_in(config.precision, "measuring", this, device, team)
     with _phase("measuring", config, "measure.batch_size", "measure.memory_gb"):
         tables = _measure(config, this, network, data, protocols, team)
     if not team.is_first:
@@ -95,6 +98,13 @@ def run(
     if config.figures:
         with _phase("drawing", config):
             outputs.draw(this, data, protocols, tables, shifts, layers)
+
+
+def _compute_in(precision: str, part: str, this: Run, device: torch.device, team: Team) -> None:
+    """Set the precision of training or of measuring, and record it with the run."""
+    use_precision(precision, device)
+    if team.is_first:
+        this.add_provenance(**{part: arithmetic(precision, device)})
 
 
 def _described(metrics: Sequence[Metric]) -> dict[str, Any]:

@@ -13,8 +13,8 @@ UNSET = {k: v for k, v in os.environ.items() if k not in ("OMP_WAIT_POLICY", "GO
 DISPLAYED = {**UNSET, "OMP_DISPLAY_ENV": "true"}
 # A run that is quick on cores that it has to share.
 LITTLE = (
-    "data.size=16", "data.train_images=40", "data.test_images=10", "model.width=4", "train.epochs=0",
-    "shift=translate", "shift.translate.max_shift=1", "measure.resamples=20",
+    "data.size=16", "data.train_images=40", "data.test_images=10", "model.width=4",
+    "train.epochs=0", "shift=translate", "shift.translate.max_shift=1", "measure.resamples=20",
     "measure.layers=false", "figures=false",
 )  # fmt: skip
 LOADING = """
