@@ -31,6 +31,7 @@ Settings, as key=value
   threads=null  checkpoint=null  out=outputs  force=false  fail_fast=false
   progress=true  figures=true  scale=smoke|cpu|gpu (of an experiment)
   train.epochs train.batch_size train.lr ...   pool.filter_size ...
+  measure.precision=fp32|tf32|bf16  measure.batch_size=256|auto
 
 shiftbench --cfg job                    print the configuration and exit
 shiftbench --config-dir DIR pool=mine   your own options in addition

@@ -30,7 +30,13 @@ from shiftbench.runs.run import Run
 from shiftbench.runtime.allocator import keep_freed_memory
 from shiftbench.runtime.busy_cores import busy_cores
 from shiftbench.runtime.device_facts import arithmetic, device_facts
-from shiftbench.runtime.devices import describe_device, pick_device, use_precision, use_threads
+from shiftbench.runtime.devices import (
+    describe_device,
+    pick_device,
+    require_precision,
+    use_precision,
+    use_threads,
+)
 from shiftbench.runtime.distributed.team import Team
 from shiftbench.runtime.failures import is_out_of_memory
 from shiftbench.runtime.keep_last import KeepLast
@@ -53,9 +59,7 @@ def run(
     holds the data set of the previous job.
     """
     keep_freed_memory()
-    use_threads(config.threads)
-    device = pick_device(config.device)
-    _compute_in(config.precision, "training", this, device, team)
+    device = _set_up(config, this, team)
     team.connect(device)
     protocols = build.protocols(config)
     trained_by = build.augmentation(config), build.optimizer(config)
@@ -67,13 +71,10 @@ def run(
     require_unedited()
     for protocol in protocols.values():  # refuse inapplicable protocols before any work
         refuse(protocol, data, model)
+    price = cost(model, data.image_shape)
     if team.is_first:
         this.note(preprocessing=data.preprocessing, **_described(metrics))
-        this.add_provenance(device=device_facts(device))
-    price = cost(model, data.image_shape)
-    _announce(config, this, device, data, price)
-    if busy := team.is_first and busy_cores(torch.get_num_threads() if device.type == "cpu" else 1):
-        log.warning("%s", busy)
+        _announce(config, this, device, data, price)
 
     layout, (_, dtype) = build.memory_format(config, model, data), home(model, device)
     model = model.to(device, memory_format=layout)  # type: ignore[call-overload]
@@ -81,7 +82,8 @@ def run(
     data = data.to(device)
     with _phase("training", config, "train.batch_size"):
         history = _train(config, this, network, data, *trained_by, team)
-    _compute_in(config.precision, "measuring", this, device, team)
+    _compute_in(config.measure.precision, "measuring", this, device, team)
+    network = network.computing_in(config.measure.precision)
     with _phase("measuring", config, "measure.batch_size", "measure.memory_gb"):
         tables = _measure(config, this, network, data, protocols, team)
     if not team.is_first:
@@ -100,9 +102,25 @@ def run(
             outputs.draw(this, data, protocols, tables, shifts, layers)
 
 
+def _set_up(config: DictConfig, this: Run, team: Team) -> torch.device:
+    """Configure threads, device and the precision of training; return the device.
+
+    Raises:
+        UsageError: If this machine lacks what is asked for.
+    """
+    use_threads(config.threads)
+    device = pick_device(config.device)
+    require_precision("precision", config.precision, device)
+    require_precision("measure.precision", config.measure.precision, device)
+    if team.is_first:
+        this.add_provenance(device=device_facts(device))
+    _compute_in(config.precision, "training", this, device, team)
+    return device
+
+
 def _compute_in(precision: str, part: str, this: Run, device: torch.device, team: Team) -> None:
     """Set the precision of training or of measuring, and record it with the run."""
-    use_precision(precision, device)
+    use_precision(precision)
     if team.is_first:
         this.add_provenance(**{part: arithmetic(precision, device)})
 
@@ -127,6 +145,8 @@ def _announce(
         "%s parameters, %s multiply-adds per image · %s, %s",
         f"{price.params:,}", f"{price.macs:,}", describe_device(device), config.precision,
     )  # fmt: skip
+    if busy := busy_cores(torch.get_num_threads() if device.type == "cpu" else 1):
+        log.warning("%s", busy)
 
 
 def _train(

@@ -118,6 +118,9 @@ def counting(config: DictConfig) -> dict[str, Any]:
         for key, value in flatten(content)
         if key not in NOT_IDENTITY and not key.startswith(STUDY_KEYS)
     }
+    # Before there was a choice, a network was measured in the precision of its training.
+    if given.get("measure.precision") == given.get("precision"):
+        given.pop("measure.precision", None)
     for group, before in _BEFORE.items():
         chosen = {key: value for key, value in given.items() if key.partition(".")[0] == group}
         if chosen == before or chosen == {group: {}}:

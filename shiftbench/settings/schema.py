@@ -72,7 +72,8 @@ class Measure:
     """Settings of the measurement."""
 
     engine: str = "auto"
-    batch_size: int = 256
+    precision: str = "fp32"
+    batch_size: Any = 256
     memory_gb: float = 1.0
     resamples: int = 1000
     layers: bool = True
@@ -147,6 +148,7 @@ def check(config: DictConfig) -> None:
     _check_paths(config)
     require_one_of("padding", config.padding, PADDINGS)
     require_one_of("precision", config.precision, PRECISIONS)
+    require_one_of("measure.precision", config.measure.precision, PRECISIONS)
     require_one_of("measure.engine", config.measure.engine, ENGINES)
     require_one_of("train.schedule", config.train.schedule, SCHEDULES)
     if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]{1,2})?", config.device):
@@ -156,6 +158,7 @@ def check(config: DictConfig) -> None:
     for key, low, high in _RANGES:
         if (value := OmegaConf.select(config, key)) is not None:
             require_within(key, value, low, high)
+    _check_views(config.measure.batch_size)
     if not config.shift:
         raise UsageError("shift=[] leaves nothing to measure; name one, e.g. shift=circular")
     _check_groups(config)
@@ -201,6 +204,16 @@ def _check_whole(config: DictConfig) -> None:
         found = re.search(r"\w[^:\n\"]* not found", str(error))
         reason = f" ({printable(found.group(), 200)})" if found else ""
         raise UsageError(f"{key} cannot be resolved{reason}; give it a plain value") from error
+
+
+def _check_views(number: Any) -> None:
+    # As a string where it comes from an environment variable.
+    is_number = type(number) in (int, str) and str(number).isdecimal()
+    if number != "auto" and not (is_number and 1 <= int(number) <= 65_536):
+        raise UsageError(
+            f"measure.batch_size={printable(number)} is not a number of views; "
+            "give a whole number from 1 to 65536, or auto"
+        )
 
 
 def _check_paths(config: DictConfig) -> None:
@@ -251,7 +264,6 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("train.weight_decay", 0, 10),
     ("train.warmup", 0, 1),
     ("train.label_smoothing", 0, 0.9999),
-    ("measure.batch_size", 1, 65_536),
     ("measure.memory_gb", 0.01, 10_000),
     ("measure.resamples", 2, 1_000_000),
 )

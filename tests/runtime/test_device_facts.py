@@ -38,7 +38,7 @@ def test_a_gpu_has_model_versions_and_state():
     facts = device_facts(device)
     assert facts["GPU"] == torch.cuda.get_device_name(device)
     assert facts.get("CUDA") == torch.version.cuda
-    use_precision("tf32", device)
+    use_precision("tf32")
     assert arithmetic("tf32", device)["TF32"] is True
-    use_precision("fp32", device)
+    use_precision("fp32")
     assert arithmetic("fp32", device)["TF32"] is False
