@@ -275,7 +275,7 @@ def warm_up() -> None:
     matplotlib.pyplot.close(matplotlib.pyplot.figure())
 
 
-def make_pictures(folder: Path) -> Path:
+def make_images(folder: Path) -> Path:
     """Write a small ``data=folder`` tree and return its folder."""
     from PIL import Image
 
@@ -344,7 +344,7 @@ def main() -> int:
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="shiftbench-fuzz-") as name:
         root = Path(name)
-        cases = Cases(options.seed, make_pictures(root / "pictures"))
+        cases = Cases(options.seed, make_images(root / "images"))
         forked, real = cases.draw(options.count), cases.draw(options.processes)
         if options.kind:
             forked, real = ([c for c in some if c.kind == options.kind] for some in (forked, real))

@@ -123,17 +123,17 @@ class Cases:
 
     Args:
         seed: The same seed draws the same cases.
-        pictures: A folder of images for ``data=folder``.
+        images: A folder of images for ``data=folder``.
     """
 
     seed: int
-    pictures: Path
+    images: Path
     random: random.Random = field(init=False)
     keys: dict[str, tuple[str, ...]] = field(init=False)
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
-        self.keys = dict(known_settings(self.pictures))
+        self.keys = dict(known_settings(self.images))
 
     def draw(self, count: int) -> list[Case]:
         """Return ``count`` cases; most set one key to a hostile value."""
@@ -199,7 +199,7 @@ class Cases:
     def _name(self) -> Case:
         group = self._pick((*GROUPS, "data.name", "padding", "device", "precision", "checkpoint"))
         if group == "data.name":
-            base = ("data=folder", f"data.root={self.pictures}")
+            base = ("data=folder", f"data.root={self.images}")
             return self._case("name", base, f"data.name={self._pick((*NAMES, *PATHS))}")
         return self._case("name", (), f"{group}={self._pick((*NAMES, *PATHS, *TEXTS))}")
 
@@ -249,7 +249,7 @@ class Cases:
         return self._case("twice", base, *(f"{_last(key)}={value}" for value in values))
 
 
-def known_settings(pictures: Path) -> list[tuple[str, tuple[str, ...]]]:
+def known_settings(images: Path) -> list[tuple[str, tuple[str, ...]]]:
     """Return every setting, written ``option:key``, with the arguments that bring it in."""
     schema = OmegaConf.to_container(OmegaConf.structured(Config))
     found: list[tuple[str, tuple[str, ...]]] = [(key, ()) for key, _ in flatten(schema)]  # type: ignore[arg-type]
@@ -257,7 +257,7 @@ def known_settings(pictures: Path) -> list[tuple[str, tuple[str, ...]]]:
         for path in sorted((CONFIG_DIR / group).glob("*.yaml")):
             base = (f"{group}={path.stem}",)
             if base == ("data=folder",):
-                base = (*base, f"data.root={pictures}")
+                base = (*base, f"data.root={images}")
             prefix = f"shift.{path.stem}." if group == "shift" else f"{group}."
             content = OmegaConf.to_container(OmegaConf.load(path))
             keys = [key for key, _ in flatten(content, prefix)]  # type: ignore[arg-type]

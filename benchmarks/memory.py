@@ -2,7 +2,7 @@
 
     python benchmarks/memory.py                 # about ten minutes on two cores
 
-The main job; 10,000 images × 1,024 shifts; ``data=folder`` with 60,000 pictures, the first time
+The main job; 10,000 images × 1,024 shifts; ``data=folder`` with 60,000 images, the first time
 (decoding) and from its cache.
 """
 
@@ -35,8 +35,8 @@ def main() -> None:
                 [*SMALL, f"data.test_images={images}", "data.train_images=100", "shift=circular",
                  "shift.circular.sampling=all", out],
             )  # fmt: skip
-        pictures(folder / "pictures", 60_000)
-        command = ["data=folder", f"data.root={folder}/pictures", *SMALL, "shift=translate",
+        write_images(folder / "images", 60_000)
+        command = ["data=folder", f"data.root={folder}/images", *SMALL, "shift=translate",
                    "data.limit_test=100", out]  # fmt: skip
         show("folder of 60,000, first time", command)
         show("folder of 60,000, from its cache", [*command, "seed=1"])
@@ -59,7 +59,7 @@ def show(label: str, arguments: list[str]) -> None:
     print(f"{label:36} {seconds:7.1f} s {used.ru_maxrss / 2**20:6.2f} GiB", flush=True)
 
 
-def pictures(folder: Path, count: int) -> None:
+def write_images(folder: Path, count: int) -> None:
     """Write JPEG files of 32 px, five sixths of them for training, ten classes."""
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (100, 32, 32, 3), dtype=np.uint8)

@@ -5,7 +5,7 @@
 
 Real processes, taking turns. The clock stops when the first batch is ready to be trained on, and
 the process ends there. torch is ready when it is imported and has made an optimiser, which imports
-the half of it that ``import torch`` leaves out. Target: that and at most a second. The pictures
+the half of it that ``import torch`` leaves out. Target: that and at most a second. The images
 are in the cache, as they are from the second run on.
 """
 

@@ -112,7 +112,7 @@ def find_run(name: str, out: Path) -> RunRecord:
         )
     if run.state != DONE:
         raise UsageError(
-            f"{folder} is not finished ({run.state}); run its command again, it goes on"
+            f"{folder} is not finished ({run.state}); run its command again, it resumes"
         )
     return run
 

@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             raise
         _fail("the home directory of ~ cannot be found; give a path without ~", USAGE)
     except KeyboardInterrupt as stop:
-        sentence = "stopped; everything finished so far is kept, the same command goes on"
+        sentence = "stopped; everything finished so far is kept, the same command resumes"
         _fail(sentence, exit_code(stop))
     except BrokenPipeError:
         # The reader of the output has closed the pipe, e.g. `| head`.

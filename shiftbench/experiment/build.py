@@ -254,7 +254,9 @@ def _with_weights(config: DictConfig, names: Names, data: Dataset) -> nn.Module:
             chosen_head = None if config.head is None else names.head
             external_model.refuse(pool, names.pool, chosen_head, config.padding)
             shape, classes = data.image_shape, data.num_classes
-            return external_model.adopted(source, classes, shape, pool, config.padding, weights)
+            return external_model.load_external_model(
+                source, classes, shape, pool, config.padding, weights
+            )
         network = _own(config, names, data, pool)
     if weights is not None:
         checkpoint.load_weights(network, weights)

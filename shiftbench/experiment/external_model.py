@@ -120,7 +120,7 @@ def refuse(pool: Callable[..., nn.Module], pool_name: str, head: str | None, pad
         )
 
 
-def adopted(
+def load_external_model(
     source: Foreign,
     num_classes: int,
     image_shape: tuple[int, int, int],

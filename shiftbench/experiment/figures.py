@@ -82,5 +82,5 @@ def _draw_jagged(
     if steps is None:
         return
     shown = table.shifts[steps.columns[views_of(steps)]]
-    pictures = strips(ShownSplit.of_test(data), protocol, typical_images([table]), shown)
-    jagged({label: table}, pictures, path)
+    views = strips(ShownSplit.of_test(data), protocol, typical_images([table]), shown)
+    jagged({label: table}, views, path)

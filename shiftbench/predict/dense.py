@@ -131,7 +131,7 @@ def _every_shift(protocol: ShiftProtocol) -> ShiftProtocol:
     if not protocol.circular:
         raise NotDenseError("only circular shifts have a dense form")
     if protocol.sampling is None or protocol.sampling.mode not in ("auto", "all"):
-        raise NotDenseError("draws were asked for")
+        raise NotDenseError("the protocol samples random shifts")
     whole = dataclasses.replace(protocol.sampling, mode="all")
     every: ShiftProtocol = dataclasses.replace(protocol, sampling=whole)  # type: ignore[type-var]
     return every

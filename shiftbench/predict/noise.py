@@ -1,4 +1,4 @@
-"""Inputs and weights that hide nothing: noise, images from all over a split, weights drawn anew."""
+"""Inputs and weights that expose differences: noise, images of a whole split, random weights."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def pixel_noise(images: Tensor, count: int, generator: torch.Generator) -> Tenso
 
 @torch.no_grad()
 def revive(model: nn.Module, generator: torch.Generator) -> nn.Module:
-    """Draw every weight of ``model`` anew, in place: no unit is dead, no branch is weak.
+    """Redraw every weight of ``model`` in place, so that no unit is dead and no branch is weak.
 
     What a network does to positions is in its code and not in its weights, but weights can hide it.
     """

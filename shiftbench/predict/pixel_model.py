@@ -26,7 +26,7 @@ class PixelModel:
         device: Where ``model`` is.
         precision: ``fp32`` or ``bf16`` (autocast).
         dtype: Of the network's parameters.
-        memory_format: How the images it is given lie in memory.
+        memory_format: Memory format of the network's input.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The pictures that a network was shown: strips of shifted views, for figures."""
+"""Strips of shifted views, for figures."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def strips(
     """
     protocol.check(split)
     moves = torch.as_tensor(np.asarray(shifts, dtype=np.float32))
-    pictures = {}
+    images_of = {}
     for index in images:
         views = protocol.views(split, torch.full((len(moves),), int(index)), moves)
         unit = to_unit(views).clamp(0, 1).mul(255).round()
-        pictures[int(index)] = unit.byte().permute(0, 2, 3, 1).cpu().numpy()
-    return pictures
+        images_of[int(index)] = unit.byte().permute(0, 2, 3, 1).cpu().numpy()
+    return images_of

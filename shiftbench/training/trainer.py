@@ -199,7 +199,7 @@ class Trainer:
         except (checkpoint.DamagedError, KeyError, RuntimeError, TypeError, ValueError) as error:
             kept = set_aside(self.path)
             reason = str(error).splitlines()[0]
-            log.warning("%s; kept as %s, training starts anew", reason, kept.name)
+            log.warning("%s; kept as %s, training starts from the beginning", reason, kept.name)
             self.network.model.load_state_dict(before)
             self.optimizer = self._new_optimizer()
             self.history, content = [], None

@@ -1,4 +1,4 @@
-"""Networks from elsewhere in a run: what is kept, what is changed, what is refused."""
+"""External networks in a run: what is kept, what is changed, what is refused."""
 
 import functools
 import json
@@ -42,9 +42,13 @@ class Source(Foreign):
         return Net(self.num_classes)
 
 
-def adopted(pool=Native, padding="zeros", weights=None, classes=5, shape=SHAPE, **source):
+def load_external_model(
+    pool=Native, padding="zeros", weights=None, classes=5, shape=SHAPE, **source
+):
     pool = functools.partial(pool)
-    return external_model.adopted(Source(**source), classes, shape, pool, padding, weights).eval()
+    return external_model.load_external_model(
+        Source(**source), classes, shape, pool, padding, weights
+    ).eval()
 
 
 @pytest.fixture
@@ -58,14 +62,14 @@ def weights(tmp_path):
 def test_native_leaves_the_network_as_it_is(weights, how):
     original, path = weights
     source, given = (Source(), path) if how == "checkpoint" else (Source(weights=str(path)), None)
-    network = external_model.adopted(source, 5, SHAPE, Native, "zeros", given).eval()
+    network = external_model.load_external_model(source, 5, SHAPE, Native, "zeros", given).eval()
     x = torch.rand(2, *SHAPE)
     assert torch.equal(network(x), original(x))
 
 
 def test_what_its_maker_froze_stays_frozen_and_is_said(caplog):
     with caplog.at_level(logging.INFO, "shiftbench"):
-        network = adopted()
+        network = load_external_model()
     frozen = [name for name, p in network.named_parameters() if not p.requires_grad]
     assert frozen == ["fc.weight"]
     assert "1 of 8 parameter tensors" in caplog.text
@@ -99,7 +103,7 @@ def function():
 
 @pytest.mark.parametrize("make", [Two, lazy, function, lambda: Net().double()])
 def test_networks_of_other_kinds_answer_logits_and_train(make):
-    network = external_model.adopted(Made(make=make), 5, SHAPE, Native, "zeros", None)
+    network = external_model.load_external_model(Made(make=make), 5, SHAPE, Native, "zeros", None)
     assert all(module.training for module in network.modules())
     dtype = next(network.parameters()).dtype
     logits = network(torch.rand(2, *SHAPE, dtype=dtype))
@@ -109,9 +113,9 @@ def test_networks_of_other_kinds_answer_logits_and_train(make):
 
 
 def test_lazy_layers_take_weights_from_a_file(tmp_path):
-    source = external_model.adopted(Made(make=lazy), 5, SHAPE, Native, "zeros", None)
+    source = external_model.load_external_model(Made(make=lazy), 5, SHAPE, Native, "zeros", None)
     torch.save(source.state_dict(), tmp_path / "theirs.pth")
-    again = external_model.adopted(
+    again = external_model.load_external_model(
         Made(make=lazy), 5, SHAPE, Native, "zeros", tmp_path / "theirs.pth"
     )
     x = torch.rand(2, *SHAPE)
@@ -129,14 +133,14 @@ def test_lazy_layers_take_weights_from_a_file(tmp_path):
 )
 def test_what_cannot_be_measured_or_changed_is_refused(make, pool, padding, sentence):
     with pytest.raises(ShiftbenchError, match=sentence):
-        external_model.adopted(Made(make=make), 5, SHAPE, pool, padding, None)
+        external_model.load_external_model(Made(make=make), 5, SHAPE, pool, padding, None)
 
 
 @pytest.mark.parametrize("stem", [False, True])
 def test_a_pool_replaces_the_downsampling_and_says_so(weights, stem, caplog):
     original, path = weights
     with caplog.at_level(logging.INFO, "shiftbench"):
-        network = adopted(BlurPool2d, weights=path, stem=stem)
+        network = load_external_model(BlurPool2d, weights=path, stem=stem)
     x = torch.rand(2, *SHAPE)
     assert not torch.allclose(network(x), original(x))
     assert torch.equal(network.fc.weight, original.fc.weight)
@@ -146,16 +150,16 @@ def test_a_pool_replaces_the_downsampling_and_says_so(weights, stem, caplog):
 
 
 def test_weights_trained_after_the_change_fit_again(tmp_path):
-    changed = adopted(BlurPool2d)
+    changed = load_external_model(BlurPool2d)
     torch.save(changed.state_dict(), tmp_path / "ours.pt")
-    again = adopted(BlurPool2d, weights=tmp_path / "ours.pt")
+    again = load_external_model(BlurPool2d, weights=tmp_path / "ours.pt")
     x = torch.rand(2, *SHAPE)
     assert torch.equal(changed(x), again(x))
 
 
 def test_circular_borders_and_aps_make_it_invariant(caplog):
     with caplog.at_level(logging.INFO, "shiftbench"):
-        network = adopted(AdaptivePolyphase2d, padding="circular", stem=True)
+        network = load_external_model(AdaptivePolyphase2d, padding="circular", stem=True)
     x = torch.rand(2, *SHAPE)
     torch.testing.assert_close(network(x.roll((1, 3), (2, 3))), network(x))
     assert "padding=circular" in caplog.text
@@ -183,13 +187,13 @@ def test_what_only_our_networks_take_is_refused(pool, head, padding, sentence):
 )
 def test_images_and_classes_that_do_not_fit_are_refused(settings, sentence):
     with pytest.raises(UsageError, match=sentence):
-        adopted(**settings)
+        load_external_model(**settings)
 
 
 def test_weights_of_another_network_are_refused(tmp_path):
     torch.save(nn.Linear(2, 3).state_dict(), tmp_path / "other.pth")
     with pytest.raises(ShiftbenchError, match="does not fit this network"):
-        adopted(weights=tmp_path / "other.pth")
+        load_external_model(weights=tmp_path / "other.pth")
 
 
 def toy(channels=3):

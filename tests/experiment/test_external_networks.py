@@ -1,4 +1,4 @@
-"""Networks from elsewhere through the command line: what they choose, what is refused, a run."""
+"""External networks through the command line: their defaults, what is refused, a run."""
 
 import os
 

@@ -75,7 +75,7 @@ def test_measuring_goes_by_plain_convolutions_and_rounds_once():
     with torch.no_grad():
         assert torch.equal(pool(x), once)
     assert torch.equal(pool.eval()(x), once)
-    assert not torch.equal(trained, once)  # it rounds twice: the two ways can be told apart
+    assert not torch.equal(trained, once)  # it rounds twice: the two ways differ in their bits
 
 
 def test_under_autocast_it_computes_in_that_type_both_ways():

@@ -1,4 +1,4 @@
-"""SGD and AdamW against torch's own, which parameters decay, and a training that goes on."""
+"""SGD and AdamW against torch's own, which parameters decay, and a training that resumes."""
 
 import copy
 

@@ -20,27 +20,27 @@ print(kept, faults())
 """
 
 glibc = pytest.mark.skipif(
-    platform.libc_ver()[0] != "glibc", reason="only glibc's allocator can be told"
+    platform.libc_ver()[0] != "glibc", reason="only glibc's allocator has this setting"
 )
 
 
 def touch(kept, **environment):
     command = [sys.executable, "-c", TOUCH.format(kept=kept)]
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
-    told, faults = done.stdout.split()
-    return told == "True", int(faults)
+    applied, faults = done.stdout.split()
+    return applied == "True", int(faults)
 
 
 @glibc
 def test_a_block_that_was_freed_costs_no_page_faults_the_next_time():
-    told, faults = touch(True)
-    untold, plain = touch(False)
-    assert told
-    assert not untold
+    applied, faults = touch(True)
+    unset, plain = touch(False)
+    assert applied
+    assert not unset
     assert faults < 0.01 * plain
 
 
 @glibc
 def test_the_users_own_setting_stands():
-    told, _ = touch(True, MALLOC_TRIM_THRESHOLD_="131072")
-    assert not told
+    applied, _ = touch(True, MALLOC_TRIM_THRESHOLD_="131072")
+    assert not applied

@@ -77,8 +77,8 @@ def test_one_write_within_another_waits_for_the_outer_one():
     with pytest.raises(KeyboardInterrupt), held_off():
         with held_off():
             signal.raise_signal(signal.SIGINT)
-        steps.append("outer goes on")
-    assert steps == ["outer goes on"]
+        steps.append("outer resumes")
+    assert steps == ["outer resumes"]
 
 
 def test_an_error_of_the_block_does_not_swallow_the_interrupt():

@@ -92,7 +92,7 @@ def test_terminated_by_a_scheduler_it_says_so_and_goes_on(tmp_path, settings, wh
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 143
-    assert "the same command goes on" in errors
+    assert "the same command resumes" in errors
     assert "Traceback" not in errors
     assert json.loads((run_of(tmp_path) / "status.json").read_text())["state"] == "interrupted"
     again = start(settings, tmp_path)

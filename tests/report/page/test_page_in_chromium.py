@@ -20,9 +20,9 @@ pytestmark = pytest.mark.skipif(
 
 # Inserted into a copy of the page, before its own script; stores its findings in an attribute.
 PROBE = """<script>
-const told = { errors: [], asked: [] };
-addEventListener("error", (event) => told.errors.push(String(event.message || event.target)), true);
-addEventListener("securitypolicyviolation", (event) => told.errors.push(event.blockedURI));
+const seen = { errors: [], asked: [] };
+addEventListener("error", (event) => seen.errors.push(String(event.message || event.target)), true);
+addEventListener("securitypolicyviolation", (event) => seen.errors.push(event.blockedURI));
 addEventListener("load", () => {
   const table = document.querySelector("table.results");
   const heads = [...table.tHead.rows[0].cells];
@@ -31,26 +31,26 @@ addEventListener("load", () => {
     heads[column].querySelector("button").click();
     return [heads[column].getAttribute("aria-sort"), read(column)];
   };
-  told.ready = document.documentElement.dataset.ready;
-  told.before = read(0);
-  told.clicks = [click(2), click(2), click(0), click(6)];
-  told.others = heads.map((head) => head.getAttribute("aria-sort"));
-  told.focusable = heads.every((head) => head.querySelector("button").tabIndex === 0);
-  told.width = [document.documentElement.scrollWidth, innerWidth];
-  told.pictures = [...document.images].map((image) => image.complete && image.naturalWidth);
-  told.asked = performance.getEntriesByType("resource")
+  seen.ready = document.documentElement.dataset.ready;
+  seen.before = read(0);
+  seen.clicks = [click(2), click(2), click(0), click(6)];
+  seen.others = heads.map((head) => head.getAttribute("aria-sort"));
+  seen.focusable = heads.every((head) => head.querySelector("button").tabIndex === 0);
+  seen.width = [document.documentElement.scrollWidth, innerWidth];
+  seen.images = [...document.images].map((image) => image.complete && image.naturalWidth);
+  seen.asked = performance.getEntriesByType("resource")
     .map((entry) => entry.name).filter((name) => !name.startsWith("data:"));
   const [first] = document.querySelectorAll(".scroll table");
-  told.scrolls = first.parentElement.scrollWidth > first.parentElement.clientWidth;
-  const text = JSON.stringify(told);
-  document.body.dataset.told = text;
+  seen.scrolls = first.parentElement.scrollWidth > first.parentElement.clientWidth;
+  const text = JSON.stringify(seen);
+  document.body.dataset.seen = text;
   parent.postMessage(text, "*");
 });
 </script>"""
 # A window cannot be as narrow as a phone, but a frame can.
 PHONE = """<!doctype html><body style="margin:0"><iframe src="probed.html"
 style="border:0;width:360px;height:800px"></iframe><script>
-addEventListener("message", (event) => { document.body.dataset.told = event.data; });
+addEventListener("message", (event) => { document.body.dataset.seen = event.data; });
 </script>"""
 
 
@@ -66,9 +66,9 @@ def chromium(folder, page, *options):
 
 
 def probe(folder, page):
-    found = re.search(r'data-told="([^"]*)"', chromium(folder, page, "--dump-dom"))
-    assert found, "the page did not come to its end"
-    return json.loads(html.unescape(found[1]))
+    seen = re.search(r'data-seen="([^"]*)"', chromium(folder, page, "--dump-dom"))
+    assert seen, "the page did not come to its end"
+    return json.loads(html.unescape(seen[1]))
 
 
 @pytest.fixture(scope="module")
@@ -84,17 +84,17 @@ def folder(tmp_path_factory, make_module_study):
 
 @pytest.mark.slow
 def test_the_script_runs_and_the_headings_sort(folder):
-    told = probe(folder, "probed.html")
-    assert told["errors"] == []
-    assert told["asked"] == []  # no network requests
-    assert told["ready"] == "true"
-    assert all(told["pictures"]) and len(told["pictures"]) == 8
-    assert told["focusable"]
-    assert [name.split(" 1 ")[0] for name in told["before"]] == [
+    seen = probe(folder, "probed.html")
+    assert seen["errors"] == []
+    assert seen["asked"] == []  # no network requests
+    assert seen["ready"] == "true"
+    assert all(seen["images"]) and len(seen["images"]) == 8
+    assert seen["focusable"]
+    assert [name.split(" 1 ")[0] for name in seen["before"]] == [
         "max · none", "max · crop", "blur · none", "blur · crop", "aps · none", "aps · crop",
         "aps · shift",
     ]  # fmt: skip
-    (first, down), (second, up), (names, by_name), (low, change) = told["clicks"]
+    (first, down), (second, up), (names, by_name), (low, change) = seen["clicks"]
     assert (first, second, names, low) == ("descending", "ascending", "ascending", "ascending")
     assert [text[:5] for text in down] == [
         "0.975", "0.955", "0.825", "0.805", "0.625", "0.605", "–",
@@ -102,16 +102,16 @@ def test_the_script_runs_and_the_headings_sort(folder):
     assert [text[:5] for text in up] == ["0.605", "0.625", "0.805", "0.825", "0.955", "0.975", "–"]
     assert by_name[0].startswith("aps · crop") and by_name[-1].startswith("max · none")
     assert change[0].startswith("0.025") and change[-1] == "–"  # lower is better, so it is first
-    assert [state for state in told["others"] if state != "none"] == ["ascending"]
+    assert [state for state in seen["others"] if state != "none"] == ["ascending"]
 
 
 @pytest.mark.slow
 def test_it_fits_a_phone(folder):
-    told = probe(folder, "phone.html")
-    assert told["errors"] == []
-    width, room = told["width"]
+    seen = probe(folder, "phone.html")
+    assert seen["errors"] == []
+    width, room = seen["width"]
     assert room == 360 and width <= room
-    assert told["scrolls"]  # the table scrolls, not the page
+    assert seen["scrolls"]  # the table scrolls, not the page
 
 
 @pytest.mark.slow
