@@ -95,5 +95,8 @@ def test_a_process_that_spins_counts_as_one_core(tmp_path):
 
 
 @NEEDS_PROC
-def test_it_is_said_once_per_process():
-    assert busy_cores(1) is busy_cores(1)
+def test_cores_are_looked_at_once_per_process():
+    busy_cores.cache_clear()
+    first = busy_cores(1)
+    assert busy_cores(1) == first
+    assert busy_cores.cache_info().misses == 1
