@@ -29,9 +29,10 @@ Options, as group=option
 FOOTER = """
 Settings, as key=value
   padding=zeros|circular|reflect  seed=0  device=auto  precision=fp32|tf32|bf16
-  checkpoint=null  out=outputs  force=false  fail_fast=false  progress=true
-  figures=true  scale=smoke|cpu|gpu (of an experiment)
+  threads=null  checkpoint=null  out=outputs  force=false  fail_fast=false
+  progress=true  figures=true  scale=smoke|cpu|gpu (of an experiment)
   train.epochs train.batch_size train.lr ...   pool.filter_size ...
+  measure.precision=fp32|tf32|bf16  measure.batch_size=256|auto
 
 shiftbench --cfg job                    print the configuration and exit
 shiftbench --config-dir DIR pool=mine   your own options in addition

@@ -15,11 +15,11 @@ from shiftbench.content.sources import require_unedited
 from shiftbench.data.images import Dataset
 from shiftbench.errors import ShiftbenchError
 from shiftbench.experiment import build
+from shiftbench.experiment.placing import device_of, placed
 from shiftbench.metric import Metric
 from shiftbench.metric.about import description
 from shiftbench.metric.options import standard
 from shiftbench.model.cost import Cost, cost
-from shiftbench.model.layout import home
 from shiftbench.optimizer.contract import MakeOptimizer
 from shiftbench.predict.engine import Options, predict
 from shiftbench.predict.pixel_model import PixelModel
@@ -28,7 +28,9 @@ from shiftbench.prediction_table import PredictionTable
 from shiftbench.report.progress import bar
 from shiftbench.runs.run import Run
 from shiftbench.runtime.allocator import keep_freed_memory
-from shiftbench.runtime.devices import describe_device, pick_device, use_precision
+from shiftbench.runtime.busy_cores import busy_cores
+from shiftbench.runtime.device_facts import arithmetic, device_facts
+from shiftbench.runtime.devices import describe_device, use_precision
 from shiftbench.runtime.distributed.team import Team
 from shiftbench.runtime.failures import is_out_of_memory
 from shiftbench.runtime.keep_last import KeepLast
@@ -55,8 +57,7 @@ def run(
     left when the network is trained; if None, the training takes the lock itself.
     """
     keep_freed_memory()
-    device = pick_device(config.device)
-    use_precision(config.precision, device)
+    device = _set_up(config, this, team)
     team.connect(device)
     protocols = build.protocols(config)
     trained_by = build.augmentation(config), build.optimizer(config)
@@ -68,17 +69,17 @@ def run(
     require_unedited()
     for protocol in protocols.values():  # refuse inapplicable protocols before any work
         refuse(protocol, data, model)
+    price = cost(model, data.image_shape)
     if team.is_first:
         this.note(preprocessing=data.preprocessing, **_described(metrics))
-    price = cost(model, data.image_shape)
-    _announce(config, this, device, data, price)
+        _announce(config, this, device, data, price)
 
-    layout, (_, dtype) = build.memory_format(config, model, data), home(model, device)
-    model = model.to(device, memory_format=layout)  # type: ignore[call-overload]
-    network = PixelModel(model, data.mean, data.std, device, config.precision, dtype, layout)
+    network = placed(config, model, data, device)
     data = data.to(device)
     with _phase("training", config, "train.batch_size"):
         history = _train(config, this, network, data, *trained_by, team, trains_alone)
+    _compute_in(config.measure.precision, "measuring", this, device, team)
+    network = network.computing_in(config.measure.precision)
     with _phase("measuring", config, "measure.batch_size", "measure.memory_gb"):
         tables = _measure(config, this, network, data, protocols, team)
     if not team.is_first:
@@ -95,6 +96,26 @@ def run(
     if config.figures:
         with _phase("drawing", config):
             outputs.draw(this, data, protocols, tables, shifts, layers)
+
+
+def _set_up(config: DictConfig, this: Run, team: Team) -> torch.device:
+    """Configure threads, device and the precision of training; return the device.
+
+    Raises:
+        UsageError: If this machine lacks what is asked for.
+    """
+    device = device_of(config)
+    if team.is_first:
+        this.add_provenance(device=device_facts(device))
+    _compute_in(config.precision, "training", this, device, team)
+    return device
+
+
+def _compute_in(precision: str, part: str, this: Run, device: torch.device, team: Team) -> None:
+    """Set the precision of training or of measuring, and record it with the run."""
+    use_precision(precision)
+    if team.is_first:
+        this.add_provenance(**{part: arithmetic(precision, device)})
 
 
 def _described(metrics: Sequence[Metric]) -> dict[str, Any]:
@@ -117,6 +138,8 @@ def _announce(
         "%s parameters, %s multiply-adds per image · %s, %s",
         f"{price.params:,}", f"{price.macs:,}", describe_device(device), config.precision,
     )  # fmt: skip
+    if busy := busy_cores(torch.get_num_threads() if device.type == "cpu" else 1):
+        log.warning("%s", busy)
 
 
 def _train(

@@ -16,7 +16,8 @@ from shiftbench.runs.sweep_state import LEFT_OUT
 from shiftbench.runtime.distributed import leave_reason, world
 from shiftbench.runtime.job_slots import keep_given_threads
 from shiftbench.settings import hydra_patches
-from shiftbench.settings.schema import CONFIG_DIR, register, sweep_id
+from shiftbench.settings.schema import CONFIG_DIR, register
+from shiftbench.settings.slugs import sweep_id
 from shiftbench.storage.leases import name_worker
 
 

@@ -15,6 +15,7 @@ from shiftbench.data.images import Split
 from shiftbench.data.shown import ShownSplit
 from shiftbench.errors import ShiftbenchError, require_one_of
 from shiftbench.predict.audit import audit
+from shiftbench.predict.batch_size import AUTO, USUAL, views_at_once
 from shiftbench.predict.columns import Columns
 from shiftbench.predict.dense import DenseEngine
 from shiftbench.predict.direct import DirectEngine
@@ -27,6 +28,7 @@ from shiftbench.predict.protocol import plan_for
 from shiftbench.predict.stability import IMAGES, Stability, stability
 from shiftbench.predict.table_columns import VERSION, check_labels
 from shiftbench.prediction_table import PredictionTable
+from shiftbench.runtime.failures import is_out_of_memory
 from shiftbench.seeds import derive_seed
 from shiftbench.settings.schema import ENGINES
 from shiftbench.shift.base import ShiftProtocol
@@ -43,12 +45,13 @@ class Options:
 
     Attributes:
         engine: ``direct``, ``dense`` (an error if it does not apply), or ``auto``.
-        batch_size: Views per forward pass of the direct engine.
+        batch_size: Views per forward pass of the direct engine, or ``auto``: what suits the
+            device, and half of it if that runs out of memory.
         memory_gb: Memory limit of the dense engine's feature maps.
     """
 
     engine: str = "auto"
-    batch_size: int = 256
+    batch_size: int | str = USUAL
     memory_gb: float = 1.0
 
     def __post_init__(self) -> None:
@@ -157,7 +160,22 @@ def _not_dense(reason: object) -> ShiftbenchError:
 
 
 def _directly(work: _Work) -> tuple[Engine, dict[str, Tensor]]:
-    batch_size, num_classes = work.options.batch_size, work.steady.num_classes
+    wanted, device = work.options.batch_size, work.network.device
+    size = views_at_once(wanted, device, work.shown.image_size)
+    try:
+        return _view_by_view(work, size)
+    except Exception as error:
+        if wanted != AUTO or size == 1 or not is_out_of_memory(error):
+            raise
+    # Here, the error holds no tensors of the failed pass any more.
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    log.info("out of memory with %d views at once, measuring with %d", size, size // 2)
+    return _view_by_view(work, size // 2)
+
+
+def _view_by_view(work: _Work, batch_size: int) -> tuple[Engine, dict[str, Tensor]]:
+    num_classes = work.steady.num_classes
     plan = plan_for(work.protocol, work.shown, len(work.split))
     engine = DirectEngine(work.network, work.protocol, plan, batch_size, work.network.rounding)
     # A few batches per chunk: a smaller last batch costs little, and the progress bar advances.

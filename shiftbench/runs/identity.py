@@ -16,7 +16,8 @@ from shiftbench.errors import UsageError
 from shiftbench.runs import results_versions
 from shiftbench.settings.labels import Names
 from shiftbench.settings.sampling import earlier_names
-from shiftbench.settings.schema import NOT_IDENTITY, STUDY_KEYS, flatten, is_smoke, short_hash, slug
+from shiftbench.settings.schema import NOT_IDENTITY, STUDY_KEYS, flatten, is_smoke
+from shiftbench.settings.slugs import short_hash, slug
 from shiftbench.storage.atomic import names_a_file
 
 # Settings without effect on the weights: a sweep over them trains once. A data set's ``test``
@@ -117,6 +118,9 @@ def counting(config: DictConfig) -> dict[str, Any]:
         for key, value in flatten(content)
         if key not in NOT_IDENTITY and not key.startswith(STUDY_KEYS)
     }
+    # Before there was a choice, a network was measured in the precision of its training.
+    if given.get("measure.precision") == given.get("precision"):
+        given.pop("measure.precision", None)
     for group, before in _BEFORE.items():
         chosen = {key: value for key, value in given.items() if key.partition(".")[0] == group}
         if chosen == before or chosen == {group: {}}:

@@ -106,6 +106,12 @@ class Run:
         text = json.dumps(content, indent=2, sort_keys=True, default=str) + "\n"
         write_text(self.folder / "run.json", text)
 
+    def add_provenance(self, **facts: Any) -> None:
+        """Add facts to ``provenance.json`` that are known only when the run has begun."""
+        write_mapping(
+            self.folder / "provenance.json", {**self._content("provenance.json"), **facts}
+        )
+
     def noted(self, name: str) -> Any:
         """Return a fact that was added to ``run.json`` under ``name``, None if there is none."""
         return self._content("run.json").get(name)

@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from shiftbench.errors import ShiftbenchError
-from shiftbench.settings.schema import NOT_IDENTITY, short_hash
+from shiftbench.settings.schema import NOT_IDENTITY
+from shiftbench.settings.slugs import short_hash
 from shiftbench.storage.atomic import write_text
+from shiftbench.storage.json_files import read_mapping
 from shiftbench.storage.leases import worker_name
 from shiftbench.storage.locks import is_locked
 
@@ -123,7 +125,7 @@ class Sweep:
         """
         path = Path(folder) / "sweep.json"
         try:
-            content = json.loads(path.read_text("utf-8"))
+            content = read_mapping(path)
             return cls(
                 folder=Path(folder),
                 runs=Path(os.path.normpath(Path(folder) / content["runs"])),
@@ -146,7 +148,7 @@ class Sweep:
 
     def _job(self, number: int, overrides: tuple[str, ...]) -> Job:
         try:
-            content = json.loads(self._file(overrides).read_text("utf-8"))
+            content = read_mapping(self._file(overrides))
             known = {name: content[name] for name in KEPT if name in content}
             job = Job(number, overrides, **known)
         except (OSError, ValueError, TypeError):

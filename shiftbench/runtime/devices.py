@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
 from typing import Any
 
 import torch
@@ -59,23 +61,70 @@ def _own_device(name: str, world: World) -> torch.device:
     return torch.device("cuda", world.local_rank)
 
 
-def use_precision(name: str, device: torch.device) -> None:
-    """Let CUDA round products to 10 bits (TF32) if, and only if, this is requested.
+def use_threads(number: int | None) -> None:
+    """Compute with ``number`` threads from now on; None: as many as before the first call.
 
-    By default, torch silently rounds convolutions but not matrix products. bf16, which rounds to 7
-    bits, allows TF32 as well.
+    Sums are divided among the threads, so their number changes the last digits of results.
+    """
+    default = _default_threads()
+    wanted = default if number is None else number
+    if wanted != torch.get_num_threads():
+        torch.set_num_threads(wanted)
+
+
+@cache
+def _default_threads() -> int:
+    return torch.get_num_threads()
+
+
+def require_precision(key: str, name: str, device: torch.device) -> None:
+    """Raise unless a device computes in a precision.
+
+    Args:
+        key: The setting, for the message.
+        name: ``fp32``, ``tf32`` or ``bf16``.
+        device: The device.
 
     Raises:
         UsageError: For ``tf32`` on a device that does not support it.
     """
     if name == "tf32" and device.type != "cuda":
         raise UsageError(
-            f"precision=tf32 is a format of CUDA devices, this one is {device.type}; "
-            "use precision=fp32 or precision=bf16"
+            f"{key}=tf32 is a format of CUDA devices, this one is {device.type}; "
+            f"use {key}=fp32 or {key}=bf16"
         )
+
+
+def use_precision(name: str) -> None:
+    """Let CUDA round products to 10 bits (TF32) if, and only if, this is requested.
+
+    By default, torch silently rounds convolutions but not matrix products. bf16, which rounds to 7
+    bits, allows TF32 as well.
+    """
     rounded = name != "fp32"
     torch.backends.cudnn.allow_tf32 = rounded
     torch.backends.cuda.matmul.allow_tf32 = rounded
+
+
+@contextmanager
+def without_tf32() -> Iterator[None]:
+    """Do not round float32 products to TF32 during the block.
+
+    No effect if the program sets torch's ``fp32_precision``, which excludes the older setting.
+    """
+    backends: tuple[Any, ...] = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    try:
+        before = [backend.allow_tf32 for backend in backends]
+    except RuntimeError:
+        yield
+        return
+    try:
+        for backend in backends:
+            backend.allow_tf32 = False
+        yield
+    finally:
+        for backend, allowed in zip(backends, before, strict=True):
+            backend.allow_tf32 = allowed
 
 
 def rounds_to_tf32() -> bool:

@@ -70,6 +70,11 @@ def place() -> int:
     return int(os.environ.get("SHIFTBENCH_PLACE", "0"))
 
 
+def has_place() -> bool:
+    """Whether this process runs jobs beside other processes of the same command."""
+    return "SHIFTBENCH_PLACE" in os.environ
+
+
 def _free_place(folder: Path) -> Place:
     from filelock import FileLock, Timeout
 

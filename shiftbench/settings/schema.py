@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
@@ -31,7 +31,7 @@ SCALES = ("smoke", "cpu", "gpu")
 
 # Settings that cannot change a result are not part of a run's identity.
 NOT_IDENTITY = (
-    "device", "out", "force", "fail_fast", "progress", "figures", "data.workers",
+    "device", "threads", "out", "force", "fail_fast", "progress", "figures", "data.workers",
     "data.memory_limit_gb", "measure.batch_size", "measure.memory_gb",
     "optimizer.default_lr", "optimizer.default_weight_decay",  # contained in train.lr
 )  # fmt: skip
@@ -72,7 +72,8 @@ class Measure:
     """Settings of the measurement."""
 
     engine: str = "auto"
-    batch_size: int = 256
+    precision: str = "fp32"
+    batch_size: Any = 256
     memory_gb: float = 1.0
     resamples: int = 1000
     layers: bool = True
@@ -113,6 +114,7 @@ class Config:
     padding: str = "zeros"
     seed: int = 0
     device: str = "auto"
+    threads: int | None = None
     precision: str = "fp32"
     checkpoint: str | None = None
     out: str = "outputs"
@@ -146,6 +148,7 @@ def check(config: DictConfig) -> None:
     _check_paths(config)
     require_one_of("padding", config.padding, PADDINGS)
     require_one_of("precision", config.precision, PRECISIONS)
+    require_one_of("measure.precision", config.measure.precision, PRECISIONS)
     require_one_of("measure.engine", config.measure.engine, ENGINES)
     require_one_of("train.schedule", config.train.schedule, SCHEDULES)
     if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]{1,2})?", config.device):
@@ -153,7 +156,9 @@ def check(config: DictConfig) -> None:
             f"device={printable(config.device)} is not known; allowed: auto, cpu, cuda, cuda:1, mps"
         )
     for key, low, high in _RANGES:
-        require_within(key, OmegaConf.select(config, key), low, high)
+        if (value := OmegaConf.select(config, key)) is not None:
+            require_within(key, value, low, high)
+    _check_views(config.measure.batch_size)
     if not config.shift:
         raise UsageError("shift=[] leaves nothing to measure; name one, e.g. shift=circular")
     _check_groups(config)
@@ -201,6 +206,16 @@ def _check_whole(config: DictConfig) -> None:
         raise UsageError(f"{key} cannot be resolved{reason}; give it a plain value") from error
 
 
+def _check_views(number: Any) -> None:
+    # As a string where it comes from an environment variable.
+    is_number = type(number) in (int, str) and str(number).isdecimal()
+    if number != "auto" and not (is_number and 1 <= int(number) <= 65_536):
+        raise UsageError(
+            f"measure.batch_size={printable(number)} is not a number of views; "
+            "give a whole number from 1 to 65536, or auto"
+        )
+
+
 def _check_paths(config: DictConfig) -> None:
     if not config.out.strip():
         raise UsageError("out is empty; give a folder, e.g. out=outputs")
@@ -241,6 +256,7 @@ def _check_groups(config: DictConfig) -> None:
 
 _RANGES: tuple[tuple[str, float, float], ...] = (
     ("seed", 0, 2**31 - 1),
+    ("threads", 1, 4 * (os.cpu_count() or 1)),  # more would only take time
     ("train.epochs", 0, 100_000),
     ("train.batch_size", 2, 65_536),
     ("train.lr", 0, 1000),
@@ -248,7 +264,6 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("train.weight_decay", 0, 10),
     ("train.warmup", 0, 1),
     ("train.label_smoothing", 0, 0.9999),
-    ("measure.batch_size", 1, 65_536),
     ("measure.memory_gb", 0.01, 10_000),
     ("measure.resamples", 2, 1_000_000),
 )
@@ -268,32 +283,3 @@ def as_typed(overrides: Any) -> list[str]:
     """Return Hydra's list of overrides, with interpolations unresolved."""
     items: Any = OmegaConf.to_container(overrides)
     return [str(item) for item in items]
-
-
-def short_hash(text: str) -> str:
-    """Return the first eight hexadecimal digits of the SHA-256 of ``text``."""
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-def slug(text: str) -> str:
-    """Return ``text`` with all characters special to shells or file systems replaced by ``-``.
-
-    >>> slug("pool=max,blur  seed=0")
-    'pool-max-blur-seed-0'
-    """
-    return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-.")
-
-
-def sweep_id(arguments: list[str]) -> str:
-    """Return a deterministic folder name for the sweep of a command.
-
-    The settings that vary are readable in it; all arguments are part of its hash.
-
-    >>> sweep_id(["-m", "seed=3", "pool=max,blur", "out=elsewhere"])
-    'pool-max-blur-d5cb9923'
-    """
-    given = [item for item in arguments if "=" in item and not item.startswith(("-", "hydra"))]
-    overrides = [item for item in given if item.split("=")[0] not in NOT_IDENTITY]
-    swept = [item for item in overrides if "," in item or item.startswith("experiment=")]
-    readable = slug(" ".join(swept or overrides))[:60].rstrip("-.")
-    return f"{readable or 'default'}-{short_hash(' '.join(sorted(overrides)))}"

@@ -42,6 +42,18 @@ def test_a_run_leaves_every_file_of_the_design(finished):
     assert json.loads((run / "status.json").read_text())["state"] == "done"
 
 
+def test_the_provenance_names_device_threads_and_precision(finished):
+    _, run, _ = finished
+    content = json.loads((run / "provenance.json").read_text())
+    log = (run / "run.log").read_text()
+    device = content["device"]
+    assert f"{device['device']} ({device.get('GPU') or device['threads']}" in log
+    assert content["training"]["precision"] == content["measuring"]["precision"] == "fp32"
+    assert content["training"]["TF32"] is content["measuring"]["TF32"] is False
+    assert content["command"][0] == "shiftbench"
+    assert {"python", "packages", "machine", "commit"} <= content.keys()
+
+
 @pytest.mark.slow
 def test_the_layer_probe_is_part_of_a_run_unless_told(tmp_path, shiftbench_command, tiny):
     rest = [item for item in tiny if item not in ("measure.layers=false", "figures=false")]
