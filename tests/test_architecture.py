@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "metric": "inference prediction_table storage",
     "surgery": "model ops pool",
     "predict": "data head model ops pool prediction_table runtime settings shift",
-    "training": "data model optimizer predict runtime storage",
+    "training": "augment data model optimizer predict runtime storage",
     "runs": "content metric prediction_table runtime settings storage",
     "claims": "inference metric settings storage",
     "report": "claims inference metric prediction_table runs runtime settings storage",

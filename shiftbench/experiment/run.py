@@ -36,7 +36,8 @@ from shiftbench.shift.base import ShiftProtocol
 from shiftbench.storage.atomic import remove_leftovers
 from shiftbench.storage.locks import exclusive
 from shiftbench.training.epoch_stats import EpochRow
-from shiftbench.training.trainer import Augment, Trainer, steps_per_epoch
+from shiftbench.training.step import Augment
+from shiftbench.training.trainer import Trainer, steps_per_epoch
 
 log = logging.getLogger(__name__)
 

@@ -117,6 +117,8 @@ def counting(config: DictConfig) -> dict[str, Any]:
         for key, value in flatten(content)
         if key not in NOT_IDENTITY and not key.startswith(STUDY_KEYS)
     }
+    if given.get("train.compile") is False:  # it rounds otherwise
+        del given["train.compile"]
     for group, before in _BEFORE.items():
         chosen = {key: value for key, value in given.items() if key.partition(".")[0] == group}
         if chosen == before or chosen == {group: {}}:
