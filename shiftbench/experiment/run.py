@@ -28,7 +28,12 @@ from shiftbench.prediction_table import PredictionTable
 from shiftbench.report.progress import bar
 from shiftbench.runs.run import Run
 from shiftbench.runtime.allocator import keep_freed_memory
-from shiftbench.runtime.devices import describe_device, pick_device, use_precision
+from shiftbench.runtime.devices import (
+    describe_device,
+    pick_device,
+    use_deterministic_kernels,
+    use_precision,
+)
 from shiftbench.runtime.distributed.team import Team
 from shiftbench.runtime.failures import is_out_of_memory
 from shiftbench.runtime.keep_last import KeepLast
@@ -54,6 +59,7 @@ def run(
     keep_freed_memory()
     device = pick_device(config.device)
     use_precision(config.precision, device)
+    use_deterministic_kernels(config.deterministic, device)
     team.connect(device)
     protocols = build.protocols(config)
     trained_by = build.augmentation(config), build.optimizer(config)

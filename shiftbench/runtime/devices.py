@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from typing import Any
 
@@ -76,6 +77,24 @@ def use_precision(name: str, device: torch.device) -> None:
     rounded = name != "fp32"
     torch.backends.cudnn.allow_tf32 = rounded
     torch.backends.cuda.matmul.allow_tf32 = rounded
+
+
+def use_deterministic_kernels(wanted: bool, device: torch.device) -> None:
+    """Let CUDA compute the same bits in every run of one command, where it has such kernels.
+
+    Other devices need no setting. A layer of a third-party network without a deterministic kernel
+    is computed all the same, with torch's warning. cuBLAS reads its variable when the process
+    first multiplies matrices on the GPU; a value that the user set is kept.
+    """
+    if device.type != "cuda":
+        return
+    if wanted:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(wanted, warn_only=True)
+    torch.backends.cudnn.deterministic = wanted
+    torch.backends.cudnn.benchmark = not wanted
+    # Otherwise torch fills every new tensor with NaN, which costs a pass over memory.
+    torch.utils.deterministic.fill_uninitialized_memory = False
 
 
 def rounds_to_tf32() -> bool:

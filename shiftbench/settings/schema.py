@@ -33,7 +33,7 @@ CAPTURES = ("auto", "true", "false")
 
 # Settings that cannot change a result are not part of a run's identity.
 NOT_IDENTITY = (
-    "device", "out", "force", "fail_fast", "progress", "figures", "data.workers",
+    "device", "deterministic", "out", "force", "fail_fast", "progress", "figures", "data.workers",
     "data.memory_limit_gb", "measure.batch_size", "measure.memory_gb",
     "train.capture",  # the same bits
     "optimizer.default_lr", "optimizer.default_weight_decay",  # contained in train.lr
@@ -119,6 +119,7 @@ class Config:
     seed: int = 0
     device: str = "auto"
     precision: str = "fp32"
+    deterministic: bool = True
     checkpoint: str | None = None
     out: str = "outputs"
     force: bool = False
