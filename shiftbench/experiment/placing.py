@@ -10,11 +10,16 @@ from shiftbench.data.images import Dataset
 from shiftbench.experiment import build
 from shiftbench.model.layout import home
 from shiftbench.predict.pixel_model import PixelModel
-from shiftbench.runtime.devices import pick_device, require_precision, use_threads
+from shiftbench.runtime.devices import (
+    pick_device,
+    require_precision,
+    use_deterministic_kernels,
+    use_threads,
+)
 
 
 def device_of(config: DictConfig) -> torch.device:
-    """Configure the threads and return the device of a run.
+    """Configure threads and kernels, and return the device of a run.
 
     Raises:
         UsageError: If this machine lacks the device or a precision of the configuration.
@@ -23,6 +28,7 @@ def device_of(config: DictConfig) -> torch.device:
     device = pick_device(config.device)
     require_precision("precision", config.precision, device)
     require_precision("measure.precision", config.measure.precision, device)
+    use_deterministic_kernels(config.deterministic, device)
     return device
 
 

@@ -37,7 +37,8 @@ from shiftbench.runtime.keep_last import KeepLast
 from shiftbench.shift.base import ShiftProtocol
 from shiftbench.storage.atomic import remove_leftovers
 from shiftbench.training.epoch_stats import EpochRow
-from shiftbench.training.trainer import Augment, Trainer, steps_per_epoch
+from shiftbench.training.step import Augment
+from shiftbench.training.trainer import Trainer, steps_per_epoch
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from shiftbench.errors import UsageError, printable, require_within
-from shiftbench.optimizer.contract import Rates
+from shiftbench.optimizer.contract import Rates, on_cuda
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +64,8 @@ class AdamW:
             lr=settings.lr,
             betas=(first, second),
             eps=self.eps,
+            fused=on_cuda(model) or None,
+            capturable=on_cuda(model),
         )
 
 

@@ -23,4 +23,9 @@ class Rates(Protocol):
     weight_decay: float
 
 
+def on_cuda(model: nn.Module) -> bool:
+    """Whether the parameters are on CUDA, where fused updates can be part of a captured step."""
+    return any(parameter.is_cuda for parameter in model.parameters())
+
+
 MakeOptimizer = Callable[[nn.Module, Rates], torch.optim.Optimizer]

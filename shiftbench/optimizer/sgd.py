@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from shiftbench.optimizer.contract import Rates
+from shiftbench.optimizer.contract import Rates, on_cuda
 
 
 @dataclass(frozen=True)
@@ -21,4 +21,5 @@ class Sgd:
             lr=settings.lr,
             momentum=settings.momentum,
             weight_decay=settings.weight_decay,
+            fused=on_cuda(model) or None,
         )

@@ -121,6 +121,8 @@ def counting(config: DictConfig) -> dict[str, Any]:
     # Before there was a choice, a network was measured in the precision of its training.
     if given.get("measure.precision") == given.get("precision"):
         given.pop("measure.precision", None)
+    if given.get("train.compile") is False:  # it rounds otherwise
+        del given["train.compile"]
     for group, before in _BEFORE.items():
         chosen = {key: value for key, value in given.items() if key.partition(".")[0] == group}
         if chosen == before or chosen == {group: {}}:

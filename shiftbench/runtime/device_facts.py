@@ -27,6 +27,7 @@ def device_facts(device: torch.device) -> dict[str, Any]:
         "CUDA": torch.version.cuda,
         "ROCm": torch.version.hip,
         "cuDNN": str(torch.backends.cudnn.version() or ""),
+        "deterministic": "yes" if torch.are_deterministic_algorithms_enabled() else "no",
     }
     return {name: value for name, value in facts.items() if value}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -125,6 +126,24 @@ def without_tf32() -> Iterator[None]:
     finally:
         for backend, allowed in zip(backends, before, strict=True):
             backend.allow_tf32 = allowed
+
+
+def use_deterministic_kernels(wanted: bool, device: torch.device) -> None:
+    """Let CUDA compute the same bits in every run of one command, where it has such kernels.
+
+    Other devices need no setting. A layer of a third-party network without a deterministic kernel
+    is computed all the same, with torch's warning. cuBLAS reads its variable when the process
+    first multiplies matrices on the GPU; a value that the user set is kept.
+    """
+    if device.type != "cuda":
+        return
+    if wanted:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(wanted, warn_only=True)
+    torch.backends.cudnn.deterministic = wanted
+    torch.backends.cudnn.benchmark = not wanted
+    # Otherwise torch fills every new tensor with NaN, which costs a pass over memory.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def rounds_to_tf32() -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ from omegaconf import II, MISSING, DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from shiftbench.errors import UsageError, did_you_mean, printable, require_one_of, require_within
+from shiftbench.settings.ranges import RANGES
 
 _PACKAGED = Path(__file__).parents[1] / "configs"  # in a wheel
 CONFIG_DIR = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "configs"
@@ -28,11 +28,13 @@ PRECISIONS = ("fp32", "tf32", "bf16")
 SCHEDULES = ("onecycle", "cosine")
 ENGINES = ("auto", "direct", "dense")
 SCALES = ("smoke", "cpu", "gpu")
+CAPTURES = ("auto", "true", "false")
 
 # Settings that cannot change a result are not part of a run's identity.
 NOT_IDENTITY = (
-    "device", "threads", "out", "force", "fail_fast", "progress", "figures", "data.workers",
-    "data.memory_limit_gb", "measure.batch_size", "measure.memory_gb",
+    "device", "threads", "deterministic", "out", "force", "fail_fast", "progress", "figures",
+    "data.workers", "data.memory_limit_gb", "measure.batch_size", "measure.memory_gb",
+    "train.capture",  # the same bits
     "optimizer.default_lr", "optimizer.default_weight_decay",  # contained in train.lr
 )  # fmt: skip
 # Groups of which a run may have several options, each under its own name: shift=[circular,crop].
@@ -60,6 +62,8 @@ class Train:
     schedule: str = "onecycle"
     warmup: float = 0.25
     label_smoothing: float = 0.1
+    capture: Any = "auto"
+    compile: bool = False
 
 
 def _train() -> Train:
@@ -116,6 +120,7 @@ class Config:
     device: str = "auto"
     threads: int | None = None
     precision: str = "fp32"
+    deterministic: bool = True
     checkpoint: str | None = None
     out: str = "outputs"
     force: bool = False
@@ -151,11 +156,12 @@ def check(config: DictConfig) -> None:
     require_one_of("measure.precision", config.measure.precision, PRECISIONS)
     require_one_of("measure.engine", config.measure.engine, ENGINES)
     require_one_of("train.schedule", config.train.schedule, SCHEDULES)
+    require_one_of("train.capture", str(config.train.capture).lower(), CAPTURES)
     if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]{1,2})?", config.device):
         raise UsageError(
             f"device={printable(config.device)} is not known; allowed: auto, cpu, cuda, cuda:1, mps"
         )
-    for key, low, high in _RANGES:
+    for key, low, high in RANGES:
         if (value := OmegaConf.select(config, key)) is not None:
             require_within(key, value, low, high)
     _check_views(config.measure.batch_size)
@@ -252,21 +258,6 @@ def _check_groups(config: DictConfig) -> None:
                 f"{printable(key)} is not an option of {group}; "
                 f"name one as {group}=OPTION, see shiftbench list {group}"
             )
-
-
-_RANGES: tuple[tuple[str, float, float], ...] = (
-    ("seed", 0, 2**31 - 1),
-    ("threads", 1, 4 * (os.cpu_count() or 1)),  # more would only take time
-    ("train.epochs", 0, 100_000),
-    ("train.batch_size", 2, 65_536),
-    ("train.lr", 0, 1000),
-    ("train.momentum", 0, 0.9999),
-    ("train.weight_decay", 0, 10),
-    ("train.warmup", 0, 1),
-    ("train.label_smoothing", 0, 0.9999),
-    ("measure.memory_gb", 0.01, 10_000),
-    ("measure.resamples", 2, 1_000_000),
-)
 
 
 def flatten(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
