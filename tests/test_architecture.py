@@ -51,7 +51,16 @@ WITHOUT_TORCH = (
     *("claims", "cli", "content", "inference", "launch", "metric", "report", "runs", "settings"),
     *("storage", "errors", "prediction_table", "seeds"),
     # of runtime
-    *("allocator", "busy_cores", "env", "failures", "job_slots", "keep_last", "streams"),
+    *(
+        "allocator",
+        "busy_cores",
+        "env",
+        "failures",
+        "gpu_memory",
+        "job_slots",
+        "keep_last",
+        "streams",
+    ),
 )
 
 

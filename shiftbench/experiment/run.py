@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
+from torch import nn
 
 from shiftbench.content.sources import require_unedited
 from shiftbench.data.images import Dataset
-from shiftbench.errors import ShiftbenchError
 from shiftbench.experiment import build
+from shiftbench.experiment.measuring import measure
+from shiftbench.experiment.phase import phase
 from shiftbench.experiment.placing import device_of, placed
 from shiftbench.metric import Metric
 from shiftbench.metric.about import description
 from shiftbench.metric.options import standard
 from shiftbench.model.cost import Cost, cost
 from shiftbench.optimizer.contract import MakeOptimizer
-from shiftbench.predict.engine import Options, predict
 from shiftbench.predict.pixel_model import PixelModel
 from shiftbench.predict.protocol import refuse
 from shiftbench.prediction_table import PredictionTable
@@ -30,9 +31,8 @@ from shiftbench.runs.run import Run
 from shiftbench.runtime.allocator import keep_freed_memory
 from shiftbench.runtime.busy_cores import busy_cores
 from shiftbench.runtime.device_facts import arithmetic, device_facts
-from shiftbench.runtime.devices import describe_device, use_precision
+from shiftbench.runtime.devices import describe_device, release_cached_memory, use_precision
 from shiftbench.runtime.distributed.team import Team
-from shiftbench.runtime.failures import is_out_of_memory
 from shiftbench.runtime.keep_last import KeepLast
 from shiftbench.shift.base import ShiftProtocol
 from shiftbench.storage.atomic import remove_leftovers
@@ -58,45 +58,103 @@ def run(
     left when the network is trained; if None, the training takes the lock itself.
     """
     keep_freed_memory()
+    try:
+        _compute(_prepared(config, this, team, datasets), config, this, team, trains_alone)
+    finally:
+        release_cached_memory()  # other jobs may run on the same GPU
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """The objects of a run, checked against each other before any work.
+
+    Attributes:
+        device: Where the network is to be.
+        data: The data set, on the CPU.
+        model: The network, on the CPU, not trained by this run.
+        protocols: By name.
+        augment: Augmentation of training images.
+        optimizer: Makes the optimizer.
+        metrics: Of every table.
+        price: Parameters and multiply-adds of the network.
+    """
+
+    device: torch.device
+    data: Dataset
+    model: nn.Module
+    protocols: dict[str, ShiftProtocol]
+    augment: Augment
+    optimizer: MakeOptimizer
+    metrics: list[Metric]
+    price: Cost
+
+
+def _prepared(
+    config: DictConfig, this: Run, team: Team, datasets: KeepLast[Dataset] | None
+) -> _Prepared:
+    """Make the objects of a run, refuse what does not fit, and log what is going to run."""
     device = _set_up(config, this, team)
     team.connect(device)
-    protocols = build.protocols(config)
-    trained_by = build.augmentation(config), build.optimizer(config)
-    metrics = build.metrics(config)
+    protocols, metrics = build.protocols(config), build.metrics(config)
+    augment, optimizer = build.augmentation(config), build.optimizer(config)
     build.fetch_weights(config)
-    with _phase("loading the data", config, "data.limit_train", "data.train_images"):
+    with phase("loading the data", config, "data.limit_train", "data.train_images"):
         data = build.dataset(config, datasets)
     model = build.model(config, this.names, data)
     require_unedited()
-    for protocol in protocols.values():  # refuse inapplicable protocols before any work
+    for protocol in protocols.values():
         refuse(protocol, data, model)
     price = cost(model, data.image_shape)
     if team.is_first:
         this.note(preprocessing=data.preprocessing, **_described(metrics))
         _announce(config, this, device, data, price)
+    return _Prepared(device, data, model, protocols, augment, optimizer, metrics, price)
 
-    network = placed(config, model, data, device)
-    data = data.to(device)
-    with _phase("training", config, "train.batch_size"):
-        history = _train(config, this, network, data, *trained_by, team, trains_alone)
-    _compute_in(config.measure.precision, "measuring", this, device, team)
+
+def _compute(
+    ready: _Prepared,
+    config: DictConfig,
+    this: Run,
+    team: Team,
+    trains_alone: AbstractContextManager[object] | None,
+) -> None:
+    """Train and measure; the first process writes the results."""
+    network = placed(config, ready.model, ready.data, ready.device)
+    data = ready.data.to(ready.device)
+    with phase("training", config, "train.batch_size"):
+        history = _train(
+            config, this, network, data, ready.augment, ready.optimizer, team, trains_alone
+        )
+    release_cached_memory()  # training takes more than measuring
+    _compute_in(config.measure.precision, "measuring", this, ready.device, team)
     network = network.computing_in(config.measure.precision)
-    with _phase("measuring", config, "measure.batch_size", "measure.memory_gb"):
-        tables = _measure(config, this, network, data, protocols, team)
-    if not team.is_first:
-        return
+    with phase("measuring", config, "measure.batch_size", "measure.memory_gb"):
+        tables = measure(config, this, network, data, ready.protocols, team)
+    if team.is_first:
+        _write(config, this, replace(ready, data=data), network, history, tables)
+
+
+def _write(
+    config: DictConfig,
+    this: Run,
+    ready: _Prepared,
+    network: PixelModel,
+    history: list[EpochRow],
+    tables: dict[str, PredictionTable],
+) -> None:
+    """Write all result files, then the figures."""
     # Imported late: it loads pandas, which would delay the first training step.
     from shiftbench.experiment import outputs
 
-    with _phase("reporting", config, "measure.resamples"):
-        shifts = outputs.record(config, this, price, history, tables, metrics)
+    with phase("reporting", config, "measure.resamples"):
+        shifts = outputs.record(config, this, ready.price, history, tables, ready.metrics)
     layers = None
     if config.measure.layers:
-        with _phase("probing the layers", config, "measure.memory_gb"):
-            layers = outputs.record_layers(config, this, network, data)
+        with phase("probing the layers", config, "measure.memory_gb"):
+            layers = outputs.record_layers(config, this, network, ready.data)
     if config.figures:
-        with _phase("drawing", config):
-            outputs.draw(this, data, protocols, tables, shifts, layers)
+        with phase("drawing", config):
+            outputs.draw(this, ready.data, ready.protocols, tables, shifts, layers)
 
 
 def _set_up(config: DictConfig, this: Run, team: Team) -> torch.device:
@@ -180,78 +238,3 @@ def _training_alone(
     with lock or this.training_alone():
         remove_leftovers(this.trained)
         yield
-
-
-def _measure(
-    config: DictConfig,
-    this: Run,
-    network: PixelModel,
-    data: Dataset,
-    protocols: dict[str, ShiftProtocol],
-    team: Team,
-) -> dict[str, PredictionTable]:
-    """Return the prediction table of every protocol, each saved when it is finished.
-
-    Only the first process receives them.
-    """
-    network.model.eval()
-    network = network.folded(next(data.test.batches(8))[0])
-    tables = {}
-    for name, protocol in protocols.items():
-        table = this.table(name) if team.is_first else None
-        if team.broadcast(table is not None):
-            log.info("measured %s before it was stopped", name)
-        elif parts := team.gather(_answers(config, network, data, name, protocol, team)):
-            table = PredictionTable.joined([part for part in parts if part is not None])
-            table.meta["run_id"] = this.id
-            table.save(this.table_path(name))
-        if table is None:
-            continue
-        log.info(
-            "measured %s: %s images × %s shifts, %s engine",
-            name, f"{table.n_images:,}", f"{table.n_shifts:,}", table.meta["engine"],
-        )  # fmt: skip
-        tables[name] = table
-    return tables
-
-
-def _answers(
-    config: DictConfig,
-    network: PixelModel,
-    data: Dataset,
-    name: str,
-    protocol: ShiftProtocol,
-    team: Team,
-) -> PredictionTable | None:
-    """Return the table for this process's share of the test images, None if that is empty."""
-    part = team.share(len(data.test))
-    if not part:
-        return None
-    settings = config.measure
-    options = Options(settings.engine, settings.batch_size, settings.memory_gb)
-    with bar(len(part), "images", f"measuring {name}", config.progress) as progress:
-
-        def advance(done: int, total: int) -> None:
-            progress.reach(done, total)
-            team.check()
-
-        return predict(
-            network, data.test, data.image_shape, protocol, options,
-            mean=data.mean, advance=advance, part=part,
-        )  # fmt: skip
-
-
-@contextmanager
-def _phase(what: str, config: DictConfig, *knobs: str) -> Iterator[None]:
-    """Log the duration of a part; if it runs out of memory, name settings that reduce its use."""
-    started = time.perf_counter()
-    try:
-        yield
-    except Exception as error:
-        if not is_out_of_memory(error):
-            raise
-        settings = {knob: OmegaConf.select(config, knob) for knob in knobs}
-        known = [f"{knob} (now {value})" for knob, value in settings.items() if value is not None]
-        advice = f"; lower {' or '.join(known)}" if known else ""
-        raise ShiftbenchError(f"out of memory while {what}{advice}") from error
-    log.info("%s took %.1f s", what, time.perf_counter() - started)

@@ -45,7 +45,7 @@ def run_job(config: DictConfig, session: Session) -> None:
     if sweep is not None and beside_others:
         heed_termination()
         session.place = session.place or take_place(
-            hydra.launcher, sweep / "places" / gethostname()
+            hydra.launcher, sweep / "places" / gethostname(), config.device
         )
         mute()
     if not world().is_first:

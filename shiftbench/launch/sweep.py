@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, read_write
 
 from shiftbench.errors import UsageError
 from shiftbench.launch.job import setup_logging
@@ -33,7 +33,7 @@ from shiftbench.runs.sweep_state import (
     rerun_command,
 )
 from shiftbench.runtime.distributed import world
-from shiftbench.runtime.job_slots import is_parallel
+from shiftbench.runtime.job_slots import explain_jobs_at_once, is_parallel, jobs_at_once
 from shiftbench.settings.hydra_patches import Override, compose_jobs_once, parse_overrides, product
 from shiftbench.settings.schema import as_typed, check_scale
 from shiftbench.storage.atomic import remove_leftovers
@@ -146,6 +146,15 @@ def _print_outcome(jobs: list[Job]) -> None:
     print(counts(jobs), file=sys.stderr)
     if who := shares(jobs):
         print(who, file=sys.stderr)
+
+
+def limit_parallel_jobs(config: DictConfig) -> None:
+    """Replace a negative ``n_jobs`` by a number that fits on the GPUs, and say so."""
+    launcher = config.hydra.launcher
+    if limit := explain_jobs_at_once(launcher, config.device):
+        with read_write(launcher):
+            launcher.n_jobs = jobs_at_once(launcher, config.device)
+        print(limit, file=sys.stderr)
 
 
 def jobs_of(config: DictConfig) -> Jobs:
