@@ -63,15 +63,20 @@ def complete(
         ):
             if config.force:
                 this.forget(started, trains_alone=lock is not None)
-            with this.recording(config, given_overrides()):
-                for reason in this.identity.origin.get("unknown", ()):
-                    log.info("%s: not a part of what this run is known by", reason)
-                _announce_torch()
-                from shiftbench.experiment.run import run
-
-                with session.shared_jobs.team(this.id) as team:
-                    run(config, this, team, session.datasets, lock)
+            _compute(this, config, session, lock)
     return True
+
+
+def _compute(this: Run, config: DictConfig, session: Session, lock: Lock | None) -> None:
+    """Execute the run; ``lock`` is that of its training, if it is held already."""
+    with this.recording(config, given_overrides()):
+        for reason in this.identity.origin.get("unknown", ()):
+            log.info("%s: not a part of what this run is known by", reason)
+        _announce_torch()
+        from shiftbench.experiment.run import run
+
+        with session.shared_jobs.team(this.id) as team:
+            run(config, this, team, session.datasets, lock)
 
 
 @contextmanager

@@ -94,18 +94,26 @@ def predict(
     protocol.check(shown)
     work = _Work(network, split, image_shape, protocol, shown, options, part, advance, steady)
     engine, merged = _measured(work)
-    meta = {"protocol": protocol.describe(), "engine": engine.name,
-            "num_classes": steady.num_classes, "exhaustive": engine.plan.exhaustive,
-            "answers_version": VERSION, "logit_tolerance": network.rounding.tolerance,
-            **steady.meta, **engine.plan.meta, **engine.meta}  # fmt: skip
-    table = _table(merged, split, part, engine.plan, protocol.axes, meta)
+    table = _table(merged, split, part, engine.plan, protocol.axes, _meta(work, engine))
+    _warn_of_failed(table)
+    return table
+
+
+def _meta(work: _Work, engine: Engine) -> dict[str, Any]:
+    return {"protocol": work.protocol.describe(), "engine": engine.name,
+            "num_classes": work.steady.num_classes, "exhaustive": engine.plan.exhaustive,
+            "answers_version": VERSION, "logit_tolerance": work.network.rounding.tolerance,
+            **work.steady.meta, **engine.plan.meta, **engine.meta}  # fmt: skip
+
+
+def _warn_of_failed(table: PredictionTable) -> None:
+    """Record in the table, and warn, that some views have no answer."""
     if failed := sum(int(np.count_nonzero(some.top1 < 0)) for some in table.parts()):
-        meta["nan_views"] = failed
+        table.meta["nan_views"] = failed
         log.warning(
             "the network gave no answer (NaN, or −inf for every class) for %d views; they count as "
             "wrong", failed,
         )  # fmt: skip
-    return table
 
 
 @dataclass(frozen=True)

@@ -67,13 +67,7 @@ def write_report(
     if apart is not None:
         write_csv(apart, folder / "differences.csv", DIFFERENCE_COLUMNS)
         written.append("differences.csv")
-    if judged:
-        write_csv(claim_rows(judged), folder / "claims.csv", CLAIM_COLUMNS)
-        write_csv(network_rows(judged), folder / "networks.csv", NETWORK_COLUMNS)
-        written += ["claims.csv", "networks.csv"]
-    else:  # remove outdated files of earlier reports
-        remove_own(folder / "claims.csv", CLAIM_COLUMNS)
-        remove_own(folder / "networks.csv", NETWORK_COLUMNS)
+    written += _write_claims(judged, folder)
     if figures:
         with attempt(str(folder / "report.html"), passing=(OSError,)):
             from shiftbench.report.page.document import write_page
@@ -83,6 +77,17 @@ def write_report(
             with suppress(OSError):
                 (folder / "report.html").unlink()
     return written
+
+
+def _write_claims(judged: Sequence[Judged], folder: Path) -> list[str]:
+    """Write the verdicts and return the names of the files; remove those of an earlier report."""
+    if judged:
+        write_csv(claim_rows(judged), folder / "claims.csv", CLAIM_COLUMNS)
+        write_csv(network_rows(judged), folder / "networks.csv", NETWORK_COLUMNS)
+        return ["claims.csv", "networks.csv"]
+    remove_own(folder / "claims.csv", CLAIM_COLUMNS)
+    remove_own(folder / "networks.csv", NETWORK_COLUMNS)
+    return []
 
 
 def report_sweep(folder: Path) -> None:
