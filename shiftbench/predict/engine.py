@@ -16,6 +16,7 @@ from shiftbench.data.shown import ShownSplit
 from shiftbench.errors import ShiftbenchError, require_one_of
 from shiftbench.predict.audit import audit
 from shiftbench.predict.batch_size import AUTO, USUAL, views_at_once
+from shiftbench.predict.captured import FullBatches
 from shiftbench.predict.columns import Columns
 from shiftbench.predict.dense import DenseEngine
 from shiftbench.predict.direct import DirectEngine
@@ -185,7 +186,8 @@ def _directly(work: _Work) -> tuple[Engine, dict[str, Tensor]]:
 def _view_by_view(work: _Work, batch_size: int) -> tuple[Engine, dict[str, Tensor]]:
     num_classes = work.steady.num_classes
     plan = plan_for(work.protocol, work.shown, len(work.split))
-    engine = DirectEngine(work.network, work.protocol, plan, batch_size, work.network.rounding)
+    network = FullBatches(work.network, batch_size)
+    engine = DirectEngine(network, work.protocol, plan, batch_size, work.network.rounding)
     # A few batches per chunk: a smaller last batch costs little, and the progress bar advances.
     size = min(8 * batch_size // len(plan), LOGITS_AT_ONCE // (len(plan) * num_classes))
     return engine, _columns(work, engine, max(1, size))

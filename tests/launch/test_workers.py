@@ -152,7 +152,7 @@ def test_a_run_of_another_machine_comes_last_and_is_taken_over_when_its_lease_is
 ):
     first = sweep_of(alone).jobs()[0].run_id
     folder = tmp_path / "outputs" / "runs" / first
-    hold_elsewhere(folder)
+    hold_elsewhere(folder, age=-600)  # still fresh when the other jobs are done
     process = start()
     lines = said(process, "waiting for 1 job of other processes")
     assert any("job 1 of 4 is postponed, as node7-4711 works on it" in line for line in lines)
@@ -169,7 +169,7 @@ def test_ctrl_c_ends_the_waiting_at_once(tmp_path, start, alone, launcher):
     if launcher:
         pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     for job in sweep_of(alone).jobs():
-        hold_elsewhere(tmp_path / "outputs" / "runs" / job.run_id)
+        hold_elsewhere(tmp_path / "outputs" / "runs" / job.run_id, age=-600)
     process = start(*launcher)
     said(process, "waiting for 4 jobs of other processes")
     process.send_signal(signal.SIGINT)
