@@ -77,7 +77,7 @@ class Measure:
 
     engine: str = "auto"
     precision: str = "fp32"
-    batch_size: Any = 256
+    batch_size: Any = "auto"
     memory_gb: float = 1.0
     resamples: int = 1000
     layers: bool = True
