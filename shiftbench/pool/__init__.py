@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from shiftbench.pool.aps import AdaptivePolyphase2d as AdaptivePolyphase2d
     from shiftbench.pool.avg import AvgPool2d as AvgPool2d
     from shiftbench.pool.base import Downsampling as Downsampling
+    from shiftbench.pool.base import StepStart as StepStart
     from shiftbench.pool.blur import BlurPool2d as BlurPool2d
     from shiftbench.pool.ideal import IdealPool2d as IdealPool2d
     from shiftbench.pool.max import MaxPool2d as MaxPool2d
@@ -27,6 +28,7 @@ _HOMES = {
     "IdealPool2d": "ideal",
     "MaxPool2d": "max",
     "NoPool2d": "none",
+    "StepStart": "base",
     "Stride2d": "stride",
 }
 

@@ -16,7 +16,7 @@ from shiftbench.surgery.insertion import (
     pool_together,
     put,
 )
-from shiftbench.surgery.layers import Aligned2d, StrideOnePool2d, Subsample2d
+from shiftbench.surgery.layers import Aligned2d, OneGrid, StrideOnePool2d, Subsample2d
 from shiftbench.surgery.overrides import EveryPosition
 from shiftbench.surgery.planning import Plan, called
 from shiftbench.surgery.survey import Survey
@@ -65,7 +65,10 @@ class Rewriting:
                 window.padding = "circular" if isinstance(pool, TorusPool) else padding
             else:
                 put(self.model, window, Aligned2d(pool))
-        for module in self.model.modules():
+        for module in list(self.model.modules()):
+            if isinstance(module, OneGrid):
+                for pool in module.pools[1:]:
+                    pool.follow_main_branch()  # type: ignore[operator]
             if isinstance(module, EveryPosition) and padding == "circular":
                 module.pad = "circular"
 
