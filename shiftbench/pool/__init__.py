@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from shiftbench.pool.ddac import AdaptiveBlur2d as AdaptiveBlur2d
     from shiftbench.pool.ideal import IdealPool2d as IdealPool2d
     from shiftbench.pool.lip import LocalImportancePool2d as LocalImportancePool2d
+    from shiftbench.pool.lps import LearnedPolyphase2d as LearnedPolyphase2d
     from shiftbench.pool.max import MaxPool2d as MaxPool2d
     from shiftbench.pool.none import NoPool2d as NoPool2d
     from shiftbench.pool.stride import Stride2d as Stride2d
@@ -29,6 +30,7 @@ _HOMES = {
     "BlurPool2d": "blur",
     "Downsampling": "base",
     "IdealPool2d": "ideal",
+    "LearnedPolyphase2d": "lps",
     "LocalImportancePool2d": "lip",
     "MaxPool2d": "max",
     "NoPool2d": "none",

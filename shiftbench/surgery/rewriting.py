@@ -150,7 +150,10 @@ def _pooling_now(plan: Plan) -> str:
 
 
 def _at_home(pool: nn.Module, model: nn.Module) -> nn.Module:
-    """Return the pool on the network's device, in its mode."""
-    parameter = next(model.parameters(), None)
+    """Return the pool on the network's device, in its mode; parameters in the network's type."""
     pool.train(model.training)
-    return pool if parameter is None else pool.to(parameter.device)
+    parameter = next(model.parameters(), None)
+    if parameter is None:
+        return pool
+    is_learned = next(pool.parameters(), None) is not None and parameter.is_floating_point()
+    return pool.to(parameter.device, parameter.dtype if is_learned else None)

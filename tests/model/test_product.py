@@ -57,7 +57,7 @@ def refusal(model, pool, head, padding):
         return "would pool nothing globally"
     if pool == "ideal" and padding != "circular":
         return "needs circular borders"
-    if model == "linear" and pool in ("max", "aps", "lip", "ddac"):
+    if model == "linear" and pool in ("max", "aps", "lip", "ddac", "lps"):
         return "needs a linear pool"
     return None
 

@@ -18,7 +18,14 @@ from shiftbench.model.resnet import ResNet
 from shiftbench.model.vgg import VGG
 from shiftbench.ops.padding import MODES
 from shiftbench.optimizer.sgd import Sgd
-from shiftbench.pool import AdaptiveBlur2d, Downsampling, LocalImportancePool2d, MaxPool2d
+from shiftbench.pool import (
+    AdaptiveBlur2d,
+    BlurPool2d,
+    Downsampling,
+    LearnedPolyphase2d,
+    LocalImportancePool2d,
+    MaxPool2d,
+)
 from shiftbench.predict.layer_probe import probe
 from shiftbench.predict.pixel_model import PixelModel
 from shiftbench.runtime.distributed.team import Team
@@ -32,6 +39,8 @@ POOLS = {
     "lip bottleneck": partial(LocalImportancePool2d, importance="bottleneck", width=4),
     "ddac": AdaptiveBlur2d,
     "ddac joint": partial(AdaptiveBlur2d, normalise="joint"),
+    "lps": LearnedPolyphase2d,
+    "lps wide, blurred": partial(LearnedPolyphase2d, selector_width=1.0, filter_size=3),
 }
 NOT_DENSE: dict[str, str] = {}
 HEADS = (GlobalAverageHead, GlobalMaxHead, FlattenHead, PyramidHead)
@@ -79,7 +88,7 @@ def test_it_declares_its_parameters(model, pool):
     own = network(model, pool, padding="zeros")
     counts = [sum(p.numel() for p in net.parameters()) for net in (plain, own)]
     assert counts[1] > counts[0]
-    assert all(one.has_parameters for one in pools_of(own))
+    assert all(isinstance(one, BlurPool2d) or one.has_parameters for one in pools_of(own))
 
 
 @EVERY
@@ -104,12 +113,16 @@ def test_the_dense_engine_answers_as_the_direct_one_or_says_why_not(model, pool,
     np.testing.assert_allclose(dense.p_true, direct.p_true, rtol=0, atol=1e-6)
 
 
+def learned(part):
+    return isinstance(part, Downsampling) and part.has_parameters
+
+
 @EVERY
 @MODELS
 def test_the_layer_probe_shows_it_as_one_layer(model, pool):
     net = network(model, pool).eval()
     rows = probe(net, images(2), shifts=[(0, 0)])
-    named = [name for name, part in net.named_modules() if isinstance(part, Downsampling)]
+    named = [name for name, part in net.named_modules() if learned(part)]
     own = rows[rows.layer.isin(named)]
     assert set(own.layer) == set(named)
     assert sorted(set(own.stride)) == [2, 4]
