@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from shiftbench.pool.lps import LearnedPolyphase2d as LearnedPolyphase2d
     from shiftbench.pool.max import MaxPool2d as MaxPool2d
     from shiftbench.pool.none import NoPool2d as NoPool2d
+    from shiftbench.pool.soft_lps import SoftPolyphase2d as SoftPolyphase2d
     from shiftbench.pool.stride import Stride2d as Stride2d
+    from shiftbench.pool.tips import TipsPool2d as TipsPool2d
 
 _HOMES = {
     "AdaptiveBlur2d": "ddac",
@@ -34,8 +36,10 @@ _HOMES = {
     "LocalImportancePool2d": "lip",
     "MaxPool2d": "max",
     "NoPool2d": "none",
+    "SoftPolyphase2d": "soft_lps",
     "StepStart": "base",
     "Stride2d": "stride",
+    "TipsPool2d": "tips",
 }
 
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from shiftbench.errors import UsageError, require_within
-from shiftbench.pool.base import Downsampling, StepStart
-from shiftbench.pool.blur import BlurPool2d
-from shiftbench.pool.polyphase import keep, mixture, whole_cells
-from shiftbench.pool.selector import GridSelector
+from shiftbench.errors import require_within
+from shiftbench.pool.base import StepStart
+from shiftbench.pool.polyphase import keep, mixture
+from shiftbench.pool.selector import RatingPool2d
 
 # Share of the training after which the temperature is constant: × 0.85 in every 10 of 250 epochs
 # takes 228 from 1 to 0.025.
 FALL = 0.91
 
 
-class LearnedPolyphase2d(Downsampling):
+class LearnedPolyphase2d(RatingPool2d):
     """Keep, for each image, the sampling grid that a small network rates highest (``pool=lps``).
 
     ``x: (N, C, H, W) -> (N, C, ceil(H/s), ceil(W/s))``. In training, the output is a mixture of all
@@ -44,10 +43,6 @@ class LearnedPolyphase2d(Downsampling):
         UsageError: If a value is out of range.
     """
 
-    stride: int
-    max_first = True
-    has_parameters = True
-    weight_decay = False
     current_temperature: Tensor
 
     def __init__(
@@ -60,17 +55,13 @@ class LearnedPolyphase2d(Downsampling):
         final_temperature: float = 0.025,
         filter_size: int = 1,
     ) -> None:
-        super().__init__()
+        super().__init__(channels, stride, padding, selector_width, filter_size)
         require_within("pool.temperature", temperature, 0.001, 1000)
         require_within("pool.final_temperature", final_temperature, 0.001, temperature)
-        require_within("pool.filter_size", filter_size, 1, 7)
-        self.stride, self.pad = stride, padding
         self.temperature, self.final_temperature = temperature, final_temperature
-        self.selector: GridSelector | None = GridSelector(channels, stride, padding, selector_width)
-        self.blur: nn.Module = nn.Identity()
-        if filter_size > 1:
-            self.blur = BlurPool2d(channels, 1, padding, filter_size)
-        self.register_buffer("current_temperature", torch.tensor(temperature), persistent=False)
+        self.register_buffer(
+            "current_temperature", torch.tensor(float(temperature)), persistent=False
+        )
         self._uniform: Tensor | None = None  # of the step; drawn in each forward pass if None
 
     def phase(self, x: Tensor) -> Tensor:
@@ -81,30 +72,11 @@ class LearnedPolyphase2d(Downsampling):
         noise = -torch.log(-torch.log(self._noise(ratings)))
         return torch.softmax((ratings + noise) / self.current_temperature, 1)
 
-    def ratings(self, x: Tensor) -> Tensor:
-        """Return the selector's rating ``(N, s²)`` of every grid.
-
-        Raises:
-            UsageError: If it is a shortcut, whose grid the main branch selects.
-        """
-        if self.selector is None:
-            raise UsageError(
-                f"a {type(self).__name__} in a shortcut selects no grid; call forward(x, phase) "
-                "with the phase of the main branch"
-            )
-        rated: Tensor = self.selector(x)
-        return rated
-
     def forward(self, x: Tensor, phase: Tensor | None = None) -> Tensor:
         """Keep or mix grids as ``phase`` says, by default what :meth:`phase` returns."""
         chosen = self.phase(x) if phase is None else phase
-        x = whole_cells(self.blur(x), self.stride)
         combine = keep if chosen.ndim == 1 else mixture
-        return combine(x, chosen, self.stride)
-
-    def follow_main_branch(self) -> None:
-        """Drop the selector."""
-        self.selector = None
+        return combine(self._filtered(x), chosen, self.stride)
 
     def start_step(self, start: StepStart) -> None:
         """Set the temperature and draw the noise of a step, in place."""

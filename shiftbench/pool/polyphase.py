@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from shiftbench.ops.padding import pad2d
+
 
 def whole_cells(x: Tensor, stride: int) -> Tensor:
     """Return ``x: (N, C, H, W)`` padded with zeros to multiples of ``stride``."""
@@ -26,7 +28,8 @@ def keep(x: Tensor, phase: Tensor, stride: int) -> Tensor:
         phase: ``(N,)`` in 0..s² − 1, row-major.
         stride: s.
     """
-    kept: Tensor = _Kept.apply(x, phase, stride)
+    size = x.shape[2] // stride, x.shape[3] // stride
+    kept: Tensor = _Kept.apply(x, phase // stride, phase % stride, size, stride)
     return kept
 
 
@@ -46,35 +49,58 @@ def mixture(x: Tensor, weights: Tensor, stride: int) -> Tensor:
     return mixed
 
 
+def mixture_from_largest(x: Tensor, weights: Tensor, stride: int, pad: str) -> Tensor:
+    """Return the weighted sum of the grids, cells beginning at the grid of the largest weight.
+
+    ``x: (N, C, H, W) -> (N, C, H/s, W/s)``. A circular shift of ``x`` permutes its grids and moves
+    some of them by a sample, so that other samples of them coincide. A sum over cells that begin
+    at a grid that moves with the content always adds the same samples.
+
+    Args:
+        x: Maps whose sides are multiples of ``stride``.
+        weights: ``(N, s²)``, grids row-major.
+        stride: s.
+        pad: What the last cells take from beyond the border: ``zeros``, ``circular``, ``reflect``.
+    """
+    largest = weights.argmax(1)
+    rows, columns = largest // stride, largest % stride
+    padded = pad2d(x, (0, stride - 1, 0, stride - 1), pad)
+    moved = _Kept.apply(padded, rows, columns, (x.shape[2], x.shape[3]), 1)
+    steps = torch.arange(stride, device=x.device)
+    down, right = ((first[:, None] + steps) % stride for first in (rows, columns))
+    grids = (down[:, :, None] * stride + right[:, None]).flatten(1)
+    return mixture(moved, weights.gather(1, grids), stride)
+
+
 class _Kept(torch.autograd.Function):
-    """Select one grid per image, gathering and scattering pixels as rows of ``C`` numbers.
+    """Select every s-th pixel from a first one on, gathering and scattering rows of ``C`` numbers.
 
     The backward pass that autograd derives for indexing accumulates gradients, although no pixel is
     selected twice, and takes four to eight times as long.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, phase: Tensor, stride: int) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, first_row: Tensor, first_column: Tensor, size: tuple[int, int],
+        stride: int,
+    ) -> Tensor:  # fmt: skip
         batch, channels, height, width = x.shape
-        rows = _pixels(phase, (height, width), stride)
-        ctx.save_for_backward(rows)
+        image = torch.arange(batch, device=x.device)[:, None, None]
+        row, column = (
+            torch.arange(0, count * stride, stride, device=x.device) + first[:, None]
+            for count, first in zip(size, (first_row, first_column), strict=True)
+        )
+        pixels = ((image * height + row[:, :, None]) * width + column[:, None, :]).flatten()
+        ctx.save_for_backward(pixels)
         ctx.shape = x.shape
-        picked = x.permute(0, 2, 3, 1).reshape(-1, channels).index_select(0, rows)
-        return picked.view(batch, height // stride, width // stride, channels).permute(0, 3, 1, 2)
+        picked = x.permute(0, 2, 3, 1).reshape(-1, channels).index_select(0, pixels)
+        return picked.view(batch, *size, channels).permute(0, 3, 1, 2)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        [gradient], [rows] = gradients, ctx.saved_tensors
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None, None]:
+        [gradient], [pixels] = gradients, ctx.saved_tensors
         batch, channels, height, width = ctx.shape
-        pixels = gradient.new_zeros(batch * height * width, channels)
-        pixels.index_copy_(0, rows, gradient.permute(0, 2, 3, 1).reshape(-1, channels))
-        return pixels.view(batch, height, width, channels).permute(0, 3, 1, 2), None, None
-
-
-def _pixels(phase: Tensor, size: tuple[int, int], stride: int) -> Tensor:
-    """Return the indices of the grids' pixels in the batch, flattened to (image, row, column)."""
-    height, width = size
-    image = torch.arange(len(phase), device=phase.device)[:, None, None]
-    row = torch.arange(0, height, stride, device=phase.device) + (phase // stride)[:, None]
-    column = torch.arange(0, width, stride, device=phase.device) + (phase % stride)[:, None]
-    return ((image * height + row[:, :, None]) * width + column[:, None, :]).flatten()
+        spread = gradient.new_zeros(batch * height * width, channels)
+        spread.index_copy_(0, pixels, gradient.permute(0, 2, 3, 1).reshape(-1, channels))
+        whole = spread.view(batch, height, width, channels).permute(0, 3, 1, 2)
+        return whole, None, None, None, None

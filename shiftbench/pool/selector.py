@@ -1,14 +1,16 @@
-"""A small network that rates the sampling grids of a feature map."""
+"""Pools with a small network that rates the sampling grids of a feature map."""
 
 from __future__ import annotations
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from shiftbench.errors import require_within
+from shiftbench.errors import UsageError, require_within
 from shiftbench.ops.autocast import at_least_single
 from shiftbench.ops.geometry import space_to_batch
 from shiftbench.ops.padding import conv2d
+from shiftbench.pool.base import Downsampling
+from shiftbench.pool.blur import BlurPool2d
 from shiftbench.pool.polyphase import whole_cells
 
 
@@ -42,3 +44,60 @@ class GridSelector(nn.Module):
         grids = space_to_batch(whole_cells(x, self.stride), (self.stride, self.stride))
         rated = at_least_single(self.second(F.relu(self.first(grids))))
         return rated.mean((1, 2, 3)).view(len(x), -1)
+
+
+class RatingPool2d(Downsampling):
+    """What pools with a selector have in common.
+
+    The shortcut of a residual block has no selector; it takes the grid or weights of the main
+    branch. ``train.weight_decay`` does not apply to selectors.
+
+    Args:
+        channels: Channels of the maps.
+        stride: Subsampling factor.
+        padding: The network's padding, also of the selector.
+        selector_width: Channels of the selector as a share of ``channels``, up to 8.
+        filter_size: Taps of a binomial blur before the subsampling, 1 to 7; 1 is no blur. Grids are
+            rated on the map before the blur.
+
+    Raises:
+        UsageError: If a value is out of range.
+    """
+
+    stride: int
+    max_first = True
+    has_parameters = True
+    weight_decay = False
+
+    def __init__(
+        self, channels: int, stride: int, padding: str, selector_width: float, filter_size: int
+    ) -> None:
+        super().__init__()
+        require_within("pool.filter_size", filter_size, 1, 7)
+        self.stride, self.pad = stride, padding
+        self.selector: GridSelector | None = GridSelector(channels, stride, padding, selector_width)
+        self.blur: nn.Module = nn.Identity()
+        if filter_size > 1:
+            self.blur = BlurPool2d(channels, 1, padding, filter_size)
+
+    def ratings(self, x: Tensor) -> Tensor:
+        """Return the selector's rating ``(N, s²)`` of every grid.
+
+        Raises:
+            UsageError: If it is a shortcut, whose grid the main branch selects.
+        """
+        if self.selector is None:
+            raise UsageError(
+                f"a {type(self).__name__} in a shortcut selects no grid; call forward(x, phase) "
+                "with the phase of the main branch"
+            )
+        rated: Tensor = self.selector(x)
+        return rated
+
+    def follow_main_branch(self) -> None:
+        """Drop the selector."""
+        self.selector = None
+
+    def _filtered(self, x: Tensor) -> Tensor:
+        """Return the map whose grids are kept or mixed, of whole cells."""
+        return whole_cells(self.blur(x), self.stride)

@@ -25,6 +25,8 @@ from shiftbench.pool import (
     LearnedPolyphase2d,
     LocalImportancePool2d,
     MaxPool2d,
+    SoftPolyphase2d,
+    TipsPool2d,
 )
 from shiftbench.predict.layer_probe import probe
 from shiftbench.predict.pixel_model import PixelModel
@@ -41,8 +43,10 @@ POOLS = {
     "ddac joint": partial(AdaptiveBlur2d, normalise="joint"),
     "lps": LearnedPolyphase2d,
     "lps wide, blurred": partial(LearnedPolyphase2d, selector_width=1.0, filter_size=3),
+    "soft_lps": SoftPolyphase2d,
+    "tips": TipsPool2d,
 }
-NOT_DENSE: dict[str, str] = {}
+NOT_DENSE = {"tips": "a convolution pads with zeros"}
 HEADS = (GlobalAverageHead, GlobalMaxHead, FlattenHead, PyramidHead)
 EVERY = pytest.mark.parametrize("pool", POOLS)
 MODELS = pytest.mark.parametrize("model", [VGG, ResNet])
@@ -100,8 +104,8 @@ def test_a_linear_network_refuses_it(pool):
 @EVERY
 @pytest.mark.parametrize(("model", "head"), [(VGG, FlattenHead), (ResNet, GlobalAverageHead)])
 def test_the_dense_engine_answers_as_the_direct_one_or_says_why_not(model, pool, head):
-    net = network(model, pool, head).double().eval()
-    pixels, protocol = torch.rand(2, 3, 16, 16, dtype=torch.float64), Circular(sampling="all")
+    net = network(model, pool, head, size=(8, 8)).double().eval()
+    pixels, protocol = torch.rand(2, 3, 8, 8, dtype=torch.float64), Circular(sampling="all")
     measured = partial(measure, net, pixels, [0, 1], protocol, resamples=2)
     if pool in NOT_DENSE:
         with pytest.raises(ShiftbenchError, match=NOT_DENSE[pool]):
