@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "runtime": "",
     "preprocessing": "",
     "inference": "",
-    "optimizer": "",
+    "optimizer": "pool",  # a pool may exempt its parameters from weight decay
     "prediction_table": "storage",
     "settings": "storage",
     "content": "storage",
@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "surgery": "model ops pool",
     # storage: columns of a table that are too large for memory
     "predict": "data head model ops pool prediction_table runtime settings shift storage",
-    "training": "augment data model optimizer predict runtime storage",
+    "training": "augment data model optimizer pool predict runtime storage",
     "runs": "content metric prediction_table runtime settings storage",
     "claims": "inference metric settings storage",
     "report": "claims inference metric prediction_table runs runtime settings storage",

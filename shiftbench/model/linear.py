@@ -27,7 +27,8 @@ class LinearVGG(VGG):
     Args: as VGG.
 
     Raises:
-        UsageError: If an argument is out of range, or the pool is not linear (``max``, ``aps``).
+        UsageError: If an argument is out of range, or the pool is not linear (``max``, ``aps``, all
+            with parameters).
     """
 
     nonlinearity = "linear"
@@ -38,7 +39,8 @@ class LinearVGG(VGG):
         return [conv2d(in_chans, out_chans, 3, stride, padding)]
 
     def _site(self, pool: Downsampling, channels: int, padding: str) -> list[nn.Module]:
-        if not _is_additive(pool, channels):
+        # With its first weights, a learned pool may be linear and not stay so.
+        if pool.has_parameters or not _is_additive(pool, channels):
             raise UsageError(
                 f"model=linear needs a linear pool, got {type(pool).__name__}; "
                 "allowed: pool=ideal, blur, avg, stride, global"

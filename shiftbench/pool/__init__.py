@@ -13,21 +13,33 @@ if TYPE_CHECKING:
     from shiftbench.pool.aps import AdaptivePolyphase2d as AdaptivePolyphase2d
     from shiftbench.pool.avg import AvgPool2d as AvgPool2d
     from shiftbench.pool.base import Downsampling as Downsampling
+    from shiftbench.pool.base import StepStart as StepStart
     from shiftbench.pool.blur import BlurPool2d as BlurPool2d
+    from shiftbench.pool.ddac import AdaptiveBlur2d as AdaptiveBlur2d
     from shiftbench.pool.ideal import IdealPool2d as IdealPool2d
+    from shiftbench.pool.lip import LocalImportancePool2d as LocalImportancePool2d
+    from shiftbench.pool.lps import LearnedPolyphase2d as LearnedPolyphase2d
     from shiftbench.pool.max import MaxPool2d as MaxPool2d
     from shiftbench.pool.none import NoPool2d as NoPool2d
+    from shiftbench.pool.soft_lps import SoftPolyphase2d as SoftPolyphase2d
     from shiftbench.pool.stride import Stride2d as Stride2d
+    from shiftbench.pool.tips import TipsPool2d as TipsPool2d
 
 _HOMES = {
+    "AdaptiveBlur2d": "ddac",
     "AdaptivePolyphase2d": "aps",
     "AvgPool2d": "avg",
     "BlurPool2d": "blur",
     "Downsampling": "base",
     "IdealPool2d": "ideal",
+    "LearnedPolyphase2d": "lps",
+    "LocalImportancePool2d": "lip",
     "MaxPool2d": "max",
     "NoPool2d": "none",
+    "SoftPolyphase2d": "soft_lps",
+    "StepStart": "base",
     "Stride2d": "stride",
+    "TipsPool2d": "tips",
 }
 
 

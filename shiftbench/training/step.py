@@ -11,8 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from shiftbench.augment.base import Augmentation, Draws
+from shiftbench.pool.base import Downsampling
 from shiftbench.predict.pixel_model import PixelModel
 from shiftbench.runtime.distributed.team import Team
+from shiftbench.training.pool_steps import with_pool_losses
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -36,6 +38,7 @@ class Step:
         label_smoothing: Of the cross entropy.
         share: Share of the batch that this process has.
         processes: Number of processes, whose gradients are averaged.
+        pools: The pools of the network that may add to the loss.
     """
 
     network: PixelModel
@@ -44,12 +47,13 @@ class Step:
     label_smoothing: float = 0.0
     share: float = 1.0
     processes: int = 1
+    pools: Sequence[Downsampling] = ()
 
     def __call__(self, images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         """Update the weights; return the loss and the number of correct answers, on the device."""
         logits = self.network(self.augmentation.apply(images, draws))
         mean = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
-        loss = mean * self.share
+        loss = with_pool_losses(mean, self.pools) * self.share
         self.optimizer.zero_grad(set_to_none=True)
         (loss * self.processes).backward()
         self.optimizer.step()

@@ -27,6 +27,7 @@ from shiftbench.seeds import derive_seed
 from shiftbench.storage.atomic import set_aside
 from shiftbench.training import capture
 from shiftbench.training.epoch_stats import EpochRow, Tally, Watcher
+from shiftbench.training.pool_steps import PoolSteps, pools_with_loss
 from shiftbench.training.step import Augment, EpochDraws, Step, TrainingStep
 
 log = logging.getLogger(__name__)
@@ -106,6 +107,8 @@ class Trainer:
                 "raise train.batch_size, or start fewer"
             )
         self.draws = EpochDraws(self.augment, self.batch, self.team)
+        network, seed = self.network, self.seed
+        self.pools = PoolSteps(network.model, network.device, seed, self.batch, self.team)
 
     def _new_optimizer(self) -> torch.optim.Optimizer:
         made = self.make_optimizer(self.network.model, self.settings)
@@ -154,9 +157,11 @@ class Trainer:
         """Return the mean loss, the accuracy on the augmented images and their number."""
         self.network.model.train()
         tally = Tally(epoch, self.watcher, self.network.device, self.team)
+        self.pools.start_epoch(epoch)
         batches = zip(self._batches(epoch), self._draws(epoch), strict=True)
         for number, ((images, labels), draws) in enumerate(batches):
             self._set_rate(self._rate(epoch, number))
+            self.pools.start_step(self._progress(epoch, number))
             step = self._step or self._first_step(network, images, labels, draws)
             tally.add(*step(images, labels, draws), self.batch)
         return tally.close()
@@ -167,13 +172,16 @@ class Trainer:
         """Return the step of this training, captured if its settings and the device allow it."""
         share = len(labels) / self.batch
         plain = Step(network, self.draws, self.optimizer, self.settings.label_smoothing, share,
-                     self.team.size)  # fmt: skip
+                     self.team.size, pools_with_loss(self.network.model))  # fmt: skip
         self._step = capture.fastest(self.settings.capture, plain, images, labels, draws)
         return self._step
 
     def _rate(self, epoch: int, step: int) -> float:
-        progress = (epoch - 1 + step / self.steps) / self.settings.epochs
-        return learning_rate(self.settings, progress)
+        return learning_rate(self.settings, self._progress(epoch, step))
+
+    def _progress(self, epoch: int, step: int) -> float:
+        """Return the share of all steps before ``step`` (from 0) of ``epoch`` (from 1)."""
+        return (epoch - 1 + step / self.steps) / self.settings.epochs
 
     def _set_rate(self, rate: float) -> None:
         for group in self.optimizer.param_groups:

@@ -14,7 +14,16 @@ from shiftbench.head.gap import GlobalAverageHead
 from shiftbench.model.vgg import VGG
 from shiftbench.optimizer.adamw import AdamW
 from shiftbench.optimizer.sgd import Sgd
-from shiftbench.pool import AdaptivePolyphase2d, BlurPool2d, MaxPool2d
+from shiftbench.pool import (
+    AdaptiveBlur2d,
+    AdaptivePolyphase2d,
+    BlurPool2d,
+    LearnedPolyphase2d,
+    LocalImportancePool2d,
+    MaxPool2d,
+    SoftPolyphase2d,
+    TipsPool2d,
+)
 from shiftbench.predict.pixel_model import PixelModel
 from shiftbench.runtime.distributed.team import Team
 from shiftbench.seeds import derive_seed
@@ -25,6 +34,7 @@ from shiftbench.training.trainer import learning_rate
 
 CPU = torch.device("cpu")
 LEVELS = (NoAugment(), CropAugment(2), ShiftAugment(), ShiftAugment(2, "black"), FullAugment())
+LEARNED = (AdaptiveBlur2d, LearnedPolyphase2d, LocalImportancePool2d, SoftPolyphase2d, TipsPool2d)
 CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 
@@ -180,7 +190,7 @@ def captured_or_not(path, setting, model, augment, optimizer):
 
 @CUDA
 @pytest.mark.parametrize("optimizer", [Sgd(), AdamW()])
-@pytest.mark.parametrize("pool", [MaxPool2d, BlurPool2d, AdaptivePolyphase2d])
+@pytest.mark.parametrize("pool", [MaxPool2d, BlurPool2d, AdaptivePolyphase2d, *LEARNED])
 @pytest.mark.parametrize("padding", ["zeros", "circular"])
 @pytest.mark.parametrize("augment", LEVELS, ids=str)
 def test_a_captured_training_has_the_bits_of_a_plain_one(
