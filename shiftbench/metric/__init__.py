@@ -20,6 +20,8 @@ from shiftbench.metric.about import About, about, arrow_of
 from shiftbench.metric.base import METRICS, OPT_IN, Metric, Need, Terms, metric
 from shiftbench.metric.evaluation import MetricValue, evaluate
 from shiftbench.metric.paired import Difference, compare
+from shiftbench.metric.phase import per_phase
+from shiftbench.metric.radius import per_radius
 from shiftbench.metric.shifts import per_shift
 
 __all__ = [
@@ -36,5 +38,7 @@ __all__ = [
     "compare",
     "evaluate",
     "metric",
+    "per_phase",
+    "per_radius",
     "per_shift",
 ]

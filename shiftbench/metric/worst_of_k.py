@@ -27,8 +27,8 @@ def worst_of_k(table: PredictionTable, k: int = 10) -> Terms:
         UsageError: If k is not positive.
 
     >>> from shiftbench.metric.example import example
-    >>> worst_of_k(example(), k=2).value  # (3/6 + 1/6 + 0 + 1) / 4
-    0.4166666666666667
+    >>> round(worst_of_k(example(), k=2).value, 4)  # (3/6 + 1/6 + 0 + 1) / 4
+    0.4167
     """
     require_within("metric.worst_of_k.k", k, 1, MOST)
     return Terms.mean(_all_right(count_right(table), table.n_shifts, k), table.n_shifts)
