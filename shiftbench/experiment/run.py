@@ -20,6 +20,7 @@ from shiftbench.metric.about import description
 from shiftbench.metric.options import standard
 from shiftbench.model.cost import Cost, cost
 from shiftbench.model.layout import home
+from shiftbench.model.stride import total_stride
 from shiftbench.optimizer.contract import MakeOptimizer
 from shiftbench.predict.engine import Options, predict
 from shiftbench.predict.pixel_model import PixelModel
@@ -64,8 +65,9 @@ def run(
     require_unedited()
     for protocol in protocols.values():  # refuse inapplicable protocols before any work
         refuse(protocol, data, model)
+    stride = total_stride(model, data.image_shape)
     if team.is_first:
-        this.note(preprocessing=data.preprocessing, **_described(metrics))
+        this.note(preprocessing=data.preprocessing, total_stride=stride, **_described(metrics))
     price = cost(model, data.image_shape)
     _announce(config, this, device, data, price)
 
@@ -83,14 +85,14 @@ def run(
     from shiftbench.experiment import outputs
 
     with _phase("reporting", config, "measure.resamples"):
-        shifts = outputs.record(config, this, price, history, tables, metrics)
+        reduced = outputs.record(config, this, price, history, tables, metrics, stride)
     layers = None
     if config.measure.layers:
         with _phase("probing the layers", config, "measure.memory_gb"):
             layers = outputs.record_layers(config, this, network, data)
     if config.figures:
         with _phase("drawing", config):
-            outputs.draw(this, data, protocols, tables, shifts, layers)
+            outputs.draw(this, data, protocols, tables, reduced, layers)
 
 
 def _described(metrics: Sequence[Metric]) -> dict[str, Any]:
