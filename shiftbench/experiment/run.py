@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from shiftbench.content.sources import require_unedited
 from shiftbench.data.images import Dataset
 from shiftbench.errors import ShiftbenchError
-from shiftbench.experiment import build
+from shiftbench.experiment import build, test_time
 from shiftbench.metric import Metric
 from shiftbench.metric.about import description
 from shiftbench.metric.options import standard
@@ -57,7 +57,7 @@ def run(
     team.connect(device)
     protocols = build.protocols(config)
     trained_by = build.augmentation(config), build.optimizer(config)
-    metrics = build.metrics(config)
+    metrics, infer = build.metrics(config), test_time.option(config)
     build.fetch_weights(config)
     with _phase("loading the data", config, "data.limit_train", "data.train_images"):
         data = build.dataset(config, datasets)
@@ -66,6 +66,7 @@ def run(
     for protocol in protocols.values():  # refuse inapplicable protocols before any work
         refuse(protocol, data, model)
     stride = total_stride(model, data.image_shape)
+    test_time.refuse(infer, model, data, stride)
     if team.is_first:
         this.note(preprocessing=data.preprocessing, total_stride=stride, **_described(metrics))
     price = cost(model, data.image_shape)
@@ -78,7 +79,10 @@ def run(
     with _phase("training", config, "train.batch_size"):
         history = _train(config, this, network, data, *trained_by, team)
     with _phase("measuring", config, "measure.batch_size", "measure.memory_gb"):
-        tables = _measure(config, this, network, data, protocols, team)
+        dense = config.measure.engine != "direct"
+        measured = test_time.wrapped(infer, network, data, stride, dense=dense)
+        tables = _measure(config, this, measured, data, protocols, team)
+        price = test_time.price(measured.model, price, data.image_shape)
     if not team.is_first:
         return
     # Imported late: it loads pandas, which would delay the first training step.
@@ -166,8 +170,6 @@ def _measure(
 
     Only the first process receives them.
     """
-    network.model.eval()
-    network = network.folded(next(data.test.batches(8))[0])
     tables = {}
     for name, protocol in protocols.items():
         table = this.table(name) if team.is_first else None

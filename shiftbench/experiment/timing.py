@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from shiftbench.data.images import Dataset, Split
 from shiftbench.data.shown import ShownSplit
-from shiftbench.experiment import build
+from shiftbench.experiment import build, test_time
 from shiftbench.model.layout import home
 from shiftbench.predict.dense import DenseEngine
 from shiftbench.predict.direct import DirectEngine
@@ -134,7 +134,7 @@ def rates(
 def may_be_dense(config: DictConfig, protocol: ShiftProtocol) -> bool:
     """Whether only a test of the network can tell if the dense engine applies."""
     wanted = protocol.circular and config.measure.engine != "direct"
-    return wanted and config.padding == "circular"
+    return wanted and config.padding == "circular" and not test_time.option(config).moves_by_content
 
 
 def _training(
