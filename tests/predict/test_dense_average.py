@@ -24,21 +24,23 @@ def network(pool, head, padding="circular"):
 
 
 def images():
-    return torch.rand(3, 3, *SIZE, generator=torch.Generator().manual_seed(1)).double()
+    return torch.rand(2, 3, *SIZE, generator=torch.Generator().manual_seed(1)).double()
 
 
 @pytest.mark.parametrize("infer", INFERS, ids=str)
-@pytest.mark.parametrize("head", [GlobalAverageHead, FlattenHead])
-@pytest.mark.parametrize("pool", [MaxPool2d, BlurPool2d, AdaptivePolyphase2d])
+@pytest.mark.parametrize(
+    ("pool", "head"),
+    [(MaxPool2d, FlattenHead), (BlurPool2d, GlobalAverageHead), (AdaptivePolyphase2d, FlattenHead)],
+)
 @torch.no_grad()
 def test_answers_to_all_shifts_are_those_of_single_passes(pool, head, infer):
     average, x = infer.wrap(network(pool, head), 4), images()
     dense = dense_network(average)
     logits = dense(x)
     shifts = torus(SIZE).offsets
-    for shift, view in zip(shifts.tolist(), dense.columns(shifts).tolist(), strict=True):
-        expected = average(x.roll(shift, (2, 3)))
-        assert torch.allclose(logits[:, view], expected, rtol=0, atol=1e-11)
+    rolled = torch.stack([x.roll(shift, (2, 3)) for shift in shifts.tolist()], dim=1)
+    expected = average(rolled.flatten(0, 1)).reshape(len(x), len(shifts), -1)
+    assert torch.allclose(logits[:, dense.columns(shifts)], expected, rtol=0, atol=1e-11)
 
 
 @pytest.mark.parametrize("infer", INFERS, ids=str)
@@ -56,7 +58,7 @@ def test_an_average_of_one_dense_pass_is_that_of_many_passes(infer):
 @torch.no_grad()
 def test_all_phases_have_one_answer_to_the_last_bit():
     logits = dense_network(Phases().wrap(network(MaxPool2d, GlobalAverageHead), 4))(images())
-    assert logits.shape == (3, 16, 5)
+    assert logits.shape == (2, 16, 5)
     assert torch.equal(logits, logits[:, :1].expand_as(logits))
 
 
