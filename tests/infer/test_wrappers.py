@@ -231,3 +231,14 @@ def test_a_misspelt_attribute_is_refused():
 def test_an_average_over_no_shifts_of_its_own_is_the_torus():
     assert ShiftAverage(nn.Identity(), None).passes((8, 12)) == 96
     assert len(ShiftAverage(nn.Identity(), None).shifts((8, 12))) == 96
+
+
+def test_from_python_a_wrapper_is_a_network_like_any_other():
+    wrapper = Phases().wrap(network(downsamplings=2).float(), 4)
+    found = measure(wrapper, images().float(), [0, 1, 2], ALL, engine="dense", resamples=2)
+    direct = numbers(wrapper, images().float())
+    assert set(found.metrics["engine"]) == {"dense"}
+    dense = found.metrics.set_index("metric")["value"]
+    for name in (*EXACT, "accuracy"):
+        assert dense[name] == direct[name]
+    assert dense["exact_fraction"] == 1
