@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "content": "storage",
     "augment": "ops",
     "head": "ops",
+    "infer": "ops",
     "pool": "ops",
     "shift": "ops",
     "data": "content ops preprocessing storage",
@@ -32,12 +33,13 @@ MAY_IMPORT = {
     "metric": "inference prediction_table storage",
     "surgery": "model ops pool",
     # storage: columns of a table that are too large for memory
-    "predict": "data head model ops pool prediction_table runtime settings shift storage",
+    # infer: averages over shifts have a dense form
+    "predict": "data head infer model ops pool prediction_table runtime settings shift storage",
     "training": "augment data model optimizer pool predict runtime storage",
     "runs": "content metric prediction_table runtime settings storage",
     "claims": "inference metric settings storage",
     "report": "claims inference metric prediction_table runs runtime settings storage",
-    "experiment": "content data head metric model optimizer pool predict prediction_table "
+    "experiment": "content data head infer metric model optimizer pool predict prediction_table "
     "preprocessing report runs runtime settings shift storage surgery training",
     "launch": "experiment metric report runs runtime settings storage",
     "cli": "claims data experiment launch predict prediction_table report runs runtime settings "

@@ -42,7 +42,7 @@ eval "$(shiftbench -sc install=bash)"   completion; zsh and fish too"""
 
 
 # Groups with too many options for one line.
-_SHORT = {"metric": "standard (all that ship), or some: shiftbench list metric"}
+_SHORT = {"metric": "standard, more or others: shiftbench list metric"}
 
 
 def help_text() -> str:

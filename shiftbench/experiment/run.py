@@ -14,14 +14,16 @@ from torch import nn
 
 from shiftbench.content.sources import require_unedited
 from shiftbench.data.images import Dataset
-from shiftbench.experiment import build
+from shiftbench.experiment import build, test_time
 from shiftbench.experiment.measuring import measure
 from shiftbench.experiment.phase import phase
 from shiftbench.experiment.placing import device_of, placed
+from shiftbench.infer.base import Infer
 from shiftbench.metric import Metric
 from shiftbench.metric.about import description
 from shiftbench.metric.options import standard
 from shiftbench.model.cost import Cost, cost
+from shiftbench.model.stride import total_stride
 from shiftbench.optimizer.contract import MakeOptimizer
 from shiftbench.predict.pixel_model import PixelModel
 from shiftbench.predict.protocol import refuse
@@ -77,6 +79,8 @@ class _Prepared:
         optimizer: Makes the optimizer.
         metrics: Of every table.
         price: Parameters and multiply-adds of the network.
+        infer: The test-time wrapper.
+        stride: The total stride of the network in pixels.
     """
 
     device: torch.device
@@ -87,6 +91,8 @@ class _Prepared:
     optimizer: MakeOptimizer
     metrics: list[Metric]
     price: Cost
+    infer: Infer
+    stride: int
 
 
 def _prepared(
@@ -97,6 +103,7 @@ def _prepared(
     team.connect(device)
     protocols, metrics = build.protocols(config), build.metrics(config)
     augment, optimizer = build.augmentation(config), build.optimizer(config)
+    infer = test_time.option(config)
     build.fetch_weights(config)
     with phase("loading the data", config, "data.limit_train", "data.train_images"):
         data = build.dataset(config, datasets)
@@ -104,11 +111,15 @@ def _prepared(
     require_unedited()
     for protocol in protocols.values():
         refuse(protocol, data, model)
+    stride = total_stride(model, data.image_shape)
+    test_time.refuse(infer, model, data, stride)
     price = cost(model, data.image_shape)
     if team.is_first:
-        this.note(preprocessing=data.preprocessing, **_described(metrics))
+        this.note(preprocessing=data.preprocessing, total_stride=stride, **_described(metrics))
         _announce(config, this, device, data, price)
-    return _Prepared(device, data, model, protocols, augment, optimizer, metrics, price)
+    return _Prepared(
+        device, data, model, protocols, augment, optimizer, metrics, price, infer, stride
+    )
 
 
 def _compute(
@@ -129,9 +140,12 @@ def _compute(
     _compute_in(config.measure.precision, "measuring", this, ready.device, team)
     network = network.computing_in(config.measure.precision)
     with phase("measuring", config, "measure.batch_size", "measure.memory_gb"):
-        tables = measure(config, this, network, data, ready.protocols, team)
+        dense = config.measure.engine != "direct"
+        measured = test_time.wrapped(ready.infer, network, data, ready.stride, dense=dense)
+        tables = measure(config, this, measured, data, ready.protocols, team)
+        price = test_time.price(measured.model, ready.price, data.image_shape)
     if team.is_first:
-        _write(config, this, replace(ready, data=data), network, history, tables)
+        _write(config, this, replace(ready, data=data, price=price), network, history, tables)
 
 
 def _write(
@@ -147,14 +161,16 @@ def _write(
     from shiftbench.experiment import outputs
 
     with phase("reporting", config, "measure.resamples"):
-        shifts = outputs.record(config, this, ready.price, history, tables, ready.metrics)
+        reduced = outputs.record(
+            config, this, ready.price, history, tables, ready.metrics, ready.stride
+        )
     layers = None
     if config.measure.layers:
         with phase("probing the layers", config, "measure.memory_gb"):
             layers = outputs.record_layers(config, this, network, ready.data)
     if config.figures:
         with phase("drawing", config):
-            outputs.draw(this, ready.data, ready.protocols, tables, shifts, layers)
+            outputs.draw(this, ready.data, ready.protocols, tables, reduced, layers)
 
 
 def _set_up(config: DictConfig, this: Run, team: Team) -> torch.device:

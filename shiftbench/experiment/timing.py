@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from shiftbench.data.images import Dataset, Split
 from shiftbench.data.shown import ShownSplit
-from shiftbench.experiment import build
+from shiftbench.experiment import build, test_time
 from shiftbench.experiment.placing import device_of, placed
 from shiftbench.predict.batch_size import views_at_once
 from shiftbench.predict.dense import DenseEngine
@@ -141,7 +141,7 @@ def _network(config: DictConfig, this: Run, data: Dataset) -> PixelModel:
 def may_be_dense(config: DictConfig, protocol: ShiftProtocol) -> bool:
     """Whether only a test of the network can tell if the dense engine applies."""
     wanted = protocol.circular and config.measure.engine != "direct"
-    return wanted and config.padding == "circular"
+    return wanted and config.padding == "circular" and not test_time.option(config).moves_by_content
 
 
 def _training(

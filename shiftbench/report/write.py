@@ -19,6 +19,7 @@ from shiftbench.report.tables.best import Best
 from shiftbench.report.tables.claim_table import print_banner, print_claims
 from shiftbench.report.tables.claim_text import smoke_banner
 from shiftbench.report.tables.differences import DIFFERENCE_COLUMNS
+from shiftbench.report.tables.residuals import RESIDUAL_COLUMNS
 from shiftbench.report.tables.result_tables import grids
 from shiftbench.report.tables.summary import summarise
 from shiftbench.report.tables.terminal_grid import print_grids
@@ -47,6 +48,7 @@ def write_report(
     best: Best,
     *,
     figures: bool,
+    beyond: pd.DataFrame | None = None,
 ) -> list[str]:
     """Write the files of a report and return their names.
 
@@ -58,6 +60,7 @@ def write_report(
         folder: Folder for the files.
         best: Selects the marked cells of the page's tables.
         figures: Whether to write figures and the page.
+        beyond: Residuals of consistency on accuracy, if requested.
 
     Raises:
         OSError: If a table cannot be written.
@@ -67,6 +70,9 @@ def write_report(
     if apart is not None:
         write_csv(apart, folder / "differences.csv", DIFFERENCE_COLUMNS)
         written.append("differences.csv")
+    if beyond is not None:
+        write_csv(beyond, folder / "residuals.csv", RESIDUAL_COLUMNS)
+        written.append("residuals.csv")
     written += _write_claims(judged, folder)
     if figures:
         with attempt(str(folder / "report.html"), passing=(OSError,)):

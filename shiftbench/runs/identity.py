@@ -22,10 +22,11 @@ from shiftbench.storage.atomic import names_a_file
 
 # Settings without effect on the weights: a sweep over them trains once. A data set's ``test``
 # defines the differences of its test images, on which neither weights nor means depend.
-AFTER_TRAINING = ("shift.", "metric.", "measure.", "data.test.")
+AFTER_TRAINING = ("shift.", "metric.", "measure.", "infer.", "data.test.")
 # The fixed values of runs before these groups existed: a run with these values keeps its id.
 _BEFORE = {
     "optimizer": {"optimizer._target_": "shiftbench.optimizer.sgd.Sgd"},
+    "infer": {"infer._target_": "shiftbench.infer.single.Single"},
     "metric": {"metric.standard._target_": "shiftbench.metric.options.standard"},
 }
 _TEST_LABEL = re.compile(r"\btest\.\w+=(\[[^]]*]|[^],]*)")  # of shapes[test.position=uniform]

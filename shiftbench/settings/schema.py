@@ -20,7 +20,7 @@ _PACKAGED = Path(__file__).parents[1] / "configs"  # in a wheel
 CONFIG_DIR = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "configs"
 
 GROUPS = (
-    "data", "model", "pool", "head", "augment", "shift", "metric", "train", "optimizer",
+    "data", "model", "pool", "head", "augment", "shift", "metric", "train", "optimizer", "infer",
     "experiment",
 )  # fmt: skip
 PADDINGS = ("zeros", "circular", "reflect")
@@ -41,12 +41,12 @@ NOT_IDENTITY = (
 LISTS = ("shift", "metric")
 # Keys of an optimizer's yaml that define defaults of the train group.
 DEFAULT_RATES = ("default_lr", "default_weight_decay")
-# As in configs/optimizer/sgd.yaml, for a user's own configuration without an optimizer.
+# As in configs/optimizer and configs/infer, for a user's own configuration without these groups.
 _SGD = {
     "_target_": "shiftbench.optimizer.sgd.Sgd", "default_lr": 0.1, "default_weight_decay": 5e-4,
 }  # fmt: skip
-# Keys that select the runs of a study. They are not part of a run's identity: a result depends on
-# its settings, not on the study that it belongs to.
+_SINGLE = {"_target_": "shiftbench.infer.single.Single"}
+# Keys that select the runs of a study; no part of a run's identity, as no result depends on them.
 STUDY_KEYS = ("study.", "scale")
 
 
@@ -113,6 +113,7 @@ class Config:
     shift: dict[str, Any] = field(default_factory=dict)
     metric: dict[str, Any] = field(default_factory=dict)
     optimizer: Any = field(default_factory=lambda: dict(_SGD))
+    infer: Any = field(default_factory=lambda: dict(_SINGLE))
     train: Train = field(default_factory=_train)
     measure: Measure = field(default_factory=Measure)
     padding: str = "zeros"
@@ -243,7 +244,7 @@ def _check_paths(config: DictConfig) -> None:
 
 def _check_groups(config: DictConfig) -> None:
     """Refuse groups that were not composed from one of their options."""
-    nodes = {key: config[key] for key in ("data", "model", "pool", "augment", "optimizer")}
+    nodes = {key: config[key] for key in ("data", "model", "pool", "augment", "optimizer", "infer")}
     for group in LISTS:
         if "_target_" in config[group]:
             raise UsageError(

@@ -37,7 +37,9 @@ def test_a_run_leaves_every_file_of_the_design(finished):
         "predictions/circular.npz", "predictions/translate.npz", "shifts.csv", "metrics.csv",
         "figures/circular.png", "figures/translate.png", "figures/jagged_translate.png",
         "figures/views_circular.png", "figures/views_translate.png",
-        "run.json", ".lock", "images.npz",
+        "run.json", ".lock", "images.npz", "radius.csv", "phase.csv",
+        "figures/radius_circular.png", "figures/radius_translate.png",
+        "figures/phase_circular.png", "figures/phase_translate.png",
     }  # fmt: skip
     assert json.loads((run / "status.json").read_text())["state"] == "done"
 

@@ -109,3 +109,12 @@ def test_what_was_measured_as_it_was_trained_is_found_again(identity, precision,
 def test_a_run_of_an_earlier_layout_is_found_again(identity, words, run, training):
     found = identity(*words.split(" "))
     assert (found.run_id.rpartition("-")[2], found.train_id.rpartition("-")[2]) == (run, training)
+
+
+@pytest.mark.parametrize("infer", ["average", "phases", "canonical", "crop_selection"])
+def test_a_test_time_wrapper_is_another_run_of_the_same_training(identity, infer):
+    plain, wrapped = identity(), identity(f"infer={infer}")
+    assert identity("infer=single") == plain
+    assert wrapped.run_id != plain.run_id
+    assert wrapped.config_id != plain.config_id
+    assert wrapped.train_id == plain.train_id

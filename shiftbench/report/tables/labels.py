@@ -168,7 +168,8 @@ def _with_choices(settings: Mapping[str, Any]) -> dict[str, Any]:
     named = {key.split(".")[1] for key in settings if key.startswith("metric.")}
     metrics = sorted(named, key=lambda name: (name != "standard", name))
     chosen = {"metric": ",".join(metrics) or "standard", "optimizer._target_": "sgd.Sgd",
-              "measure.precision": settings.get("precision", "fp32")}  # fmt: skip
+              "measure.precision": settings.get("precision", "fp32"),
+              "infer._target_": "single.Single"}  # fmt: skip
     return {**chosen, **settings}
 
 
