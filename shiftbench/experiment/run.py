@@ -15,6 +15,7 @@ from shiftbench.content.sources import require_unedited
 from shiftbench.data.images import Dataset
 from shiftbench.errors import ShiftbenchError
 from shiftbench.experiment import build, test_time
+from shiftbench.infer.single import Single
 from shiftbench.metric import Metric
 from shiftbench.metric.about import description
 from shiftbench.metric.options import standard
@@ -82,7 +83,8 @@ def run(
         dense = config.measure.engine != "direct"
         measured = test_time.wrapped(infer, network, data, stride, dense=dense)
         tables = _measure(config, this, measured, data, protocols, team)
-        price = test_time.price(measured.model, price, data.image_shape)
+        if not isinstance(infer, Single):
+            price = test_time.price(measured.model, price, data.image_shape)
     if not team.is_first:
         return
     # Imported late: it loads pandas, which would delay the first training step.
