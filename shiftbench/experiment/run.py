@@ -19,6 +19,7 @@ from shiftbench.experiment.measuring import measure
 from shiftbench.experiment.phase import phase
 from shiftbench.experiment.placing import device_of, placed
 from shiftbench.infer.base import Infer
+from shiftbench.infer.single import Single
 from shiftbench.metric import Metric
 from shiftbench.metric.about import description
 from shiftbench.metric.options import standard
@@ -143,7 +144,9 @@ def _compute(
         dense = config.measure.engine != "direct"
         measured = test_time.wrapped(ready.infer, network, data, ready.stride, dense=dense)
         tables = measure(config, this, measured, data, ready.protocols, team)
-        price = test_time.price(measured.model, ready.price, data.image_shape)
+        price = ready.price
+        if not isinstance(ready.infer, Single):
+            price = test_time.price(measured.model, price, data.image_shape)
     if team.is_first:
         _write(config, this, replace(ready, data=data, price=price), network, history, tables)
 

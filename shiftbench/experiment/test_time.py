@@ -97,7 +97,7 @@ def wrapped(
 
 
 def price(model: nn.Module, plain: Cost, image_shape: tuple[int, int, int]) -> Cost:
-    """Return what the answer to a view costs.
+    """Return what the answer to a view costs: parameters of the network, multiply-adds of all.
 
     Args:
         model: A network or a wrapper around it.
@@ -106,9 +106,7 @@ def price(model: nn.Module, plain: Cost, image_shape: tuple[int, int, int]) -> C
     """
     if isinstance(model, ShiftAverage) and model.at_once is None:
         return Cost(plain.params, plain.macs * model.passes(image_shape[1:]))
-    if isinstance(model, ShiftAverage | Moved):
-        return Cost(plain.params, cost(model, image_shape).macs)
-    return plain
+    return Cost(plain.params, cost(model, image_shape).macs)
 
 
 def _use_dense_pass(average: ShiftAverage, network: PixelModel, data: Dataset) -> None:

@@ -4,6 +4,12 @@ import json
 
 import pandas as pd
 import pytest
+from omegaconf import OmegaConf
+from torch import nn
+
+from shiftbench.errors import UsageError
+from shiftbench.experiment import test_time
+from shiftbench.model.cost import cost
 
 CIRCULAR_NET = ("padding=circular", "head=gap", "shift=[circular]", "shift.circular.draws=256")
 
@@ -79,6 +85,27 @@ def test_a_window_that_the_network_does_not_take_is_refused_before_training(
     assert not list(tmp_path.glob("outputs/trained/*/checkpoint.pt"))
     taken = shiftbench_command(*tiny, "head=gap", *wrong[1:], cwd=tmp_path)
     assert taken.returncode == 0, taken.stderr
+
+
+def test_what_is_no_wrapper_is_refused():
+    config = OmegaConf.create({"infer": {"_target_": "torch.nn.Identity"}})
+    with pytest.raises(UsageError, match="infer names Identity, which is no test-time wrapper"):
+        test_time.option(config)
+
+
+def test_another_module_costs_what_it_computes():
+    class Twice(nn.Module):
+        def __init__(self, network):
+            super().__init__()
+            self.network = network
+
+        def forward(self, x):
+            return self.network(x) + self.network(x.flip(3))
+
+    network = nn.Conv2d(3, 2, 3)
+    plain = cost(network, (3, 8, 8))
+    found = test_time.price(Twice(network), plain, (3, 8, 8))
+    assert (found.params, found.macs) == (plain.params, 2 * plain.macs)
 
 
 def test_a_plan_counts_the_passes_of_an_average(shiftbench_command, tiny, tmp_path):
