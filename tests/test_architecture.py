@@ -25,18 +25,21 @@ MAY_IMPORT = {
     "content": "storage",
     "augment": "ops",
     "head": "ops",
+    "infer": "ops",
     "pool": "ops",
     "shift": "ops",
     "data": "content ops preprocessing storage",
     "model": "ops preprocessing storage",
     "metric": "inference prediction_table storage",
     "surgery": "model ops pool",
-    "predict": "data head model ops pool prediction_table runtime settings shift",
+    # storage: columns of a table that are too large for memory
+    # infer: averages over shifts have a dense form
+    "predict": "data head infer model ops pool prediction_table runtime settings shift storage",
     "training": "augment data model optimizer pool predict runtime storage",
     "runs": "content metric prediction_table runtime settings storage",
     "claims": "inference metric settings storage",
     "report": "claims inference metric prediction_table runs runtime settings storage",
-    "experiment": "content data head metric model optimizer pool predict prediction_table "
+    "experiment": "content data head infer metric model optimizer pool predict prediction_table "
     "preprocessing report runs runtime settings shift storage surgery training",
     "launch": "experiment metric report runs runtime settings storage",
     "cli": "claims data experiment launch predict prediction_table report runs runtime settings "
@@ -50,7 +53,16 @@ WITHOUT_TORCH = (
     *("claims", "cli", "content", "inference", "launch", "metric", "report", "runs", "settings"),
     *("storage", "errors", "prediction_table", "seeds"),
     # of runtime
-    *("allocator", "env", "failures", "job_slots", "keep_last", "streams"),
+    *(
+        "allocator",
+        "busy_cores",
+        "env",
+        "failures",
+        "gpu_memory",
+        "job_slots",
+        "keep_last",
+        "streams",
+    ),
 )
 
 

@@ -15,6 +15,7 @@ Examples
   shiftbench model=vgg pool=blur                   train, measure, report
   shiftbench data=cifar10 model=resnet pool=aps padding=circular
   shiftbench -m pool=max,stride,blur seed=0,1,2    a sweep
+  shiftbench -m pool=max,stride,blur --plan        what it needs, not run
   shiftbench experiment=theory scale=cpu           a study with its verdicts
   shiftbench train=none checkpoint=path.pt         measure without training
   shiftbench report --against pool=max             tables of all runs
@@ -28,9 +29,10 @@ Options, as group=option
 FOOTER = """
 Settings, as key=value
   padding=zeros|circular|reflect  seed=0  device=auto  precision=fp32|tf32|bf16
-  checkpoint=null  out=outputs  force=false  fail_fast=false  progress=true
-  figures=true  scale=smoke|cpu|gpu (of an experiment)
+  threads=null  checkpoint=null  out=outputs  force=false  fail_fast=false
+  progress=true  figures=true  scale=smoke|cpu|gpu (of an experiment)
   train.epochs train.batch_size train.lr ...   pool.filter_size ...
+  measure.precision=fp32|tf32|bf16  measure.batch_size=256|auto
 
 shiftbench --cfg job                    print the configuration and exit
 shiftbench --config-dir DIR pool=mine   your own options in addition
@@ -40,7 +42,7 @@ eval "$(shiftbench -sc install=bash)"   completion; zsh and fish too"""
 
 
 # Groups with too many options for one line.
-_SHORT = {"metric": "standard (all that ship), or some: shiftbench list metric"}
+_SHORT = {"metric": "standard, more or others: shiftbench list metric"}
 
 
 def help_text() -> str:

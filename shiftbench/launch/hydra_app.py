@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 
 from omegaconf import DictConfig
 
@@ -12,17 +13,21 @@ from shiftbench.launch import session
 from shiftbench.launch.session import Session
 from shiftbench.runs.sweep_state import FAILED as FAILED_JOB
 from shiftbench.runs.sweep_state import LEFT_OUT
-from shiftbench.runtime.distributed import leave_reason
+from shiftbench.runtime.distributed import leave_reason, world
 from shiftbench.runtime.job_slots import keep_given_threads
 from shiftbench.settings import hydra_patches
-from shiftbench.settings.schema import CONFIG_DIR, register, sweep_id
+from shiftbench.settings.schema import CONFIG_DIR, register
+from shiftbench.settings.slugs import sweep_id
+from shiftbench.storage.leases import name_worker
 
 
 def compose_and_run(arguments: list[str]) -> int:
     """Compose the configuration, run the job or the sweep, return the exit code."""
     from shiftbench.launch.hydra_errors import refuse
+    from shiftbench.launch.plan import without_flag
 
     register()
+    arguments, is_plan = without_flag(arguments)
     refuse(arguments)
     own_wish = os.environ.get("HYDRA_FULL_ERROR") == "1"
     # Makes Hydra raise its errors instead of printing them and exiting.
@@ -30,10 +35,15 @@ def compose_and_run(arguments: list[str]) -> int:
     os.environ["SHIFTBENCH_SWEEP"] = sweep_id(arguments)  # read by configs/config.yaml
     sys.argv = [sys.argv[0], *arguments]
     keep_given_threads()
+    name_worker()
     with session.opened() as command:
         try:
-            with hydra_patches.installed(arguments, planned=lambda: command.jobs):
-                hydra_patches.application(_job, CONFIG_DIR)()
+            with hydra_patches.installed(arguments, planned=command.rounds):
+                application = hydra_patches.application(_job, CONFIG_DIR)
+                if is_plan:
+                    _show_plan(application, command)
+                else:
+                    application()
         except KeyboardInterrupt as stop:
             _end_sweep(command, stopped=stop)
             raise
@@ -49,6 +59,22 @@ def _job(config: DictConfig) -> None:
     command = session.current()
     try:
         run_job(config, command)
+    except ShiftbenchError as error:
+        command.failures.append(error)
+
+
+def _show_plan(application: Callable[[], None], command: Session) -> None:
+    """Print what the jobs of the command need; none of them is run."""
+    from shiftbench.launch.compose_only import composed_only
+    from shiftbench.launch.plan import Collected
+
+    if not world().is_first:
+        return
+    found = Collected()
+    try:
+        with composed_only(found.add):
+            application()
+        found.show()
     except ShiftbenchError as error:
         command.failures.append(error)
 
@@ -87,7 +113,7 @@ def _end_badly(command: Session, error: Exception, arguments: list[str], own_wis
     if sentence is None and command.controller and not own_wish:  # the launcher, not a job
         return _end_sweep(command, f"{type(error).__name__}: {error}".splitlines()[0]) or FAILED
     if command.controller:
-        command.controller.display.stop()
+        command.controller.leave()
     if sentence is None or own_wish:
         raise error
     _withdraw(command)

@@ -271,8 +271,8 @@ def _plain(text: str) -> str:
 
 
 def _all_text(error: BaseException | None) -> str:
-    parts = []
-    while error is not None:
-        parts.append(str(error))
+    chain: list[BaseException] = []
+    while error is not None and error not in chain:  # a cause raised again closes a circle
+        chain.append(error)
         error = error.__cause__ or error.__context__
-    return "\n".join(parts)
+    return "\n".join(map(str, chain))

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shiftbench.metric.base import ARROWS, METRICS, Metric
+from shiftbench.metric.base import ARROWS, METRICS, OPT_IN, Metric
 
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """A metric without its function, as ``run.json`` describes it.
+    """Description of a metric without its function, as stored in ``run.json``.
 
     Attributes:
         name: The name in ``metrics.csv``.
@@ -28,18 +28,18 @@ class About:
 
     @property
     def arrow(self) -> str:
-        """The better direction, as :attr:`Metric.arrow`."""
+        """The better direction; see :attr:`Metric.arrow`."""
         return ARROWS[self.higher_is_better]
 
 
-# Descriptions of external metrics from the run folders read by this process. A name has one meaning
-# in a report, so the first description is kept.
+# Descriptions of external metrics, from the run folders that this process has read. If they differ
+# between runs, the first description is kept.
 _described: dict[str, About] = {}
 
 
 def about(name: str) -> Metric | About | None:
-    """Return the description of a metric, None if neither code nor a run folder describes it."""
-    return METRICS.get(name) or _described.get(name)
+    """Return the description of a metric, from code or a run folder; None if there is none."""
+    return METRICS.get(name) or OPT_IN.get(name) or _described.get(name)
 
 
 def arrow_of(name: str) -> str:

@@ -7,7 +7,7 @@ from shiftbench.metric.base import Terms, metric
 from shiftbench.prediction_table import PredictionTable
 
 
-@metric("accuracy", higher_is_better=True)
+@metric("accuracy", higher_is_better=True, by_image=True)
 def accuracy(table: PredictionTable) -> Terms:
     """Share of images classified right in the base view.
 
@@ -20,7 +20,7 @@ def accuracy(table: PredictionTable) -> Terms:
     return Terms.mean(right(table)[:, 0], n_shifts=1)
 
 
-@metric("shift_accuracy", higher_is_better=True, needs=(SHIFTS,))
+@metric("shift_accuracy", higher_is_better=True, needs=(SHIFTS,), by_image=True)
 def shift_accuracy(table: PredictionTable) -> Terms:
     """Mean share of the shifts under which an image is classified right.
 
@@ -33,7 +33,7 @@ def shift_accuracy(table: PredictionTable) -> Terms:
     return Terms.ratio(count_right(table), table.n_shifts, table.n_shifts)
 
 
-@metric("worst_accuracy", higher_is_better=True, needs=(SHIFTS,))
+@metric("worst_accuracy", higher_is_better=True, needs=(SHIFTS,), by_image=True)
 def worst_accuracy(table: PredictionTable) -> Terms:
     """Share of images classified right under every shift, the base view included.
 

@@ -21,36 +21,36 @@ Ints = NDArray[np.int64]
 
 
 def over_s(table: PredictionTable, array: NDArray[T]) -> NDArray[T]:
-    """The columns of ``array: (N, K)`` that belong to the set S, without a copy if all do."""
+    """Columns of ``array (N, K)`` that belong to the set S; not a copy if all belong to it."""
     if table.sampled.all():
         return array
     return array.take(np.flatnonzero(table.sampled), axis=1)
 
 
 def right(table: PredictionTable) -> Bools:
-    """``(N, K)``, whether the answer is the true class."""
+    """Whether each answer is the true class, ``(N, K)``."""
     correct: Bools = (table.top1 == table.labels[:, None]) & (table.top1 >= 0)
     return correct
 
 
 def count_right(table: PredictionTable) -> Ints:
-    """``(N,)``, n_y: under how many shifts of S each image is classified right."""
+    """Number n_y of shifts of S under which each image is classified correctly, ``(N,)``."""
     count: Ints = np.count_nonzero(over_s(table, right(table)), axis=1)
     return count
 
 
 def same_as_base(table: PredictionTable) -> Bools:
-    """``(N, K)``, whether the answer equals that of column 0."""
+    """Whether each answer equals that of column 0, ``(N, K)``."""
     base = table.top1[:, :1]
     same: Bools = (table.top1 == base) & (base >= 0)
     return same
 
 
 def class_counts(table: PredictionTable) -> tuple[Ints, Ints, Ints]:
-    """Count answers over S: flat ``(image, class, n_c)``, one entry per class an image received.
+    """Counts n_c of the answers over S as ``(image, class, n_c)``, one entry per predicted class.
 
-    Rows are sorted and runs measured, so memory grows with the answers, not with the number of
-    classes. NaN answers are no class and have no entry.
+    Each row is sorted and its runs of equal answers are counted, so memory does not depend on the
+    number of classes. NaN answers are no class and have no entry.
     """
     answers = over_s(table, table.top1)
     rows = max(1, CHUNK // answers.shape[1])
@@ -71,13 +71,13 @@ def _runs(answers: NDArray[np.int32], first_image: int) -> tuple[Ints, Ints, Int
 
 
 def moved(table: PredictionTable) -> Bools:
-    """Where a shift of S differs from column 0's: ``(1, K)``, or ``(N, K)`` if per image."""
+    """Whether a shift of S differs from that of column 0, ``(1, K)`` or, per image, ``(N, K)``."""
     shifts = table.shifts[None] if table.shifts.ndim == 2 else table.shifts
     return over_s(table, (shifts != shifts[:, :1]).any(axis=-1))
 
 
 def steps(table: PredictionTable) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The columns before and after each one-pixel step of the protocol's path."""
+    """Columns before and after each one-pixel step of the protocol's path."""
     after = np.flatnonzero(table.previous >= 0)
     return table.previous[after].astype(np.intp), after
 

@@ -1,6 +1,6 @@
 """Cluster bootstrap: images are resampled, never shifts, as the shifts of an image are correlated.
 
-The same resampled images serve every metric of a table, and both tables of a comparison.
+All metrics of a table, and both tables of a comparison, share the same resampled images.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from shiftbench.errors import UsageError, require_one_of
 from shiftbench.metric.base import Floats, Terms
 from shiftbench.seeds import derive_seed
 
-CHUNK = 2_000_000  # resampled images held at a time: about 50 MB
+CHUNK = 2_000_000  # resampled images per block: about 50 MB
 BCA, PERCENTILE = "bca", "percentile"
 
 
@@ -45,11 +45,11 @@ class Bootstrap:
 
     @property
     def tail(self) -> float:
-        """The probability left to each side of the interval."""
+        """Nominal probability of a miss on each side of the interval."""
         return (1 - self.confidence) / 2
 
     def sums(self, terms: Sequence[Terms]) -> list[Floats]:
-        """The terms of each metric summed over each resample: one ``(resamples, T)`` per metric."""
+        """Return the terms summed over each resample, one ``(resamples, T)`` per metric."""
         widths = np.cumsum([term.terms.shape[1] for term in terms])
         columns = np.hstack([term.terms for term in terms])
         # All metrics at once: one matrix product instead of many narrow ones.
@@ -62,7 +62,7 @@ class Bootstrap:
 
 
 def resampling_weights(n_images: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
-    """Yield blocks ``(b, N)``: how often each image was drawn in each of b resamples.
+    """Yield blocks ``(b, N)`` of the multiplicity of each image in b resamples.
 
     >>> [block] = resampling_weights(5, 2, seed=0)
     >>> block.shape, block.sum(axis=1)

@@ -9,7 +9,7 @@ from shiftbench.metric.base import Need, Terms, metric, ratio, summable
 from shiftbench.metric.pairs import PairSpread
 from shiftbench.prediction_table import PredictionTable
 
-# Classes whose answers are counted image against image; the rarer ones are bounded.
+# Number of the most frequent classes that are counted exactly; for rarer ones, a bound is used.
 MOST_CLASSES = 1000
 TWO_IMAGES = Need("at least two images", lambda table: table.n_images >= 2)
 
@@ -18,15 +18,15 @@ TWO_IMAGES = Need("at least two images", lambda table: table.n_images >= 2)
 def chance_consistency(table: PredictionTable) -> Terms:
     """Chance that views of two different images get the same answer.
 
-    Σ_{n≠m} Σ_c n_c m_c / (N(N − 1)K²), n_c and m_c being how often images n and m get class c: what
-    guessing each class as often as the network answers it would score. Neither direction is better:
-    a floor to read ``consistency`` against. An untrained network that always answers one class has
-    1 on both. A pair is never one image twice, so the value is unbiased for any number of images: a
-    U-statistic of degree two (Hoeffding 1948).
+    Σ_{n≠m} Σ_c n_c m_c / (N(N − 1)K²), n_c and m_c being the numbers of views of images n and m
+    that are assigned class c: the consistency of a network that guesses each class as often as this
+    one predicts it. It is a reference value for ``consistency``; neither direction is better. A
+    network that always predicts one class has 1 for both. Only pairs of different images count, so
+    the value is unbiased for any number of images: a U-statistic of degree two (Hoeffding 1948).
 
-    Its terms are the projection on single images: with h(n) how often image n agrees with the
-    others, its mean is the value, and 2 h(n) is what the image moves it by. What pairs add is in
-    :class:`~shiftbench.metric.pairs.PairSpread`.
+    Its terms are the projection onto single images: if h(n) is the mean agreement of image n with
+    the others, the value is the mean of h(n), and the influence of an image is 2 h(n) up to a
+    constant. The variance due to pairs is in :class:`~shiftbench.metric.pairs.PairSpread`.
 
     >>> from shiftbench.metric.example import example
     >>> round(chance_consistency(example()).value, 4)  # (7² + 7² + 2² - 50) / (4 x 3 x 16)
@@ -52,9 +52,10 @@ def chance_consistency(table: PredictionTable) -> Terms:
 def _squared_agreement(image: Ints, label: Ints, count: Ints, number: int) -> float:
     """Σ_{n≠m} (Σ_c n_c m_c)², never too small.
 
-    Over the frequent classes it is the sum of the squares of Σ_n n_c n_d, over pairs of classes. A
-    rare class raises the agreement a of a pair by r and its square by r (2a + r), at most 2 r times
-    the largest agreement there can be.
+    An upper bound, exact if there are no rare classes. For frequent classes, it is the sum of the
+    squares of Σ_n n_c n_d over pairs of classes (c, d). A rare class increases the agreement a of a
+    pair by r and its square by r (2a + r), which is at most 2 r times the largest possible
+    agreement.
     """
     answered = np.bincount(label, weights=count, minlength=1)
     frequent = np.argsort(-answered, kind="stable")[:MOST_CLASSES]

@@ -25,13 +25,13 @@ def _changed(table: PredictionTable) -> Bools:
     return changed
 
 
-@metric("top1_change", higher_is_better=False, needs=(PATH,))
+@metric("top1_change", higher_is_better=False, needs=(PATH,), by_image=True)
 def top1_change(table: PredictionTable) -> Terms:
     """Chance that one pixel along the path changes the answer.
 
     mean over images and steps of 1[P(s) ≠ P(s + 1)]; 0 to 1, lower is better. A step from or to a
     NaN answer is a change. The path (diagonal by default) belongs to the protocol; every column
-    with a ``previous`` one is a step, in S or not. Source: Azulay & Weiss 2019 (arXiv 1805.12177).
+    with a predecessor on it is a step, in S or not. Source: Azulay & Weiss 2019 (arXiv 1805.12177).
 
     >>> from shiftbench.metric.example import example
     >>> round(top1_change(example()).value, 4)  # 2 of 4 x 3 steps
@@ -42,13 +42,13 @@ def top1_change(table: PredictionTable) -> Terms:
     return Terms.ratio(np.count_nonzero(changed, axis=1), n_steps, n_steps)
 
 
-@metric("mean_absolute_change", higher_is_better=False, needs=(PATH,))
+@metric("mean_absolute_change", higher_is_better=False, needs=(PATH,), by_image=True)
 def mean_absolute_change(table: PredictionTable) -> Terms:
     """Mean change of the top class's probability under one pixel along the path.
 
     mean over images and steps of |p(s, k) − p(s + 1, k)| with k the answer at s; 0 to 1, lower is
     better. Steps from or to a NaN answer have no probability and are left out; ``n_images`` counts
-    the images with a step left. Source: Azulay & Weiss 2019 (arXiv 1805.12177), MAC.
+    the images with at least one step. Source: Azulay & Weiss 2019 (arXiv 1805.12177), MAC.
 
     >>> from shiftbench.metric.example import table_of
     >>> nan = float("nan")
@@ -58,21 +58,21 @@ def mean_absolute_change(table: PredictionTable) -> Terms:
     """
     before, after = steps(table)
     change = np.abs(table.p_top1.take(before, axis=1) - table.p_previous.take(after, axis=1))
-    # p_previous of a class that does not exist may hold anything, so ask the answers too.
+    # p_previous is undefined if the previous view has no answer, so the answers are checked too.
     answered = table.top1 >= 0
     valid = answered.take(before, axis=1) & answered.take(after, axis=1) & ~np.isnan(change)
     total = change.sum(axis=1, where=valid, dtype=np.float64)
     return Terms.ratio(total, np.count_nonzero(valid, axis=1), len(after))
 
 
-@metric("jaggedness", higher_is_better=False, needs=(PATH, TOP_5))
+@metric("jaggedness", higher_is_better=False, needs=(PATH, TOP_5), by_image=True)
 def jaggedness(table: PredictionTable) -> Terms:
     """How often one pixel pushes the true class out of the top five.
 
     Over the steps of the path whose first view has the true class in the top five, the share whose
-    second view has not; 0 to 1, lower is better. A NaN answer has no top five. ``n_images`` counts
-    the images with such a step. Steps from outside to inside are not counted: they are not among
-    images with the true class in the top five. Source: Azulay & Weiss, first version of
+    second view does not; 0 to 1, lower is better. A NaN answer has no top five. ``n_images`` counts
+    the images with such a step. Steps from outside the top five into it are not counted, since the
+    share is conditional on the first view. Source: Azulay & Weiss, first version of
     arXiv 1805.12177.
 
     >>> from shiftbench.metric.example import table_of
@@ -88,13 +88,13 @@ def jaggedness(table: PredictionTable) -> Terms:
     return Terms.ratio(leaves, np.count_nonzero(starts, axis=1), len(after))
 
 
-@metric("flip_probability", higher_is_better=False, needs=(PATH, HORIZONTAL))
+@metric("flip_probability", higher_is_better=False, needs=(PATH, HORIZONTAL), by_image=True)
 def flip_probability(table: PredictionTable) -> Terms:
     """Chance that the answer flips between consecutive frames of a horizontal sequence.
 
-    mean over images and frames of 1[P(t) ≠ P(t − 1)]; 0 to 1, lower is better. ``top1_change`` by
-    another name, given only where the path is horizontal. Source: Hendrycks & Dietterich 2019
-    (arXiv 1903.12261), ImageNet-P translate.
+    mean over images and frames of 1[P(t) ≠ P(t − 1)]; 0 to 1, lower is better. Equal to
+    ``top1_change``, and reported only if the path is horizontal. Source: Hendrycks & Dietterich
+    2019 (arXiv 1903.12261), ImageNet-P translate.
 
     >>> from shiftbench.metric.example import table_of
     >>> flip_probability(table_of([[0, 1, 1], [2, 2, 2]], [0, 2])).value  # 1 of 2 x 2 frames

@@ -1,6 +1,6 @@
 """How often two views of an image get the same answer; n_c is how often class c is answered in S.
 
-Closed forms: with the answers to all of S at hand, "draw a pair" needs no drawing.
+Closed forms: the answers to all of S are known, so expectations over pairs are computed exactly.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from shiftbench.metric.base import Terms, metric
 from shiftbench.prediction_table import PredictionTable
 
 
-@metric("consistency", higher_is_better=True, needs=(PAIRS,))
+@metric("consistency", higher_is_better=True, needs=(PAIRS,), by_image=True)
 def consistency(table: PredictionTable) -> Terms:
     """Chance that two different shifts of an image get the same answer.
 
     mean_n (Σ_c n_c² − K) / (K(K − 1)), as Σ_c n_c(n_c − 1) / (K(K − 1)) so that a NaN answer agrees
     with nothing; 0 to 1, higher is better. Pairs are drawn without replacement. If S was drawn,
-    this is the unbiased estimate (a U-statistic) of the same chance over all shifts. Source: Zhang
-    2019 (arXiv 1904.11486), exact and over distinct pairs.
+    this is the unbiased estimate (a U-statistic) of the same probability over all shifts. Source:
+    Zhang 2019 (arXiv 1904.11486); here exact and over distinct pairs.
 
     >>> from shiftbench.metric.example import example
     >>> round(consistency(example()).value, 4)  # (6/12 + 4/12 + 1 + 1) / 4
@@ -40,13 +40,13 @@ def consistency(table: PredictionTable) -> Terms:
     return Terms.ratio(pairs, table.n_shifts * (table.n_shifts - 1), table.n_shifts)
 
 
-@metric("pair_consistency", higher_is_better=True, needs=(SHIFTS,))
+@metric("pair_consistency", higher_is_better=True, needs=(SHIFTS,), by_image=True)
 def pair_consistency(table: PredictionTable) -> Terms:
     """Chance that two shifts, possibly the same one, get the same answer.
 
-    mean_n Σ_c (n_c/K)²; 0 to 1, higher is better. What the published loops estimate, as they draw
-    both shifts independently. A shift always agrees with itself, so this is 1/K + (1 − 1/K) times
-    ``consistency``: the size of S matters, and a drawn S has a higher value than all shifts have.
+    mean_n Σ_c (n_c/K)²; 0 to 1, higher is better. Published code estimates this quantity by
+    drawing both shifts independently. A shift always agrees with itself, so this is
+    1/K + (1 − 1/K) times ``consistency``: it depends on K, and a small drawn S raises it.
     Source: Zhang 2019 (arXiv 1904.11486), released code.
 
     >>> from shiftbench.metric.example import example
@@ -58,11 +58,11 @@ def pair_consistency(table: PredictionTable) -> Terms:
     return Terms.ratio(pairs, table.n_shifts**2, table.n_shifts)
 
 
-@metric("kway_consistency", higher_is_better=True, needs=(SHIFTS,))
+@metric("kway_consistency", higher_is_better=True, needs=(SHIFTS,), by_image=True)
 def kway_consistency(table: PredictionTable, k: int = 5) -> Terms:
     """Chance that k shifts, drawn with replacement, all get the same answer (k = 5).
 
-    mean_n Σ_c (n_c/K)^k; 0 to 1, higher is better. Like ``pair_consistency`` it is raised by a
+    mean_n Σ_c (n_c/K)^k; 0 to 1, higher is better. Like ``pair_consistency``, it is raised by a
     small drawn S. Source: Rojas-Gomez et al. 2022 (arXiv 2210.08001), released code.
 
     >>> from shiftbench.metric.example import example
@@ -76,7 +76,7 @@ def kway_consistency(table: PredictionTable, k: int = 5) -> Terms:
     return Terms.mean(agree, table.n_shifts)
 
 
-@metric("base_consistency", higher_is_better=True, needs=(MOVED,))
+@metric("base_consistency", higher_is_better=True, needs=(MOVED,), by_image=True)
 def base_consistency(table: PredictionTable) -> Terms:
     """Share of the shifts that keep the answer given to the base view.
 
@@ -95,15 +95,15 @@ def base_consistency(table: PredictionTable) -> Terms:
     return Terms.mean(share, int(number.max()))
 
 
-@metric("correct_consistency", higher_is_better=True, needs=(PAIRS,))
+@metric("correct_consistency", higher_is_better=True, needs=(PAIRS,), by_image=True)
 def correct_consistency(table: PredictionTable) -> Terms:
     """Chance that two different shifts get the same answer, given that at least one is right.
 
     Σ_n n_y(n_y − 1) / Σ_n [K(K − 1) − (K − n_y)(K − n_y − 1)], pairs without replacement, so that
-    the value does not depend on the size of S; 0 to 1, higher is better. A network that always
-    gives one answer gains nothing from its mistakes. ``n_images`` counts the images that are right
-    at least once. Source: Zou et al. 2020 (arXiv 2008.09604), released code, which draws with
-    replacement and averages over batches.
+    the value does not depend on the size of S; 0 to 1, higher is better. Pairs of two wrong answers
+    do not contribute. ``n_images`` counts the images that are classified correctly at least once.
+    Source: Zou et al. 2020 (arXiv 2008.09604), released code, which draws with replacement and
+    averages over batches.
 
     >>> from shiftbench.metric.example import example
     >>> round(correct_consistency(example()).value, 4)  # (6 + 2 + 0 + 12) / (12 + 10 + 0 + 12)
@@ -115,12 +115,12 @@ def correct_consistency(table: PredictionTable) -> Terms:
     return Terms.ratio(count * (count - 1), either, whole, heaviest=pairs)
 
 
-@metric("stable_accuracy", higher_is_better=True, needs=(SHIFTS,))
+@metric("stable_accuracy", higher_is_better=True, needs=(SHIFTS,), by_image=True)
 def stable_accuracy(table: PredictionTable) -> Terms:
     """Right in the base view and right under shift, per image.
 
-    mean_n 1[P(n, 0) = y_n] · n_y/K; 0 to 1, higher is better. The product is taken inside the mean:
-    accuracy times consistency is a different number, as it mixes images.
+    mean_n 1[P(n, 0) = y_n] · n_y/K; 0 to 1, higher is better. The product is taken per image; the
+    product of the two means is a different quantity.
 
     >>> from shiftbench.metric.example import example
     >>> stable_accuracy(example()).value  # (3/4 + 2/4 + 0 + 1) / 4

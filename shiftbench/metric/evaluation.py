@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from shiftbench.errors import ShiftbenchError, require_one_of
-from shiftbench.metric.base import METRICS, Metric, Terms
+from shiftbench.metric.base import METRICS, OPT_IN, Metric, Terms
 from shiftbench.metric.bootstrap import BCA, Bootstrap
 from shiftbench.metric.interval import Interval, interval_of
 from shiftbench.prediction_table import PredictionTable
@@ -20,14 +20,13 @@ class MetricValue:
 
     Attributes:
         metric: The metric's name.
-        value: Its value over the table, a fraction; NaN if no image enters.
+        value: Its value over the table, a fraction; NaN if no image contributes.
         ci_low: Lower end of the interval over images; NaN with fewer than two images.
         ci_high: Upper end of the interval.
-        interval: Its kind, ``bca``, ``percentile``, ``wilson``, ``score`` or ``exact``; '' for
-            none. See
-            :func:`~shiftbench.metric.interval.interval_of`.
-        n_images: Images that entered the value.
-        n_shifts: Shifts (or one-pixel steps) per image that the metric looked at.
+        interval: Its kind, ``bca``, ``percentile``, ``wilson``, ``score`` or ``exact``; '' if there
+            is none. See :func:`~shiftbench.metric.interval.interval_of`.
+        n_images: Number of images that contribute to the value.
+        n_shifts: Number of shifts (or one-pixel steps) per image that the metric uses.
     """
 
     metric: str
@@ -48,16 +47,16 @@ def evaluate(
     method: str = BCA,
     names: Iterable[str | Metric] | None = None,
 ) -> list[MetricValue]:
-    """Every metric that applies to ``table``, with intervals from resampled images.
+    """Evaluate every metric that applies to ``table``, with intervals over images.
 
     Args:
         table: The answers of one network under one protocol.
         resamples: Bootstrap resamples; 0 for values without intervals.
         seed: Seed of the resampling; the same table and seed give the same numbers.
-        confidence: Of the intervals.
+        confidence: Nominal coverage of the intervals.
         method: ``"bca"`` or ``"percentile"``, for metrics with a bootstrap interval.
-        names: The metrics to compute, as names or objects; all by default. Those that do not
-            apply are skipped.
+        names: The metrics to compute, as names or objects; all of
+            :data:`~shiftbench.metric.base.METRICS` by default. Those that do not apply are skipped.
 
     >>> from shiftbench.metric.example import example
     >>> [row] = evaluate(example(), names=["shift_accuracy"], seed=1)
@@ -84,7 +83,7 @@ def _row(metric: Metric, term: Terms, interval: Interval) -> MetricValue:
 
 
 def applicable(names: Iterable[str | Metric] | None, *tables: PredictionTable) -> list[Metric]:
-    """Those of the metrics ``names`` (all if None) that apply to every one of ``tables``."""
+    """Return the metrics among ``names`` (all if None) that apply to all ``tables``."""
     if any(table.n_images == 0 for table in tables):
         raise ShiftbenchError("the prediction table holds no images; measure at least one")
     metrics = [_metric(name) for name in (METRICS if names is None else names)]
@@ -94,5 +93,6 @@ def applicable(names: Iterable[str | Metric] | None, *tables: PredictionTable) -
 def _metric(name: str | Metric) -> Metric:
     if isinstance(name, Metric):
         return name
-    require_one_of("metric", name, METRICS)
-    return METRICS[name]
+    known = METRICS | OPT_IN
+    require_one_of("metric", name, known)
+    return known[name]

@@ -1,4 +1,4 @@
-"""Tiny tables with known answers, for documentation and tests."""
+"""Small tables with known answers, for documentation and tests."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from shiftbench.prediction_table import PredictionTable
 def table_of(
     top1: ArrayLike, labels: ArrayLike, *, num_classes: int | None = None, **columns: Any
 ) -> PredictionTable:
-    """A table of the given answers ``(N, K)`` from a network that is certain of each of them.
+    """Return a table of the answers ``(N, K)`` of a network that predicts with probability 1.
 
-    Unless given in ``columns``: shift k moves the image k pixels to the right of column 0, all
-    columns are sampled, each is one step after the one before; probabilities and logits are 0 or 1,
-    and NaN where the answer is -1.
+    Defaults, which ``columns`` override: shift k moves the image by k pixels to the right, all
+    columns are sampled, and each is one step after the previous one; probabilities and logits are
+    0 or 1, and NaN where the answer is -1.
 
     >>> table_of([[0, 1]], [0]).p_base
     array([[1., 0.]], dtype=float32)
@@ -60,7 +60,7 @@ def _certain_columns(top1: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarr
 
 
 def example() -> PredictionTable:
-    """Four images under four shifts, small enough to do every sum by hand.
+    """Return a table of four images under four shifts, for calculations by hand.
 
     >>> example().top1
     array([[0, 0, 0, 1],

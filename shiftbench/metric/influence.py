@@ -1,8 +1,8 @@
 """``images.npz``: the influence of each test image on each metric of a run; numpy only.
 
-Prediction tables are large; this file has one number per image and metric. It suffices for
-intervals over images of everything that is computed from metrics, and for pairing runs by image,
-so a run can be evaluated again without its tables.
+Prediction tables are large; this file has one number per image and metric. It is sufficient for
+intervals over images of all quantities computed from metrics, and for pairing runs by image; the
+prediction tables are not needed.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from shiftbench.storage.atomic import atomic_file
 
 NAME = "images.npz"
 FORMAT = 1
-LEVELS = 32_767  # of a number, to either side of 0
-AGREE = 1e-6  # a metric and the value that the file was written for differ by less
+LEVELS = 32_767  # quantisation levels on either side of 0
+AGREE = 1e-6  # largest difference between a metric and the value in the file
 
 Floats = NDArray[np.float64]
 
 
 def influence(terms: Terms) -> Floats | None:
-    """Return the change of the value if each image stood for the whole set, ``(N,)``.
+    """Return the jackknife influence of each image on the value, ``(N,)``.
 
-    The jackknife's (N − 1)(mean of θ₋ₙ − θ₋ₙ), where θ₋ₙ is the value without image n (Efron, The
-    jackknife, the bootstrap and other resampling plans, 1982, ch. 3). Its mean is 0, and its
-    variance over N estimates that of the value. None where the value is not defined, or not
-    without some image.
+    It is (N − 1)(mean of θ₋ₙ − θ₋ₙ), where θ₋ₙ is the value without image n (Efron, The jackknife,
+    the bootstrap and other resampling plans, 1982, ch. 3). Its mean is 0, and its variance divided
+    by N estimates the variance of the value. None if the value, or the value without one of the
+    images, is undefined.
 
     >>> influence(Terms.mean(np.array([0.0, 1.0, 0.5]), n_shifts=1))
     array([-0.5,  0.5,  0. ])
@@ -55,7 +55,7 @@ class Influences:
     """The content of an ``images.npz``.
 
     Attributes:
-        images: By protocol, a digest of the test images in their order, '' where it is not known.
+        images: By protocol, a digest of the ordered test images, '' if unknown.
         values: Values of the metrics by (protocol, metric).
         numbers: Influences ``(N,)`` by (protocol, metric), each with mean 0.
     """
@@ -65,7 +65,7 @@ class Influences:
     numbers: Mapping[tuple[str, str], Floats]
 
     def of(self, protocol: str, metric: str, value: float) -> Floats | None:
-        """Return the influences on a metric, None if they belong to another value."""
+        """Return the influences on a metric, None if the file was written for another value."""
         known = self.values.get((protocol, metric))
         if known is None or not abs(known - value) <= AGREE:
             return None
@@ -78,7 +78,7 @@ class Influences:
         """Return the influences on every metric that applies, by the name of the protocol.
 
         Args:
-            tables: The answers.
+            tables: Prediction tables by protocol.
             metrics: All of :data:`METRICS` by default.
         """
         chosen = list(METRICS.values() if metrics is None else metrics)
@@ -125,8 +125,8 @@ class Influences:
         """Read the file without unpickling.
 
         Args:
-            path: Of the file.
-            metrics: Those to read; all by default.
+            path: Path of the file.
+            metrics: Names of the metrics to read; all by default.
 
         Raises:
             ShiftbenchError: If it is not readable.
@@ -153,7 +153,7 @@ class Influences:
 def _array(content: bytes) -> NDArray[Any]:
     """Return an array from the bytes of a ``.npy`` file.
 
-    numpy evaluates its header as Python text, which would take most of the time of many files.
+    numpy parses the header as a Python literal, which would dominate the time to read many files.
     """
     size = int.from_bytes(content[8:10], "little")
     usual = b"{'descr': '<i2', 'fortran_order': False, 'shape': ("
@@ -164,7 +164,7 @@ def _array(content: bytes) -> NDArray[Any]:
 
 
 class _Rounded(Mapping[tuple[str, str], Floats]):
-    """Numbers as they are in the file, a quarter of the memory, until one of them is asked for."""
+    """Influences stored as 16-bit integers, a quarter of the memory, and converted on access."""
 
     def __init__(
         self,

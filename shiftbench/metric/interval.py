@@ -1,7 +1,7 @@
 """The interval of a metric over images; its kind depends on the data.
 
-Resamples contain no image unlike all observed ones. If all images agree, or few of them determine
-the value, the width of the interval is derived from the number of images.
+Resamples contain only observed images. If all images agree, or few of them determine the value, the
+width of the interval is therefore derived from the number of images.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from shiftbench.metric.proportion import unseen_share, wilson
 from shiftbench.seeds import derive_seed
 
 WILSON, EXACT, SCORE = "wilson", "exact", "score"
-AGREE = 1e-6  # of the range of the metric: below, images differ by float32 rounding alone
-ROUNDING = 1e-9  # of the range of the replicates: below, two of them are the same number
+AGREE = 1e-6  # share of the metric's range up to which differences are float32 rounding
+ROUNDING = 1e-9  # share of the range of the replicates up to which two of them are equal
 _NORMAL = NormalDist()
 
 
 class Interval(NamedTuple):
-    """The ends of an interval and its kind; NaN and ``""`` where there is none."""
+    """The ends of an interval and its kind; NaN and ``""`` if there is none."""
 
     low: float
     high: float
@@ -36,12 +36,12 @@ NONE = Interval(math.nan, math.nan, "")
 
 
 def interval_of(term: Terms, sums: Floats, options: Bootstrap) -> Interval:
-    """The interval of a metric over images.
+    """Return the interval of a metric over images.
 
-    Its kind is ``exact`` where all images agree: from the share of images that may be missing among
-    so many. It is ``wilson`` where every image is at one of the metric's bounds, and ``score`` for
-    a mean over pairs of images. Elsewhere it is that of the resamples, by the method of
-    ``options``; those without a value are left out.
+    Its kind is ``exact`` if all images agree: derived from the largest plausible share of images of
+    which none was drawn. It is ``wilson`` if every image is at one of the metric's bounds, and
+    ``score`` for a mean over pairs of images. Otherwise it is a bootstrap interval by the method of
+    ``options``; resamples for which the metric is undefined are left out.
 
     Args:
         term: The metric.
@@ -50,7 +50,7 @@ def interval_of(term: Terms, sums: Floats, options: Bootstrap) -> Interval:
     """
     replicates = term.combine(sums)
     defined = np.isfinite(replicates)
-    # A single image does not determine the spread.
+    # The variance cannot be estimated from a single image.
     if term.n_images < 2 or math.isnan(term.value) or not defined.any():
         return NONE
     if term.pairs:
@@ -69,7 +69,7 @@ def interval_of(term: Terms, sums: Floats, options: Bootstrap) -> Interval:
 
 
 def _all_agree(term: Terms, left_out: Floats) -> bool:
-    """Whether no image has influence on the value, up to rounding, which differs by machine."""
+    """Whether no image influences the value by more than (machine-dependent) rounding."""
     if not left_out.size:
         return True
     extent = 1.0
@@ -79,14 +79,14 @@ def _all_agree(term: Terms, left_out: Floats) -> bool:
 
 
 def _mixed(rows: Floats, others: Floats, shares: ArrayLike) -> Floats:
-    """``(S, T)``, terms of images of which the ``shares: (S,)`` are as in ``others``."""
+    """Return mixtures ``(S, T)`` of two sets of terms; ``shares (S,)`` weight ``others``."""
     share = np.asarray(shares, np.float64)[:, None]
     mixed: Floats = (1 - share) * rows + share * others
     return mixed
 
 
 def _exact(term: Terms, options: Bootstrap) -> Interval:
-    """The interval if as many images as may plausibly be missing are at either bound."""
+    """Return the interval if the largest plausible share of unseen images is at either bound."""
     if term.ends is None:
         return NONE
     share = [unseen_share(term.n_images, options.confidence)]
@@ -98,9 +98,9 @@ def _exact(term: Terms, options: Bootstrap) -> Interval:
 def _resampled(
     term: Terms, sums: Floats, replicates: Floats, left_out: Floats, options: Bootstrap
 ) -> Interval:
-    # Resamples spread less than samples do (Hesterberg, The American Statistician 69, 2015).
+    # Resamples vary less than samples (Hesterberg, The American Statistician 69, 2015).
     z = _NORMAL.inv_cdf(1 - options.tail) * math.sqrt(term.n_images / (term.n_images - 1))
-    moved = left_out.mean() - left_out  # the value, by each image
+    moved = left_out.mean() - left_out  # change of the value due to each image
     levels = np.array([_NORMAL.cdf(-z), _NORMAL.cdf(z)])
     bca = options.method == BCA
     chosen = bca_levels((-z, z), term.value, replicates, _acceleration(moved)) if bca else levels
@@ -108,7 +108,7 @@ def _resampled(
     bounds = () if term.ends is None else enumerate(term.ends * term.n_images)
     far = {side: end for side, end in bounds if _is_far(term, end, moved)}
     weight = min(1.0, len(far) * float(np.sum(moved**4) / np.sum(moved**2) ** 2))
-    # BCa's correction is for many images; where one decides, the plain level is that of the bound.
+    # BCa's correction assumes many images; if one image determines the value, it is not applied.
     levels = chosen + weight * (levels - chosen)
     for side, end in far.items():
         mixed = _with_unseen_image(term, end, sums, weight, options)
@@ -118,9 +118,9 @@ def _resampled(
 
 
 def _is_far(term: Terms, end: Floats, moved: Floats) -> bool:
-    """Whether a bound is further from the value than the deviation of an image.
+    """Whether a bound is further from the value than the standard deviation over images.
 
-    Where it is not, most images are at the bound, so that one more is nothing unseen.
+    If it is not, most images are at the bound, and an image there is not unlike the observed ones.
     """
     deviation = (term.n_images - 1) * math.sqrt(np.sum(moved**2) / term.n_images)
     return abs(float(term.combine(end)) - term.value) > deviation
@@ -129,20 +129,21 @@ def _is_far(term: Terms, end: Floats, moved: Floats) -> bool:
 def _with_unseen_image(
     term: Terms, end: Floats, sums: Floats, weight: float, options: Bootstrap
 ) -> Floats:
-    """The replicates after adding one unseen image at a bound to each resample.
+    """Return the replicates after adding one unseen image at a bound to each resample.
 
-    With a weight of one, their quantile is a bound that is known to hold for binary metrics (there
-    it is that of Clopper & Pearson) and not known to fail for any that is bounded (Gaffke 2005;
-    Learned-Miller & Thomas 2019, arXiv 1905.06208). The weight here is 1/k where k images decide,
-    k = (Σ m²)² / Σ m⁴ with m how far each image moves the value, and 2/k where such an image may be
-    at either bound. So it vanishes where resampling is enough.
+    With a weight of one, their quantile is a confidence bound that is proven for binary metrics
+    (it equals that of Clopper & Pearson) and has no known counterexample among bounded metrics
+    (Gaffke 2005; Learned-Miller & Thomas 2019, arXiv 1905.06208). The weight here is 1/k, where
+    k = (Σ m²)² / Σ m⁴ is the effective number of images and m the influence of each on the value,
+    or 2/k if the unseen image may be at either bound. It vanishes if many images determine the
+    value.
 
     Args:
         term: The metric.
         end: ``(T,)``, its terms if all images were at the bound.
         sums: ``(resamples, T)``.
-        weight: Of the unseen image, that of each seen one being 1.
-        options: Their seed is that of the unseen image's draws.
+        weight: Weight of the unseen image, relative to 1 for each observed image.
+        options: Provides the seed for the random share of the unseen image.
     """
     seed = derive_seed(options.seed, "unseen image", term.n_images)
     share = np.random.default_rng(seed).beta(weight, term.n_images, size=len(sums))
@@ -152,11 +153,11 @@ def _with_unseen_image(
 def bca_levels(
     ends: tuple[float, float], value: float, replicates: Floats, acceleration: float
 ) -> Floats:
-    """The levels at which replicates are read, for ends given as normal quantiles."""
+    """Return the BCa quantile levels of the replicates, for ends given as normal quantiles."""
     apart = replicates - value
     ties = np.abs(apart) <= ROUNDING * np.ptp(replicates)
     below = np.mean((apart < 0) & ~ties) + np.mean(ties) / 2
-    # A value outside all its replicates would need an infinite correction; stop at half a resample.
+    # If all replicates lie on one side of the value, limit the correction to half a resample.
     margin = 0.5 / replicates.size
     bias = _NORMAL.inv_cdf(float(np.clip(below, margin, 1 - margin)))
     return np.array([_corrected(bias, bias + end, acceleration) for end in ends])
@@ -164,7 +165,7 @@ def bca_levels(
 
 def _corrected(bias: float, z: float, acceleration: float) -> float:
     slope = 1 - acceleration * z
-    # Few images, far ends: the correction has a pole, and beyond it there is nothing further out.
+    # With few images and high confidence, z may exceed the pole of the correction: level 0 or 1.
     return _NORMAL.cdf(bias + z / slope) if slope > 0 else float(z > 0)
 
 

@@ -1,4 +1,4 @@
-"""The ``metric`` group: from the functions that yaml files name to the metrics of a run."""
+"""The ``metric`` group: from the functions named in yaml files to the metrics of a run."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from types import FunctionType
 from typing import Any
 
 from shiftbench.errors import ShiftbenchError, UsageError, printable
-from shiftbench.metric.base import METRICS, Metric
+from shiftbench.metric.base import METRICS, OPT_IN, Metric
+from shiftbench.metric.example import example
 
 STANDARD = tuple(METRICS)
-"""The metrics of the package; later entries of ``METRICS`` are external."""
+"""The metrics of the package without the opt-in ones; later entries of ``METRICS`` are external."""
 
 
 def standard() -> tuple[Metric, ...]:
@@ -22,14 +23,15 @@ def standard() -> tuple[Metric, ...]:
 
 
 def metrics_of(options: Mapping[str, Callable[..., Any]]) -> list[Metric]:
-    """Return the metrics that the chosen options stand for; no option stands for the standard ones.
+    """Return the metrics of the chosen options; the standard metrics if there is no option.
 
     Args:
-        options: By name, a function of the prediction table that :func:`shiftbench.metric.metric`
-            was put above, or a partial of one. Its rows in ``metrics.csv`` have the option's name.
+        options: By name, a function of the prediction table decorated by
+            :func:`shiftbench.metric.metric`, or a partial of one. Its rows in ``metrics.csv`` have
+            the option's name.
 
     Raises:
-        UsageError: If a function is not a metric, or two metrics would have one name.
+        UsageError: If a function is not a metric, or two metrics would have the same name.
     """
     found: dict[str, Metric] = {}
     # The order of options is not part of a run's id, so the rows must not depend on it.
@@ -50,7 +52,8 @@ def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
 def _named(name: str, function: Callable[..., Any]) -> Metric:
     """Return the metric of a function under the name of its option."""
     plain = _plain(function)
-    known = next((one for one in METRICS.values() if one.function is plain), None)
+    every = (*METRICS.values(), *OPT_IN.values())
+    known = next((one for one in every if one.function is plain), None)
     if known is None:
         has_name = isinstance(plain, type | FunctionType)
         place = f"{plain.__module__}.{plain.__qualname__}" if has_name else plain
@@ -60,13 +63,21 @@ def _named(name: str, function: Callable[..., Any]) -> Metric:
         )
     given = _unusual(function) if isinstance(function, partial) else {}
     bound = update_wrapper(partial(plain, **given), plain) if given else plain
-    if name in STANDARD and METRICS[name].function is not plain:
+    own = _packaged_metrics()
+    if name in own and own[name].function is not plain:
         raise _taken(name)
+    if given and known in own.values():
+        bound(example())  # refuses values out of range before anything runs
     return replace(known, name=name, function=bound)
 
 
+def _packaged_metrics() -> dict[str, Metric]:
+    """Return the metrics of the package by name, the opt-in ones included."""
+    return {**{one.name: one for one in standard()}, **OPT_IN}
+
+
 def _unusual(function: partial[Any]) -> dict[str, Any]:
-    """Return the arguments that are not what the function has by itself."""
+    """Return the arguments that differ from the function's defaults."""
     usual = inspect.signature(function.func).parameters
     return {name: value for name, value in function.keywords.items()
             if name not in usual or usual[name].default != value}  # fmt: skip
@@ -83,11 +94,11 @@ def metrics_of_settings(settings: Mapping[str, Any]) -> list[Metric]:
     """Return the metrics of a finished run, from the settings in its ``run.json``.
 
     Args:
-        settings: Flat, ``{"metric.mine._target_": "my_metrics.mine"}``; a run that chose nothing
-            has the standard metrics.
+        settings: Flat, ``{"metric.mine._target_": "my_metrics.mine"}``; without
+            such a setting, the run has the standard metrics.
 
     Raises:
-        ShiftbenchError: If one of them is not of the package, so that its code is not known here.
+        ShiftbenchError: If one of them is external, so that its code may not be available.
     """
     chosen: dict[str, dict[str, Any]] = {}
     for key, value in settings.items():
@@ -99,8 +110,9 @@ def metrics_of_settings(settings: Mapping[str, Any]) -> list[Metric]:
 
 
 def _packaged(name: str, node: Mapping[str, Any]) -> Callable[..., Any]:
-    """Return the function of the package that an option names, with its arguments."""
-    functions: list[Callable[..., Any]] = [standard, *(one.function for one in standard())]
+    """Return the function of the package that an option refers to, with its arguments."""
+    packaged = (one.function for one in _packaged_metrics().values())
+    functions: list[Callable[..., Any]] = [standard, *packaged]
     own = {_public(function): function for function in functions}
     target = str(node.get("_target_"))
     if target not in own:
@@ -112,5 +124,5 @@ def _packaged(name: str, node: Mapping[str, Any]) -> Callable[..., Any]:
 
 
 def _public(function: Callable[..., Any]) -> str:
-    """Return how settings name a function of the package, see ``content.origin.public_name``."""
+    """Return the name of a function in settings; see ``content.origin.public_name``."""
     return f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}"

@@ -19,7 +19,7 @@ from shiftbench.prediction_table import PredictionTable
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How a metric differs between two tables of the same images.
+    """Difference of a metric between two tables of the same images.
 
     Attributes:
         metric: The metric's name.
@@ -27,8 +27,8 @@ class Difference:
         value_b: Its value over the second table.
         difference: ``value_b - value_a``.
         ci_low: Lower end of the paired interval of the difference.
-        ci_high: Upper end; the networks differ where the interval leaves 0 out.
-        interval: Its kind, as that of :class:`~shiftbench.metric.MetricValue`.
+        ci_high: Upper end; the networks differ if the interval excludes 0.
+        interval: Its kind; see :class:`~shiftbench.metric.MetricValue`.
     """
 
     metric: str
@@ -50,13 +50,13 @@ def compare(
     method: str = BCA,
     names: Iterable[str] | None = None,
 ) -> list[Difference]:
-    """Differences between ``table_a`` and ``table_b``, paired by resampling the same images.
+    """Compare the metrics of two tables, paired by resampling the same images.
 
     The arguments are those of :func:`~shiftbench.metric.evaluate`. Pairing removes the variance
-    due to hard and easy images; the interval does not cover the variance over training seeds.
+    due to the difficulty of images; the interval does not cover the variance over training seeds.
 
     Raises:
-        ShiftbenchError: If the tables are not of the same images, shifts and protocol.
+        ShiftbenchError: If images, shifts or protocol of the tables differ.
 
     >>> from shiftbench.metric.example import table_of
     >>> a, b = table_of([[0, 1], [1, 1]], [0, 1]), table_of([[0, 0], [1, 1]], [0, 1])
@@ -78,7 +78,7 @@ def compare(
 
 
 def _difference(a: Terms, b: Terms) -> Terms:
-    """The terms of ``b - a``: both side by side, so that each image is drawn for both at once."""
+    """Return the terms of ``b - a``, concatenated so that both share the resampled images."""
     width = a.terms.shape[1]
 
     def combine(sums: Floats) -> Floats:
@@ -96,10 +96,10 @@ def _difference(a: Terms, b: Terms) -> Terms:
 def _with_curvature(
     found: Interval, value: float, a: Terms, b: Terms, options: Bootstrap
 ) -> Interval:
-    """The interval, at least as wide as it is where no single image moves a mean over pairs.
+    """Return the interval, at least as wide as for means over pairs with V₁ = 0.
 
-    Such a mean then is off by a weighted sum of centred chi-squares, and furthest with one degree
-    of freedom.
+    In this case, no single image changes the expected mean, whose error is a weighted sum of
+    centred chi-squared variables; the widest interval is that for one degree of freedom.
     """
     if not (found.kind and a.pairs and b.pairs):
         return found
@@ -126,7 +126,7 @@ def _require_same(a: PredictionTable, b: PredictionTable) -> None:
 
 
 def _same_images(a: PredictionTable, b: PredictionTable) -> bool:
-    """Whether both tables are of the same images, as far as known."""
+    """Whether the tables have the same images; True if the images of one are unknown."""
     if a.images is None or b.images is None:
         return True
     return np.array_equal(a.images, b.images)

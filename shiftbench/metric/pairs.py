@@ -1,4 +1,4 @@
-"""The interval of a mean over pairs of images, i.e. of a statistic quadratic in the images."""
+"""Interval of a mean over pairs of images, a U-statistic of degree two."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ import numpy as np
 from shiftbench.inference.student_t import t_quantile
 from shiftbench.metric.proportion import least_share, unseen_share
 
-MOST_DEGREES = 1000  # of freedom: beyond, Student's t is the normal distribution to 0.1 %
+MOST_DEGREES = 1000  # of freedom; above, Student's t is within 0.1 % of the normal
 
 
 @dataclass(frozen=True, slots=True)
 class PairSpread:
-    """How a mean over pairs of images varies from sample to sample.
+    """Sampling variation of a mean over pairs of images.
 
-    With a(n, m) how often images n and m agree, the mean over pairs has the variance
-    2 [2 (N − 2) V₁ + V₂] / (N (N − 1)) (Hoeffding 1948): V₁ is that of an image's expected
-    agreement, V₂ that of a pair's. Where every class is as frequent as any other, V₁ is 0.
+    Let a(n, m) be the agreement of images n and m. The mean over pairs has the variance
+    2 [2 (N − 2) V₁ + V₂] / (N (N − 1)) (Hoeffding 1948), where V₁ is the variance over images of
+    their expected agreement with others and V₂ the variance of a(n, m) over pairs. If all classes
+    are equally frequent, V₁ = 0.
 
     Attributes:
         value: The mean over pairs.
-        number: Images.
-        of_images: V₁, its unbiased estimate, which can be negative.
+        number: Number of images.
+        of_images: The unbiased estimate of V₁, which can be negative.
         of_pairs: V₂.
-        slope: How V₁ / (1 − value) grows with the value, while the shares of the classes move away
-            from all being equal; exact for two classes.
+        slope: Derivative of V₁ / (1 − value) with respect to the value, as the class frequencies
+            become unequal; exact for two classes.
         largest: The share of the most frequent class.
-        others: Images that are not given this class under every shift.
+        others: Number of images that are not assigned this class under every shift.
     """
 
     value: float
@@ -44,14 +45,14 @@ class PairSpread:
     def of(
         cls, agree: np.ndarray, squares: float, *, alone: float, largest: float, others: int
     ) -> PairSpread:
-        """Return the spread of pairs.
+        """Estimate the variances from the agreements.
 
         Args:
             agree: ``(N,)``, Σ_m a(n, m) over the other images.
-            squares: Σ a(n, m)² over pairs, both orders.
-            alone: Mean agreement of an image with itself, both views drawn by themselves.
+            squares: Σ a(n, m)² over ordered pairs.
+            alone: Mean agreement of two independently drawn views of one image.
             largest: See :class:`PairSpread`.
-            others: Likewise.
+            others: See :class:`PairSpread`.
         """
         number, total = len(agree), float(agree.sum())
         pairs = number * (number - 1)
@@ -63,28 +64,28 @@ class PairSpread:
             apart = total**2 - 4 * sharing - 2 * squares  # Σ a(n, m) a(k, l), four images
             three, four = pairs * (number - 2), pairs * (number - 2) * (number - 3)
             of_images = sharing / three - apart / four
-        # With Σ the covariance of an image's shares of the classes: tr Σ² / tr Σ.
+        # tr Σ² / tr Σ, where Σ is the covariance over images of their class frequencies.
         within, around = max(of_pairs - 2 * max(of_images, 0.0), 0.0), alone - value
         slope = within / (around * (1 - value)) if around > 0 and value < 1 else 0.0
         return cls(value, number, of_images, of_pairs, slope, largest, others)
 
     @property
     def curvature(self) -> float:
-        """The deviation of the mean where no single image moves it."""
+        """The standard deviation of the mean if V₁ = 0."""
         return math.sqrt(2 * self.of_pairs / (self.number * (self.number - 1)))
 
     def variance(self, value: float) -> float:
-        """Return the variance of the mean if ``value`` is true."""
+        """Return the variance of the mean if ``value`` is the true value."""
         own = self.of_images / (1 - self.value) + self.slope * (value - self.value)
         own = max(own, 0.0) * (1 - value)
         both = self.of_pairs * value * (1 - value) / (self.value * (1 - self.value))
         return 2 * (2 * (self.number - 2) * own + both) / (self.number * (self.number - 1))
 
     def interval(self, confidence: float) -> tuple[float, float]:
-        """Return the values within t deviations, each with the variance that it implies.
+        """Return the values within t standard deviations, each with the variance that it implies.
 
-        Wilson's interval for a share of pairs; if few images are unlike all others, its upper
-        end is that of the Poisson distribution, as for a share of images.
+        This is Wilson's interval for a share of pairs. If few images differ from all others, the
+        upper end is derived from the Poisson distribution, as for a share of images.
         """
         t = t_quantile(confidence, min(self.number - 1, MOST_DEGREES))
         low, high = self._furthest(t, 0.0), self._furthest(t, 1.0)
@@ -109,10 +110,11 @@ class PairSpread:
         return self.of_pairs <= 1e-12
 
     def exact(self, confidence: float) -> tuple[float, float]:
-        """Return the possible values if the largest plausible share of images is missing.
+        """Return the possible values if the largest plausible share of images is unobserved.
 
-        At the lower end the missing images agree with no other, at the upper end all belong to the
-        most frequent class; if no pair agrees, to a class of which at most one image was seen.
+        For the lower end, the unobserved images agree with no other image; for the upper end, all
+        are assigned the most frequent class or, if no pair agrees, a class that was observed for at
+        most one image.
         """
         unseen = unseen_share(self.number, confidence)
         low = (1 - unseen) ** 2 * self.value

@@ -16,10 +16,10 @@ def peer_consistency(table: PredictionTable) -> Terms:
     """Share of the publication's pairs of views that get the same answer, averaged as it did.
 
     mean over images and passes of 1[P(n, a) = P(n, b)], (a, b) being the columns of a pair, which
-    may show the same shift; or, where the publication did so, the mean of batch means, in which a
-    small last batch counts as much as any other; 0 to 1, higher is better. Check a published
-    number with it; ``pair_consistency`` over all shifts is what it estimates. Its noise is not in
-    the interval: all images of a batch share their pair, and only images are resampled.
+    may have the same shift; or, if the publication averaged so, the mean of batch means, in which a
+    smaller last batch has the same weight as the others; 0 to 1, higher is better. It serves to
+    verify published values and estimates ``pair_consistency`` over all shifts. The interval does
+    not cover the draws of pairs: all images of a batch share a pair, and only images are resampled.
 
     >>> from shiftbench.metric.example import table_of
     >>> groups = {"groups": [[1, 2]], "batch": 2, "average": "images"}

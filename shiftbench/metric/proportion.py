@@ -9,12 +9,12 @@ _NORMAL = NormalDist()
 
 
 def unseen_share(number: int, confidence: float = 0.95, seen: int = 0) -> float:
-    """The largest share of images of which plausibly none is among ``number`` images drawn.
+    """Return the largest plausible share of images of which none is among ``number`` drawn.
 
-    A share p is missing with chance (1 − p)^number; the p for which that is half of what the
-    confidence leaves: the end of the exact interval of Clopper & Pearson (1934) for none among
-    ``number``, about 3.7 / number (the rule of three, one-sided, is 3 / number). With ``seen=1``
-    the end for one image among ``number``, about 5.6 / number.
+    Images with a share p are absent with probability (1 − p)^number. Setting this to
+    (1 − confidence) / 2 gives the upper end of the exact interval of Clopper & Pearson (1934) for a
+    count of 0, about 3.7 / number (the one-sided rule of three is 3 / number). With ``seen=1``, it
+    is the upper end for a count of 1, about 5.6 / number.
 
     >>> round(unseen_share(30), 4), round(unseen_share(30, seen=1), 4)
     (0.1157, 0.1722)
@@ -31,11 +31,12 @@ def unseen_share(number: int, confidence: float = 0.95, seen: int = 0) -> float:
 
 
 def wilson(count: int, number: int, confidence: float = 0.95) -> tuple[float, float]:
-    """The interval of a share of which ``count`` among ``number`` images were seen.
+    """Return the interval of a share that was observed as ``count`` among ``number`` images.
 
-    Wilson (JASA 22, 1927). Where ``count`` is 1, 2 or (from 51 images on) 3, Wilson's lower end is
-    too high (its coverage falls to 0.84) and that of Brown, Cai & DasGupta (Statistical Science 16,
-    2001, section 4.1.1), from the Poisson distribution, is taken; at the other end likewise.
+    Wilson (JASA 22, 1927). If ``count`` is 1, 2 or (for more than 50 images) 3, Wilson's lower end
+    is too high (coverage falls to 0.84) and is replaced by that of Brown, Cai & DasGupta
+    (Statistical Science 16, 2001, section 4.1.1), which uses the Poisson distribution. The upper
+    end is treated symmetrically.
 
     >>> [round(end, 4) for end in wilson(15, 30)]
     [0.3315, 0.6685]
@@ -53,9 +54,9 @@ def wilson(count: int, number: int, confidence: float = 0.95) -> tuple[float, fl
 
 
 def least_share(count: int, number: int, confidence: float = 0.95) -> float | None:
-    """The lower end of a share of which few among ``number`` images were seen; None for more.
+    """Return the lower end of the interval of a share for a small ``count``, otherwise None.
 
-    Few are 1, 2 and, from 51 images on, 3.
+    Counts of 1, 2 and, for more than 50 images, 3 are small.
 
     >>> least_share(3, 30), round(least_share(2, 30) or 0, 4)
     (None, 0.0118)
@@ -65,7 +66,7 @@ def least_share(count: int, number: int, confidence: float = 0.95) -> float | No
 
 
 def _rate(count: int, chance: float) -> float:
-    """The Poisson rate under which ``count`` or more events have this chance."""
+    """Return the Poisson rate for which ``count`` or more events have probability ``chance``."""
     low, high = 0.0, float(count)
     for _ in range(60):
         middle = (low + high) / 2

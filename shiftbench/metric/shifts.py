@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def per_shift(table: PredictionTable) -> pd.DataFrame:
-    """Means over images for each distinct shift of S, sorted by shift.
+    """Return means over images for each distinct shift of S, sorted by shift.
 
     Columns: one per axis of the table, ``accuracy``, ``agreement`` (share with the base view's
     answer), ``mean_absolute_change`` (mean |p(s, k) − p(0, k)| with k the base view's answer; NaN
-    answers left out) and ``n_images``. With shifts drawn per image, a row gathers the images that
-    drew its shift, so ``n_images`` differs between rows.
+    answers left out) and ``n_images``. If shifts are drawn per image, a row is a mean over the
+    images that drew its shift, so ``n_images`` differs between rows.
 
     >>> from shiftbench.metric.example import example
     >>> per_shift(example())
@@ -32,24 +32,52 @@ def per_shift(table: PredictionTable) -> pd.DataFrame:
     3  0.0  3.0      0.25       0.50                  0.50         4
     """
     vectors, group = _distinct_shifts(table)
-    change, valid = _change_from_base(table)
-    sums = {
-        name: _sum_by_group(over_s(table, array), group, len(vectors))
-        for name, array in {
-            "accuracy": right(table),
-            "agreement": same_as_base(table),
-            "change": change,
-            "valid": valid,
-            "n_images": np.ones_like(valid),
-        }.items()
-    }
+    sums = _sums(table, group, len(vectors))
     columns = dict(zip(table.axes, vectors.T, strict=True))
     columns |= {name: sums[name] / sums["n_images"] for name in ("accuracy", "agreement")}
     columns["mean_absolute_change"] = ratio(np.stack([sums["change"], sums["valid"]], axis=-1))
     columns["n_images"] = sums["n_images"].astype(np.int64)
-    import pandas as pd  # here, for what names metrics alone should start fast
+    import pandas as pd  # imported here to keep the import of the metrics fast
 
     return pd.DataFrame(columns)
+
+
+def _sums(table: PredictionTable, group: Ints, groups: int) -> dict[str, Floats]:
+    """Sum over the images of each distinct shift, ``(G,)``, a part of the table after another."""
+    totals: dict[str, Floats] = {}
+    start = 0
+    for part in table.parts():
+        change, valid = _change_from_base(part)
+        own = group if group.ndim == 1 else group[start : start + part.n_images]
+        for name, array in {
+            "accuracy": right(part),
+            "agreement": same_as_base(part),
+            "change": change,
+            "valid": valid,
+            "n_images": np.ones_like(valid),
+        }.items():
+            totals[name] = _added(totals.get(name), over_s(part, array), own, groups)
+        start += part.n_images
+    if group.ndim == 1:  # all images share the shifts: K numbers are left to group
+        return {
+            name: np.bincount(group, weights=total, minlength=groups).astype(np.float64, copy=False)
+            for name, total in totals.items()
+        }
+    return totals
+
+
+def _added(total: Floats | None, array: NDArray[np.generic], group: Ints, groups: int) -> Floats:
+    """Add the images of a part to the total, in the order in which one pass would add them."""
+    if group.ndim == 1:
+        if total is not None:
+            array = np.concatenate([total[None], array])
+        columns: Floats = array.sum(axis=0, dtype=np.float64)
+        return columns
+    index, weights = group.ravel(), array.ravel().astype(np.float64, copy=False)
+    if total is not None:
+        index = np.concatenate([np.arange(groups), index])
+        weights = np.concatenate([total, weights])
+    return np.bincount(index, weights=weights, minlength=groups).astype(np.float64, copy=False)
 
 
 def _change_from_base(table: PredictionTable) -> tuple[NDArray[np.float32], Bools]:
@@ -60,9 +88,9 @@ def _change_from_base(table: PredictionTable) -> tuple[NDArray[np.float32], Bool
 
 
 def _distinct_shifts(table: PredictionTable) -> tuple[NDArray[np.float32], Ints]:
-    """The distinct shift vectors ``(G, A)`` of S and the row of each shift, ``(K,)`` or ``(N, K)``.
+    """Return the distinct shifts ``(G, A)`` of S and the index of each, ``(K,)`` or ``(N, K)``.
 
-    Axis by axis, as sorting numbers is much faster than sorting vectors.
+    Each axis is sorted by itself, which is much faster than sorting vectors.
     """
     shifts = table.shifts[..., table.sampled, :]
     axes = [np.unique(shifts[..., axis], return_inverse=True) for axis in range(shifts.shape[-1])]
@@ -72,11 +100,3 @@ def _distinct_shifts(table: PredictionTable) -> tuple[NDArray[np.float32], Ints]
     places = np.unravel_index(found, sizes)
     vectors = [values[place] for (values, _), place in zip(axes, places, strict=True)]
     return np.stack(vectors, axis=-1), group
-
-
-def _sum_by_group(array: NDArray[np.generic], group: Ints, groups: int) -> Floats:
-    if group.ndim == 1:
-        # All images share the shifts: sum over images first, K numbers are left to group.
-        array = array.sum(axis=0, dtype=np.float64)
-    sums = np.bincount(group.ravel(), weights=array.ravel(), minlength=groups)
-    return sums.astype(np.float64, copy=False)

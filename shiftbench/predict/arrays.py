@@ -1,4 +1,4 @@
-"""Conversion and validation of images, labels and means from a program."""
+"""Conversion and validation of the images, labels and means that a program passes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shiftbench.errors import UsageError, printable
 
 log = logging.getLogger(__name__)
 
-# Largest overshoot at edges of pixels in 0..1 that were resized.
+# Largest overshoot at edges after resizing pixels in 0..1.
 OVERSHOOT = 0.5
 Numbers = float | Sequence[float] | Tensor | ArrayLike
 
@@ -25,8 +25,9 @@ def as_images(images: Tensor | ArrayLike, normalised: bool) -> Tensor:
 
     Args:
         images: A tensor or array of uint8, of floats, of other integers in 0..255, which are
-            converted to uint8, or of booleans, which are black and white.
-        normalised: Whether they are then normalised by a mean and standard deviation in 0..1.
+            converted to uint8, or of booleans: False is black, True is white.
+        normalised: Whether the caller then normalises them by a mean and standard deviation in
+            0..1.
 
     Raises:
         UsageError: If they have another shape, or their range of values is ambiguous.

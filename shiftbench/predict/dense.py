@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from shiftbench.data.images import Split
 from shiftbench.data.shown import ShownSplit
 from shiftbench.ops.autocast import at_least_single
-from shiftbench.predict.dense_network import DenseNetwork
+from shiftbench.predict.dense_average import dense_network, inner_network
 from shiftbench.predict.engine_base import Engine
 from shiftbench.predict.noise import spread_images
 from shiftbench.predict.phases import NotDenseError
@@ -27,9 +27,9 @@ from shiftbench.shift.base import ShiftProtocol
 from shiftbench.shift.plan import PATHS, torus
 
 SELF_CHECK_IMAGES = 4
-FEWEST_SHIFTS = 16  # for fewer, making each view is cheaper
+FEWEST_SHIFTS = 16  # for fewer, a forward pass per view is cheaper
 LIVE_MAPS = 3.0  # feature maps of the largest size that exist at once
-# On a CPU, few images at once are fastest (measured): their feature maps then fit the cache.
+# On a CPU, small batches are fastest (measured): their feature maps then fit into the cache.
 CPU_CACHE = 10 * 2**20
 
 
@@ -47,7 +47,7 @@ class DenseEngine(Engine):
         self, network: PixelModel, image_shape: tuple[int, int, int], protocol: ShiftProtocol
     ) -> None:
         self.network = network
-        self.dense = DenseNetwork(network.model)
+        self.dense = dense_network(network.model)
         size = image_shape[1:]
         assert protocol.sampling is not None
         self.plan = protocol.plan(1, size)
@@ -78,7 +78,8 @@ class DenseEngine(Engine):
         generator = torch.Generator().manual_seed(derive_seed(0, "dense-self-check"))
         with torch.inference_mode():
             pixels = network.normalise(images)
-            engine.meta = check(network, engine.dense, pixels, generator)
+            plain = network.around(inner_network(network.model))
+            engine.meta = check(plain, engine.dense.plain, pixels, generator)
             engine.images_at_once = engine._fit(pixels[:1], memory_gb)
         return engine
 
@@ -99,7 +100,7 @@ class DenseEngine(Engine):
         return columns
 
     def _previous_view(self, views: int) -> Tensor:
-        """Return ``(V,)``: the view one step earlier; views that are shifts of each other agree."""
+        """Return ``(V,)``: the view one step earlier, the same for all shifts that share a view."""
         previous = torch.zeros(views, dtype=torch.long)
         earlier = self.every_shift - torch.tensor(self.step)
         previous[self.dense.columns(self.every_shift)] = self.dense.columns(earlier)
@@ -127,7 +128,7 @@ class DenseEngine(Engine):
 
 
 def _every_shift(protocol: ShiftProtocol) -> ShiftProtocol:
-    """Return the protocol with all offsets, unless ``protocol`` explicitly requests draws."""
+    """Return the protocol with all offsets, unless it explicitly requests random shifts."""
     if not protocol.circular:
         raise NotDenseError("only circular shifts have a dense form")
     if protocol.sampling is None or protocol.sampling.mode not in ("auto", "all"):

@@ -1,6 +1,6 @@
-"""Decision, from their settings, which layers have a dense form on a torus.
+"""Dense forms of layers on a torus, chosen from the settings of each layer.
 
-A layer of stride s has one if it leaves exactly H/s of H rows, each from a window that lies on the
+A layer of stride s has a dense form if it maps H rows to exactly H/s, each from a window on the
 torus. A numerical comparison is not sufficient: without padding, the average over a smaller feature
 map is nearly the same.
 """
@@ -145,7 +145,7 @@ def _of_its_own(layer: nn.Module, stride: Pair) -> nn.Module | None:
 
 
 def _runs_as(layer: nn.Module, *kinds: type[nn.Module]) -> bool:
-    """Whether ``layer`` runs the code of one of these classes, whatever its own class is."""
+    """Whether ``layer`` runs the forward pass of one of these classes, possibly inherited."""
     if "forward" in vars(layer) or "_conv_forward" in vars(layer):
         return False
     return _code(type(layer)) in [_code(kind) for kind in kinds]

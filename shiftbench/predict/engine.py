@@ -15,6 +15,9 @@ from shiftbench.data.images import Split
 from shiftbench.data.shown import ShownSplit
 from shiftbench.errors import ShiftbenchError, require_one_of
 from shiftbench.predict.audit import audit
+from shiftbench.predict.batch_size import AUTO, USUAL, views_at_once
+from shiftbench.predict.captured import FullBatches
+from shiftbench.predict.columns import Columns
 from shiftbench.predict.dense import DenseEngine
 from shiftbench.predict.direct import DirectEngine
 from shiftbench.predict.engine_base import Engine
@@ -26,6 +29,7 @@ from shiftbench.predict.protocol import plan_for
 from shiftbench.predict.stability import IMAGES, Stability, stability
 from shiftbench.predict.table_columns import VERSION, check_labels
 from shiftbench.prediction_table import PredictionTable
+from shiftbench.runtime.failures import is_out_of_memory
 from shiftbench.seeds import derive_seed
 from shiftbench.settings.schema import ENGINES
 from shiftbench.shift.base import ShiftProtocol
@@ -42,12 +46,13 @@ class Options:
 
     Attributes:
         engine: ``direct``, ``dense`` (an error if it does not apply), or ``auto``.
-        batch_size: Views per forward pass of the direct engine.
+        batch_size: Views per forward pass of the direct engine, or ``auto``: what suits the
+            device, and half of it if that runs out of memory.
         memory_gb: Memory limit of the dense engine's feature maps.
     """
 
     engine: str = "auto"
-    batch_size: int = 256
+    batch_size: int | str = USUAL
     memory_gb: float = 1.0
 
     def __post_init__(self) -> None:
@@ -75,8 +80,8 @@ def predict(
         options: The engine and its limits.
         mean: Per-channel pixel mean, for protocols that fill with it.
         advance: Called with the numbers of processed images and of all images, for a progress bar.
-        part: If given, only these images, a contiguous range, with the views that they have among
-            all images.
+        part: If given, only the images of this contiguous range are measured, under the same shifts
+            as in a measurement of the whole split.
 
     Raises:
         ShiftbenchError: If labels or logits are invalid.
@@ -90,17 +95,26 @@ def predict(
     protocol.check(shown)
     work = _Work(network, split, image_shape, protocol, shown, options, part, advance, steady)
     engine, merged = _measured(work)
-    meta = {"protocol": protocol.describe(), "engine": engine.name,
-            "num_classes": steady.num_classes, "exhaustive": engine.plan.exhaustive,
-            "answers_version": VERSION, "logit_tolerance": network.rounding.tolerance,
-            **steady.meta, **engine.plan.meta, **engine.meta}  # fmt: skip
-    if failed := int((merged["top1"] < 0).sum()):
-        meta["nan_views"] = failed
+    table = _table(merged, split, part, engine.plan, protocol.axes, _meta(work, engine))
+    _warn_of_failed(table)
+    return table
+
+
+def _meta(work: _Work, engine: Engine) -> dict[str, Any]:
+    return {"protocol": work.protocol.describe(), "engine": engine.name,
+            "num_classes": work.steady.num_classes, "exhaustive": engine.plan.exhaustive,
+            "answers_version": VERSION, "logit_tolerance": work.network.rounding.tolerance,
+            **work.steady.meta, **engine.plan.meta, **engine.meta}  # fmt: skip
+
+
+def _warn_of_failed(table: PredictionTable) -> None:
+    """Record in the table, and warn, that some views have no answer."""
+    if failed := sum(int(np.count_nonzero(some.top1 < 0)) for some in table.parts()):
+        table.meta["nan_views"] = failed
         log.warning(
             "the network gave no answer (NaN, or −inf for every class) for %d views; they count as "
             "wrong", failed,
         )  # fmt: skip
-    return _table(merged, split, part, engine.plan, protocol.axes, meta)
 
 
 @dataclass(frozen=True)
@@ -155,33 +169,56 @@ def _not_dense(reason: object) -> ShiftbenchError:
 
 
 def _directly(work: _Work) -> tuple[Engine, dict[str, Tensor]]:
-    batch_size, num_classes = work.options.batch_size, work.steady.num_classes
+    wanted, device = work.options.batch_size, work.network.device
+    size = views_at_once(wanted, device, work.shown.image_size)
+    try:
+        return _view_by_view(work, size)
+    except Exception as error:
+        if wanted != AUTO or size == 1 or not is_out_of_memory(error):
+            raise
+    # Here, the error holds no tensors of the failed pass any more.
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    log.info("out of memory with %d views at once, measuring with %d", size, size // 2)
+    return _view_by_view(work, size // 2)
+
+
+def _view_by_view(work: _Work, batch_size: int) -> tuple[Engine, dict[str, Tensor]]:
+    num_classes = work.steady.num_classes
     plan = plan_for(work.protocol, work.shown, len(work.split))
-    engine = DirectEngine(work.network, work.protocol, plan, batch_size, work.network.rounding)
-    # A few batches at once: the last, smaller one costs little, and the progress bar advances.
+    network = FullBatches(work.network, batch_size)
+    engine = DirectEngine(network, work.protocol, plan, batch_size, work.network.rounding)
+    # A few batches per chunk: a smaller last batch costs little, and the progress bar advances.
     size = min(8 * batch_size // len(plan), LOGITS_AT_ONCE // (len(plan) * num_classes))
     return engine, _columns(work, engine, max(1, size))
 
 
 def _columns(work: _Work, engine: Engine, size: int) -> dict[str, Tensor]:
-    """Return the table's columns on the CPU, ``size`` images at once."""
-    columns: dict[str, list[Tensor]] = {}
-    start, part = work.part.start, work.part
+    """Return the table's columns on the CPU, ``size`` images at once.
+
+    Columns too large for memory are in a file, see :mod:`shiftbench.storage.spilled`.
+    """
+    columns, part = Columns(len(work.part)), work.part
+    start = 0
     order = None if len(part) == len(work.split) else torch.arange(part.start, part.stop)
     sizes = work.protocol.source_sizes(work.shown.image_size)
     for chunk, labels in work.shown.chunks(size, order, sizes):
-        if None in chunk.fetched:  # otherwise only photographs at other sizes are needed
+        if None in chunk.fetched:  # otherwise only photographs at other sizes were fetched
             images = chunk.pixels(chunk.positions)
-            columns.setdefault("images", []).append(image_digests(images, labels))
+            columns.put("images", image_digests(images, labels), start)
         stop = start + len(labels)
-        for name, values in engine.answer(chunk, labels, engine.plan.rows(start, stop)).items():
-            columns.setdefault(name, []).append(values.cpu())
+        shifts = engine.plan.rows(part.start + start, part.start + stop)
+        for name, values in engine.answer(chunk, labels, shifts).items():
+            columns.put(name, values, start)
         start = stop
-        work.advance(stop - part.start, len(part))
-    if "images" not in columns:
+        work.advance(stop, len(part))
+    if "images" not in columns.arrays:
         own = work.split.batches(256, torch.arange(part.start, part.stop))
-        columns["images"] = [image_digests(images, labels) for images, labels in own]
-    return {name: torch.cat(parts) for name, parts in columns.items()}
+        start = 0
+        for images, labels in own:
+            columns.put("images", image_digests(images, labels), start)
+            start += len(labels)
+    return {name: torch.from_numpy(values) for name, values in columns.arrays.items()}
 
 
 def _table(
@@ -193,10 +230,7 @@ def _table(
     meta: dict[str, Any],
 ) -> PredictionTable:
     images = columns.pop("images").numpy().view(np.uint64)
-    arrays: dict[str, Any] = {
-        name: values.numpy().astype(np.int32 if name in ("top1", "rank_true") else np.float32)
-        for name, values in columns.items()
-    }
+    arrays: dict[str, Any] = {name: values.numpy() for name, values in columns.items()}
     own = slice(part.start, part.stop)
     shifts = plan.shifts if plan.shifts.ndim == 2 else plan.shifts[own]
     return PredictionTable(

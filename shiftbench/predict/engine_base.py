@@ -1,4 +1,4 @@
-"""The contract of an engine."""
+"""The interface of an engine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Engine(ABC):
     Attributes:
         name: Its name in tables.
         plan: The shifts of every image.
-        meta: Further entries of the table's meta, plain values.
+        meta: Entries that the engine adds to the table's meta.
     """
 
     name: ClassVar[str]

@@ -1,4 +1,4 @@
-"""Fold BatchNorm into the convolution before it, for inference."""
+"""Fold BatchNorm into the preceding convolution, for inference."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from shiftbench.predict.tensor_uses import Uses
 
 log = logging.getLogger(__name__)
 
-NOISE = 2  # images of noise beside the given ones, which may be blank
+NOISE = 2  # noise images, added because the given images may be constant
 
 
 def folded(model: nn.Module, images: Tensor) -> nn.Module:
     """Return a copy of ``model`` in which BatchNorm layers are folded into their convolutions.
 
-    Which BatchNorm follows which convolution is seen by running ``images``, so it holds for any
-    ``nn.Module``. A pair is folded if both run once, plainly (no hooks, no parametrisation, no
-    forward pass of a subclass), and nothing but the BatchNorm reads or changes the convolution's
-    output. Then the copy's logits are compared with the model's, on noise as well; where they
-    differ by more than rounding, the model itself is returned.
+    The pairs of convolution and BatchNorm are found by tracing a forward pass of ``images``, so
+    any ``nn.Module`` is supported. A pair is folded if both layers run exactly once, without hooks,
+    parametrisation or an overridden forward pass, and if only the BatchNorm reads or modifies the
+    convolution's output. The logits of the copy are then compared with those of the model, on
+    ``images`` and on noise. If they differ by more than rounding, the model itself is returned.
 
     Args:
-        model: In eval mode.
-        images: ``(N, C, H, W)`` as the model takes them.
+        model: The network in eval mode.
+        images: ``(N, C, H, W)``, normalised input of the model.
     """
     layers = {name: module for name, module in model.named_modules() if _is_norm(module)}
     if not layers:
@@ -45,7 +45,7 @@ def folded(model: nn.Module, images: Tensor) -> nn.Module:
         fused = _fused(model, pairs)
         with torch.inference_mode():
             after = fused(inputs)
-    except Exception as error:  # it takes fewer images, cannot be copied, looks at its layers
+    except Exception as error:  # e.g. a fixed batch size, or a model that cannot be copied
         log.debug("BatchNorm is not folded: %s", error)
         return model
     if not _same(before, after):
@@ -56,7 +56,7 @@ def folded(model: nn.Module, images: Tensor) -> nn.Module:
 
 @torch.inference_mode()
 def _same(before: Tensor, after: Tensor) -> bool:
-    """Whether logits ``(N, C)`` are the same up to rounding, image by image."""
+    """Whether the logits ``(N, C)`` of every image are equal up to rounding."""
     if before.ndim != 2 or before.shape != after.shape:
         return False
     before, after = at_least_single(before), at_least_single(after)
@@ -68,7 +68,7 @@ def _same(before: Tensor, after: Tensor) -> bool:
 def _watched(
     model: nn.Module, layers: dict[str, nn.Module], images: Tensor
 ) -> tuple[Tensor, list[tuple[str, str]]]:
-    """Return the logits, and the names of (convolution, BatchNorm) that may be folded."""
+    """Return the logits, and the names of the (convolution, BatchNorm) pairs to fold."""
     uses, handles = Uses(), []
     for name, module in layers.items():
         handles += uses.watch(name, module, is_source=_is_convolution(module))
@@ -100,7 +100,7 @@ def _is_norm(module: nn.Module) -> bool:
 
 
 def _is_plain(module: nn.Module) -> bool:
-    """Whether a layer runs its class's forward pass, with weights that are its own."""
+    """Whether a layer runs the forward pass of its class, without hooks or parametrisation."""
     changed = {"forward", "_conv_forward"} & set(vars(module))
     return not (
         changed
@@ -111,7 +111,7 @@ def _is_plain(module: nn.Module) -> bool:
 
 
 def _fused(model: nn.Module, pairs: list[tuple[str, str]]) -> nn.Module:
-    """Return a copy of ``model`` with the BatchNorm of every pair in its convolution."""
+    """Return a copy of ``model`` in which every pair is one convolution."""
     fused = copy.deepcopy(model)
     norms = {}
     for convolution, name in pairs:

@@ -1,4 +1,4 @@
-"""Which images were measured: a digest of each, so that two tables can be paired by image."""
+"""Digests of the test images, by which two prediction tables are paired."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def image_digests(images: Tensor, labels: Tensor) -> Tensor:
     """Return ``(N,)`` int64: 64 bits of a BLAKE2b hash of each image's pixels and label.
 
     Args:
-        images: ``(N, ...)``, of any type, as they are before they are shifted.
+        images: ``(N, ...)`` unshifted pixels of any type.
         labels: ``(N,)`` true classes.
     """
     pixels = np.ascontiguousarray(images.detach().cpu().contiguous().numpy())

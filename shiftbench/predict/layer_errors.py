@@ -1,4 +1,4 @@
-"""What a shift did to a layer's output: the numbers of the layer probe."""
+"""Equivariance and invariance errors of one layer's output, for the layer probe."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from torch.linalg import vector_norm
 
 
 def differences(base: Tensor, moved: Tensor, shift: tuple[int, int], stride: int | None) -> Tensor:
-    """Return how an output differs from the shifted output of the unshifted image.
+    """Return the errors between an output and the shifted output of the unshifted image.
 
     Args:
-        base: ``(N, C, h, w)`` or, with ``stride=None``, ``(N, ...)``: F(x).
-        moved: The same shape: F(T_d x).
-        shift: d = (dy, dx), pixels of the image.
-        stride: Pixels of the image per sample of the map.
+        base: F(x), ``(N, C, h, w)`` or, with ``stride=None``, ``(N, ...)``.
+        moved: F(T_d x), of the same shape.
+        shift: d = (dy, dx) in pixels of the image.
+        stride: Cumulative stride: pixels of the image per position of the feature map.
 
     Returns:
-        ``(N, 3)``: equivariance error, cosine distance, invariance error; NaN where there is none.
+        ``(N, 3)``: equivariance error, cosine distance, invariance error; NaN where undefined.
     """
     if base.ndim != 4 or stride is None:
         empty = base.new_full((len(base),), torch.nan)
@@ -40,7 +40,7 @@ def _channels_last(maps: Tensor) -> Tensor:
 def _align(
     base: Tensor, moved: Tensor, shift: tuple[int, int], stride: int
 ) -> tuple[Tensor, Tensor]:
-    """Return the distance ``(N,)`` and ``base`` rolled as fits ``moved`` best, image by image."""
+    """Return, per image, the distance of ``moved`` to the closest roll of ``base``; that roll."""
     whole = [sorted({offset // stride, -(-offset // stride)}) for offset in shift]
     first, *others = itertools.product(*whole)
     best = base.roll(first, (1, 2))
@@ -59,19 +59,19 @@ def _relative(moved: Tensor, base: Tensor) -> Tensor:
 
 
 def _cosine_distance(a: Tensor, b: Tensor) -> Tensor:
-    """Return ``(N,)`` of two ``(N, h, w, C)``; where both maps are zero, nothing differs."""
+    """Return ``(N,)`` for two ``(N, h, w, C)``; positions where both are zero have distance 0."""
     length_a, length_b = vector_norm(a, dim=3), vector_norm(b, dim=3)
-    # Not a dot product by name, which autocast would take in bfloat16.
+    # Not a matrix product or einsum, which autocast would compute in bfloat16.
     cosine = (a * b).sum(3) / (length_a * length_b).clamp_min(1e-30)
     both_zero = (length_a == 0) & (length_b == 0)
     return (1 - torch.where(both_zero, 1.0, cosine)).clamp_min(0).mean((1, 2))
 
 
 def high_share(maps: Tensor, factor: int) -> Tensor:
-    """Return ``(N,)``: the share of the energy of ``maps (N, C, h, w)`` that cannot be sampled.
+    """Return ``(N,)``: the share of energy that aliases if ``maps (N, C, h, w)`` are subsampled.
 
-    That is the energy at frequencies of 1/(2 · ``factor``) cycles per sample and more, on either
-    axis: every ``factor``-th sample does not tell them from lower ones.
+    This is the energy at frequencies of 1/(2 · ``factor``) cycles per sample and above, on either
+    axis: keeping every ``factor``-th sample aliases them to lower frequencies.
     """
     power = torch.fft.fft2(maps).abs().square().sum(1)
     limit = 0.5 / factor - 1e-9
@@ -82,7 +82,7 @@ def high_share(maps: Tensor, factor: int) -> Tensor:
 
 
 def finite_mean(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-    """Return the mean over the finite numbers along ``axis``, NaN where there is none."""
+    """Return the mean over the finite numbers along ``axis``, NaN if there are none."""
     finite = np.isfinite(values)
     count = finite.sum(axis)
     total = np.where(finite, values, 0.0).sum(axis)

@@ -1,9 +1,9 @@
-"""How far each layer of a network is from commuting with shifts, and from ignoring them.
+"""Equivariance and invariance errors of every layer of a network.
 
-A layer of cumulative stride s is shift-equivariant where F(T_d x) = T_{d/s} F(x). Convolutions are,
-pooling is invariant only inside its cell, subsampling breaks both (Azulay & Weiss,
-arXiv 1805.12177, sec. 3; Zhang, arXiv 1904.11486, sec. 3.1). Shifts are circular, so that nothing
-but the network makes a difference.
+A layer of cumulative stride s is shift-equivariant if F(T_d x) = T_{d/s} F(x). Convolutions of
+stride 1 are equivariant, pooling is invariant only to shifts within a window, and subsampling
+breaks both properties (Azulay & Weiss, arXiv 1805.12177, sec. 3; Zhang, arXiv 1904.11486,
+sec. 3.1). Shifts are circular, so all differences are due to the network, not to new pixels.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from shiftbench.predict.layer_errors import differences, finite_mean, high_share
 from shiftbench.predict.pixel_model import PixelModel
 
 MOST_IMAGES = 16
-SIDE_OF_SHIFTS = 8  # 64 shifts: every phase of a stride up to 8
+SIDE_OF_SHIFTS = 8  # 64 shifts: every phase of strides up to 8
 MEASURES = ("equivariance_error", "cosine_distance", "invariance_error")
 
 Shift = tuple[int, int]
@@ -37,12 +37,12 @@ See = Callable[[str, nn.Module, Tensor | None, Tensor], None]
 
 @dataclass(frozen=True)
 class Layer:
-    """One call of one layer."""
+    """One call of a layer in a forward pass."""
 
-    name: str  # dotted; the second call of a module is name#2
-    kind: str  # its class
-    stride: int | None  # pixels of the image per sample of its map, None where it returns no map
-    ratio: int  # how many times smaller its map is than the one it was given
+    name: str  # dotted module name; the second call of a module is name#2
+    kind: str  # name of its class
+    stride: int | None  # cumulative stride; None if the output is not a feature map
+    ratio: int  # factor by which it reduces the feature map
     size: int  # bytes of its output for one image in float32
 
 
@@ -56,41 +56,42 @@ def probe(
     max_images: int = MOST_IMAGES,
     memory_gb: float = 1.0,
 ) -> pd.DataFrame:
-    """Shift the images circularly and see what every layer makes of it.
+    """Shift the images circularly and measure the change of every layer's output.
 
-    A layer is a module without children that returns a tensor; steps that a ``forward`` takes by
-    itself (an addition, ``F.relu``) show in the layer after them. Strides are read off the sizes
-    of the maps and taken to be the same on both axes.
+    A layer is a module without children that returns a tensor; functional operations in a
+    ``forward`` method (an addition, ``F.relu``) are attributed to the layer after them. Strides
+    are inferred from the sizes of the feature maps and assumed to be the same on both axes.
 
     Args:
-        model: Any ``nn.Module`` that takes ``(N, C, H, W)``; it is left as it was.
+        model: Any ``nn.Module`` that takes ``(N, C, H, W)``; it is not modified.
         images: ``(N, C, H, W)``, uint8 in 0..255 or float; see :func:`shiftbench.measure`.
-        shifts: Whole (dy, dx) in pixels; by default 0..7 on both axes (0..side − 1 if smaller).
-        mean: Mean of pixels in 0..1, per channel or one for all, that the network expects to be
-            subtracted; None is 0.
-        std: Standard deviation of the same to divide by; None is 1.
-        max_images: Only so many of the images are used, the first ones.
-        memory_gb: What the kept maps of the unshifted images may take.
+        shifts: Integers (dy, dx) in pixels; by default 0..7 on both axes (0..side − 1 if the image
+            is smaller).
+        mean: Mean of pixels in 0..1, per channel or one for all, that is subtracted from the
+            images; None is 0.
+        std: Standard deviation of pixels in 0..1, by which they are divided; None is 1.
+        max_images: Only the first ``max_images`` images are used.
+        memory_gb: Memory limit of the stored outputs of the unshifted images.
 
     Returns:
         One row per layer and shift, in the order of execution: layer, index, kind, stride, dy, dx
         and, as means over the images,
 
-        * equivariance_error: ‖F(T_d x) − T_{d/s} F(x)‖ / ‖F(x)‖; where s does not divide d, of the
-          whole numbers next to d/s those that fit best, image by image;
-        * cosine_distance: 1 − cosine over the channels of these two maps, mean over the positions
-          (Zhang, arXiv 1904.11486, fig. 5);
-        * invariance_error: ‖m(T_d x) − m(x)‖ / ‖m(x)‖ of the spatial mean m, 0 where the map is
-          shiftable (Simoncelli et al. 1992); of the output itself where it is no map, and then it
-          is the only number;
-        * aliasing: share of the unshifted map's spectral energy at or above the Nyquist frequency
-          of the next layer's grid; empty where the next layer does not subsample. A next layer
-          that filters first (blur-pool, a strided convolution) removes some of it.
+        * equivariance_error: ‖F(T_d x) − T_{d/s} F(x)‖ / ‖F(x)‖; if s does not divide d, d/s is
+          rounded up or down on each axis, whichever gives the smallest error for the image;
+        * cosine_distance: 1 − cosine over the channels of these two feature maps, mean over the
+          positions (Zhang, arXiv 1904.11486, fig. 5);
+        * invariance_error: ‖m(T_d x) − m(x)‖ / ‖m(x)‖ of the spatial mean m, 0 if the feature map
+          is shiftable (Simoncelli et al. 1992). If the output is not a feature map, m is the output
+          itself, and this is the only error given;
+        * aliasing: share of the spectral energy of the unshifted feature map at or above the
+          Nyquist frequency of the next layer's grid; empty if the next layer does not subsample. A
+          next layer that filters first (blur-pool, a strided convolution) removes some of it.
 
-        Images whose map is zero everywhere are left out of the means.
+        Images with an all-zero feature map are left out of the means.
 
     Raises:
-        UsageError: If the images or the shifts are not what they have to be.
+        UsageError: If the images or the shifts are invalid.
     """
     given = as_images(images, normalised=mean is not None or std is not None)[:max_images]
     offsets = _offsets(shifts, (given.shape[2], given.shape[3]))
@@ -108,7 +109,7 @@ def probe(
 def _normalised(
     model: nn.Module, images: Tensor, mean: Numbers | None, std: Numbers | None
 ) -> Tensor:
-    """Return the images as the network takes them."""
+    """Return the images, normalised, in the network's type, on its device."""
     channels = images.shape[1]
     average = per_channel("mean", mean, channels) or (0.0,) * channels
     deviation = per_channel("std", std, channels) or (1.0,) * channels
@@ -119,7 +120,7 @@ def _normalised(
 
 
 def _offsets(shifts: Sequence[Shift] | None, size: tuple[int, int]) -> list[Shift]:
-    """Return the shifts to show."""
+    """Return the shifts to apply."""
     if shifts is None:
         side = min(SIDE_OF_SHIFTS, *size)
         return [(dy, dx) for dy in range(side) for dx in range(side)]
@@ -131,7 +132,7 @@ def _offsets(shifts: Sequence[Shift] | None, size: tuple[int, int]) -> list[Shif
 
 
 def _run(model: nn.Module, x: Tensor, see: See) -> None:
-    """Run ``x``; call ``see(name, module, input, output)`` after every layer, then unhook."""
+    """Run ``x`` with hooks that call ``see(name, module, input, output)`` after every layer."""
     calls: Counter[str] = Counter()
 
     def watch(name: str, module: nn.Module) -> torch.utils.hooks.RemovableHandle:
@@ -156,7 +157,7 @@ def _run(model: nn.Module, x: Tensor, see: See) -> None:
 
 
 def _is_layer(module: nn.Module) -> bool:
-    # A pool that picks its grid, or has parameters, may hold layers, yet is one layer.
+    # A pool that selects its grid, or has parameters, may contain layers; it is one layer.
     childless = next(module.children(), None) is None
     whole = isinstance(module, Downsampling) and (module.picks_grid or module.has_parameters)
     return (childless or whole) and not isinstance(module, nn.Identity)
@@ -171,7 +172,7 @@ def _inside_pools(model: nn.Module) -> set[int]:
 def _survey(model: nn.Module, image: Tensor) -> list[Layer]:
     """Return the layers in the order in which they run."""
     layers: list[Layer] = []
-    strides = {image.shape[2]: 1}  # by map height, as branches leave and join the stem
+    strides = {image.shape[2]: 1}  # by feature-map height, so that parallel branches agree
 
     def see(name: str, module: nn.Module, before: Tensor | None, output: Tensor) -> None:
         stride, ratio = None, 1
@@ -194,7 +195,7 @@ def _measure(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the measures ``(L, K, n, 3)`` and the aliasing ``(L, n)`` of the images ``x``."""
     base: dict[str, Tensor] = {}
-    # Kept as copies: a later layer may work in place.
+    # Copies, as a later layer may work in place.
     _run(model, x, lambda name, module, before, output: base.update({name: output.float().clone()}))
     rows = [_differences(model, x, layers, base, shift) for shift in offsets]
     return torch.stack(rows, dim=1).cpu().double().numpy(), _aliasing(base, layers, len(x))
@@ -203,7 +204,7 @@ def _measure(
 def _differences(
     model: nn.Module, x: Tensor, layers: list[Layer], base: dict[str, Tensor], shift: Shift
 ) -> Tensor:
-    """Return the measures ``(L, n, 3)`` under one shift, taken while the network runs."""
+    """Return the measures ``(L, n, 3)`` under one shift, computed during the forward pass."""
     strides = {layer.name: layer.stride for layer in layers}
     seen: dict[str, Tensor] = {}
 
@@ -217,7 +218,7 @@ def _differences(
 
 
 def _aliasing(base: dict[str, Tensor], layers: list[Layer], count: int) -> NDArray[np.float64]:
-    """Return ``(L, n)``: the energy that the next layer's grid cannot carry, NaN if it keeps it."""
+    """Return ``(L, n)``: the energy that aliases in the next layer, NaN without subsampling."""
     shares = np.full((len(layers), count), np.nan)
     for row, (layer, following) in enumerate(itertools.pairwise(layers)):
         maps = base[layer.name]

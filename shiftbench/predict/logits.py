@@ -1,8 +1,8 @@
-"""What it means that logits are equal: how far they spread, how far they moved, what rounding is.
+"""Comparison of logits: their scale, their largest change, and the tolerance for rounding.
 
-Three kinds of logits must not disturb a comparison: infinite ones (a class that is masked, an
-overflow), classes that are masked with a large negative number, whose rounding alone is larger
-than every other logit, and a constant that all classes share.
+Three cases need care in a comparison: infinite logits (a masked class, an overflow); classes masked
+with a large negative number, whose rounding error may exceed every other logit; and a constant
+that is common to all classes.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# A gap that is so many times the spread of the classes above it separates masked ones ...
+# A gap more than JUMP times as wide as the spread of the classes above it separates masked ones ...
 JUMP = 1000.0
-NEVER = 104.0  # ... if classes so far behind the top have probability 0 in float32
-SAFELY = 0.1  # of the gap: classes that are further behind than this in another view are masked too
+NEVER = 104.0  # ... if it is wider than this: the probability below it is then 0 in float32.
+SAFELY = 0.1  # share of the gap beyond which a class counts as masked in other views as well
 
 
 @dataclass(frozen=True)
 class Rounding:
-    """What the arithmetic of a network can resolve.
+    """Rounding of the arithmetic of a network.
 
     Attributes:
-        tolerance: Largest change of a logit that counts as none, as a share of the scale.
-        floor: Smallest scale, as a share of the largest absolute logit: a common constant takes
-            digits away from the differences between classes.
-        engines: Largest difference between two orders of the same sums, as a share of the scale.
+        tolerance: Largest change of a logit that counts as no change, as a share of the scale.
+        floor: Smallest scale, as a share of the largest absolute logit: a large common constant
+            reduces the precision of the differences between classes.
+        engines: Largest difference between two summation orders, as a share of the scale.
     """
 
     tolerance: float = 1e-5
-    floor: float = 0.05  # 1e-5 of it are four units in the last place of float32
+    floor: float = 0.05  # times 1e-5: four units in the last place of float32
     engines: float = 1e-4
 
     @classmethod
@@ -41,7 +41,7 @@ class Rounding:
         if dtype == torch.float32 and not tf32:
             return cls()
         unit = 2.0**-10 if tf32 else torch.finfo(dtype).eps
-        # Sums are kept in float32 and rounded once per layer: one unit of the result.
+        # Sums are accumulated in float32 and rounded once per layer, by at most one unit.
         return cls(tolerance=unit, floor=1.0, engines=8 * unit)
 
 
@@ -49,12 +49,12 @@ FLOAT32 = Rounding()
 
 
 def cutoff(logits: Tensor) -> Tensor:
-    """Return how far behind the top a class is masked, ``(..., C) -> (...)``; inf where none is.
+    """Return the distance to the largest logit beyond which a class is masked; inf if none is.
 
-    The finite logits are sorted. Masked classes lie behind a gap that is more than 1,000 times as
-    wide as the spread of the classes above it, and so wide that the softmax cannot tell it from
-    infinity. Classes behind a narrower one may be the answer to another view, or saturated answers
-    of a sigmoid or a tanh.
+    ``(..., C) -> (...)``. The finite logits are sorted. Masked classes lie below a gap that is more
+    than 1,000 times as wide as the spread of the classes above it, and so wide that their softmax
+    probability is 0. Classes below a narrower gap may be the answer to another view, or saturated
+    outputs of a sigmoid or a tanh.
     """
     none = torch.full(logits.shape[:-1], torch.inf, dtype=logits.dtype, device=logits.device)
     if logits.shape[-1] < 3:
@@ -70,17 +70,17 @@ def cutoff(logits: Tensor) -> Tensor:
 
 
 def masked(logits: Tensor, behind: Tensor) -> Tensor:
-    """Return which of ``logits (..., C)`` are further behind the top than ``behind (...)``."""
+    """Return which ``logits (..., C)`` are below the largest by more than ``behind (...)``."""
     finite = torch.where(logits.isfinite(), logits, -torch.inf)
     far: Tensor = finite.amax(-1, keepdim=True) - logits > behind[..., None]
     return far
 
 
 def scale(logits: Tensor, rounding: Rounding) -> Tensor:
-    """Return by how much classes differ, ``(..., C) -> (...)``, masked and infinite ones left out.
+    """Return the scale of the logits, ``(..., C) -> (...)``, without masked and infinite ones.
 
-    It is the spread of the logits, at least ``rounding.floor`` times the largest absolute one; 0
-    where no logit is finite.
+    The scale is the range of the logits over the classes, but at least ``rounding.floor`` times the
+    largest absolute logit; 0 if no logit is finite.
     """
     kept = logits.isfinite() & ~masked(logits, cutoff(logits))
     highest = torch.where(kept, logits, -torch.inf).amax(-1)
@@ -91,10 +91,10 @@ def scale(logits: Tensor, rounding: Rounding) -> Tensor:
 
 
 def change(logits: Tensor, base: Tensor) -> Tensor:
-    """Return the largest absolute difference of a class, ``(N, K, C), (N, 1, C) -> (N, K)``.
+    """Return the largest absolute difference over classes, ``(N, K, C), (N, 1, C) -> (N, K)``.
 
     Equal infinite logits differ by 0, a finite and an infinite one by inf. Classes that are masked
-    in both views do not count; which those are is decided by ``base``. NaN where a logit is.
+    in both views, by the cutoff of ``base``, do not count. NaN if any logit is NaN.
     """
     difference = (logits - base).abs()
     behind = cutoff(base)

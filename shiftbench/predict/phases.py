@@ -1,9 +1,10 @@
-"""Layers that keep every sampling grid instead of one: what the dense engine is made of.
+"""Layers of the dense engine, which keep all sampling grids instead of one.
 
-A layer of stride s is a layer of stride 1 followed by "keep every s-th sample". On a torus a shift
-of the input by d moves that sampling grid: the samples of the shifted input are the samples of the
-unshifted one on grid p = −d mod s, shifted by the whole number (d + p) / s. So all s² grids, put
-side by side in the batch, hold the layer's answer to every shift, and so on, layer after layer.
+A layer of stride s is a layer of stride 1 followed by subsampling by s. On a torus, shifting the
+input by d is equivalent to moving the sampling grid: the samples of the shifted input are those of
+the unshifted one on grid p = −d mod s, shifted by the integer (d + p) / s. All s² grids, stacked
+along the batch axis, therefore contain the layer's output for every shift; so do the outputs of
+later layers, which treat each grid as an image.
 """
 
 from __future__ import annotations
@@ -21,18 +22,18 @@ from shiftbench.pool.base import Downsampling
 
 
 class NotDenseError(Exception):
-    """Why a network cannot be measured densely, as the end of a sentence."""
+    """The dense engine does not apply; the message, the end of a sentence, gives the reason."""
 
 
 @dataclass
 class Trace:
-    """What the layers of one dense pass did to the batch.
+    """Record of how the layers of one dense pass enlarged the batch.
 
     Attributes:
-        images: Images in the pass.
-        strides: (sy, sx) by how many views of each image there were before the layer.
-        shifts: (h, w) of the last map where a position-aware head was shown all its shifts.
-        shown: Items of the batch after that.
+        images: Number of images in the pass.
+        strides: Stride (sy, sx) of a layer, by the number of views per image before the layer.
+        shifts: (h, w) of the last feature map, if a position-aware head received all its shifts.
+        shown: Batch size after expanding these shifts.
     """
 
     images: int = 0
@@ -41,15 +42,15 @@ class Trace:
     shown: int = 0
 
     def start(self, images: int) -> None:
-        """Begin a pass over so many images."""
+        """Reset the record for a pass over ``images`` images."""
         self.images, self.shifts, self.shown = images, None, 0
         self.strides.clear()
 
     def split(self, x: Tensor, stride: tuple[int, int]) -> None:
-        """Note that every item of the batch ``x (B, C, H, W)`` becomes one item for each grid.
+        """Record that every item of the batch ``x (B, C, H, W)`` becomes one item per grid.
 
         Raises:
-            NotDenseError: If the grids of this layer do not lie on those of the others.
+            NotDenseError: If the grids of this layer are incompatible with those of the others.
         """
         height, width = x.shape[-2:]
         if height % stride[0] or width % stride[1]:
@@ -61,10 +62,10 @@ class Trace:
             raise NotDenseError("its branches are subsampled in different steps")
 
     def show(self, x: Tensor) -> bool:
-        """Return whether a head that reads ``x (B, C, h, w)`` has to be shown all its shifts.
+        """Return whether ``x (B, C, h, w)`` must be expanded to all shifts for a head.
 
         Raises:
-            NotDenseError: If another head was shown the shifts of another map.
+            NotDenseError: If the shifts of a different feature map were expanded before.
         """
         size = (int(x.shape[2]), int(x.shape[3]))
         if self.shifts is None:
@@ -76,14 +77,14 @@ class Trace:
 
 
 class Windowed(Downsampling):
-    """A convolution or pooling window at stride 1 on a torus, then every grid.
+    """A convolution or pooling window at stride 1 on a torus, followed by all sampling grids.
 
     Args:
         window: The layer with stride 1 and no padding.
-        before: Pixels (rows, columns) that the window reaches back.
-        after: Pixels that it reaches ahead.
-        stride: The layer's own stride.
-        trace: Notes what happens to the batch.
+        before: Extent (rows, columns) of the window before the output position.
+        after: Extent of the window after it.
+        stride: The stride of the original layer.
+        trace: Record of the batch.
     """
 
     stride: tuple[int, int]
@@ -115,14 +116,14 @@ class Windowed(Downsampling):
 
 
 class WindowedConv(Windowed):
-    """The same for a convolution, which on small maps goes through the frequency domain."""
+    """The same for a convolution, computed in the frequency domain if that is faster."""
 
     window: nn.Conv2d
 
     def slide(self, x: Tensor) -> Tensor:
         """Return the convolution at every position."""
         conv = self.window
-        hooked = conv._forward_hooks or conv._forward_pre_hooks  # they want the layer itself to run
+        hooked = conv._forward_hooks or conv._forward_pre_hooks  # hooks need the layer to run
         if hooked or conv.groups > 1 or not worth_it(x, conv.weight):
             return super().slide(x)
         return self._spectral((int(x.shape[2]), int(x.shape[3])))(x)
@@ -137,7 +138,7 @@ class WindowedConv(Windowed):
 
 
 class AllPhases(Downsampling):
-    """A pool with a method ``all_phases``."""
+    """A pool that computes all grids by its method ``all_phases``."""
 
     stride: tuple[int, int]
 
@@ -152,7 +153,7 @@ class AllPhases(Downsampling):
 
 
 class AllPhasesByContent(Downsampling):
-    """A pool that picks its grid by content: it is shown every roll of its input."""
+    """A pool that selects its grid by content; it is evaluated on every roll of its input."""
 
     stride: tuple[int, int]
 
@@ -161,7 +162,7 @@ class AllPhasesByContent(Downsampling):
         self.pool, self.stride, self.trace = pool, stride, trace
 
     def phase(self, x: Tensor) -> Tensor:
-        """Return the grid that the pool picks for every roll of every item."""
+        """Return the grid that the pool selects for every roll of every item."""
         return self.pool.phase(rolls_to_batch(x, self.stride, -1))
 
     def forward(self, x: Tensor, phase: Tensor | None = None) -> Tensor:
@@ -172,7 +173,7 @@ class AllPhasesByContent(Downsampling):
 
 
 class AllShifts(nn.Module):
-    """A position-aware head, shown every circular shift of the last map."""
+    """A position-aware head, evaluated on every circular shift of the last feature map."""
 
     def __init__(self, head: nn.Module, trace: Trace) -> None:
         super().__init__()
@@ -180,7 +181,7 @@ class AllShifts(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the head's output for every shift of every item, row-major."""
-        # A map of one position has no shifts: squeeze-and-excite flattens such on its way.
+        # Squeeze-and-excite, for example, flattens 1×1 feature maps, which have no shifts.
         if x.ndim != 4 or x.shape[2:].numel() == 1 or not self.trace.show(x):
             plain: Tensor = self.head(x)
             return plain

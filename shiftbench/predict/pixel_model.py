@@ -1,4 +1,4 @@
-"""A network behind its normalisation: pixels in, logits out."""
+"""A network with its input normalisation: from pixels to logits."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from shiftbench.runtime.failures import is_out_of_memory
 
 
 class PixelModel:
-    """A network behind its normalisation: pixels in, logits out.
+    """A network with its input normalisation: from pixels to logits.
 
     Args:
         model: Maps normalised ``(N, C, H, W)`` to logits.
         mean: Per-channel pixel mean in 0..1.
         std: Per-channel standard deviation in 0..1.
-        device: Where ``model`` is.
+        device: The device of ``model``.
         precision: ``fp32`` or ``bf16`` (autocast).
-        dtype: Of the network's parameters.
+        dtype: Type of the network's parameters.
         memory_format: Memory format of the network's input.
     """
 
@@ -48,11 +48,17 @@ class PixelModel:
         self.autocast = precision == "bf16"
 
     def folded(self, images: Tensor) -> PixelModel:
-        """Return the same network with BatchNorm folded, for measuring; see ``predict.fold``."""
+        """Return the network with BatchNorm folded into convolutions; see ``fold_batchnorm``."""
         return self.around(folded(self.model, self.normalise(images)))
 
+    def computing_in(self, precision: str) -> PixelModel:
+        """Return the same network at another precision, ``fp32`` or ``bf16`` (autocast)."""
+        network = copy.copy(self)
+        network.autocast = precision == "bf16"
+        return network
+
     def around(self, model: nn.Module) -> PixelModel:
-        """Return the same normalisation in front of another network."""
+        """Return another network with the same normalisation."""
         network = copy.copy(self)
         network.model = model
         return network
@@ -64,17 +70,17 @@ class PixelModel:
         return scaled.to(self.dtype).contiguous(memory_format=self.memory_format)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Return the logits of pixels ``(N, C, H, W)``, in float32 or more.
+        """Return the logits of pixels ``(N, C, H, W)``, in float32 or float64.
 
         Raises:
-            ShiftbenchError: If the network, which was tried with two images, fails on more.
+            ShiftbenchError: If the network fails on a batch of more than one image.
         """
         try:
             with self.autocasting():
                 logits: Tensor = self.model(self.normalise(images))
-        except Exception as error:  # whatever a network raises
+        except Exception as error:  # a network may raise anything
             known = isinstance(error, ShiftbenchError) or is_out_of_memory(error)
-            if known or len(images) == 1 or torch.is_grad_enabled():  # in training it is its own
+            if known or len(images) == 1 or torch.is_grad_enabled():  # unchanged in training
                 raise
             reason = printable(" ".join(str(error).split()) or type(error).__name__, 300)
             raise ShiftbenchError(
@@ -85,7 +91,7 @@ class PixelModel:
 
     @property
     def rounding(self) -> Rounding:
-        """What the arithmetic of this network can resolve."""
+        """Rounding of the arithmetic of this network."""
         if self.autocast:
             return Rounding.of(torch.bfloat16)
         return Rounding.of(self.dtype, self.device.type == "cuda" and rounds_to_tf32())

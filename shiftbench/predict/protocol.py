@@ -1,4 +1,4 @@
-"""What the engines do with a shift protocol: its plan for a split, and what it cannot show."""
+"""Shift plans of a protocol for a split, and early checks that a protocol applies."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from shiftbench.shift.plan import Plan
 
 
 def plan_for(protocol: ShiftProtocol, split: ShownSplit, count: int) -> Plan:
-    """Return which shifts ``count`` images are shown.
+    """Return the plan of shifts for ``count`` images.
 
-    Where the views are made of photographs that are decoded at sizes of their own, the plan's meta
-    says how large these are.
+    If the views are made from photographs that are decoded at another size than the images, the
+    plan's meta states that size.
     """
     plan = protocol.plan(count, split.image_size)
     sizes = protocol.source_sizes(split.image_size)
@@ -33,15 +33,16 @@ def plan_for(protocol: ShiftProtocol, split: ShownSplit, count: int) -> Plan:
 
 
 def refuse(protocol: ShiftProtocol, data: Dataset, model: nn.Module | None = None) -> None:
-    """Refuse a protocol that cannot be measured on ``data``, before any work is done.
+    """Refuse a protocol that cannot be measured on ``data``, before any computation.
 
     Args:
-        protocol: What moves.
-        data: Its test images are what moves.
-        model: On the CPU; it is tried, without a trace, where views have another size than images.
+        protocol: The shift protocol.
+        data: The dataset whose test images are measured.
+        model: The network, on the CPU. If views have another size than images, it is run on two
+            blank views and otherwise left unchanged.
 
     Raises:
-        UsageError: Saying why.
+        UsageError: If the protocol does not apply, with the reason.
     """
     channels, height, width = data.image_shape
     plan = protocol.plan(1, (height, width))

@@ -1,12 +1,13 @@
-"""Whether dense passes answer as plain passes of rolled images do, asked before the engine is used.
+"""Self-check of the dense engine: its logits must equal those of plain passes of rolled images.
 
-Three comparisons, each against an attack on the others:
+Three comparisons, each of which detects errors that the others can miss:
 
-1. On noise, in float64, with other weights: what the network computes, whatever units are dead and
-   whatever its data are.
-2. On noise and on images, in float64, with its own weights. A difference of a millionth of how far
-   the logits move is seen, and a check whose logits do not move is refused.
-3. On the same, in the arithmetic that is measured in: what the numbers will be.
+1. On noise, in float64, with random weights: a check of the network's structure that does not
+   depend on dead units or on the data.
+2. On noise and on images, in float64, with the network's weights. It detects differences of a
+   millionth of the range of the logits over shifts; if no logits change under shifts, the check
+   is inconclusive and the engine is refused.
+3. On the same inputs, at the precision of the measurement.
 """
 
 from __future__ import annotations
@@ -21,18 +22,19 @@ from shiftbench.predict.logits import cutoff, masked, scale
 from shiftbench.predict.noise import noise_like, revive
 from shiftbench.predict.phases import NotDenseError
 from shiftbench.predict.pixel_model import PixelModel
+from shiftbench.runtime.devices import without_tf32
 
-SHIFTS = 12  # random ones; a step that is none of the torus shows under nearly all of them
-AT_ONCE = 2  # inputs per dense pass: with one alone, maps of several sizes could be broadcast
-LOUD = 20.0  # standard deviations of the images: units that wait for more than they show
+SHIFTS = 12  # random ones; an operation that is not circular is detected by almost all
+AT_ONCE = 2  # inputs per dense pass; one alone could be broadcast to another batch size
+LOUD = 20.0  # factor of loud noise, which activates units that stay inactive on images
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What two orders of the same sums may differ by.
+    """Largest differences that are attributed to summation order.
 
     Attributes:
-        tolerance: As a share of how far the logits move.
+        tolerance: As a share of the range of the logits over shifts.
         floor: As a share of the largest logit.
     """
 
@@ -43,12 +45,12 @@ class Limits:
     def of(cls, dtype: torch.dtype) -> Limits:
         """Return the limits of comparisons in ``dtype``."""
         if dtype == torch.float64:
-            return cls(1e-6, 1e-12)  # a tenth of what exact_fraction calls no change
+            return cls(1e-6, 1e-12)  # a tenth of the tolerance of exact_fraction
         unit = torch.finfo(dtype).eps
         return cls(max(1e-4, 8 * unit), 8 * unit)
 
     def moves(self, moved: float, largest: float) -> bool:
-        """Whether the logits move by so much that a difference would be seen."""
+        """Whether the logits change under shifts by enough for an error to be detected."""
         return moved > 1e3 * self.floor * largest
 
 
@@ -58,26 +60,29 @@ def check(
     """Compare dense passes with plain ones.
 
     Args:
-        network: What is measured.
+        network: The measured network.
         dense: Its dense form.
-        images: ``(n, C, H, W)`` normalised, from all over the data.
+        images: ``(n, C, H, W)`` normalised, spread over the split.
         generator: Draws noise and shifts.
 
     Returns:
-        Of the last comparison, how many images and shifts, and how many of the answers differ in
-        the class though the logits agree to rounding (near-ties); for the table's meta.
+        Entries for the table's meta, from the last comparison: the numbers of images, of noise
+        images and of shifts, and the number of views whose predicted class differs although the
+        logits agree up to rounding (near-ties).
 
     Raises:
-        NotDenseError: If logits differ by more than rounding, or none moves.
+        NotDenseError: If logits differ by more than rounding, or none changes under shifts.
     """
     shifts = _shifts((int(images.shape[2]), int(images.shape[3])), generator)
     noise = noise_like(images, AT_ONCE, generator)
     loud = LOUD * (noise + noise.new_tensor([1.0, -1.0])[:, None, None, None])
-    _check_structure(network.model, {"images": images, "noise": noise, "loud noise": loud}, shifts)
+    inputs = {"images": images, "noise": noise, "loud noise": loud}
+    with without_tf32():  # for networks that compute in float32 whatever they are given
+        _check_structure(network.model, inputs, shifts)
     flips = 0
     with network.autocasting():
-        for inputs, what in ((images, "images"), (noise, "noise")):
-            own, plain = _both(dense, network.model, inputs, shifts)
+        for what in ("images", "noise"):
+            own, plain = _both(dense, network.model, inputs[what], shifts)
             allowed = network.rounding.engines * scale(plain.float(), network.rounding).amax(1)
             _refuse_beyond(_gaps(own, plain), allowed, shifts, f"on {what}")
             flips += int((own.argmax(-1) != plain.argmax(-1)).sum())
@@ -86,7 +91,7 @@ def check(
 
 
 def _shifts(size: tuple[int, int], generator: torch.Generator) -> Tensor:
-    """Return ``(S, 2)`` shifts: one pixel along each axis, half of the image, random ones."""
+    """Return shifts ``(S, 2)``: one pixel along each axis, half the image size, random ones."""
     fixed = torch.tensor([[0, 1], [1, 0], [size[0] // 2, size[1] // 2]])
     random = (torch.rand(SHIFTS, 2, generator=generator) * torch.tensor(size)).long()
     return torch.cat([fixed, random])
@@ -114,23 +119,23 @@ def _precise(model: nn.Module, x: Tensor) -> tuple[nn.Module, torch.dtype]:
         try:
             precise = own_copy(model).to(dtype)
             precise(x.to(dtype))
-        except (RuntimeError, TypeError):  # a device without it, or a type fixed by the network
+        except (RuntimeError, TypeError):  # not supported by the device or by the network
             continue
         return precise, dtype
     return model, x.dtype
 
 
 def _is_sound(model: nn.Module, x: Tensor) -> bool:
-    """Whether a network with other weights answers at all; masked classes may be −inf."""
+    """Whether a network with redrawn weights returns valid logits; masked ones may be −inf."""
     try:
         logits = model(x)
         return bool(logits.isfinite().any(-1).all() and not logits.isnan().any())
-    except Exception:  # a parameter that was no weight
+    except Exception:  # a redrawn parameter was not a weight
         return False
 
 
 def _moves(model: nn.Module, x: Tensor, shifts: Tensor, limits: Limits, where: str) -> bool:
-    """Compare on ``x`` and return whether the logits moved."""
+    """Compare on ``x`` and return whether the logits change under shifts."""
     own, plain = _both(DenseNetwork(model), model, x, shifts)
     moved, largest = _movement(plain)
     allowed = limits.tolerance * moved + limits.floor * largest
@@ -141,7 +146,7 @@ def _moves(model: nn.Module, x: Tensor, shifts: Tensor, limits: Limits, where: s
 def _both(
     dense: DenseNetwork, model: nn.Module, x: Tensor, shifts: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return the logits ``(n, S, C)`` of the dense engine, and those of plain passes."""
+    """Return logits ``(n, S, C)`` of dense passes and of plain passes."""
     plain = torch.stack([model(x.roll(shift, (2, 3))) for shift in shifts.tolist()], 1)
     parts = []
     for part in x.split(AT_ONCE):
@@ -149,7 +154,7 @@ def _both(
             logits = dense(part)
         except NotDenseError:
             raise
-        except Exception as error:  # shapes that do not fit, since a step was not seen
+        except Exception as error:  # shapes do not match, e.g. after a functional operation
             reason = str(error).splitlines() or [type(error).__name__]
             raise NotDenseError(f"a dense pass fails ({reason[0]})") from error
         views = dense.columns(shifts)
@@ -160,7 +165,7 @@ def _both(
 
 
 def _gaps(own: Tensor, plain: Tensor) -> Tensor:
-    """Return the largest differences ``(n, S)``; those of masked and of equal infinite logits 0."""
+    """Return the largest differences ``(n, S)``; 0 for masked and for equal infinite logits."""
     gap = (own - plain).abs()
     behind = cutoff(plain)
     same = (own == plain) | (own.isnan() & plain.isnan())
@@ -168,7 +173,7 @@ def _gaps(own: Tensor, plain: Tensor) -> Tensor:
 
 
 def _movement(logits: Tensor) -> tuple[float, float]:
-    """Return how far a class of ``(n, S, C)`` moves at most, and the largest absolute logit."""
+    """Return the largest range of a class's logit in ``(n, S, C)``; the largest absolute logit."""
     kept = logits.isfinite() & ~masked(logits, cutoff(logits))
     highest = torch.where(kept, logits, -torch.inf).amax((0, 1))
     lowest = torch.where(kept, logits, torch.inf).amin((0, 1))
@@ -177,7 +182,7 @@ def _movement(logits: Tensor) -> tuple[float, float]:
 
 
 def _refuse_beyond(gaps: Tensor, allowed: Tensor, shifts: Tensor, where: str) -> None:
-    """Raise if a gap of ``(n, S)`` is more than is ``allowed (n,)``, or NaN."""
+    """Raise if a difference in ``gaps (n, S)`` exceeds ``allowed (n,)`` or is NaN."""
     beyond = ~(gaps <= allowed.to(gaps.device)[:, None])
     if bool(beyond.any()):
         image, column = beyond.nonzero()[0].tolist()

@@ -1,4 +1,4 @@
-"""Whether an answer is the image's alone: not of the images beside it, and not of chance."""
+"""Check that the answer to an image depends neither on its batch nor on random numbers."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from shiftbench.predict.logits import change, scale
 from shiftbench.predict.noise import pixel_noise
 from shiftbench.predict.pixel_model import PixelModel
 
-IMAGES = 4  # from all over the data, and as many of noise: images may be blank
+IMAGES = 4  # images of the split, and as many noise images, since images may be constant
 
 
 @dataclass(frozen=True)
 class Stability:
-    """What the answers of a network depend on beside the image.
+    """Dependence of a network's answers on anything but the image.
 
     Attributes:
-        num_classes: How many logits it returns.
-        batch: Whether one image is answered otherwise alone than in a batch, as with BatchNorm that
-            keeps no statistics.
-        chance: Whether one image is answered otherwise a second time, or random numbers are drawn
-            while it is answered: dropout or stochastic depth in eval mode, random crops.
+        num_classes: Number of logits that the network returns.
+        batch: Whether the logits of an image differ between a batch and the image alone, as for
+            BatchNorm without running statistics.
+        chance: Whether the logits of an image differ between two passes, or a pass draws random
+            numbers: dropout or stochastic depth in eval mode, random crops.
     """
 
     num_classes: int
@@ -37,27 +37,27 @@ class Stability:
 
     @property
     def reasons(self) -> list[str]:
-        """What the answers depend on, in words."""
+        """The dependencies, in words."""
         words = {"the other images of the batch": self.batch, "chance": self.chance}
         return [word for word, holds in words.items() if holds]
 
     @property
     def meta(self) -> dict[str, bool]:
-        """What there is to note in the table's meta: nothing where all is well."""
+        """Entries for the table's meta; empty if there is no dependency."""
         found = {"depends_on_batch": self.batch, "depends_on_chance": self.chance}
         return {name: True for name, holds in found.items() if holds}
 
 
 @torch.inference_mode()
 def stability(network: PixelModel, images: Tensor) -> Stability:
-    """Answer images twice, and two of them alone.
+    """Run a batch of images twice, and two of its images alone, and compare the logits.
 
     Args:
-        network: In eval mode.
-        images: ``(n, C, H, W)`` pixels from all over the data; noise is added to them.
+        network: The network in eval mode.
+        images: ``(n, C, H, W)`` pixels, spread over the split; noise images are appended.
 
     Raises:
-        ShiftbenchError: If the network does not return logits, or takes no single image.
+        ShiftbenchError: If the network does not return logits, or fails on a single image.
     """
     noise = pixel_noise(images, IMAGES, torch.Generator().manual_seed(0))
     batch = torch.cat([images, noise])
@@ -87,7 +87,7 @@ def _logits(network: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
 def _alone(network: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
     try:
         return _logits(network, image)
-    except ValueError as error:  # of BatchNorm without statistics, on a map of one position
+    except ValueError as error:  # BatchNorm without running statistics, on a 1×1 feature map
         raise ShiftbenchError(
             f"the network does not answer one image alone ({str(error).splitlines()[0]}); its "
             "answer must not depend on the batch: give BatchNorm running statistics"
@@ -95,14 +95,14 @@ def _alone(network: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
 
 
 def _differs(logits: Tensor, others: Tensor, allowed: Tensor) -> bool:
-    """Whether logits ``(n, C)`` are not those of ``others`` up to what is ``allowed (n,)``."""
+    """Whether logits ``(n, C)`` differ from ``others`` by more than ``allowed (n,)``."""
     moved = change(logits[:, None], others[:, None]).squeeze(1)
     both_failed = logits.isnan().any(1) & others.isnan().any(1)
     return not bool(((moved <= allowed) | both_failed).all())
 
 
 def _random_states(device: torch.device) -> list[Any]:
-    """Return the states of the generators that a forward pass may draw from."""
+    """Return the states of the random generators that a forward pass may use."""
     states: list[Any] = [torch.get_rng_state(), random.getstate(), np.random.get_state()]  # noqa: NPY002
     if device.type == "cuda":
         states.append(torch.cuda.get_rng_state(device))

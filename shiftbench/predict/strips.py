@@ -19,16 +19,16 @@ def strips(
     images: Iterable[int],
     shifts: ArrayLike,
 ) -> dict[int, NDArray[np.uint8]]:
-    """Return the views of some images under some shifts, as pixels.
+    """Return the views of the given images under the given shifts, as pixels.
 
     Args:
         split: The test images.
-        protocol: What moves.
+        protocol: The shift protocol.
         images: Indices into ``split``.
         shifts: ``(V, A)``, the same for every image.
 
     Returns:
-        For every index ``(V, H, W, C)`` uint8 in 0..255.
+        For every index, the views ``(V, H, W, C)``, uint8 in 0..255.
     """
     protocol.check(split)
     moves = torch.as_tensor(np.asarray(shifts, dtype=np.float32))

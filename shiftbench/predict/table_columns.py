@@ -1,14 +1,13 @@
-"""From logits to the columns of a prediction table, on the device the logits are on.
+"""From logits to the columns of a prediction table, on the device of the logits.
 
-One rule for every logit that is no ordinary number:
+Ties and logits that are not finite are handled as follows:
 
-* The answer is the class with the largest logit, of equal ones the lowest index.
-* −inf is a class that is never answered; its probability is 0. Where all logits are −inf, there is
+* The answer is the class with the largest logit; among equal logits, the one with the lowest index.
+* A class with logit −inf has probability 0 and is not predicted. If all logits are −inf, there is
   no answer.
-* +inf wins: the probability is 1, shared equally if there are several, and the lowest index is
-  the answer.
-* A NaN among the logits is no answer at all: −1, every probability NaN, and the true class is
-  ranked behind all others.
+* Classes with logit +inf share probability 1 equally; the answer is the one with the lowest index.
+* If any logit is NaN, there is no answer: the class is −1, every probability is NaN, and the true
+  class is ranked behind all others.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ from torch import Tensor
 from shiftbench.errors import ShiftbenchError
 from shiftbench.predict.logits import FLOAT32, Rounding, change, scale
 
-VERSION = 2  # of these columns; 1 took the answer from probabilities, the scale from all logits
+VERSION = 2  # 1 took the answer from the probabilities and the scale from all logits
 
 
 def check_labels(labels: Tensor, num_classes: int) -> None:
-    """Raise unless every label is a class that the network can answer."""
+    """Raise unless every label is one of the network's classes."""
     if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < num_classes:
         raise ShiftbenchError(
             f"labels run from {int(labels.min())} to {int(labels.max())}, but the network answers "
@@ -37,18 +36,18 @@ def answers(
     previous: Tensor,
     rounding: Rounding = FLOAT32,
 ) -> dict[str, Tensor]:
-    """Reduce logits to what the table keeps.
+    """Reduce logits to the columns of the table.
 
     Args:
-        logits: ``(N, K, C)`` float, column 0 being the base view.
+        logits: ``(N, K, C)`` float; column 0 is the base view.
         labels: ``(N,)`` true classes.
-        previous: ``(K,)`` column one step earlier on the path, −1 for none.
-        rounding: Of the network that made the logits.
+        previous: ``(K,)``, the column one step earlier on the path, −1 for none.
+        rounding: Rounding of the network.
 
     Returns:
         Tensors ``(N, K)`` (``logit_scale``: ``(N,)``) by the names of the table's attributes.
-        Infinite logits and NaN follow the rule above; a probability of the class answered in
-        another column is NaN where there was no answer there.
+        Infinite and NaN logits are handled as described above; the probability of the class
+        predicted in another column is NaN if that column has no answer.
     """
     probabilities, top1 = _probabilities(logits), logits.argmax(-1)
     failed = probabilities[..., 0].isnan()
@@ -68,7 +67,7 @@ def answers(
 
 
 def _probabilities(logits: Tensor) -> Tensor:
-    """Return the softmax, in which +inf shares all probability; NaN where there is no answer."""
+    """Return the softmax; logits of +inf share probability 1; NaN where there is no answer."""
     largest = logits.amax(-1, keepdim=True)
     infinite = largest == torch.inf
     if bool(infinite.any()):
@@ -83,7 +82,7 @@ def _pick(values: Tensor, classes: Tensor) -> Tensor:
 
 
 def _rank(logits: Tensor, true: Tensor) -> Tensor:
-    """Return how many classes come before the true one; of equal logits the lower index does."""
+    """Return the number of classes ranked before the true one; ties are ordered by index."""
     own = _pick(logits, true)[..., None]
     lower = torch.arange(logits.shape[-1], device=logits.device) < true[..., None]
     return ((logits > own) | ((logits == own) & lower)).sum(-1)

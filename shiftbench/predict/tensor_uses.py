@@ -1,4 +1,4 @@
-"""Who reads what in a forward pass: which layer's output has one reader, and which one it is."""
+"""Tracing of a forward pass: pairs of layers in which only the second reads the first."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from torch.utils._pytree import tree_leaves
 
 
 class Uses(TorchDispatchMode):
-    """Sees every operation of a forward pass, and whose memory it touches.
+    """Dispatch mode that records which operations of a forward pass access which storage.
 
-    Looks for pairs of layers in which the output of the first, a source, is the input of the
-    second, a sink, and of nothing else: no operation outside of the sink takes it, a view of it or
-    anything in its memory. The weights of both must not be touched by anybody else either.
+    It finds pairs of layers such that the output of the first (the source) is read only by the
+    second (the sink): no operation outside the sink uses this output, a view of it or any other
+    tensor in its storage. The weights of both may not be used by any other layer or operation.
     """
 
     def __init__(self) -> None:
@@ -24,14 +24,14 @@ class Uses(TorchDispatchMode):
         self.found: list[tuple[str, str]] = []
         self.spoiled: set[str] = set()
         self.calls: Counter[str] = Counter()
-        self.sources: dict[int, str] = {}  # by the memory of their output
-        self.owners: dict[int, set[str]] = {}  # layers, by the memory of their weights
-        self.kept: dict[int, Tensor] = {}  # outputs by id: no memory and no id is used twice
-        self.running: str | None = None  # the layer that runs, and the memory of its input
+        self.sources: dict[int, str] = {}  # by the storage of their output
+        self.owners: dict[int, set[str]] = {}  # layers, by the storage of their weights
+        self.kept: dict[int, Tensor] = {}  # outputs by id; kept so that no storage or id is reused
+        self.running: str | None = None  # the running layer, and the storage of its input
         self.input: int | None = None
 
     def watch(self, name: str, layer: nn.Module, is_source: bool) -> list[Any]:
-        """Watch a layer that calls no other; return the handles that end it."""
+        """Add hooks to a layer without submodules; return their handles."""
         for tensor in (*layer.parameters(), *layer.buffers()):
             if (memory := _memory(tensor)) is not None:
                 self.owners.setdefault(memory, set()).add(name)
@@ -50,10 +50,10 @@ class Uses(TorchDispatchMode):
         return [layer.register_forward_pre_hook(before), layer.register_forward_hook(after)]
 
     def pairs(self, returned: Any) -> list[tuple[str, str]]:
-        """Return the (source, sink) that ran once each, with nobody else at their tensors.
+        """Return the (source, sink) pairs that ran once and whose tensors nothing else uses.
 
         Args:
-            returned: What the pass returned: that has a reader too.
+            returned: The output of the pass, which the caller reads.
         """
         self._touch(tree_leaves(returned))
         return [
@@ -78,7 +78,7 @@ class Uses(TorchDispatchMode):
         self.kept[id(output)] = output
 
     def _touch(self, leaves: Iterable[Any]) -> None:
-        """Note that an operation takes these."""
+        """Record that an operation uses these values."""
         for memory in {_memory(leaf) for leaf in leaves}:
             if memory in self.sources and memory != self.input:
                 self.spoiled.add(self.sources[memory])
@@ -89,13 +89,13 @@ class Uses(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        """Run an operation, and note what it touches."""
+        """Run an operation and record the storage that it uses."""
         self._touch(tree_leaves((args, kwargs)))
         return func(*args, **(kwargs or {}))
 
 
 def _memory(value: Any) -> int | None:
-    """Return what tells the memory of a tensor from others, None for what has none."""
+    """Return an identifier of the storage of a tensor, None if there is none."""
     if not isinstance(value, Tensor):
         return None
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import stat
 from collections.abc import Iterator, Mapping
@@ -21,7 +20,7 @@ _PACKAGED = Path(__file__).parents[1] / "configs"  # in a wheel
 CONFIG_DIR = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "configs"
 
 GROUPS = (
-    "data", "model", "pool", "head", "augment", "shift", "metric", "train", "optimizer",
+    "data", "model", "pool", "head", "augment", "shift", "metric", "train", "optimizer", "infer",
     "experiment",
 )  # fmt: skip
 PADDINGS = ("zeros", "circular", "reflect")
@@ -33,8 +32,8 @@ CAPTURES = ("auto", "true", "false")
 
 # Settings that cannot change a result are not part of a run's identity.
 NOT_IDENTITY = (
-    "device", "deterministic", "out", "force", "fail_fast", "progress", "figures", "data.workers",
-    "data.memory_limit_gb", "measure.batch_size", "measure.memory_gb",
+    "device", "threads", "deterministic", "out", "force", "fail_fast", "progress", "figures",
+    "data.workers", "data.memory_limit_gb", "measure.batch_size", "measure.memory_gb",
     "train.capture",  # the same bits
     "optimizer.default_lr", "optimizer.default_weight_decay",  # contained in train.lr
 )  # fmt: skip
@@ -42,12 +41,12 @@ NOT_IDENTITY = (
 LISTS = ("shift", "metric")
 # Keys of an optimizer's yaml that define defaults of the train group.
 DEFAULT_RATES = ("default_lr", "default_weight_decay")
-# As in configs/optimizer/sgd.yaml, for a user's own configuration without an optimizer.
+# As in configs/optimizer and configs/infer, for a user's own configuration without these groups.
 _SGD = {
     "_target_": "shiftbench.optimizer.sgd.Sgd", "default_lr": 0.1, "default_weight_decay": 5e-4,
 }  # fmt: skip
-# Keys that select the runs of a study. They are not part of a run's identity: a result depends on
-# its settings, not on the study that it belongs to.
+_SINGLE = {"_target_": "shiftbench.infer.single.Single"}
+# Keys that select the runs of a study; no part of a run's identity, as no result depends on them.
 STUDY_KEYS = ("study.", "scale")
 
 
@@ -77,7 +76,8 @@ class Measure:
     """Settings of the measurement."""
 
     engine: str = "auto"
-    batch_size: int = 256
+    precision: str = "fp32"
+    batch_size: Any = "auto"
     memory_gb: float = 1.0
     resamples: int = 1000
     layers: bool = True
@@ -113,11 +113,13 @@ class Config:
     shift: dict[str, Any] = field(default_factory=dict)
     metric: dict[str, Any] = field(default_factory=dict)
     optimizer: Any = field(default_factory=lambda: dict(_SGD))
+    infer: Any = field(default_factory=lambda: dict(_SINGLE))
     train: Train = field(default_factory=_train)
     measure: Measure = field(default_factory=Measure)
     padding: str = "zeros"
     seed: int = 0
     device: str = "auto"
+    threads: int | None = None
     precision: str = "fp32"
     deterministic: bool = True
     checkpoint: str | None = None
@@ -152,6 +154,7 @@ def check(config: DictConfig) -> None:
     _check_paths(config)
     require_one_of("padding", config.padding, PADDINGS)
     require_one_of("precision", config.precision, PRECISIONS)
+    require_one_of("measure.precision", config.measure.precision, PRECISIONS)
     require_one_of("measure.engine", config.measure.engine, ENGINES)
     require_one_of("train.schedule", config.train.schedule, SCHEDULES)
     require_one_of("train.capture", str(config.train.capture).lower(), CAPTURES)
@@ -160,7 +163,9 @@ def check(config: DictConfig) -> None:
             f"device={printable(config.device)} is not known; allowed: auto, cpu, cuda, cuda:1, mps"
         )
     for key, low, high in RANGES:
-        require_within(key, OmegaConf.select(config, key), low, high)
+        if (value := OmegaConf.select(config, key)) is not None:
+            require_within(key, value, low, high)
+    _check_views(config.measure.batch_size)
     if not config.shift:
         raise UsageError("shift=[] leaves nothing to measure; name one, e.g. shift=circular")
     _check_groups(config)
@@ -208,6 +213,16 @@ def _check_whole(config: DictConfig) -> None:
         raise UsageError(f"{key} cannot be resolved{reason}; give it a plain value") from error
 
 
+def _check_views(number: Any) -> None:
+    # As a string where it comes from an environment variable.
+    is_number = type(number) in (int, str) and str(number).isdecimal()
+    if number != "auto" and not (is_number and 1 <= int(number) <= 65_536):
+        raise UsageError(
+            f"measure.batch_size={printable(number)} is not a number of views; "
+            "give a whole number from 1 to 65536, or auto"
+        )
+
+
 def _check_paths(config: DictConfig) -> None:
     if not config.out.strip():
         raise UsageError("out is empty; give a folder, e.g. out=outputs")
@@ -229,7 +244,7 @@ def _check_paths(config: DictConfig) -> None:
 
 def _check_groups(config: DictConfig) -> None:
     """Refuse groups that were not composed from one of their options."""
-    nodes = {key: config[key] for key in ("data", "model", "pool", "augment", "optimizer")}
+    nodes = {key: config[key] for key in ("data", "model", "pool", "augment", "optimizer", "infer")}
     for group in LISTS:
         if "_target_" in config[group]:
             raise UsageError(
@@ -260,32 +275,3 @@ def as_typed(overrides: Any) -> list[str]:
     """Return Hydra's list of overrides, with interpolations unresolved."""
     items: Any = OmegaConf.to_container(overrides)
     return [str(item) for item in items]
-
-
-def short_hash(text: str) -> str:
-    """Return the first eight hexadecimal digits of the SHA-256 of ``text``."""
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-def slug(text: str) -> str:
-    """Return ``text`` with all characters special to shells or file systems replaced by ``-``.
-
-    >>> slug("pool=max,blur  seed=0")
-    'pool-max-blur-seed-0'
-    """
-    return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-.")
-
-
-def sweep_id(arguments: list[str]) -> str:
-    """Return a deterministic folder name for the sweep of a command.
-
-    The settings that vary are readable in it; all arguments are part of its hash.
-
-    >>> sweep_id(["-m", "seed=3", "pool=max,blur", "out=elsewhere"])
-    'pool-max-blur-d5cb9923'
-    """
-    given = [item for item in arguments if "=" in item and not item.startswith(("-", "hydra"))]
-    overrides = [item for item in given if item.split("=")[0] not in NOT_IDENTITY]
-    swept = [item for item in overrides if "," in item or item.startswith("experiment=")]
-    readable = slug(" ".join(swept or overrides))[:60].rstrip("-.")
-    return f"{readable or 'default'}-{short_hash(' '.join(sorted(overrides)))}"

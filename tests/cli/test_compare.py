@@ -382,7 +382,7 @@ def test_jagged_draws_both_curves_in_one_figure(runs, shiftbench_command):
 def test_jagged_says_what_it_lacks(runs, shiftbench_command):
     folder, first, second = runs
     for arguments, sentence in [
-        ((), "as: shiftbench jagged RUN_A RUN_B"),
+        ((), "e.g. shiftbench jagged RUN_A RUN_B"),
         (("nowhere",), "there is no run 'nowhere'"),
         ((str(first), "--protocol", "crop"), "it has: circular, translate"),
         ((str(first), str(second), "--protocol", "circular"), "no path that all images share"),

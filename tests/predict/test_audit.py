@@ -167,7 +167,7 @@ def test_what_the_self_check_could_not_see_is_found_and_measured_directly(caplog
 
 
 def test_where_the_dense_engine_was_asked_for_that_is_an_error():
-    with pytest.raises(ShiftbenchError, match="does not hold: its answer to image"):
+    with pytest.raises(ShiftbenchError, match="is not exact here: its answer to image"):
         measure(Bright(), brightened(), LABELS, PROTOCOL, engine="dense")
 
 

@@ -31,7 +31,7 @@ from shiftbench.pool import (
     NoPool2d,
     Stride2d,
 )
-from shiftbench.predict.dense import DenseNetwork
+from shiftbench.predict.dense_network import DenseNetwork
 from shiftbench.predict.phases import NotDenseError
 from shiftbench.shift.circular import Circular
 
@@ -186,7 +186,7 @@ def test_a_size_that_the_stride_does_not_divide_is_refused():
 
 def test_draws_and_other_protocols_are_the_direct_engines():
     net = network(VGG, MaxPool2d, GlobalAverageHead)
-    assert "draws were asked for" in refused(net, protocol=Circular(sampling="draws", draws=4))
+    assert "samples random shifts" in refused(net, protocol=Circular(sampling="draws", draws=4))
 
 
 def test_the_reason_is_logged_once(caplog):

@@ -12,12 +12,15 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from shiftbench.errors import UsageError
 from shiftbench.experiment import build
 from shiftbench.launch import session
+from shiftbench.launch.compose_only import composed_only
 from shiftbench.launch.hydra_errors import explain, refuse
+from shiftbench.launch.rounds import Rounds
 from shiftbench.settings import hydra_patches
 from shiftbench.settings.schema import CONFIG_DIR, register
 
@@ -46,7 +49,7 @@ def run(tmp_path, monkeypatch):
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     monkeypatch.setenv("SHIFTBENCH_SWEEP", "sweep")
 
-    def run(*arguments, fail=None):
+    def run(*arguments, fail=None, planned=None):
         seen = []
 
         def job(config):
@@ -57,7 +60,7 @@ def run(tmp_path, monkeypatch):
         monkeypatch.setattr(sys, "argv", ["shiftbench", *arguments])
         GlobalHydra.instance().clear()
         with session.opened() as command:
-            with hydra_patches.installed(arguments, planned=lambda: command.jobs):
+            with hydra_patches.installed(arguments, planned=planned or command.rounds):
                 hydra_patches.application(job, CONFIG_DIR)()
             if command.refusal:
                 raise command.refusal
@@ -98,6 +101,13 @@ def test_the_jobs_of_a_sweep_come_in_order_each_composed_once(run, calls):
     assert len(compositions) == 4
 
 
+def test_batches_of_jobs_may_be_added_while_a_sweep_runs(run):
+    more = [[["seed=7"], ["seed=8"]], [["seed=9"]], []]
+    seen = run("-m", "seed=0", planned=lambda: Rounds([["seed=0"]], lambda: more.pop(0)))
+    assert [config.seed for config in seen] == [0, 7, 8, 9]
+    assert more == []
+
+
 def test_an_experiment_makes_a_sweep_of_its_grids_without_m(run, mine):
     seen = run("--config-dir", str(mine), "experiment=study")
     found = [(config.pool._target_.rpartition(".")[2], config.padding) for config in seen]
@@ -129,6 +139,28 @@ def test_earlier_names_are_read_in_files_and_as_typed(run, mine):
         "draws": 5,
         "steps": 2,
     }
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("pool=blur",), ("-m", "padding=zeros,circular", "seed=0,1"), ("experiment=study",)],
+)
+def test_a_plan_composes_what_would_run_and_writes_nothing(run, mine, tmp_path, arguments):
+    arguments = ("--config-dir", str(mine), *arguments)
+    before, seen = set(tmp_path.rglob("*")), []
+
+    def visit(config):
+        assert "hydra" not in config
+        seen.append((list(HydraConfig.get().overrides.task), config))
+
+    own = Hydra.run, Hydra.multirun
+    with composed_only(visit):
+        assert run(*arguments) == []
+    assert set(tmp_path.rglob("*")) == before
+    assert (Hydra.run, Hydra.multirun) == own
+    expected = run(*arguments)
+    assert [config for _, config in seen] == expected
+    assert len({str(overrides) for overrides, _ in seen}) == len(expected)
 
 
 def test_hydra_is_put_back_as_it_was(run):
