@@ -171,6 +171,7 @@ def test_a_compiled_network_learns(tmp_path):
 @pytest.mark.slow
 def test_a_network_that_cannot_be_compiled_is_explained(tmp_path):
     settings = Train(epochs=1, batch_size=20, lr=0.1, compile=True)
+    torch._dynamo.reset()  # another test may have compiled the same network
     with (
         torch._inductor.config.patch({"cpp.cxx": (None, "/nonexistent/g++")}),
         torch._inductor.utils.fresh_cache(),
