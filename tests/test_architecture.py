@@ -1,6 +1,7 @@
 """The house: imports point one way, and what must be light is light."""
 
 import ast
+import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -114,6 +115,31 @@ def test_the_guide_has_a_row_for_every_package():
     rows = "".join(line.split("|")[1] for line in guide.splitlines() if line.startswith("| `"))
     for name in MAY_IMPORT:
         assert name.startswith("__") or f"{name}/" in rows or f"{name}.py" in rows, name
+
+
+@pytest.mark.parametrize("package", ["launch", "runs", "runtime", "storage", "training"])
+def test_the_guide_names_every_module(package):
+    """Of packages whose modules are no options of a config group."""
+    guide = (PACKAGE.parent / "docs" / "architecture.md").read_text("utf-8")
+    named = set(re.findall(r"`(\w+)`", guide))
+    modules = {path.stem for path in (PACKAGE / package).glob("*.py")} - {"__init__"}
+    assert modules <= named
+
+
+DOCUMENTS = [
+    path
+    for pattern in ("*.md", "docs/*.md", "benchmarks/*.md", "outputs/reference/**/*.md")
+    for path in sorted(PACKAGE.parent.glob(pattern))
+]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(PACKAGE.parent))
+def test_files_that_documents_name_exist(path):
+    text = path.read_text("utf-8")
+    links = [link for link in re.findall(r"\]\(([^)#\s]+)", text) if "://" not in link]
+    named = [PACKAGE.parent / name for name in re.findall(r"\bshiftbench/[\w/]+\.py\b", text)]
+    files = [*(path.parent / link for link in links), *named]
+    assert not [file for file in files if not file.exists()]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=str)

@@ -272,7 +272,7 @@ def _plain(text: str) -> str:
 
 def _all_text(error: BaseException | None) -> str:
     chain: list[BaseException] = []
-    while error is not None and error not in chain:  # a cause raised again closes a circle
+    while error is not None and error not in chain:  # a cause raised again closes a cycle
         chain.append(error)
         error = error.__cause__ or error.__context__
     return "\n".join(map(str, chain))

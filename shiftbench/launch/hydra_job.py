@@ -1,4 +1,4 @@
-"""What Hydra knows of the job that it has called."""
+"""Overrides and labels of the job that Hydra is running."""
 
 from __future__ import annotations
 

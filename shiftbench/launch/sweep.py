@@ -107,7 +107,7 @@ class SweepController:
     def _report(self, tables_only: bool) -> None:
         from shiftbench.report.write import report_sweep, update_tables
 
-        if tables_only:  # after Ctrl-C nobody wants to wait for figures
+        if tables_only:  # after Ctrl-C, figures would take too long
             update_tables(self.sweep.folder)
             print(f"shiftbench report {self.sweep.folder} writes the page", file=sys.stderr)
         else:
