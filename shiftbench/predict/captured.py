@@ -11,8 +11,8 @@ import logging
 import torch
 from torch import Tensor
 
-from shiftbench.errors import printable
 from shiftbench.predict.pixel_model import PixelModel
+from shiftbench.runtime.cuda_graphs import in_one_line, on_side_stream
 
 log = logging.getLogger(__name__)
 
@@ -53,20 +53,15 @@ class FullBatches:
         try:
             self._graph = self._captured(expected)
         except Exception as error:  # whatever a third-party network or kernel raises
-            reason = printable(" ".join(str(error).split()) or type(error).__name__, 300)
-            log.info("forward pass not captured as a CUDA graph: %s", reason)
+            log.info("forward pass not captured as a CUDA graph: %s", in_one_line(error))
             self._input = self._output = torch.empty(0)  # their memory is for plain passes
         else:
             log.info("forward pass captured as a CUDA graph")
         return expected
 
     def _captured(self, expected: Tensor) -> torch.cuda.CUDAGraph:
-        graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            for _ in range(WARM_UP):
-                self.network(self._input)
-        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        on_side_stream(lambda: [self.network(self._input) for _ in range(WARM_UP)])
         with torch.cuda.graph(graph):
             self._output = self.network(self._input)
         graph.replay()

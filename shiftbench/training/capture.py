@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from shiftbench.augment.base import Draws
-from shiftbench.errors import UsageError, printable
+from shiftbench.errors import UsageError
+from shiftbench.runtime.cuda_graphs import in_one_line, on_side_stream
 from shiftbench.training.step import Step, TrainingStep
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ def fastest(
         try:
             captured = CapturedStep(step, images, labels, draws)
         except Exception as error:  # whatever a third-party network or kernel raises
-            reason = printable(" ".join(str(error).split()) or type(error).__name__, 300)
+            reason = in_one_line(error)
         else:
             log.info("training step captured as a CUDA graph")
             return captured
@@ -119,16 +120,16 @@ class CapturedStep:
         return step(images, labels, tuple(draws))
 
     def _warm_up(self, step: Step, before: Snapshot) -> list[Tensor]:
-        """Return the weights after one plain step, as graphs require on another stream."""
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
+        """Return the weights after one plain step."""
+        after: list[Tensor] = []
+
+        def steps() -> None:
             self._run(step)
-            after = before.weights()
+            after.extend(before.weights())
             for _ in range(WARM_UP - 1):
                 self._run(step)
-        torch.cuda.current_stream().wait_stream(stream)
-        torch.cuda.synchronize()
+
+        on_side_stream(steps)
         return after
 
 
