@@ -62,6 +62,11 @@ class Downsampling(nn.Module):
         """Whether it supports the dense engine, i.e. overrides :meth:`all_phases`."""
         return type(self).all_phases is not Downsampling.all_phases
 
+    def _choose_max_first(self, chosen: bool | None) -> None:
+        """Set ``max_first`` to what a setting says; None keeps what the class declares."""
+        if chosen is not None:
+            self.max_first = chosen
+
     def phase(self, x: Tensor) -> Tensor:
         """Return the grid ``(N,)`` selected for every image, row-major in 0..s² − 1."""
         raise NotImplementedError(f"a {type(self).__name__} has a fixed grid")

@@ -27,6 +27,8 @@ _BEFORE = {
     "optimizer": {"optimizer._target_": "shiftbench.optimizer.sgd.Sgd"},
     "metric": {"metric.standard._target_": "shiftbench.metric.options.standard"},
 }
+# Likewise the values that single settings of this package's options have always had.
+_ADDED = {"pool.taps": None, "pool.gain": 1, "pool.max_first": None}
 _TEST_LABEL = re.compile(r"\btest\.\w+=(\[[^]]*]|[^],]*)")  # of shapes[test.position=uniform]
 
 
@@ -108,7 +110,8 @@ def _readable(config: DictConfig, names: Names) -> str:
 def counting(config: DictConfig) -> dict[str, Any]:
     """Return every setting that can change the result, ``{"pool.filter_size": 3}``.
 
-    Groups that were added later are left out if they have the value that was fixed before.
+    Groups and settings that were added later are left out if they have the value that was fixed
+    before.
     """
     content: Any = OmegaConf.to_container(config, resolve=True)
     content["shift"] = earlier_names(content.get("shift") or {})
@@ -121,7 +124,16 @@ def counting(config: DictConfig) -> dict[str, Any]:
         chosen = {key: value for key, value in given.items() if key.partition(".")[0] == group}
         if chosen == before or chosen == {group: {}}:
             given = {key: value for key, value in given.items() if key not in chosen}
-    return given
+    return {key: value for key, value in given.items() if not _is_as_before(key, given)}
+
+
+def _is_as_before(key: str, given: Mapping[str, Any]) -> bool:
+    """Whether a setting says what its option did before there was this setting.
+
+    A third-party option may have had a setting of this name all along.
+    """
+    own = str(given.get(f"{key.partition('.')[0]}._target_")).startswith("shiftbench.")
+    return own and key in _ADDED and given[key] == _ADDED[key]
 
 
 def _settings(config: DictConfig) -> Origin:
