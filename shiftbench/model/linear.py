@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from shiftbench.errors import UsageError
+from shiftbench.model import blocks
 from shiftbench.model.vgg import VGG
 from shiftbench.ops.padding import conv2d
 
@@ -38,6 +39,7 @@ class LinearVGG(VGG):
         return [conv2d(in_chans, out_chans, 3, stride, padding)]
 
     def _site(self, pool: Downsampling, channels: int, padding: str) -> list[nn.Module]:
+        blocks.refuse_max_first(pool, "linear")
         if not _is_additive(pool, channels):
             raise UsageError(
                 f"model=linear needs a linear pool, got {type(pool).__name__}; "

@@ -24,6 +24,12 @@ class BasicBlock(nn.Module):
     ``x: (N, in_chans, H, W) -> (N, out_chans, H/s, W/s)``. The order is convolution,
     BatchNorm, ReLU, pool (as in the publication of blur-pool); the shortcut is pooled, then
     projected by a 1×1 convolution if the shape changes.
+
+    Args:
+        in_chans: Channels of the input.
+        out_chans: Channels of the output.
+        padding: ``zeros``, ``circular`` or ``reflect``.
+        pools: Of the two branches; with one alone, it reduces the input of both.
     """
 
     def __init__(
@@ -31,23 +37,25 @@ class BasicBlock(nn.Module):
         in_chans: int,
         out_chans: int,
         padding: str,
-        pools: tuple[Downsampling, Downsampling] | None,
+        pools: Sequence[Downsampling] = (),
     ) -> None:
         super().__init__()
         self.pool = pools[0] if pools else None
-        self.shortcut_pool = pools[1] if pools else None
+        self.shortcut_pool = pools[1] if len(pools) > 1 else None
         stride = blocks.conv_stride(self.pool)
         self.conv1 = conv2d(in_chans, out_chans, 3, stride, padding)
         self.bn1 = nn.BatchNorm2d(out_chans)
         self.conv2 = conv2d(out_chans, out_chans, 3, 1, padding)
         self.bn2 = nn.BatchNorm2d(out_chans)
         self.project: nn.Module = nn.Identity()
-        if pools is not None or in_chans != out_chans:
+        if pools or in_chans != out_chans:
             project = conv2d(in_chans, out_chans, 1, stride, padding)
             self.project = nn.Sequential(project, nn.BatchNorm2d(out_chans))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the block's output."""
+        if self.pool is not None and self.shortcut_pool is None:
+            x = self.pool(x)
         y = F.relu(self.bn1(self.conv1(x)))
         if self.pool is not None and self.shortcut_pool is not None:
             y, x = blocks.subsample_together(self.pool, y, self.shortcut_pool, x)
@@ -68,6 +76,8 @@ class ResNet(nn.Module):
         padding: ``zeros``, ``circular`` or ``reflect``.
         depth: 18, 20, 32, 44 or 56.
         width: Channels of the first stage; by default 16, or 64 for ResNet-18.
+        placement: Of the downsampling in a block: ``after`` the first convolution and its
+            activation, or ``before`` it.
 
     Raises:
         UsageError: If an argument is out of range.
@@ -83,6 +93,7 @@ class ResNet(nn.Module):
         padding: str = "zeros",
         depth: int = 20,
         width: int | None = None,
+        placement: str = "after",
     ) -> None:
         super().__init__()
         counts, width = _plan(depth, width)
@@ -93,9 +104,9 @@ class ResNet(nn.Module):
         for stage, count in enumerate(counts):
             out_chans = width * 2**stage
             for index in range(count):
-                pools = None
+                pools: list[Downsampling] = []
                 if stage > 0 and index == 0:
-                    pools = (pool(out_chans, padding=padding), pool(chans, padding=padding))
+                    pools = _pools_of_block(pool, chans, out_chans, padding, placement)
                     sites.append(pools[0])
                 layers.append(BasicBlock(chans, out_chans, padding, pools))
                 chans = out_chans
@@ -114,6 +125,17 @@ class ResNet(nn.Module):
         """Return the logits."""
         logits: Tensor = self.head(self.forward_features(x))
         return logits
+
+
+def _pools_of_block(
+    pool: blocks.MakePool, in_chans: int, out_chans: int, padding: str, placement: str
+) -> list[Downsampling]:
+    """Return the pools of a block's branches, or the one that reduces the input of both."""
+    inputs = (out_chans, in_chans) if placement == "after" else (in_chans,)
+    pools = [pool(chans, padding=padding) for chans in inputs]
+    blocks.check_placement(placement, pools[0])
+    blocks.refuse_max_first(pools[0], "resnet")
+    return pools
 
 
 def _plan(depth: int, width: int | None) -> tuple[Sequence[int], int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor, nn
@@ -44,6 +45,9 @@ class VGG(nn.Module):
         width: Channels of the first stage; the others have 2, 4, 8 and 8 times as many.
         downsamplings: Steps that halve the feature map, 0 to 5; by default as many as keep the last
             feature map at 4×4 or more: three at 32 px, VGG's five from 128 px on.
+        placement: ``after`` (behind the last convolution of a stage and its activation) or
+            ``before`` that convolution; with ``depth`` 8 and 9, the first step then reduces the
+            image.
 
     Raises:
         UsageError: If an argument is out of range.
@@ -63,13 +67,17 @@ class VGG(nn.Module):
         depth: int = 8,
         width: int = 16,
         downsamplings: int | None = None,
+        placement: str = "after",
     ) -> None:
         super().__init__()
         if downsamplings is None:
             downsamplings = _most_downsamplings(min(image_size))
         _check(depth, width, downsamplings)
         channels = [width * factor for factor in (1, 2, 4, 8, 8)]
-        pools = [pool(channels[stage], padding=padding) for stage in range(downsamplings)]
+        self.placement = placement
+        inputs = _inputs_of_steps(in_chans, channels, depth, placement)
+        pools = [pool(inputs[stage], padding=padding) for stage in range(downsamplings)]
+        blocks.check_placement(placement, pools[0] if pools else None)
         layers: list[nn.Module] = []
         chans = in_chans
         for stage, convolutions in enumerate(STAGES[depth]):
@@ -105,9 +113,14 @@ class VGG(nn.Module):
         for index in range(convolutions):
             last = index == convolutions - 1
             stride = blocks.conv_stride(pool) if last else 1
-            layers += self._convolution(in_chans, out_chans, padding, stride)
+            convolution = self._convolution(in_chans, out_chans, padding, stride)
+            if last and pool is not None:
+                before = self.placement == "before"
+                site = self._site(pool, in_chans if before else out_chans, padding)
+                convolution = site + convolution if before else convolution + site
+            layers += convolution
             in_chans = out_chans
-        return layers if pool is None else layers + self._site(pool, out_chans, padding)
+        return layers
 
     def _convolution(
         self, in_chans: int, out_chans: int, padding: str, stride: int
@@ -120,6 +133,17 @@ class VGG(nn.Module):
         if pool.max_first:
             return [StrideOneMax2d(padding), pool]
         return [pool]
+
+
+def _inputs_of_steps(
+    in_chans: int, channels: Sequence[int], depth: int, placement: str
+) -> list[int]:
+    """Return the channels of the feature map that the downsampling step of each stage reduces."""
+    if placement == "after":
+        return list(channels)
+    before = [in_chans, *channels]
+    counts = zip(STAGES[depth], before, channels, strict=False)
+    return [first if convolutions == 1 else later for convolutions, first, later in counts]
 
 
 def _most_downsamplings(size: int) -> int:

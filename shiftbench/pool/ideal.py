@@ -33,6 +33,7 @@ class IdealPool2d(Downsampling):
         channels: Channels of ``x`` (any number is accepted in ``forward``).
         stride: Subsampling factor.
         padding: The network's padding; feature maps are periodic only with ``circular``.
+        max_first: Whether a maximum precedes it at pooling sites.
 
     Raises:
         UsageError: If ``padding`` is not ``circular``.
@@ -41,8 +42,15 @@ class IdealPool2d(Downsampling):
     stride: int
     pad = "circular"
 
-    def __init__(self, channels: int, stride: int = 2, padding: str = "zeros") -> None:
+    def __init__(
+        self,
+        channels: int,
+        stride: int = 2,
+        padding: str = "zeros",
+        max_first: bool | None = None,
+    ) -> None:
         super().__init__()
+        self._choose_max_first(max_first)
         if padding != "circular":
             raise UsageError(
                 f"pool=ideal needs circular borders, got padding={padding}; add padding=circular"

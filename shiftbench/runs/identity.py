@@ -28,7 +28,9 @@ _BEFORE = {
     "metric": {"metric.standard._target_": "shiftbench.metric.options.standard"},
 }
 # Likewise the values that single settings of this package's options have always had.
-_ADDED = {"pool.taps": None, "pool.gain": 1, "pool.max_first": None}
+_ADDED = {
+    "model.placement": "after", "pool.taps": None, "pool.gain": 1, "pool.max_first": None,
+}  # fmt: skip
 _TEST_LABEL = re.compile(r"\btest\.\w+=(\[[^]]*]|[^],]*)")  # of shapes[test.position=uniform]
 
 

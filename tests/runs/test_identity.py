@@ -89,6 +89,8 @@ ADDED = [
     ("pool=blur", "pool.taps=null"),
     ("pool=blur", "pool.gain=1.0"),
     ("pool=blur", "pool.max_first=null"),
+    ("pool=aps", "pool.max_first=null"),
+    ("model=resnet", "model.placement=after"),
 ]
 
 
