@@ -43,7 +43,7 @@ class LinearVGG(VGG):
         if not _is_additive(pool, channels):
             raise UsageError(
                 f"model=linear needs a linear pool, got {type(pool).__name__}; "
-                "allowed: pool=ideal, blur, avg, stride, global"
+                "allowed: pool=ideal, blur, wavelet, flc, asap, avg, stride, global"
             )
         return [pool]
 

@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from shiftbench.pool.aps import AdaptivePolyphase2d as AdaptivePolyphase2d
+    from shiftbench.pool.asap import SpectralArtefactFree2d as SpectralArtefactFree2d
     from shiftbench.pool.avg import AvgPool2d as AvgPool2d
     from shiftbench.pool.base import Downsampling as Downsampling
     from shiftbench.pool.blur import BlurPool2d as BlurPool2d
+    from shiftbench.pool.flc import FrequencyLowCut2d as FrequencyLowCut2d
     from shiftbench.pool.ideal import IdealPool2d as IdealPool2d
+    from shiftbench.pool.lp import LpPool2d as LpPool2d
     from shiftbench.pool.max import MaxPool2d as MaxPool2d
     from shiftbench.pool.none import NoPool2d as NoPool2d
+    from shiftbench.pool.softpool import SoftPool2d as SoftPool2d
     from shiftbench.pool.stride import Stride2d as Stride2d
 
 _HOMES = {
@@ -24,9 +28,13 @@ _HOMES = {
     "AvgPool2d": "avg",
     "BlurPool2d": "blur",
     "Downsampling": "base",
+    "FrequencyLowCut2d": "flc",
     "IdealPool2d": "ideal",
+    "LpPool2d": "lp",
     "MaxPool2d": "max",
     "NoPool2d": "none",
+    "SoftPool2d": "softpool",
+    "SpectralArtefactFree2d": "asap",
     "Stride2d": "stride",
 }
 

@@ -37,6 +37,7 @@ class Downsampling(nn.Module):
             without padding state ``circular``.
         needs_global_head: Whether it leaves all pooling to a global head.
         is_native: Whether it stands for an external network's own downsampling.
+        has_parameters: Whether it is trained, so that networks with it have more parameters.
 
     Raises:
         UsageError: If a subclass declares a misspelt attribute.
@@ -49,6 +50,7 @@ class Downsampling(nn.Module):
     pad: str = "circular"
     needs_global_head: bool = False
     is_native: bool = False
+    has_parameters: bool = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -56,7 +56,7 @@ def refusal(model, pool, head, padding):
         return "would pool nothing globally"
     if pool == "ideal" and padding != "circular":
         return "needs circular borders"
-    if model == "linear" and pool in ("max", "aps"):
+    if model == "linear" and pool in ("max", "aps", "lp", "softpool"):
         return "needs a linear pool"
     return None
 
