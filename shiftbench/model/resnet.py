@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from shiftbench.errors import UsageError, require_within
 from shiftbench.model import blocks
-from shiftbench.ops.padding import conv2d
+from shiftbench.ops.padding import FULL, conv2d
 
 if TYPE_CHECKING:
     from shiftbench.pool import Downsampling
@@ -28,7 +28,7 @@ class BasicBlock(nn.Module):
     Args:
         in_chans: Channels of the input.
         out_chans: Channels of the output.
-        padding: ``zeros``, ``circular`` or ``reflect``.
+        padding: ``zeros``, ``circular``, ``reflect`` or ``full``.
         pools: Of the two branches; with one alone, it reduces the input of both.
     """
 
@@ -47,6 +47,7 @@ class BasicBlock(nn.Module):
         self.bn1 = nn.BatchNorm2d(out_chans)
         self.conv2 = conv2d(out_chans, out_chans, 3, 1, padding)
         self.bn2 = nn.BatchNorm2d(out_chans)
+        self.margin = _margin(pools) if padding == FULL else 0
         self.project: nn.Module = nn.Identity()
         if pools or in_chans != out_chans:
             project = conv2d(in_chans, out_chans, 1, stride, padding)
@@ -57,9 +58,18 @@ class BasicBlock(nn.Module):
         if self.pool is not None and self.shortcut_pool is None:
             x = self.pool(x)
         y = F.relu(self.bn1(self.conv1(x)))
+        x = F.pad(x, (self.margin,) * 4) if self.margin else x
         if self.pool is not None and self.shortcut_pool is not None:
             y, x = blocks.subsample_together(self.pool, y, self.shortcut_pool, x)
         return F.relu(self.bn2(self.conv2(y)) + self.project(x))
+
+
+def _margin(pools: Sequence[Downsampling]) -> int:
+    """Return the zeros around a shortcut where both convolutions of a block make the map grow.
+
+    A pool behind the first convolution also subsamples the pixel by which that one grows.
+    """
+    return 1 + blocks.site_stride(pools[0]) if len(pools) > 1 else 2
 
 
 class ResNet(nn.Module):
@@ -73,7 +83,7 @@ class ResNet(nn.Module):
         image_size: ``(H, W)`` of the images.
         pool: Makes a downsampling layer, ``pool(channels, padding=...)``.
         head: Makes the classifier, ``head(in_chans, map_size, num_classes)``.
-        padding: ``zeros``, ``circular`` or ``reflect``.
+        padding: ``zeros``, ``circular``, ``reflect`` or ``full``.
         depth: 18, 20, 32, 44 or 56.
         width: Channels of the first stage; by default 16, or 64 for ResNet-18.
         placement: Of the downsampling in a block: ``after`` the first convolution and its

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from shiftbench.errors import UsageError, require_within
 from shiftbench.model import blocks
 from shiftbench.ops.max_filter import StrideOneMax2d
+from shiftbench.ops.padding import of_layer
 
 if TYPE_CHECKING:
     from shiftbench.pool import Downsampling
@@ -40,7 +41,7 @@ class VGG(nn.Module):
         image_size: ``(H, W)`` of the images.
         pool: Makes a downsampling layer, ``pool(channels, padding=...)``.
         head: Makes the classifier, ``head(in_chans, map_size, num_classes)``.
-        padding: ``zeros``, ``circular`` or ``reflect``.
+        padding: ``zeros``, ``circular``, ``reflect`` or ``full``.
         depth: Number of convolutions, 8 to 16 (8, 10, 13, 16 are VGG-11, -13, -16, -19).
         width: Channels of the first stage; the others have 2, 4, 8 and 8 times as many.
         downsamplings: Steps that halve the feature map, 0 to 5; by default as many as keep the last
@@ -131,7 +132,7 @@ class VGG(nn.Module):
     def _site(self, pool: Downsampling, channels: int, padding: str) -> list[nn.Module]:
         """Return a downsampling step, with the running maximum that its pool may require."""
         if pool.max_first:
-            return [StrideOneMax2d(padding), pool]
+            return [StrideOneMax2d(of_layer(padding)), pool]
         return [pool]
 
 

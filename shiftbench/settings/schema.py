@@ -23,7 +23,7 @@ GROUPS = (
     "data", "model", "pool", "head", "augment", "shift", "metric", "train", "optimizer",
     "experiment",
 )  # fmt: skip
-PADDINGS = ("zeros", "circular", "reflect")
+PADDINGS = ("zeros", "circular", "reflect", "full")
 PRECISIONS = ("fp32", "tf32", "bf16")
 SCHEDULES = ("onecycle", "cosine")
 ENGINES = ("auto", "direct", "dense")
