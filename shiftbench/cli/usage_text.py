@@ -28,9 +28,9 @@ Options, as group=option
 
 FOOTER = """
 Settings, as key=value
-  padding=zeros|circular|reflect|full  seed=0  device=auto  precision=fp32|tf32|bf16
-  checkpoint=null  out=outputs  force=false  fail_fast=false  progress=true
-  figures=true  scale=smoke|cpu|gpu (of an experiment)
+  padding=zeros|circular|reflect|full  precision=fp32|tf32|bf16  device=auto
+  seed=0  checkpoint=null  out=outputs  force=false  fail_fast=false
+  progress=true  figures=true  scale=smoke|cpu|gpu (of an experiment)
   train.epochs train.batch_size train.lr ...   pool.filter_size ...
 
 shiftbench --cfg job                    print the configuration and exit

@@ -14,6 +14,7 @@ from shiftbench.model.evaluating import evaluating
 from shiftbench.ops.padding import conv2d
 
 if TYPE_CHECKING:
+    from shiftbench.activation import Activation
     from shiftbench.pool import Downsampling
 
 # Channels of a first stage; at this width a network may already exceed the memory.
@@ -25,15 +26,22 @@ MAX_WIDTH = 4096
 PLACEMENTS = ("after", "before")
 
 MakePool = Callable[..., "Downsampling"]
+MakeActivation = Callable[..., "Activation"]
 MakeHead = Callable[[int, tuple[int, int], int], nn.Module]
 
 
-def conv_block(in_chans: int, out_chans: int, padding: str, stride: int = 1) -> list[nn.Module]:
-    """Return 3×3 convolution, BatchNorm, ReLU."""
+def conv_block(
+    in_chans: int,
+    out_chans: int,
+    padding: str,
+    stride: int = 1,
+    activation: MakeActivation | None = None,
+) -> list[nn.Module]:
+    """Return 3×3 convolution, BatchNorm, activation (ReLU by default)."""
     return [
         conv2d(in_chans, out_chans, 3, stride, padding),
         nn.BatchNorm2d(out_chans),
-        nn.ReLU(inplace=True),
+        nn.ReLU(inplace=True) if activation is None else activation(out_chans, padding=padding),
     ]
 
 

@@ -36,6 +36,8 @@ class LinearVGG(VGG):
     def _convolution(
         self, in_chans: int, out_chans: int, padding: str, stride: int
     ) -> list[nn.Module]:
+        if self.make_activation is not None:
+            raise UsageError("model=linear has no activation; leave activation= away")
         return [conv2d(in_chans, out_chans, 3, stride, padding)]
 
     def _site(self, pool: Downsampling, channels: int, padding: str) -> list[nn.Module]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch.nn.functional as F
@@ -30,6 +30,7 @@ class BasicBlock(nn.Module):
         out_chans: Channels of the output.
         padding: ``zeros``, ``circular``, ``reflect`` or ``full``.
         pools: Of the two branches; with one alone, it reduces the input of both.
+        activation: Makes the two non-linearities; by default ReLU.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class BasicBlock(nn.Module):
         out_chans: int,
         padding: str,
         pools: Sequence[Downsampling] = (),
+        activation: blocks.MakeActivation | None = None,
     ) -> None:
         super().__init__()
         self.pool = pools[0] if pools else None
@@ -47,6 +49,11 @@ class BasicBlock(nn.Module):
         self.bn1 = nn.BatchNorm2d(out_chans)
         self.conv2 = conv2d(out_chans, out_chans, 3, 1, padding)
         self.bn2 = nn.BatchNorm2d(out_chans)
+        # As functions, which the layer probe does not list as layers.
+        self.inner: Callable[[Tensor], Tensor] = F.relu
+        self.outer: Callable[[Tensor], Tensor] = F.relu
+        if activation is not None:
+            self.inner, self.outer = (activation(out_chans, padding=padding) for _ in range(2))
         self.margin = _margin(pools) if padding == FULL else 0
         self.project: nn.Module = nn.Identity()
         if pools or in_chans != out_chans:
@@ -57,11 +64,11 @@ class BasicBlock(nn.Module):
         """Return the block's output."""
         if self.pool is not None and self.shortcut_pool is None:
             x = self.pool(x)
-        y = F.relu(self.bn1(self.conv1(x)))
+        y = self.inner(self.bn1(self.conv1(x)))
         x = F.pad(x, (self.margin,) * 4) if self.margin else x
         if self.pool is not None and self.shortcut_pool is not None:
             y, x = blocks.subsample_together(self.pool, y, self.shortcut_pool, x)
-        return F.relu(self.bn2(self.conv2(y)) + self.project(x))
+        return self.outer(self.bn2(self.conv2(y)) + self.project(x))
 
 
 def _margin(pools: Sequence[Downsampling]) -> int:
@@ -88,6 +95,7 @@ class ResNet(nn.Module):
         width: Channels of the first stage; by default 16, or 64 for ResNet-18.
         placement: Of the downsampling in a block: ``after`` the first convolution and its
             activation, or ``before`` it.
+        activation: Makes a non-linearity, ``activation(channels, padding=...)``; by default ReLU.
 
     Raises:
         UsageError: If an argument is out of range.
@@ -104,10 +112,13 @@ class ResNet(nn.Module):
         depth: int = 20,
         width: int | None = None,
         placement: str = "after",
+        activation: blocks.MakeActivation | None = None,
     ) -> None:
         super().__init__()
         counts, width = _plan(depth, width)
-        self.stem = nn.Sequential(*blocks.conv_block(in_chans, width, padding))
+        _check_activation(activation, padding)
+        stem = blocks.conv_block(in_chans, width, padding, activation=activation)
+        self.stem = nn.Sequential(*stem)
         sites: list[Downsampling] = []
         layers: list[nn.Module] = []
         chans = width
@@ -118,7 +129,7 @@ class ResNet(nn.Module):
                 if stage > 0 and index == 0:
                     pools = _pools_of_block(pool, chans, out_chans, padding, placement)
                     sites.append(pools[0])
-                layers.append(BasicBlock(chans, out_chans, padding, pools))
+                layers.append(BasicBlock(chans, out_chans, padding, pools, activation))
                 chans = out_chans
         self.blocks = nn.Sequential(*layers)
         self.total_stride = blocks.total_stride(sites)
@@ -146,6 +157,14 @@ def _pools_of_block(
     blocks.check_placement(placement, pools[0])
     blocks.refuse_max_first(pools[0], "resnet")
     return pools
+
+
+def _check_activation(make: blocks.MakeActivation | None, padding: str) -> None:
+    if make is not None and (one := make(1, padding=padding)).needs_norm:
+        raise UsageError(
+            f"a {type(one).__name__} needs a norm right before it, which the sum of two branches "
+            "in a resnet is not; use model=vgg"
+        )
 
 
 def _plan(depth: int, width: int | None) -> tuple[Sequence[int], int]:

@@ -49,6 +49,8 @@ class VGG(nn.Module):
         placement: ``after`` (behind the last convolution of a stage and its activation) or
             ``before`` that convolution; with ``depth`` 8 and 9, the first step then reduces the
             image.
+        activation: Makes the layer behind every BatchNorm, ``activation(channels, padding=...)``;
+            by default a ReLU.
 
     Raises:
         UsageError: If an argument is out of range.
@@ -69,13 +71,14 @@ class VGG(nn.Module):
         width: int = 16,
         downsamplings: int | None = None,
         placement: str = "after",
+        activation: blocks.MakeActivation | None = None,
     ) -> None:
         super().__init__()
         if downsamplings is None:
             downsamplings = _most_downsamplings(min(image_size))
         _check(depth, width, downsamplings)
         channels = [width * factor for factor in (1, 2, 4, 8, 8)]
-        self.placement = placement
+        self.placement, self.make_activation = placement, activation
         inputs = _inputs_of_steps(in_chans, channels, depth, placement)
         pools = [pool(inputs[stage], padding=padding) for stage in range(downsamplings)]
         blocks.check_placement(placement, pools[0] if pools else None)
@@ -127,7 +130,7 @@ class VGG(nn.Module):
         self, in_chans: int, out_chans: int, padding: str, stride: int
     ) -> list[nn.Module]:
         """Return a convolution and the layers that belong to it."""
-        return blocks.conv_block(in_chans, out_chans, padding, stride)
+        return blocks.conv_block(in_chans, out_chans, padding, stride, self.make_activation)
 
     def _site(self, pool: Downsampling, channels: int, padding: str) -> list[nn.Module]:
         """Return a downsampling step, with the running maximum that its pool may require."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from shiftbench.pool.none import NoPool2d as NoPool2d
     from shiftbench.pool.softpool import SoftPool2d as SoftPool2d
     from shiftbench.pool.stride import Stride2d as Stride2d
+    from shiftbench.pool.wavelet import WaveletPool2d as WaveletPool2d
 
 _HOMES = {
     "AdaptivePolyphase2d": "aps",
@@ -36,6 +37,7 @@ _HOMES = {
     "SoftPool2d": "softpool",
     "SpectralArtefactFree2d": "asap",
     "Stride2d": "stride",
+    "WaveletPool2d": "wavelet",
 }
 
 

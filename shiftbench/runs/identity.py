@@ -25,8 +25,11 @@ AFTER_TRAINING = ("shift.", "metric.", "measure.", "data.test.")
 # The fixed values of runs before these groups existed: a run with these values keeps its id.
 _BEFORE = {
     "optimizer": {"optimizer._target_": "shiftbench.optimizer.sgd.Sgd"},
+    "activation": {
+        "activation._target_": "shiftbench.activation.relu.ReLU", "activation._partial_": True,
+    },
     "metric": {"metric.standard._target_": "shiftbench.metric.options.standard"},
-}
+}  # fmt: skip
 # Likewise the values that single settings of this package's options have always had.
 _ADDED = {
     "model.placement": "after", "pool.taps": None, "pool.gain": 1, "pool.max_first": None,

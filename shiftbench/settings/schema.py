@@ -20,8 +20,8 @@ _PACKAGED = Path(__file__).parents[1] / "configs"  # in a wheel
 CONFIG_DIR = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "configs"
 
 GROUPS = (
-    "data", "model", "pool", "head", "augment", "shift", "metric", "train", "optimizer",
-    "experiment",
+    "data", "model", "pool", "head", "activation", "augment", "shift", "metric",
+    "train", "optimizer", "experiment",
 )  # fmt: skip
 PADDINGS = ("zeros", "circular", "reflect", "full")
 PRECISIONS = ("fp32", "tf32", "bf16")
@@ -37,14 +37,14 @@ NOT_IDENTITY = (
 )  # fmt: skip
 # Groups of which a run may have several options, each under its own name: shift=[circular,crop].
 LISTS = ("shift", "metric")
+_SINGLE = ("data", "model", "pool", "activation", "augment", "optimizer")  # that are never null
 # Keys of an optimizer's yaml that define defaults of the train group.
 DEFAULT_RATES = ("default_lr", "default_weight_decay")
-# As in configs/optimizer/sgd.yaml, for a user's own configuration without an optimizer.
-_SGD = {
-    "_target_": "shiftbench.optimizer.sgd.Sgd", "default_lr": 0.1, "default_weight_decay": 5e-4,
-}  # fmt: skip
-# Keys that select the runs of a study. They are not part of a run's identity: a result depends on
-# its settings, not on the study that it belongs to.
+# As in sgd.yaml and relu.yaml, for a user's own configuration without these groups.
+_SGD: dict[str, Any] = {"_target_": "shiftbench.optimizer.sgd.Sgd"}
+_SGD |= {"default_lr": 0.1, "default_weight_decay": 5e-4}
+_RELU = {"_target_": "shiftbench.activation.relu.ReLU", "_partial_": True}
+# Keys that select the runs of a study, not part of a run's identity either.
 STUDY_KEYS = ("study.", "scale")
 
 
@@ -108,6 +108,7 @@ class Config:
     shift: dict[str, Any] = field(default_factory=dict)
     metric: dict[str, Any] = field(default_factory=dict)
     optimizer: Any = field(default_factory=lambda: dict(_SGD))
+    activation: Any = field(default_factory=lambda: dict(_RELU))
     train: Train = field(default_factory=_train)
     measure: Measure = field(default_factory=Measure)
     padding: str = "zeros"
@@ -222,7 +223,7 @@ def _check_paths(config: DictConfig) -> None:
 
 def _check_groups(config: DictConfig) -> None:
     """Refuse groups that were not composed from one of their options."""
-    nodes = {key: config[key] for key in ("data", "model", "pool", "augment", "optimizer")}
+    nodes = {key: config[key] for key in _SINGLE}
     for group in LISTS:
         if "_target_" in config[group]:
             raise UsageError(

@@ -5,7 +5,7 @@ import torch
 
 from shiftbench.errors import UsageError
 from shiftbench.ops.filter_taps import WAVELETS
-from shiftbench.pool import AvgPool2d, BlurPool2d
+from shiftbench.pool import AvgPool2d, BlurPool2d, WaveletPool2d
 
 
 def maps(*size, dtype=torch.float64):
@@ -57,6 +57,14 @@ def test_training_filters_as_measuring_does(settings, pad):
     x = maps(8, 8, dtype=torch.float32).contiguous(memory_format=torch.channels_last)
     pool = BlurPool2d(3, pad=pad, **settings)
     torch.testing.assert_close(pool.train()(x.requires_grad_()), pool.eval()(x))
+
+
+def test_the_released_wavelet_is_a_blur_of_gain_two_without_a_maximum():
+    x = maps(8, 8)
+    blur = BlurPool2d(3, filter_size=4, pad="zeros", max_first=False)
+    torch.testing.assert_close(WaveletPool2d(3)(x), 2 * blur(x))
+    assert not WaveletPool2d(3).max_first
+    assert WaveletPool2d(3, max_first=True).max_first
 
 
 def test_a_size_that_contradicts_the_taps_is_refused():

@@ -91,6 +91,7 @@ ADDED = [
     ("pool=blur", "pool.max_first=null"),
     ("pool=aps", "pool.max_first=null"),
     ("model=resnet", "model.placement=after"),
+    ("pool=max", "activation=relu"),
 ]
 
 
@@ -101,7 +102,11 @@ def test_a_setting_that_was_added_later_keeps_the_ids_of_its_earlier_value(ident
     assert added.partition("=")[0] not in plain.settings
 
 
-@pytest.mark.parametrize("changed", ["pool.taps=haar", "pool.gain=2", "pool.max_first=false"])
+@pytest.mark.parametrize(
+    "changed",
+    ["pool.taps=haar", "pool.gain=2", "pool.max_first=false", "model.placement=before",
+     "activation=gelu"],
+)  # fmt: skip
 def test_another_value_of_it_is_another_run(identity, changed):
     assert identity("pool=blur", changed).run_id != identity("pool=blur").run_id
 

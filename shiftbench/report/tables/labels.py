@@ -167,7 +167,10 @@ def _with_choices(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings completed by the defaults of groups that older runs do not mention."""
     named = {key.split(".")[1] for key in settings if key.startswith("metric.")}
     metrics = sorted(named, key=lambda name: (name != "standard", name))
-    chosen = {"metric": ",".join(metrics) or "standard", "optimizer._target_": "sgd.Sgd"}
+    chosen = {
+        "metric": ",".join(metrics) or "standard", "optimizer._target_": "sgd.Sgd",
+        "activation._target_": "relu.ReLU",
+    }  # fmt: skip
     return {**chosen, **settings}
 
 
