@@ -1,6 +1,7 @@
 """All 1,024 circular shifts of 32×32 images: the dense engine against the direct one.
 
     python benchmarks/all_shifts.py            # about three minutes on two cores
+    python benchmarks/all_shifts.py --device cuda
 
 Both engines get the same weights (random, BatchNorm folded) and the same images, on every core of
 the machine. Times are medians of alternating repeats, per image; the answers to every shift of the
@@ -26,10 +27,12 @@ from shiftbench.head.flatten import FlattenHead
 from shiftbench.head.gap import GlobalAverageHead
 from shiftbench.model.resnet import ResNet
 from shiftbench.model.vgg import VGG
+from shiftbench.predict.batch_size import views_at_once
 from shiftbench.predict.dense import DenseEngine
 from shiftbench.predict.engine import Options, predict
 from shiftbench.predict.pixel_model import PixelModel
 from shiftbench.runtime.allocator import keep_freed_memory
+from shiftbench.runtime.devices import use_precision
 from shiftbench.shift.circular import Circular
 
 SHAPE = (3, 32, 32)
@@ -49,10 +52,16 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--device", default="cpu", type=torch.device)
+    parser.add_argument("--memory-gb", type=float, default=1.0, help="limit of the dense engine")
     parser.add_argument("--compared", type=int, default=16, help="images compared shift by shift")
     arguments = parser.parse_args()
     keep_freed_memory()  # as every run does; here the other side has it, too
-    table = Table(title=f"all 1,024 shifts, {torch.get_num_threads()} threads, fp32")
+    use_precision("fp32")
+    what = f"{torch.get_num_threads()} threads"
+    if arguments.device.type == "cuda":
+        what = torch.cuda.get_device_name(arguments.device)
+    table = Table(title=f"all 1,024 shifts, {what}, fp32")
     for column in ("network", "pool", "direct ms", "dense ms", "ratio", "(range)", "passes",
                    "answers that differ"):  # fmt: skip
         table.add_column(column, justify="left" if column in ("network", "pool") else "right")
@@ -66,12 +75,15 @@ def main() -> None:
 def measure(model, pool_name, head, settings, arguments) -> list[str]:
     """Return the cells of one row."""
     torch.manual_seed(0)
-    images = torch.randint(0, 256, (256, *SHAPE), dtype=torch.uint8)
-    split = TensorSplit(images, torch.zeros(256, dtype=torch.long))
+    device = arguments.device
+    # At once as measure.batch_size=auto chooses them.
+    count = views_at_once("auto", device, SHAPE[1:])
+    images = torch.randint(0, 256, (count, *SHAPE), dtype=torch.uint8).to(device)
+    split = TensorSplit(images, torch.zeros(count, dtype=torch.long, device=device))
     net = model(10, 3, SHAPE[1:], getattr(pool, pool_name), head, "circular", **settings)
-    net = net.eval().to(memory_format=torch.channels_last)
-    network = PixelModel(net, [0.5] * 3, [0.25] * 3, torch.device("cpu")).folded(images[:4])
-    engine = DenseEngine.of(network, split, SHAPE, Circular(), memory_gb=1.0)
+    net = net.eval().to(device, memory_format=torch.channels_last)
+    network = PixelModel(net, [0.5] * 3, [0.25] * 3, device).folded(images[:4])
+    engine = DenseEngine.of(network, split, SHAPE, Circular(), arguments.memory_gb)
     batch, labels = images[: engine.images_at_once], split.labels[: engine.images_at_once]
 
     def direct() -> None:
@@ -81,7 +93,9 @@ def measure(model, pool_name, head, settings, arguments) -> list[str]:
     def dense() -> None:
         engine.answer(ShownSplit.of(batch), labels, engine.plan.shifts)
 
-    pairs = [(clock(direct) / 256, clock(dense) / len(batch)) for _ in range(1 + arguments.repeats)]
+    pairs = [
+        (clock(direct) / count, clock(dense) / len(batch)) for _ in range(1 + arguments.repeats)
+    ]
     pairs = pairs[1:]  # the first warms up
     ratios = [1024 * one / other for one, other in pairs]
     one = statistics.median(a for a, _ in pairs)
@@ -106,8 +120,11 @@ def different_answers(network: PixelModel, split: TensorSplit, count: int) -> st
 
 def clock(run: Callable[[], None]) -> float:
     """Return the seconds of one run."""
+    wait = torch.cuda.synchronize if torch.cuda.is_initialized() else lambda: None
+    wait()
     started = time.perf_counter()
     run()
+    wait()
     return time.perf_counter() - started
 
 

@@ -27,7 +27,8 @@ from shiftbench.launch.sweep import jobs_of
 from shiftbench.runs.identity import counting
 from shiftbench.settings.hydra_patches import VERSION_BASE
 from shiftbench.settings.labels import names
-from shiftbench.settings.schema import CONFIG_DIR, register, short_hash
+from shiftbench.settings.schema import CONFIG_DIR, register
+from shiftbench.settings.slugs import short_hash
 from shiftbench.storage.result_files import METRIC_COLUMNS, read_csv, write_csv
 
 LABELS = ("data", "model", "pool", "head", "padding", "augment", "seed")

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from shiftbench.data.images import TensorSplit
 from shiftbench.errors import UsageError, did_you_mean, require_one_of, require_within
 from shiftbench.experiment import build
-from shiftbench.metric import evaluate, per_shift
+from shiftbench.metric import evaluate, per_phase, per_radius, per_shift
 from shiftbench.model.evaluating import evaluating, refuse_lazy, training_modules
 from shiftbench.model.layout import home
 from shiftbench.model.outputs import as_module, give_logits
@@ -44,6 +44,20 @@ class Result:
     metrics: pd.DataFrame
     shifts: pd.DataFrame
     predictions: PredictionTable
+
+    def per_radius(self, resamples: int = 1000) -> pd.DataFrame:
+        """Return accuracy and consistency over the radius of the shifts, with intervals.
+
+        See :func:`~shiftbench.metric.radius.per_radius`; no forward pass is needed.
+        """
+        return per_radius(self.predictions, resamples=resamples)
+
+    def per_phase(self, period: int) -> pd.DataFrame:
+        """Return accuracy and agreement by (dy mod period, dx mod period), e.g. of patches.
+
+        See :func:`~shiftbench.metric.phase.per_phase`; no forward pass is needed.
+        """
+        return per_phase(self.shifts, period)
 
 
 def measure(

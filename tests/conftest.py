@@ -20,7 +20,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # several processes share the cores
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-VARIABLES = {**os.environ, "COLUMNS": "80"}
+# Command lines run on the CPU wherever there is a GPU: known answers hold to the last bit there.
+ON_CPU = {"COLUMNS": "80", "CUDA_VISIBLE_DEVICES": ""}
+VARIABLES = {**os.environ, **ON_CPU}
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +39,7 @@ def shiftbench_command(fork_server, tmp_path_factory):
 
     def run(*arguments, cwd, env=None, timeout=240):
         command = [sys.executable, "-m", "shiftbench", *map(str, arguments)]
-        variables = {**os.environ, "COLUMNS": "80", **(env or {})}
+        variables = {**os.environ, **ON_CPU, **(env or {})}
         if not hasattr(os, "pidfd_open") or needs_fresh_interpreter(variables, VARIABLES):
             return subprocess.run(
                 command, cwd=cwd, env=variables, capture_output=True, text=True, timeout=timeout

@@ -247,3 +247,15 @@ def test_a_frozen_program_of_torchscript_is_measured():
         warnings.simplefilter("ignore")  # torch calls TorchScript deprecated
         frozen = torch.jit.freeze(torch.jit.script(body()))
     assert_same(answers(frozen), answers(body()))
+
+
+def test_curves_over_radius_and_phase_need_no_network():
+    found = measure(body(), PIXELS, LABELS, Translate(2), resamples=2)
+    curve = found.per_radius(resamples=2).query("shifts == 'up_to' and metric == 'shift_accuracy'")
+    metrics = found.metrics.set_index("metric")["value"]
+    assert curve["radius"].tolist() == [0, 1, 2]
+    assert curve["value"].iloc[0] == metrics["accuracy"]
+    assert curve["value"].iloc[-1] == metrics["shift_accuracy"]
+    phases = found.per_phase(2)
+    assert phases[["dy", "dx"]].to_numpy().tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
+    assert phases["n_shifts"].tolist() == [9, 6, 6, 4]

@@ -19,13 +19,14 @@ MAY_IMPORT = {
     "runtime": "",
     "preprocessing": "",
     "inference": "",
-    "optimizer": "",
+    "optimizer": "pool",  # a pool may exempt its parameters from weight decay
     "prediction_table": "storage",
     "settings": "storage",
     "content": "storage",
     "activation": "ops",
     "augment": "ops",
     "head": "ops",
+    "infer": "ops",
     "pool": "ops",
     "shift": "ops",
     "data": "content ops preprocessing storage",
@@ -33,12 +34,13 @@ MAY_IMPORT = {
     "metric": "inference prediction_table storage",
     "surgery": "model ops pool",
     # storage: columns of a table that are too large for memory
-    "predict": "data head model ops pool prediction_table runtime settings shift storage",
-    "training": "data model optimizer predict runtime storage",
+    # infer: averages over shifts have a dense form
+    "predict": "data head infer model ops pool prediction_table runtime settings shift storage",
+    "training": "augment data model optimizer pool predict runtime storage",
     "runs": "content metric prediction_table runtime settings storage",
     "claims": "inference metric settings storage",
     "report": "claims inference metric prediction_table runs runtime settings storage",
-    "experiment": "activation content data head metric model optimizer pool predict "
+    "experiment": "activation content data head infer metric model optimizer pool predict "
     "prediction_table preprocessing report runs runtime settings shift storage surgery training",
     "launch": "experiment metric report runs runtime settings storage",
     "cli": "claims data experiment launch predict prediction_table report runs runtime settings "
@@ -52,7 +54,16 @@ WITHOUT_TORCH = (
     *("claims", "cli", "content", "inference", "launch", "metric", "report", "runs", "settings"),
     *("storage", "errors", "prediction_table", "seeds"),
     # of runtime
-    *("allocator", "env", "failures", "job_slots", "keep_last", "streams"),
+    *(
+        "allocator",
+        "busy_cores",
+        "env",
+        "failures",
+        "gpu_memory",
+        "job_slots",
+        "keep_last",
+        "streams",
+    ),
 )
 
 

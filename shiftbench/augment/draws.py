@@ -11,10 +11,14 @@ from torch import Tensor
 MAX_SHIFT = 100_000
 
 
-def random_flip(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Mirror each image left to right with probability 1/2."""
-    flip = torch.rand(len(images), generator=generator) < 0.5
-    return torch.where(flip.to(images.device)[:, None, None, None], images.flip(3), images)
+def random_flips(count: int, generator: torch.Generator) -> Tensor:
+    """Return ``(count,)`` bool, each true with probability 1/2."""
+    return torch.rand(count, generator=generator) < 0.5
+
+
+def mirrored(images: Tensor, flips: Tensor) -> Tensor:
+    """Mirror the images ``(N, C, H, W)`` left to right where ``flips: (N,)`` is true."""
+    return torch.where(flips.to(images.device)[:, None, None, None], images.flip(3), images)
 
 
 def random_offsets(count: int, limits: tuple[int, int], generator: torch.Generator) -> Tensor:

@@ -9,13 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from shiftbench.augment.draws import any_offsets, random_flip
+from shiftbench.augment.base import Augmentation, Draws
+from shiftbench.augment.draws import any_offsets, mirrored, random_flips
 from shiftbench.errors import UsageError, printable
 from shiftbench.ops.geometry import to_unit, translate
 
 
 @dataclass(frozen=True)
-class FullAugment:
+class FullAugment(Augmentation):
     """Rescale about the centre, then shift circularly by any offset, then flip with p = 1/2.
 
     Args:
@@ -33,17 +34,21 @@ class FullAugment:
                 "give two numbers from 0.01 to 100, smaller first, e.g. [0.6,1.4]"
             )
 
-    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Return the augmented batch as float in 0..1."""
-        images = self._rescale(to_unit(images), generator)
-        offsets = any_offsets(len(images), images.shape[-2:], generator)
-        return random_flip(translate(images, offsets), generator)
-
-    def _rescale(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def draw(self, count: int, size: tuple[int, int], generator: torch.Generator) -> Draws:
+        """Return magnifications, ``(count,)``, offsets, ``(count, 2)``, and mirrored images."""
         low, high = torch.tensor(self.scale).log()
-        draws = torch.rand(len(images), generator=generator)
-        zoom = (low + draws * (high - low)).exp().to(images)
-        theta = torch.zeros(len(images), 2, 3, device=images.device)
-        theta[:, 0, 0] = theta[:, 1, 1] = 1 / zoom
-        grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-        return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+        zoom = (low + torch.rand(count, generator=generator) * (high - low)).exp()
+        return zoom, any_offsets(count, size, generator), random_flips(count, generator)
+
+    def apply(self, images: Tensor, *draws: Tensor) -> Tensor:
+        """Return the augmented images as float in 0..1."""
+        zoom, offsets, flips = draws
+        images = _rescaled(to_unit(images), zoom)
+        return mirrored(translate(images, offsets), flips)
+
+
+def _rescaled(images: Tensor, zoom: Tensor) -> Tensor:
+    theta = torch.zeros(len(images), 2, 3, device=images.device)
+    theta[:, 0, 0] = theta[:, 1, 1] = 1 / zoom.to(images)
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)

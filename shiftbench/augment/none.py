@@ -7,11 +7,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from shiftbench.augment.base import Augmentation, Draws
+
 
 @dataclass(frozen=True)
-class NoAugment:
+class NoAugment(Augmentation):
     """Return the images unchanged."""
 
-    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def draw(self, count: int, size: tuple[int, int], generator: torch.Generator) -> Draws:
+        """Return no draws."""
+        return ()
+
+    def apply(self, images: Tensor, *draws: Tensor) -> Tensor:
         """Return ``images``."""
         return images

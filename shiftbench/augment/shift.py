@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from shiftbench.augment.base import Augmentation, Draws
 from shiftbench.augment.draws import MAX_SHIFT, any_offsets, random_offsets
 from shiftbench.errors import require_one_of, require_within
 from shiftbench.ops.geometry import FILLS, translate
 
 
 @dataclass(frozen=True)
-class ShiftAugment:
+class ShiftAugment(Augmentation):
     """Translate every image by its own random offset; all offsets are equally likely.
 
     Args:
@@ -29,15 +30,16 @@ class ShiftAugment:
         if self.max_shift is not None:
             require_within("augment.max_shift", self.max_shift, 0, MAX_SHIFT)
 
-    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Return the augmented batch."""
-        height, width = images.shape[-2:]
+    def draw(self, count: int, size: tuple[int, int], generator: torch.Generator) -> Draws:
+        """Return the offsets, ``(count, 2)``."""
         if self.max_shift is not None:
-            limits = (self.max_shift, self.max_shift)
-            offsets = random_offsets(len(images), limits, generator)
-        elif self.fill == "circular":
-            offsets = any_offsets(len(images), (height, width), generator)
-        else:
-            # At most half the side: beyond that, most objects leave the frame.
-            offsets = random_offsets(len(images), (height // 2, width // 2), generator)
+            return (random_offsets(count, (self.max_shift, self.max_shift), generator),)
+        if self.fill == "circular":
+            return (any_offsets(count, size, generator),)
+        # At most half the side: beyond that, most objects leave the frame.
+        return (random_offsets(count, (size[0] // 2, size[1] // 2), generator),)
+
+    def apply(self, images: Tensor, *draws: Tensor) -> Tensor:
+        """Return the shifted images."""
+        [offsets] = draws
         return translate(images, offsets, self.fill)

@@ -27,6 +27,7 @@ from shiftbench.claims.estimates import Estimate, Reader, crossed, estimate
 from shiftbench.claims.evidence import Evidence, Run
 from shiftbench.claims.plots import reading
 from shiftbench.claims.verdicts import decide_every, sentences
+from shiftbench.inference.line import Line
 from shiftbench.inference.sample import Floats, Sample
 
 FEWEST_ON_A_LINE = 8  # networks that estimate the slope of consistency on accuracy
@@ -149,7 +150,7 @@ def _line(found: Sequence[Block]) -> str:
     x, y, more_accurate, more_consistent = points[~np.isnan(points).any(axis=1)].T
     if len(x) < FEWEST_ON_A_LINE or np.ptp(x) == 0:
         return ""
-    slope = float(np.polyfit(x, y, 1)[0])
+    slope = Line.through(x, y).slope
     left = more_consistent.mean() - slope * more_accurate.mean()
     return (
         f"mean gain in consistency {more_consistent.mean():+.3f}; {left:+.3f} beyond what a line "

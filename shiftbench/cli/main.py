@@ -27,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     adapt_streams()
     _own_matplotlib()
+    _wait_passively()
     distributed.silence_follower()
     try:
         code = _dispatch(arguments)
@@ -92,6 +93,15 @@ def _own_matplotlib() -> None:
     """
     os.environ["MPLBACKEND"] = "agg"
     os.environ["MATPLOTLIBRC"] = os.devnull
+
+
+def _wait_passively() -> None:
+    """Let OpenMP's threads sleep while they wait, in this process and in its jobs.
+
+    By default they spin, which takes the cores from the threads that they wait for if another
+    process is active. OpenMP reads the variable when torch is loaded; a value of the user is kept.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def _fail(sentence: str, code: int) -> NoReturn:

@@ -23,6 +23,7 @@ from shiftbench.report.tables.claim_text import smoke_banner
 from shiftbench.report.tables.difference_tables import difference_grids
 from shiftbench.report.tables.differences import differences
 from shiftbench.report.tables.markup import latex, markdown
+from shiftbench.report.tables.residuals import residual_grids, residuals
 from shiftbench.report.tables.result_tables import chosen_metrics, grids
 from shiftbench.report.tables.summary import summarise
 from shiftbench.report.tables.terminal_grid import print_grids
@@ -34,8 +35,8 @@ DESCRIPTION = """Tables and figures of many runs: mean and spread over seeds, fa
 runs, and marks on the best of each column with all that cannot be distinguished from it. DIR is a
 sweep, a run, or any folder that contains some. The files are results.csv (every row of every run),
 summary.csv (a row for every configuration and protocol), differences.csv (with --against),
-claims.csv and networks.csv (published findings, if DIR is a study that names them, or with
---claims), figures/ and report.html."""
+residuals.csv (with --residuals), claims.csv and networks.csv (published findings, if DIR is a study
+that names them, or with --claims), figures/ and report.html."""
 
 
 def report_runs(arguments: Sequence[str]) -> int:
@@ -57,12 +58,16 @@ def report_runs(arguments: Sequence[str]) -> int:
     apart = differences(collection, options.against, images=True) if options.against else None
     if apart is not None:
         shown += difference_grids(apart, chosen_metrics(summary, wanted), options.protocol)
+    beyond = residuals(collection, options.residuals) if options.residuals else None
+    if beyond is not None:
+        shown += residual_grids(beyond, options.protocol)
     judged = published_findings(collection, every=options.claims)
     folder = options.output or _default_folder(options.places)
     try:
         written = write_report(
-            collection, summary, apart, judged, folder, best, figures=not options.no_figures
-        )
+            collection, summary, apart, judged, folder, best,
+            figures=not options.no_figures, beyond=beyond,
+        )  # fmt: skip
     except OSError as error:
         raise UsageError(
             f"cannot write to {folder} ({error.strerror or error}); choose another with --output"
@@ -88,6 +93,11 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         "--against", metavar="pool=max",
         help="paired differences from the runs with this label, with intervals over seeds and "
         "images, or over images if there is one seed",
+    )  # fmt: skip
+    parser.add_argument(
+        "--residuals", metavar="all",
+        help="consistency beyond what accuracy explains: distances from a line of consistency on "
+        "accuracy through all configurations, or through those with a label, e.g. pool=max",
     )  # fmt: skip
     parser.add_argument(
         "--claims", action="store_true",

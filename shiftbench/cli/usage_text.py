@@ -29,9 +29,10 @@ Options, as group=option
 FOOTER = """
 Settings, as key=value
   padding=zeros|circular|reflect|full  precision=fp32|tf32|bf16  device=auto
-  seed=0  checkpoint=null  out=outputs  force=false  fail_fast=false
-  progress=true  figures=true  scale=smoke|cpu|gpu (of an experiment)
+  seed=0  threads=null  checkpoint=null  out=outputs  force=false
+  fail_fast=false  progress=true  figures=true  scale=smoke|cpu|gpu (of a study)
   train.epochs train.batch_size train.lr ...   pool.filter_size ...
+  measure.precision=fp32|tf32|bf16  measure.batch_size=256|auto
 
 shiftbench --cfg job                    print the configuration and exit
 shiftbench --config-dir DIR pool=mine   your own options in addition
@@ -41,7 +42,7 @@ eval "$(shiftbench -sc install=bash)"   completion; zsh and fish too"""
 
 
 # Groups with too many options for one line.
-_SHORT = {"metric": "standard (all that ship), or some: shiftbench list metric"}
+_SHORT = {"metric": "standard, more or others: shiftbench list metric"}
 
 
 def help_text() -> str:

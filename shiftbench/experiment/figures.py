@@ -18,6 +18,7 @@ from shiftbench.report.attempts import attempt
 from shiftbench.report.figures.example_views import caption, protocol_figure
 from shiftbench.report.figures.jagged_curve import jagged, path_of, typical_images, views_of
 from shiftbench.report.figures.layers import depth_figure, maps_figure
+from shiftbench.report.figures.radius import radius_figure
 from shiftbench.report.figures.shift_plane import heatmap
 from shiftbench.shift.base import ShiftProtocol
 
@@ -50,6 +51,23 @@ def draw_protocols(
                 heatmap(shifts[name], title, "agreement", path)
         with _figure(folder / f"jagged_{name}.png") as path:
             _draw_jagged(path, label, data, protocols[name], table)
+
+
+def draw_curves(folder: Path, radius: pd.DataFrame, phase: pd.DataFrame) -> None:
+    """Draw ``radius_<protocol>.png`` and ``phase_<protocol>.png``.
+
+    Args:
+        folder: Folder of the figures.
+        radius: Rows of ``radius.csv``.
+        phase: Rows of ``phase.csv``.
+    """
+    for name, rows in radius.groupby("protocol", sort=False):
+        with _figure(folder / f"radius_{name}.png") as path:
+            radius_figure(rows, f"{name}: accuracy and consistency over the radius", path)
+    for name, rows in phase.groupby("protocol", sort=False):
+        with _figure(folder / f"phase_{name}.png") as path:
+            title = f"{name}: share that keeps its answer, by phase"
+            heatmap(rows, title, "agreement", path)
 
 
 def draw_layers(folder: Path, rows: pd.DataFrame) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -11,7 +12,14 @@ from omegaconf import DictConfig
 from shiftbench.data.images import Dataset
 from shiftbench.metric import Metric
 from shiftbench.metric.influence import NAME, Influences
-from shiftbench.metric.result_rows import metric_rows, shift_rows, shifts_of
+from shiftbench.metric.result_rows import (
+    curve_texts,
+    metric_rows,
+    phase_rows,
+    radius_rows,
+    shift_rows,
+    shifts_of,
+)
 from shiftbench.model.cost import Cost
 from shiftbench.predict.layer_probe import probe
 from shiftbench.predict.pixel_model import PixelModel
@@ -20,9 +28,25 @@ from shiftbench.report.attempts import attempt
 from shiftbench.runs.run import Run
 from shiftbench.shift.base import ShiftProtocol
 from shiftbench.storage import result_files
+from shiftbench.storage.atomic import write_text
 from shiftbench.training.epoch_stats import EpochRow
 
 PROBED_IMAGES = 8
+
+
+@dataclass(frozen=True)
+class Reductions:
+    """Reductions of a run's prediction tables, for its figures.
+
+    Attributes:
+        shifts: Means for every shift, by protocol.
+        radius: Rows of ``radius.csv``.
+        phase: Rows of ``phase.csv``.
+    """
+
+    shifts: Mapping[str, pd.DataFrame]
+    radius: pd.DataFrame
+    phase: pd.DataFrame
 
 
 def record(
@@ -32,7 +56,8 @@ def record(
     history: Sequence[EpochRow],
     tables: Mapping[str, PredictionTable],
     metrics: Sequence[Metric],
-) -> dict[str, pd.DataFrame]:
+    stride: int,
+) -> Reductions:
     """Write a run's result files, ``metrics.csv`` last.
 
     Args:
@@ -42,9 +67,7 @@ def record(
         history: The rows of its epochs.
         tables: Prediction tables by the name of the protocol.
         metrics: The metrics of the run.
-
-    Returns:
-        The reductions of the tables by :func:`~shiftbench.metric.per_shift`, by the same names.
+        stride: The network's total stride in pixels.
     """
     shifts = shifts_of(tables)
     frame = pd.DataFrame(history).assign(run_id=this.id)
@@ -54,11 +77,15 @@ def record(
         result_files.SHIFT_COLUMNS, rows.columns
     )  # a protocol may have other axes
     result_files.write_csv(rows, this.folder / "shifts.csv", columns)
+    resamples = config.measure.resamples
+    radius, phase = radius_rows(tables, this.id, resamples), phase_rows(shifts, this.id, stride)
+    for name, text in curve_texts(radius, phase).items():
+        write_text(this.folder / name, text)
     Influences.from_tables(tables, metrics).save(this.folder / NAME)
     identity = _identity(config, this, price)
-    rows = metric_rows(tables, identity, config.measure.resamples, metrics)
+    rows = metric_rows(tables, identity, resamples, metrics)
     result_files.write_csv(rows, this.folder / "metrics.csv", result_files.METRIC_COLUMNS)
-    return shifts
+    return Reductions(shifts, radius, phase)
 
 
 def record_layers(
@@ -78,7 +105,7 @@ def draw(
     data: Dataset,
     protocols: Mapping[str, ShiftProtocol],
     tables: Mapping[str, PredictionTable],
-    shifts: Mapping[str, pd.DataFrame],
+    reduced: Reductions,
     layers: pd.DataFrame | None,
 ) -> None:
     """Draw a run's figures; one that cannot be drawn causes a warning, as results are written.
@@ -88,14 +115,15 @@ def draw(
         data: The data set with the test images.
         protocols: Protocols by name.
         tables: Prediction tables by the same names.
-        shifts: The result of :func:`record`.
+        reduced: The result of :func:`record`.
         layers: The result of :func:`record_layers`, None if layers were not probed.
     """
     folder = this.folder / "figures"
     with attempt(f"the figures in {folder}"):  # importing matplotlib may fail, too
-        from shiftbench.experiment.figures import draw_layers, draw_protocols
+        from shiftbench.experiment.figures import draw_curves, draw_layers, draw_protocols
 
-        draw_protocols(folder, this.names.pool, data, protocols, tables, shifts)
+        draw_protocols(folder, this.names.pool, data, protocols, tables, reduced.shifts)
+        draw_curves(folder, reduced.radius, reduced.phase)
         if layers is not None:
             draw_layers(folder, layers)
 

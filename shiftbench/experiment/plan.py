@@ -13,10 +13,12 @@ from omegaconf import DictConfig
 from shiftbench.data.images import Dataset
 from shiftbench.data.shown import ShownSplit
 from shiftbench.errors import ShiftbenchError
-from shiftbench.experiment import build, timing
+from shiftbench.experiment import build, test_time, timing
 from shiftbench.experiment.timing import Rates, may_be_dense
+from shiftbench.infer.single import Single
 from shiftbench.model import checkpoint
 from shiftbench.model.cost import Cost, cost
+from shiftbench.model.stride import total_stride
 from shiftbench.predict.protocol import refuse
 from shiftbench.report.progress import bar
 from shiftbench.runs.plan import AT_MOST, BYTES_PER_VIEW, DENSE, DIRECT, TRAINING, Plan, Work
@@ -31,7 +33,7 @@ from shiftbench.training.trainer import steps_per_epoch
 MOST_TIMED = 8  # networks; the others are scaled by their multiply-adds
 STATES = 2  # weights and momentum, of a checkpoint of a network that was not timed
 # Settings that decide how long a network takes, besides padding and precision.
-_ARCHITECTURE = ("model.", "pool.", "head.")
+_ARCHITECTURE = ("model.", "pool.", "head.", "infer.")
 
 Job = tuple[DictConfig, Run]
 
@@ -43,6 +45,7 @@ class _Network:
     config: DictConfig
     this: Run
     price: Cost
+    stride: int
     sized: dict[tuple[int, int], int] = field(default_factory=dict)  # multiply-adds by image size
 
 
@@ -95,7 +98,9 @@ def _count(config: DictConfig, this: Run, data: Dataset, networks: dict[str, _Ne
     if name not in networks:
         build.fetch_weights(config)
         model = build.model(config, this.names, data)
-        networks[name] = _Network(config, this, cost(model, data.image_shape))
+        stride = total_stride(model, data.image_shape)
+        test_time.refuse(test_time.option(config), model, data, stride)
+        networks[name] = _Network(config, this, cost(model, data.image_shape), stride)
     views = {}
     for protocol_name, protocol in build.protocols(config).items():
         refuse(protocol, data)
@@ -126,14 +131,18 @@ def _view_size(protocol: ShiftProtocol, data: Dataset) -> tuple[int, int]:
 
 
 def _macs(network: _Network, data: Dataset, protocol: ShiftProtocol) -> int:
-    """Return the multiply-adds of a view."""
-    size = _view_size(protocol, data)
-    if size == data.image_shape[1:]:
+    """Return the multiply-adds of a view, at most: an average may take a dense pass instead."""
+    size, infer = _view_size(protocol, data), test_time.option(network.config)
+    if size == data.image_shape[1:] and isinstance(infer, Single):
         return network.price.macs
     if size not in network.sized:
         model = build.model(network.config, network.this.names, data)
-        refuse(protocol, data, model)
-        network.sized[size] = cost(model, (data.image_shape[0], *size)).macs
+        plain, shape = network.price, (data.image_shape[0], *size)
+        if size != data.image_shape[1:]:
+            refuse(protocol, data, model)
+            plain = cost(model, shape)
+        wrapper = infer.wrap(model, network.stride)
+        network.sized[size] = test_time.price(wrapper, plain, shape).macs
     return network.sized[size]
 
 

@@ -3,94 +3,196 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
+from torch import nn
 
 from shiftbench.content.sources import require_unedited
 from shiftbench.data.images import Dataset
-from shiftbench.errors import ShiftbenchError
-from shiftbench.experiment import build
+from shiftbench.experiment import build, test_time
+from shiftbench.experiment.measuring import measure
+from shiftbench.experiment.phase import phase
+from shiftbench.experiment.placing import device_of, placed
+from shiftbench.infer.base import Infer
+from shiftbench.infer.single import Single
 from shiftbench.metric import Metric
 from shiftbench.metric.about import description
 from shiftbench.metric.options import standard
 from shiftbench.model.cost import Cost, cost
-from shiftbench.model.layout import home
+from shiftbench.model.stride import total_stride
 from shiftbench.optimizer.contract import MakeOptimizer
-from shiftbench.predict.engine import Options, predict
 from shiftbench.predict.pixel_model import PixelModel
 from shiftbench.predict.protocol import refuse
 from shiftbench.prediction_table import PredictionTable
 from shiftbench.report.progress import bar
 from shiftbench.runs.run import Run
 from shiftbench.runtime.allocator import keep_freed_memory
-from shiftbench.runtime.devices import describe_device, pick_device, use_precision
+from shiftbench.runtime.busy_cores import busy_cores
+from shiftbench.runtime.device_facts import arithmetic, device_facts
+from shiftbench.runtime.devices import describe_device, release_cached_memory, use_precision
 from shiftbench.runtime.distributed.team import Team
-from shiftbench.runtime.failures import is_out_of_memory
 from shiftbench.runtime.keep_last import KeepLast
 from shiftbench.shift.base import ShiftProtocol
 from shiftbench.storage.atomic import remove_leftovers
-from shiftbench.storage.locks import exclusive
 from shiftbench.training.epoch_stats import EpochRow
-from shiftbench.training.trainer import Augment, Trainer, steps_per_epoch
+from shiftbench.training.step import Augment
+from shiftbench.training.trainer import Trainer, steps_per_epoch
 
 log = logging.getLogger(__name__)
 
 
 def run(
-    config: DictConfig, this: Run, team: Team, datasets: KeepLast[Dataset] | None = None
+    config: DictConfig,
+    this: Run,
+    team: Team,
+    datasets: KeepLast[Dataset] | None = None,
+    trains_alone: AbstractContextManager[object] | None = None,
 ) -> None:
     """Train a network, predict every shifted view, and reduce the predictions to metrics.
 
     All output is written to ``this.folder``; figures are drawn last, after all result files. The
     processes of ``team`` share training and measuring; the first one does the rest. ``datasets``
-    holds the data set of the previous job.
+    holds the data set of the previous job. ``trains_alone`` holds the lock of the training and is
+    left when the network is trained; if None, the training takes the lock itself.
     """
     keep_freed_memory()
-    device = pick_device(config.device)
-    use_precision(config.precision, device)
+    try:
+        _compute(_prepared(config, this, team, datasets), config, this, team, trains_alone)
+    finally:
+        release_cached_memory()  # other jobs may run on the same GPU
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """The objects of a run, checked against each other before any work.
+
+    Attributes:
+        device: Where the network is to be.
+        data: The data set, on the CPU.
+        model: The network, on the CPU, not trained by this run.
+        protocols: By name.
+        augment: Augmentation of training images.
+        optimizer: Makes the optimizer.
+        metrics: Of every table.
+        price: Parameters and multiply-adds of the network.
+        infer: The test-time wrapper.
+        stride: The total stride of the network in pixels.
+    """
+
+    device: torch.device
+    data: Dataset
+    model: nn.Module
+    protocols: dict[str, ShiftProtocol]
+    augment: Augment
+    optimizer: MakeOptimizer
+    metrics: list[Metric]
+    price: Cost
+    infer: Infer
+    stride: int
+
+
+def _prepared(
+    config: DictConfig, this: Run, team: Team, datasets: KeepLast[Dataset] | None
+) -> _Prepared:
+    """Make the objects of a run, refuse what does not fit, and log what is going to run."""
+    device = _set_up(config, this, team)
     team.connect(device)
-    protocols = build.protocols(config)
-    trained_by = build.augmentation(config), build.optimizer(config)
-    metrics = build.metrics(config)
+    protocols, metrics = build.protocols(config), build.metrics(config)
+    augment, optimizer = build.augmentation(config), build.optimizer(config)
+    infer = test_time.option(config)
     build.fetch_weights(config)
-    with _phase("loading the data", config, "data.limit_train", "data.train_images"):
+    with phase("loading the data", config, "data.limit_train", "data.train_images"):
         data = build.dataset(config, datasets)
     model = build.model(config, this.names, data)
     require_unedited()
-    for protocol in protocols.values():  # refuse inapplicable protocols before any work
+    for protocol in protocols.values():
         refuse(protocol, data, model)
-    if team.is_first:
-        this.note(preprocessing=data.preprocessing, **_described(metrics))
+    stride = total_stride(model, data.image_shape)
+    test_time.refuse(infer, model, data, stride)
     price = cost(model, data.image_shape)
-    _announce(config, this, device, data, price)
+    if team.is_first:
+        this.note(preprocessing=data.preprocessing, total_stride=stride, **_described(metrics))
+        _announce(config, this, device, data, price)
+    return _Prepared(
+        device, data, model, protocols, augment, optimizer, metrics, price, infer, stride
+    )
 
-    layout, (_, dtype) = build.memory_format(config, model, data), home(model, device)
-    model = model.to(device, memory_format=layout)  # type: ignore[call-overload]
-    network = PixelModel(model, data.mean, data.std, device, config.precision, dtype, layout)
-    data = data.to(device)
-    with _phase("training", config, "train.batch_size"):
-        history = _train(config, this, network, data, *trained_by, team)
-    with _phase("measuring", config, "measure.batch_size", "measure.memory_gb"):
-        tables = _measure(config, this, network, data, protocols, team)
-    if not team.is_first:
-        return
+
+def _compute(
+    ready: _Prepared,
+    config: DictConfig,
+    this: Run,
+    team: Team,
+    trains_alone: AbstractContextManager[object] | None,
+) -> None:
+    """Train and measure; the first process writes the results."""
+    network = placed(config, ready.model, ready.data, ready.device)
+    data = ready.data.to(ready.device)
+    history = _train(
+        config, this, network, data, ready.augment, ready.optimizer, team, trains_alone
+    )
+    release_cached_memory()  # training takes more than measuring
+    _compute_in(config.measure.precision, "measuring", this, ready.device, team)
+    network = network.computing_in(config.measure.precision)
+    with phase("measuring", config, "measure.batch_size", "measure.memory_gb"):
+        dense = config.measure.engine != "direct"
+        measured = test_time.wrapped(ready.infer, network, data, ready.stride, dense=dense)
+        tables = measure(config, this, measured, data, ready.protocols, team)
+        price = ready.price
+        if not isinstance(ready.infer, Single):
+            price = test_time.price(measured.model, price, data.image_shape)
+    if team.is_first:
+        _write(config, this, replace(ready, data=data, price=price), network, history, tables)
+
+
+def _write(
+    config: DictConfig,
+    this: Run,
+    ready: _Prepared,
+    network: PixelModel,
+    history: list[EpochRow],
+    tables: dict[str, PredictionTable],
+) -> None:
+    """Write all result files, then the figures."""
     # Imported late: it loads pandas, which would delay the first training step.
     from shiftbench.experiment import outputs
 
-    with _phase("reporting", config, "measure.resamples"):
-        shifts = outputs.record(config, this, price, history, tables, metrics)
+    with phase("reporting", config, "measure.resamples"):
+        reduced = outputs.record(
+            config, this, ready.price, history, tables, ready.metrics, ready.stride
+        )
     layers = None
     if config.measure.layers:
-        with _phase("probing the layers", config, "measure.memory_gb"):
-            layers = outputs.record_layers(config, this, network, data)
+        with phase("probing the layers", config, "measure.memory_gb"):
+            layers = outputs.record_layers(config, this, network, ready.data)
     if config.figures:
-        with _phase("drawing", config):
-            outputs.draw(this, data, protocols, tables, shifts, layers)
+        with phase("drawing", config):
+            outputs.draw(this, ready.data, ready.protocols, tables, reduced, layers)
+
+
+def _set_up(config: DictConfig, this: Run, team: Team) -> torch.device:
+    """Configure threads, device and the precision of training; return the device.
+
+    Raises:
+        UsageError: If this machine lacks what is asked for.
+    """
+    device = device_of(config)
+    if team.is_first:
+        this.add_provenance(device=device_facts(device))
+    _compute_in(config.precision, "training", this, device, team)
+    return device
+
+
+def _compute_in(precision: str, part: str, this: Run, device: torch.device, team: Team) -> None:
+    """Set the precision of training or of measuring, and record it with the run."""
+    use_precision(precision)
+    if team.is_first:
+        this.add_provenance(**{part: arithmetic(precision, device)})
 
 
 def _described(metrics: Sequence[Metric]) -> dict[str, Any]:
@@ -111,8 +213,18 @@ def _announce(
     )  # fmt: skip
     log.info(
         "%s parameters, %s multiply-adds per image · %s, %s",
-        f"{price.params:,}", f"{price.macs:,}", describe_device(device), config.precision,
+        f"{price.params:,}", f"{price.macs:,}", describe_device(device), _precision(config),
     )  # fmt: skip
+    if busy := busy_cores(torch.get_num_threads() if device.type == "cpu" else 1):
+        log.warning("%s", busy)
+
+
+def _precision(config: DictConfig) -> str:
+    """Return the precision of training, and that of measuring if it differs."""
+    measured: str = config.measure.precision
+    if not config.train.epochs or measured == config.precision:
+        return measured
+    return f"{config.precision}, measured in {measured}"
 
 
 def _train(
@@ -123,13 +235,15 @@ def _train(
     augment: Augment,
     optimizer: MakeOptimizer,
     team: Team,
+    trains_alone: AbstractContextManager[object] | None,
 ) -> list[EpochRow]:
     settings = config.train
     total = settings.epochs * steps_per_epoch(len(data.train), settings.batch_size)
     if not settings.epochs:
         return []
     with (
-        _training_alone(this, team),
+        phase("training", config, "train.batch_size"),
+        _training_alone(this, team, trains_alone),
         bar(total * settings.batch_size, "images", "training", config.progress) as watcher,
     ):
         trainer = Trainer(
@@ -141,87 +255,13 @@ def _train(
 
 
 @contextmanager
-def _training_alone(this: Run, team: Team) -> Iterator[None]:
+def _training_alone(
+    this: Run, team: Team, lock: AbstractContextManager[object] | None
+) -> Iterator[None]:
     """Let one run train a network; runs that differ only in what they measure wait for it."""
     if not team.is_first:
         yield
         return
-    waiting = "another process trains this network; waiting for it"
-    with exclusive(this.trained / ".lock", waiting):
+    with lock or this.training_alone():
         remove_leftovers(this.trained)
         yield
-
-
-def _measure(
-    config: DictConfig,
-    this: Run,
-    network: PixelModel,
-    data: Dataset,
-    protocols: dict[str, ShiftProtocol],
-    team: Team,
-) -> dict[str, PredictionTable]:
-    """Return the prediction table of every protocol, each saved when it is finished.
-
-    Only the first process receives them.
-    """
-    network.model.eval()
-    network = network.folded(next(data.test.batches(8))[0])
-    tables = {}
-    for name, protocol in protocols.items():
-        table = this.table(name) if team.is_first else None
-        if team.broadcast(table is not None):
-            log.info("measured %s before it was stopped", name)
-        elif parts := team.gather(_answers(config, network, data, name, protocol, team)):
-            table = PredictionTable.joined([part for part in parts if part is not None])
-            table.meta["run_id"] = this.id
-            table.save(this.table_path(name))
-        if table is None:
-            continue
-        log.info(
-            "measured %s: %s images × %s shifts, %s engine",
-            name, f"{table.n_images:,}", f"{table.n_shifts:,}", table.meta["engine"],
-        )  # fmt: skip
-        tables[name] = table
-    return tables
-
-
-def _answers(
-    config: DictConfig,
-    network: PixelModel,
-    data: Dataset,
-    name: str,
-    protocol: ShiftProtocol,
-    team: Team,
-) -> PredictionTable | None:
-    """Return the table for this process's share of the test images, None if that is empty."""
-    part = team.share(len(data.test))
-    if not part:
-        return None
-    settings = config.measure
-    options = Options(settings.engine, settings.batch_size, settings.memory_gb)
-    with bar(len(part), "images", f"measuring {name}", config.progress) as progress:
-
-        def advance(done: int, total: int) -> None:
-            progress.reach(done, total)
-            team.check()
-
-        return predict(
-            network, data.test, data.image_shape, protocol, options,
-            mean=data.mean, advance=advance, part=part,
-        )  # fmt: skip
-
-
-@contextmanager
-def _phase(what: str, config: DictConfig, *knobs: str) -> Iterator[None]:
-    """Log the duration of a part; if it runs out of memory, name settings that reduce its use."""
-    started = time.perf_counter()
-    try:
-        yield
-    except Exception as error:
-        if not is_out_of_memory(error):
-            raise
-        settings = {knob: OmegaConf.select(config, knob) for knob in knobs}
-        known = [f"{knob} (now {value})" for knob, value in settings.items() if value is not None]
-        advice = f"; lower {' or '.join(known)}" if known else ""
-        raise ShiftbenchError(f"out of memory while {what}{advice}") from error
-    log.info("%s took %.1f s", what, time.perf_counter() - started)

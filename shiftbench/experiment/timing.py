@@ -16,8 +16,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from shiftbench.data.images import Dataset, Split
 from shiftbench.data.shown import ShownSplit
-from shiftbench.experiment import build
-from shiftbench.model.layout import home
+from shiftbench.experiment import build, test_time
+from shiftbench.experiment.placing import device_of, placed
+from shiftbench.predict.batch_size import views_at_once
+from shiftbench.predict.captured import FullBatches
 from shiftbench.predict.dense import DenseEngine
 from shiftbench.predict.direct import DirectEngine
 from shiftbench.predict.phases import NotDenseError
@@ -25,7 +27,7 @@ from shiftbench.predict.pixel_model import PixelModel
 from shiftbench.predict.protocol import plan_for
 from shiftbench.report.progress import bar
 from shiftbench.runs.run import Run
-from shiftbench.runtime.devices import pick_device, use_precision
+from shiftbench.runtime.devices import use_precision
 from shiftbench.shift.base import ShiftProtocol
 from shiftbench.training.trainer import Trainer
 
@@ -105,36 +107,42 @@ def rates(
         protocols: Its protocols; the first one provides the timed views.
         macs: Multiply-adds of one forward pass of one image.
     """
-    device = pick_device(config.device)
-    use_precision(config.precision, device)
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-    model = build.model(config, this.names, data)
-    layout, (_, dtype) = build.memory_format(config, model, data), home(model, device)
-    model = model.to(device, memory_format=layout)  # type: ignore[call-overload]
-    network = PixelModel(model, data.mean, data.std, device, config.precision, dtype, layout)
+    network = _network(config, this, data)
+    device = network.device
+    # On a CPU, a batch of a large network would take long.
     most = int(MOST_MACS / max(macs, 1)) if device.type == "cpu" else sys.maxsize
+    most = max(FEWEST_IMAGES, most)
     training, checkpoint = None, 0
     if config.train.epochs:
         batch = min(config.train.batch_size, max(FEWEST_IMAGES, most // 3))
         training, checkpoint = _training(config, network, data, batch)
     network.model.eval()
+    use_precision(config.measure.precision)
+    network = network.computing_in(config.measure.precision)
     data = replace(data, test=data.test.to(device))
-    folded = network.folded(next(data.test.batches(8))[0])
-    views = min(config.measure.batch_size, max(FEWEST_IMAGES, most))
-    direct = _direct(folded, data, next(iter(protocols.values())), views)
+    network = network.folded(next(data.test.batches(8))[0])
+    direct = _direct(config, network, data, next(iter(protocols.values())), most)
     dense = {
-        name: _dense(config, folded, data, protocol)
+        name: _dense(config, network, data, protocol)
         for name, protocol in protocols.items()
         if may_be_dense(config, protocol)
     }
     return Rates(training, direct, dense, checkpoint, _peak_memory(device))
 
 
+def _network(config: DictConfig, this: Run, data: Dataset) -> PixelModel:
+    """Return the untrained network on its device, in the precision of training."""
+    device = device_of(config)
+    use_precision(config.precision)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    return placed(config, build.model(config, this.names, data), data, device)
+
+
 def may_be_dense(config: DictConfig, protocol: ShiftProtocol) -> bool:
     """Whether only a test of the network can tell if the dense engine applies."""
     wanted = protocol.circular and config.measure.engine != "direct"
-    return wanted and config.padding == "circular"
+    return wanted and config.padding == "circular" and not test_time.option(config).moves_by_content
 
 
 def _training(
@@ -160,16 +168,20 @@ def _training(
         return 1 / last.images_per_second, path.stat().st_size
 
 
-def _direct(network: PixelModel, data: Dataset, protocol: ShiftProtocol, views: int) -> float:
+def _direct(
+    config: DictConfig, network: PixelModel, data: Dataset, protocol: ShiftProtocol, most: int
+) -> float:
     """Return the seconds of a view of the direct engine, the making of the view included."""
-    columns = len(plan_for(protocol, ShownSplit.of_test(data), 1))
-    count = max(1, min(len(data.test), views // columns))
     shown = ShownSplit.of_test(data)
+    wanted = views_at_once(config.measure.batch_size, network.device, shown.image_size)
+    views = min(wanted, most)
+    count = max(1, min(len(data.test), views // len(plan_for(protocol, shown, 1))))
     plan = plan_for(protocol, shown, count)
     sizes = protocol.source_sizes(shown.image_size)
     chunk, _ = next(shown.chunks(count, torch.arange(count), sizes))
     shifts = plan.rows(0, count)[:, : max(1, views // count)]
-    engine = DirectEngine(network, protocol, plan, views, network.rounding)
+    model = FullBatches(network, count * shifts.shape[1])  # as a run does
+    engine = DirectEngine(model, protocol, plan, views, network.rounding)
     seconds = _second_call(network.device, lambda: engine.logits(chunk, chunk.positions, shifts))
     return seconds / (count * shifts.shape[1])
 

@@ -42,8 +42,8 @@ class Fresh:
 
 
 @contextmanager
-def withdrawn(this: Run) -> Iterator[None]:
-    """Remove the folder of a run that is refused before any computation.
+def withdrawn(this: Run, fresh: Fresh) -> Iterator[None]:
+    """Remove the ``fresh`` folders of a run that is refused before any computation.
 
     For a wrong setting, an unreadable image or a network that cannot be modified, the error message
     is sufficient. A run that has begun, or whose log has a traceback, is kept. Folders that existed
@@ -52,7 +52,6 @@ def withdrawn(this: Run) -> Iterator[None]:
     Raises:
         ShiftbenchError: What the block raises.
     """
-    fresh = Fresh.of(this.folder, this.trained)
     try:
         yield
     except ShiftbenchError as error:

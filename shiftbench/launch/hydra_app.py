@@ -16,7 +16,9 @@ from shiftbench.runs.sweep_state import LEFT_OUT
 from shiftbench.runtime.distributed import leave_reason, world
 from shiftbench.runtime.job_slots import keep_given_threads
 from shiftbench.settings import hydra_patches
-from shiftbench.settings.schema import CONFIG_DIR, register, sweep_id
+from shiftbench.settings.schema import CONFIG_DIR, register
+from shiftbench.settings.slugs import sweep_id
+from shiftbench.storage.leases import name_worker
 
 
 def compose_and_run(arguments: list[str]) -> int:
@@ -33,9 +35,10 @@ def compose_and_run(arguments: list[str]) -> int:
     os.environ["SHIFTBENCH_SWEEP"] = sweep_id(arguments)  # read by configs/config.yaml
     sys.argv = [sys.argv[0], *arguments]
     keep_given_threads()
+    name_worker()
     with session.opened() as command:
         try:
-            with hydra_patches.installed(arguments, planned=lambda: command.jobs):
+            with hydra_patches.installed(arguments, planned=command.rounds):
                 application = hydra_patches.application(_job, CONFIG_DIR)
                 if is_plan:
                     _show_plan(application, command)
@@ -110,7 +113,7 @@ def _end_badly(command: Session, error: Exception, arguments: list[str], own_wis
     if sentence is None and command.controller and not own_wish:  # the launcher, not a job
         return _end_sweep(command, f"{type(error).__name__}: {error}".splitlines()[0]) or FAILED
     if command.controller:
-        command.controller.display.stop()
+        command.controller.leave()
     if sentence is None or own_wish:
         raise error
     _withdraw(command)

@@ -27,12 +27,13 @@ class KeepSweep(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Write the list of jobs and start the progress display."""
         from shiftbench.launch.discard import Fresh
-        from shiftbench.launch.sweep import SweepController, jobs_of
+        from shiftbench.launch.sweep import SweepController, jobs_of, limit_parallel_jobs
 
         command = session.current()
         command.jobs = []  # no job runs if the sweep cannot be started
         command.created = Fresh.of(Path(config.hydra.sweep.dir).expanduser())
         try:
+            limit_parallel_jobs(config)
             jobs = jobs_of(config)
             if world().is_first:
                 command.controller = SweepController.of(config, jobs)

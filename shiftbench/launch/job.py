@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import logging
-import sys
-import time
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from socket import gethostname
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from shiftbench.errors import ShiftbenchError, UsageError
-from shiftbench.launch.discard import withdrawn
-from shiftbench.launch.session import Session, Throttle
+from shiftbench.errors import UsageError
+from shiftbench.launch.complete_run import complete
+from shiftbench.launch.hydra_job import run_names as run_names
+from shiftbench.launch.session import Session
+from shiftbench.launch.sweep_job import run_in_sweep
 from shiftbench.report.progress import mute
-from shiftbench.runs import results_versions
 from shiftbench.runs.run import Run
-from shiftbench.runs.sweep_state import DONE, FAILED, LEFT_OUT, RUNNING, SKIPPED, STOPPED, Sweep
+from shiftbench.runs.sweep_state import Sweep
 from shiftbench.runtime.distributed import world
 from shiftbench.runtime.job_slots import is_parallel, take_place
 from shiftbench.runtime.streams import adapt_streams
-from shiftbench.settings import labels
 from shiftbench.settings import schema as configuration
-from shiftbench.storage.interrupts import heed_termination, how_stopped
-
-log = logging.getLogger(__name__)
+from shiftbench.storage.interrupts import heed_termination
 
 
 def run_job(config: DictConfig, session: Session) -> None:
@@ -48,7 +44,9 @@ def run_job(config: DictConfig, session: Session) -> None:
     setup_logging(beside_others)
     if sweep is not None and beside_others:
         heed_termination()
-        session.place = session.place or take_place(hydra.launcher, sweep / "places")
+        session.place = session.place or take_place(
+            hydra.launcher, sweep / "places" / gethostname(), config.device
+        )
         mute()
     if not world().is_first:
         mute()
@@ -57,11 +55,11 @@ def run_job(config: DictConfig, session: Session) -> None:
         return
     with nullcontext() if beside_others else session.shared_jobs.leading():
         if sweep is not None:
-            _run_in_sweep(config, Sweep.load(sweep), session)
+            run_in_sweep(config, Sweep.load(sweep), session)
             return
         configuration.check(config)
         this = Run.of(config, run_names(config))
-        _finish(this, config, session.started, session)
+        complete(this, config, session.started, session)
         _show(this, config.figures)
 
 
@@ -79,104 +77,6 @@ def _follow(config: DictConfig, session: Session) -> None:
                 "start the same command everywhere"
             )
         run(config, this, team, session.datasets)
-
-
-def _run_in_sweep(config: DictConfig, sweep: Sweep, session: Session) -> None:
-    hydra = HydraConfig.get()
-    overrides = given_overrides()
-    place = f"job {int(hydra.job.num) + 1} of {len(sweep.overrides)}"
-    if config.fail_fast and any(job.state == FAILED for job in sweep.jobs()):
-        sweep.put(overrides, state=LEFT_OUT)
-        return
-    started, this = time.time(), None
-    sweep.put(overrides, state=RUNNING)
-    try:
-        _refuse_two_ways(hydra.launcher)
-        configuration.check(config)
-        this = Run.of(config, run_names(config))
-        sweep.put(overrides, state=RUNNING, run_id=this.id)
-        log.info("%s: %s", place, this.id)
-        state = DONE if _finish(this, config, sweep.started, session) else SKIPPED
-    except KeyboardInterrupt as stop:
-        run_id = this.id if this else None
-        sweep.put(overrides, state=STOPPED, run_id=run_id, error=how_stopped(stop))
-        raise
-    except ShiftbenchError as error:
-        log.error("%s failed: %s", place, error)
-        sweep.put(
-            overrides, state=FAILED, run_id=this.id if this else None, error=str(error),
-            usage=isinstance(error, UsageError), seconds=time.time() - started,
-        )  # fmt: skip
-        return
-    sweep.put(overrides, state=state, run_id=this.id, seconds=time.time() - started)
-    if state == DONE:
-        _tell(sweep, this, place, session.tables)
-
-
-def _refuse_two_ways(launcher: Any) -> None:
-    if world().size > 1 and is_parallel(launcher):
-        raise UsageError(
-            "the launcher runs jobs side by side and torchrun each job over several processes; "
-            "leave out one of the two"
-        )
-
-
-def _finish(this: Run, config: DictConfig, started: float, session: Session) -> bool:
-    """Complete the run; return whether anything remained to be computed."""
-    if this.is_done() and not config.force:
-        log.info("done, skipped: %s (force=true runs it again)", this.id)
-        _report_what_may_differ(this)
-        return False
-    with withdrawn(this), this.alone():
-        # Another process may have finished the run while this one waited for the lock.
-        if this.is_done() and not (config.force and this.older_than(started)):
-            log.info("done, skipped: %s", this.id)
-            return False
-        if config.force:
-            this.forget(started)
-        with this.recording(config, given_overrides()):
-            for reason in this.identity.origin.get("unknown", ()):
-                log.info("%s: not a part of what this run is known by", reason)
-            _announce_torch()
-            from shiftbench.experiment.run import run
-
-            with session.shared_jobs.team(this.id) as team:
-                run(config, this, team, session.datasets)
-    return True
-
-
-def _report_what_may_differ(this: Run) -> None:
-    """Report why a finished run may differ from what the same command would compute now."""
-    if changed := this.outdated():
-        measured = set(changed) <= set(results_versions.FROM_TABLES)
-        remedy = (
-            f"shiftbench report --remeasure {this.folder} brings them up to date"
-            if measured
-            else "force=true measures it again, or keep it"
-        )
-        log.warning(
-            "%s was measured by shiftbench %s, since when these parts changed: %s; %s",
-            this.id, this.made_by(), results_versions.described(changed), remedy,
-        )  # fmt: skip
-    for reason in this.identity.origin.get("unknown", ()):
-        log.warning("%s; force=true runs it again if that changed", reason)
-
-
-def _announce_torch() -> None:
-    if "torch" not in sys.modules:
-        logging.getLogger("shiftbench.start").info("loading torch")
-
-
-def given_overrides() -> list[str]:
-    """Return the job's overrides as they were typed."""
-    return configuration.as_typed(HydraConfig.get().overrides.task)
-
-
-def run_names(config: DictConfig) -> labels.Names:
-    """Return the run's labels, derived from the options that Hydra selected."""
-    runtime = HydraConfig.get().runtime
-    folders = [Path(source.path) for source in runtime.config_sources if source.schema == "file"]
-    return labels.names(config, dict(runtime.choices), folders)
 
 
 def setup_logging(beside_others: bool = False) -> None:
@@ -197,8 +97,12 @@ def setup_logging(beside_others: bool = False) -> None:
         return
     handler = ConsoleHandler(logging.INFO)
     if beside_others:
-        handler.addFilter(lambda record: record.name == __name__ or record.levelno > logging.INFO)
+        handler.addFilter(_is_status)
     logger.addHandler(handler)
+
+
+def _is_status(record: logging.LogRecord) -> bool:
+    return record.name.startswith("shiftbench.launch.") or record.levelno > logging.INFO
 
 
 class ConsoleHandler(logging.Handler):
@@ -223,17 +127,3 @@ def _show(this: Run, figures: bool) -> None:
     checkpoint = this.checkpoint if this.checkpoint.is_file() else None
     rows = read_rows(this.folder / "metrics.csv", METRIC_COLUMNS)
     print_run(rows, this.folder, checkpoint, figures=figures)
-
-
-def _tell(sweep: Sweep, this: Run, place: str, tables: Throttle) -> None:
-    """Log the results of a finished job and update the sweep's tables."""
-    from shiftbench.report.tables.run_table import in_one_line
-    from shiftbench.storage.result_files import METRIC_COLUMNS, read_rows
-
-    rows = read_rows(this.folder / "metrics.csv", METRIC_COLUMNS)
-    log.info("%s done: %s", place, in_one_line(rows))
-    if tables.is_due():
-        from shiftbench.report.write import update_tables
-
-        with tables.timed():
-            update_tables(sweep.folder)

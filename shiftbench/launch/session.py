@@ -50,6 +50,9 @@ class Throttle:
         self.took = self.ended - started
 
 
+Jobs = list[list[str]]  # the overrides of each
+
+
 @dataclass
 class Session:
     """The state of one command; in a process of a launcher, that of the jobs that it runs.
@@ -70,7 +73,7 @@ class Session:
     """
 
     started: float = field(default_factory=time.time)
-    jobs: list[list[str]] | None = None
+    jobs: Jobs | None = None
     controller: SweepController | None = None
     created: Fresh | None = None
     refusal: UsageError | None = None
@@ -79,6 +82,14 @@ class Session:
     place: Place | None = None
     datasets: KeepLast[Any] = field(default_factory=KeepLast)
     tables: Throttle = field(default_factory=lambda: Throttle(share=0.05))
+
+    def rounds(self) -> list[Jobs] | None:
+        """Return the batches of jobs that Hydra runs, None without a sweep."""
+        from shiftbench.launch.rounds import Rounds
+
+        if self.jobs is None:
+            return None
+        return Rounds(self.jobs, lambda: self.controller.postponed() if self.controller else [])
 
 
 _current: ContextVar[Session] = ContextVar("shiftbench_session")

@@ -6,12 +6,17 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, read_write
 
 from shiftbench.errors import UsageError
+from shiftbench.launch.job import setup_logging
+from shiftbench.launch.rounds import postponed_jobs
+from shiftbench.launch.session import Jobs
+from shiftbench.launch.workers import join, shares
 from shiftbench.report.load.records import INTERRUPTED
 from shiftbench.report.progress import SweepDisplay
 from shiftbench.runs.run import close_status
@@ -27,12 +32,13 @@ from shiftbench.runs.sweep_state import (
     Sweep,
     rerun_command,
 )
-from shiftbench.runtime.job_slots import is_parallel
+from shiftbench.runtime.distributed import world
+from shiftbench.runtime.job_slots import explain_jobs_at_once, is_parallel, jobs_at_once
 from shiftbench.settings.hydra_patches import Override, compose_jobs_once, parse_overrides, product
 from shiftbench.settings.schema import as_typed, check_scale
 from shiftbench.storage.atomic import remove_leftovers
-from shiftbench.storage.interrupts import how_stopped
-from shiftbench.storage.locks import is_locked
+from shiftbench.storage.interrupts import children_die_first, how_stopped
+from shiftbench.storage.leases import worker_name
 
 LONGEST_WRITE = 60.0  # seconds
 LONGEST_END = 10.0  # seconds that a process takes to exit
@@ -44,18 +50,34 @@ class SweepController:
 
     sweep: Sweep
     display: SweepDisplay
+    jobs: Jobs
+    membership: ExitStack
 
     @classmethod
-    def of(cls, config: DictConfig, jobs: list[list[str]]) -> SweepController:
+    def of(cls, config: DictConfig, jobs: Jobs) -> SweepController:
         """Write the list of the sweep's jobs and start the progress display."""
         folder = Path(config.hydra.sweep.dir).expanduser()
         remove_leftovers(folder, older_than=LONGEST_WRITE)  # another process may run the same sweep
-        sweep = Sweep.start(folder, Path(config.out).expanduser() / "runs", jobs)
-        if not is_parallel(config.hydra.launcher):
+        sweep, membership = join(folder, Path(config.out).expanduser() / "runs", jobs)
+        if is_parallel(config.hydra.launcher):
+            membership.enter_context(children_die_first())
+        else:
             compose_jobs_once()
         display = SweepDisplay(sweep.jobs, shown=config.progress)
         display.start()
-        return cls(sweep, display)
+        return cls(sweep, display, jobs, membership)
+
+    def postponed(self) -> Jobs:
+        """Return jobs that another process had and that are to be tried again; may wait."""
+        if world().size > 1:  # its processes have to run the same jobs, so none was postponed
+            return []
+        setup_logging(beside_others=True)  # for launchers whose jobs run in other processes
+        return [self.jobs[job.number] for job in postponed_jobs(self.sweep)]
+
+    def leave(self) -> None:
+        """Stop drawing, and no longer count as a worker of the sweep."""
+        self.display.stop()
+        self.membership.close()
 
     def end(
         self, launcher_error: str | None = None, stopped: KeyboardInterrupt | None = None
@@ -66,46 +88,45 @@ class SweepController:
             launcher_error: Error message of the launcher, if it failed.
             stopped: The interrupt that stopped the sweep, if any.
         """
-        self.display.stop()
+        self.leave()
         if launcher_error:
-            self._mark_running_as_failed(launcher_error)
+            error = f"its process ended ({launcher_error}); the usual cause is too little memory"
+            self._close_ended(FAILED, error)
         if stopped:
-            self._stop(how_stopped(stopped))
+            self._close_ended(STOPPED, how_stopped(stopped))
         jobs = self.sweep.jobs()
         try:
             if any(job.run_id for job in jobs):
-                from shiftbench.report.write import report_sweep
-
-                report_sweep(self.sweep.folder)
+                self._report(tables_only=stopped is not None)
         finally:  # even if the report fails
             if launcher_error:
                 print(f"the launcher stopped: {launcher_error}", file=sys.stderr)
-            _tell_how_they_ended(jobs)
+            _print_outcome(jobs)
         return jobs
 
-    def _mark_running_as_failed(self, reason: str) -> None:
-        """Mark jobs as failed whose process died, since it can no longer do so itself."""
-        for job in self.sweep.jobs():
-            if job.state == RUNNING:
-                error = f"its process ended ({reason}); the usual cause is too little memory"
-                self._close(job, FAILED, error)
+    def _report(self, tables_only: bool) -> None:
+        from shiftbench.report.write import report_sweep, update_tables
 
-    def _stop(self, reason: str) -> None:
-        """Mark jobs, and their runs, as stopped if the launcher ended their process.
+        if tables_only:  # after Ctrl-C nobody wants to wait for figures
+            update_tables(self.sweep.folder)
+            print(f"shiftbench report {self.sweep.folder} writes the page", file=sys.stderr)
+        else:
+            report_sweep(self.sweep.folder)
 
-        Jobs that still hold their run's lock continue, e.g. on a cluster.
+    def _close_ended(self, state: str, reason: str) -> None:
+        """Record the end of jobs whose process the launcher ended, since it could not do so itself.
+
+        Jobs that still hold their run's lock continue, e.g. on a cluster; those of other workers of
+        the sweep are theirs.
         """
         deadline = time.monotonic() + LONGEST_END
         for job in self.sweep.jobs():
-            if job.state != RUNNING:
+            if job.state != RUNNING or job.worker != worker_name():
                 continue
-            while (alive := self._is_alive(job)) and time.monotonic() < deadline:
+            while (alive := self.sweep.is_worked_on(job)) and time.monotonic() < deadline:
                 time.sleep(0.1)
             if not alive:
-                self._close(job, STOPPED, reason)
-
-    def _is_alive(self, job: Job) -> bool:
-        return bool(job.run_id) and is_locked(self.sweep.runs / str(job.run_id) / ".lock")
+                self._close(job, state, reason)
 
     def _close(self, job: Job, state: str, reason: str) -> None:
         """Record the outcome of a job and of its run on behalf of a process that has ended."""
@@ -115,7 +136,7 @@ class SweepController:
             close_status(self.sweep.runs / job.run_id, ended, reason)
 
 
-def _tell_how_they_ended(jobs: list[Job]) -> None:
+def _print_outcome(jobs: list[Job]) -> None:
     if failed := [job for job in jobs if job.state == FAILED]:
         from shiftbench.report.tables.failure_table import print_failures
 
@@ -123,9 +144,20 @@ def _tell_how_they_ended(jobs: list[Job]) -> None:
             [(job.number, job.error or "", rerun_command(job.overrides)) for job in failed]
         )
     print(counts(jobs), file=sys.stderr)
+    if who := shares(jobs):
+        print(who, file=sys.stderr)
 
 
-def jobs_of(config: DictConfig) -> list[list[str]]:
+def limit_parallel_jobs(config: DictConfig) -> None:
+    """Replace a negative ``n_jobs`` by a number that fits on the GPUs, and say so."""
+    launcher = config.hydra.launcher
+    if limit := explain_jobs_at_once(launcher, config.device):
+        with read_write(launcher):
+            launcher.n_jobs = jobs_at_once(launcher, config.device)
+        print(limit, file=sys.stderr)
+
+
+def jobs_of(config: DictConfig) -> Jobs:
     """Return the overrides of every job: those of Hydra's sweeper, for each grid of a study.
 
     A combination that occurs in two grids is one job. Values on the command line restrict the

@@ -13,16 +13,20 @@ from shiftbench.metric import chance as _chance  # noqa: F401
 from shiftbench.metric import change as _change  # noqa: F401
 from shiftbench.metric import invariance as _invariance  # noqa: F401
 from shiftbench.metric import peer as _peer  # noqa: F401
+from shiftbench.metric import worst_of_k as _worst_of_k  # noqa: F401
 
 # isort: on
 from shiftbench.metric.about import About, about, arrow_of
-from shiftbench.metric.base import METRICS, Metric, Need, Terms, metric
+from shiftbench.metric.base import METRICS, OPT_IN, Metric, Need, Terms, metric
 from shiftbench.metric.evaluation import MetricValue, evaluate
 from shiftbench.metric.paired import Difference, compare
+from shiftbench.metric.phase import per_phase
+from shiftbench.metric.radius import per_radius
 from shiftbench.metric.shifts import per_shift
 
 __all__ = [
     "METRICS",
+    "OPT_IN",
     "About",
     "Difference",
     "Metric",
@@ -34,5 +38,7 @@ __all__ = [
     "compare",
     "evaluate",
     "metric",
+    "per_phase",
+    "per_radius",
     "per_shift",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shiftbench.metric.base import ARROWS, METRICS, Metric
+from shiftbench.metric.base import ARROWS, METRICS, OPT_IN, Metric
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ _described: dict[str, About] = {}
 
 def about(name: str) -> Metric | About | None:
     """Return the description of a metric, from code or a run folder; None if there is none."""
-    return METRICS.get(name) or _described.get(name)
+    return METRICS.get(name) or OPT_IN.get(name) or _described.get(name)
 
 
 def arrow_of(name: str) -> str:

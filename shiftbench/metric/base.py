@@ -220,6 +220,9 @@ class Metric:
 METRICS: dict[str, Metric] = {}
 """Every metric by name, in the order of the rows of ``metrics.csv``."""
 
+OPT_IN: dict[str, Metric] = {}
+"""Metrics of the package that only runs that name them have, ``metric=[standard,worst_of_k]``."""
+
 
 def metric(
     name: str,
@@ -228,15 +231,21 @@ def metric(
     needs: tuple[Need, ...] = (),
     bounds: tuple[float, float] = (0.0, 1.0),
     by_image: bool = False,
+    opt_in: bool = False,
 ) -> Callable[[F], F]:
-    """Register the decorated function in :data:`METRICS`; the function is returned unchanged."""
+    """Register the decorated function; the function is returned unchanged.
+
+    It is registered in :data:`METRICS`, or with ``opt_in`` in :data:`OPT_IN`. The other arguments
+    are attributes of :class:`Metric`.
+    """
 
     def enter(function: F) -> F:
-        known = METRICS.get(name)
+        known = METRICS.get(name) or OPT_IN.get(name)
         # Registering the same function again (a notebook cell run twice) is not an error.
         if known and _place(known.function) != _place(function):
             raise ValueError(f"there is already a metric called {name!r}; choose another name")
-        METRICS[name] = Metric(name, function, higher_is_better, bounds, needs, by_image)
+        registry = OPT_IN if opt_in else METRICS
+        registry[name] = Metric(name, function, higher_is_better, bounds, needs, by_image)
         return function
 
     return enter

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from shiftbench.errors import ShiftbenchError, require_one_of
-from shiftbench.metric.base import METRICS, Metric, Terms
+from shiftbench.metric.base import METRICS, OPT_IN, Metric, Terms
 from shiftbench.metric.bootstrap import BCA, Bootstrap
 from shiftbench.metric.interval import Interval, interval_of
 from shiftbench.prediction_table import PredictionTable
@@ -55,8 +55,8 @@ def evaluate(
         seed: Seed of the resampling; the same table and seed give the same numbers.
         confidence: Nominal coverage of the intervals.
         method: ``"bca"`` or ``"percentile"``, for metrics with a bootstrap interval.
-        names: The metrics to compute, as names or objects; all by default. Those that do not
-            apply are skipped.
+        names: The metrics to compute, as names or objects; all of
+            :data:`~shiftbench.metric.base.METRICS` by default. Those that do not apply are skipped.
 
     >>> from shiftbench.metric.example import example
     >>> [row] = evaluate(example(), names=["shift_accuracy"], seed=1)
@@ -93,5 +93,6 @@ def applicable(names: Iterable[str | Metric] | None, *tables: PredictionTable) -
 def _metric(name: str | Metric) -> Metric:
     if isinstance(name, Metric):
         return name
-    require_one_of("metric", name, METRICS)
-    return METRICS[name]
+    known = METRICS | OPT_IN
+    require_one_of("metric", name, known)
+    return known[name]

@@ -10,10 +10,11 @@ from types import FunctionType
 from typing import Any
 
 from shiftbench.errors import ShiftbenchError, UsageError, printable
-from shiftbench.metric.base import METRICS, Metric
+from shiftbench.metric.base import METRICS, OPT_IN, Metric
+from shiftbench.metric.example import example
 
 STANDARD = tuple(METRICS)
-"""The metrics of the package; later entries of ``METRICS`` are external."""
+"""The metrics of the package without the opt-in ones; later entries of ``METRICS`` are external."""
 
 
 def standard() -> tuple[Metric, ...]:
@@ -51,7 +52,8 @@ def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
 def _named(name: str, function: Callable[..., Any]) -> Metric:
     """Return the metric of a function under the name of its option."""
     plain = _plain(function)
-    known = next((one for one in METRICS.values() if one.function is plain), None)
+    every = (*METRICS.values(), *OPT_IN.values())
+    known = next((one for one in every if one.function is plain), None)
     if known is None:
         has_name = isinstance(plain, type | FunctionType)
         place = f"{plain.__module__}.{plain.__qualname__}" if has_name else plain
@@ -61,9 +63,17 @@ def _named(name: str, function: Callable[..., Any]) -> Metric:
         )
     given = _unusual(function) if isinstance(function, partial) else {}
     bound = update_wrapper(partial(plain, **given), plain) if given else plain
-    if name in STANDARD and METRICS[name].function is not plain:
+    own = _packaged_metrics()
+    if name in own and own[name].function is not plain:
         raise _taken(name)
+    if given and known in own.values():
+        bound(example())  # refuses values out of range before anything runs
     return replace(known, name=name, function=bound)
+
+
+def _packaged_metrics() -> dict[str, Metric]:
+    """Return the metrics of the package by name, the opt-in ones included."""
+    return {**{one.name: one for one in standard()}, **OPT_IN}
 
 
 def _unusual(function: partial[Any]) -> dict[str, Any]:
@@ -101,7 +111,8 @@ def metrics_of_settings(settings: Mapping[str, Any]) -> list[Metric]:
 
 def _packaged(name: str, node: Mapping[str, Any]) -> Callable[..., Any]:
     """Return the function of the package that an option refers to, with its arguments."""
-    functions: list[Callable[..., Any]] = [standard, *(one.function for one in standard())]
+    packaged = (one.function for one in _packaged_metrics().values())
+    functions: list[Callable[..., Any]] = [standard, *packaged]
     own = {_public(function): function for function in functions}
     target = str(node.get("_target_"))
     if target not in own:

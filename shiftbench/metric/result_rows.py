@@ -1,15 +1,21 @@
-"""Conversion of prediction tables to rows of ``metrics.csv`` and ``shifts.csv``; no torch."""
+"""Conversion of prediction tables to rows of result files; no torch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from shiftbench.metric import Metric, evaluate, per_shift
+from shiftbench.metric import Metric, evaluate, per_phase, per_radius, per_shift
 from shiftbench.prediction_table import PredictionTable
-from shiftbench.storage.result_files import axes_of, in_order
+from shiftbench.storage.result_files import (
+    PHASE_COLUMNS,
+    RADIUS_COLUMNS,
+    axes_of,
+    csv_text,
+    in_order,
+)
 
 
 def metric_rows(
@@ -50,3 +56,35 @@ def shift_rows(shifts: Mapping[str, pd.DataFrame], run_id: str) -> pd.DataFrame:
 def shifts_of(tables: Mapping[str, PredictionTable]) -> dict[str, pd.DataFrame]:
     """Return the means over images for every shift, by the name of the protocol."""
     return {name: per_shift(table) for name, table in tables.items()}
+
+
+def radius_rows(tables: Mapping[str, PredictionTable], run_id: str, resamples: int) -> pd.DataFrame:
+    """Return the rows of ``radius.csv``, see :func:`~shiftbench.metric.radius.per_radius`."""
+    found = {name: per_radius(table, resamples=resamples) for name, table in tables.items()}
+    return _of_protocols(found, RADIUS_COLUMNS, run_id=run_id)
+
+
+def phase_rows(shifts: Mapping[str, pd.DataFrame], run_id: str, period: int) -> pd.DataFrame:
+    """Return the rows of ``phase.csv`` from the results of :func:`per_shift` by protocol.
+
+    Args:
+        shifts: Means for every shift, by protocol.
+        run_id: Name of the run.
+        period: The network's total stride in pixels; for less than 2 px there are no phases.
+    """
+    found = {name: per_phase(frame, period) for name, frame in shifts.items() if period > 1}
+    return _of_protocols(found, PHASE_COLUMNS, run_id=run_id, period=period)
+
+
+def _of_protocols(
+    found: Mapping[str, pd.DataFrame], columns: Sequence[str], **identity: Any
+) -> pd.DataFrame:
+    """Return the rows of all protocols, without those that have none."""
+    parts = [frame.assign(protocol=name, **identity) for name, frame in found.items() if len(frame)]
+    return pd.concat(parts)[list(columns)] if parts else pd.DataFrame(columns=list(columns))
+
+
+def curve_texts(radius: pd.DataFrame, phase: pd.DataFrame) -> dict[str, str]:
+    """Return the texts of ``radius.csv`` and ``phase.csv`` by name, of those that have rows."""
+    files = {"radius.csv": (radius, RADIUS_COLUMNS), "phase.csv": (phase, PHASE_COLUMNS)}
+    return {name: csv_text(rows, columns) for name, (rows, columns) in files.items() if len(rows)}

@@ -89,7 +89,8 @@ def subsample_together(
 ) -> tuple[Tensor, Tensor]:
     """Subsample both branches of a residual block; a content-dependent grid is selected on ``y``.
 
-    A shortcut on another grid would add features that are one pixel apart.
+    Weights of all grids, which a pool may return instead of a grid, are shared in the same way. A
+    shortcut on another grid would add features that are one pixel apart.
     """
     if not pool.picks_grid:
         return pool(y), shortcut_pool(x)

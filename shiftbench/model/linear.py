@@ -28,7 +28,8 @@ class LinearVGG(VGG):
     Args: as VGG.
 
     Raises:
-        UsageError: If an argument is out of range, or the pool is not linear (``max``, ``aps``).
+        UsageError: If an argument is out of range, or the pool is not linear (``max``, ``aps``, all
+            with parameters).
     """
 
     nonlinearity = "linear"
@@ -42,7 +43,8 @@ class LinearVGG(VGG):
 
     def _site(self, pool: Downsampling, channels: int, padding: str) -> list[nn.Module]:
         blocks.refuse_max_first(pool, "linear")
-        if not _is_additive(pool, channels):
+        # With its first weights, a learned pool may be linear and not stay so.
+        if pool.has_parameters or not _is_additive(pool, channels):
             raise UsageError(
                 f"model=linear needs a linear pool, got {type(pool).__name__}; "
                 "allowed: pool=ideal, blur, wavelet, flc, asap, avg, stride, global"

@@ -44,6 +44,8 @@ class BasicBlock(nn.Module):
         super().__init__()
         self.pool = pools[0] if pools else None
         self.shortcut_pool = pools[1] if len(pools) > 1 else None
+        if self.shortcut_pool is not None:
+            self.shortcut_pool.follow_main_branch()
         stride = blocks.conv_stride(self.pool)
         self.conv1 = conv2d(in_chans, out_chans, 3, stride, padding)
         self.bn1 = nn.BatchNorm2d(out_chans)

@@ -23,6 +23,7 @@ def worth_it(x: Tensor, weight: Tensor) -> bool:
     """Whether a dense convolution of ``x`` by ``weight`` is cheaper in the frequency domain."""
     return (
         x.device.type == "cpu"
+        and not torch.is_autocast_enabled("cpu")  # which would round its products
         and x.dtype == weight.dtype == torch.float32
         and x.shape[2] * x.shape[3] <= LARGEST_MAP
         and weight.shape[0] * weight.shape[1] >= FEWEST_PRODUCTS

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from shiftbench.errors import UsageError, printable, require_within
-from shiftbench.optimizer.contract import Rates
+from shiftbench.optimizer.contract import Rates, on_cuda, split_groups, undecayed
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +64,8 @@ class AdamW:
             lr=settings.lr,
             betas=(first, second),
             eps=self.eps,
+            fused=on_cuda(model) or None,
+            capturable=on_cuda(model),
         )
 
 
@@ -71,7 +73,7 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
     """Return the parameters of ``model`` with and without weight decay; empty groups are omitted.
 
     A parameter that several modules share is listed once, and decays only if none of these modules
-    exempts it.
+    exempts it. Pools may exempt theirs.
     """
     exempt = {
         id(parameter)
@@ -79,9 +81,4 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
         for name, parameter in module.named_parameters(recurse=False)
         if isinstance(module, NORMS) or name.endswith("bias") or parameter.ndim <= 1
     }
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in model.parameters() if id(p) not in exempt],
-         "weight_decay": weight_decay},
-        {"params": [p for p in model.parameters() if id(p) in exempt], "weight_decay": 0.0},
-    ]  # fmt: skip
-    return [group for group in groups if group["params"]]
+    return split_groups(model, exempt | undecayed(model), weight_decay)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from shiftbench.errors import require_within
 from shiftbench.ops.autocast import at_least_single
 from shiftbench.pool.base import Downsampling
 from shiftbench.pool.blur import BlurPool2d
+from shiftbench.pool.polyphase import keep, whole_cells
 
 
 class AdaptivePolyphase2d(Downsampling):
@@ -57,19 +55,12 @@ class AdaptivePolyphase2d(Downsampling):
 
     def phase(self, x: Tensor) -> Tensor:
         """Return the index ``(N,)`` of the grid with the largest norm, row-major."""
-        return self._largest(self._whole(self.blur(x)))
+        return self._largest(whole_cells(self.blur(x), self.stride))
 
     def forward(self, x: Tensor, phase: Tensor | None = None) -> Tensor:
         """Keep grid ``phase`` of every image, by default the one that :meth:`phase` selects."""
-        x = self._whole(self.blur(x))
-        kept: Tensor = _Kept.apply(x, self._largest(x) if phase is None else phase, self.stride)
-        return kept
-
-    def _whole(self, x: Tensor) -> Tensor:
-        """Return ``x`` padded with zeros to a multiple of the stride."""
-        height, width = x.shape[2:]
-        missing = (0, -width % self.stride, 0, -height % self.stride)
-        return F.pad(x, missing) if any(missing) else x
+        x = whole_cells(self.blur(x), self.stride)
+        return keep(x, self._largest(x) if phase is None else phase, self.stride)
 
     @torch.no_grad()
     def _largest(self, x: Tensor) -> Tensor:
@@ -83,37 +74,3 @@ class AdaptivePolyphase2d(Downsampling):
     def extra_repr(self) -> str:
         """Return the settings for ``print(model)``."""
         return f"stride={self.stride}, norm={self.norm}"
-
-
-class _Kept(torch.autograd.Function):
-    """Select one grid per image, gathering and scattering pixels as rows of ``C`` numbers.
-
-    The backward pass that autograd derives for indexing accumulates gradients, although no pixel is
-    selected twice, and takes four to eight times as long.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, phase: Tensor, stride: int) -> Tensor:
-        batch, channels, height, width = x.shape
-        rows = _pixels(phase, (height, width), stride)
-        ctx.save_for_backward(rows)
-        ctx.shape = x.shape
-        picked = x.permute(0, 2, 3, 1).reshape(-1, channels).index_select(0, rows)
-        return picked.view(batch, height // stride, width // stride, channels).permute(0, 3, 1, 2)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        [gradient], [rows] = gradients, ctx.saved_tensors
-        batch, channels, height, width = ctx.shape
-        pixels = gradient.new_zeros(batch * height * width, channels)
-        pixels.index_copy_(0, rows, gradient.permute(0, 2, 3, 1).reshape(-1, channels))
-        return pixels.view(batch, height, width, channels).permute(0, 3, 1, 2), None, None
-
-
-def _pixels(phase: Tensor, size: tuple[int, int], stride: int) -> Tensor:
-    """Return the indices of the grids' pixels in the batch, flattened to (image, row, column)."""
-    height, width = size
-    image = torch.arange(len(phase), device=phase.device)[:, None, None]
-    row = torch.arange(0, height, stride, device=phase.device) + (phase // stride)[:, None]
-    column = torch.arange(0, width, stride, device=phase.device) + (phase % stride)[:, None]
-    return ((image * height + row[:, :, None]) * width + column[:, None, :]).flatten()

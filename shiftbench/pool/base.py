@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from shiftbench.contracts import (
@@ -16,6 +18,31 @@ from shiftbench.contracts import (
 )
 
 
+@dataclass(frozen=True)
+class StepStart:
+    """The state of a training before one of its steps, for pools that depend on it.
+
+    Attributes:
+        progress: Share of all steps that were taken, from 0 to below 1.
+        batch: Images of the whole batch, of all processes together.
+        own: The images of this process among them.
+        generator: Random numbers on the network's device, the same in every process.
+    """
+
+    progress: float
+    batch: int
+    own: slice
+    generator: torch.Generator
+
+    def per_image(self, *shape: int) -> Tensor:
+        """Return uniform numbers from 0 to 1, ``(n, *shape)`` for the n images of this process."""
+        return self.per_batch(self.batch, *shape)[self.own]
+
+    def per_batch(self, *shape: int) -> Tensor:
+        """Return uniform numbers from 0 to 1, of shape ``shape``, the same in every process."""
+        return torch.rand(*shape, generator=self.generator, device=self.generator.device)
+
+
 class Downsampling(nn.Module):
     """A layer that downsamples feature maps: ``Pool(channels, stride=2, padding="zeros")``.
 
@@ -24,9 +51,15 @@ class Downsampling(nn.Module):
     defaults, as class attributes or in its constructor.
 
     A pool that selects its sampling grid by content implements :meth:`phase` and
-    ``forward(x, phase)``, so that two branches of a residual block can share one grid. A pool with
-    a fixed grid implements :meth:`all_phases` to support the dense engine; without this method, the
-    network is measured by the direct engine.
+    ``forward(x, phase)``, so that two branches of a residual block can share one grid. In place of
+    the grid, both may use weights of all grids. A pool with a fixed grid implements
+    :meth:`all_phases` to support the dense engine; without this method, the network is measured by
+    the direct engine.
+
+    A pool that is trained may depend on the progress of the training (:meth:`start_step`) and add
+    to its loss (:meth:`added_loss`). Both have to work in a captured step, which repeats the
+    operations of its first pass on tensors at the same addresses and runs no Python:
+    ``start_step`` runs outside of it and writes to tensors in place.
 
     Attributes:
         stride: Factor by which the feature map becomes smaller at the site.
@@ -37,7 +70,8 @@ class Downsampling(nn.Module):
             without padding state ``circular``.
         needs_global_head: Whether it leaves all pooling to a global head.
         is_native: Whether it stands for an external network's own downsampling.
-        has_parameters: Whether it is trained, so that networks with it have more parameters.
+        has_parameters: Whether it has parameters, so that its network has more than with others.
+        weight_decay: Whether ``train.weight_decay`` applies to its parameters.
 
     Raises:
         UsageError: If a subclass declares a misspelt attribute.
@@ -51,6 +85,7 @@ class Downsampling(nn.Module):
     needs_global_head: bool = False
     is_native: bool = False
     has_parameters: bool = False
+    weight_decay: bool = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -72,7 +107,11 @@ class Downsampling(nn.Module):
             self.max_first, self.max_first_is_set = chosen, True
 
     def phase(self, x: Tensor) -> Tensor:
-        """Return the grid ``(N,)`` selected for every image, row-major in 0..s² − 1."""
+        """Return the grid ``(N,)`` selected for every image, row-major in 0..s² − 1.
+
+        Or weights ``(N, s²)`` of all grids, which :meth:`forward` mixes. What is returned for one
+        branch is passed to ``forward(x, phase)`` in all.
+        """
         raise NotImplementedError(f"a {type(self).__name__} has a fixed grid")
 
     def all_phases(self, x: Tensor) -> Tensor:
@@ -81,6 +120,20 @@ class Downsampling(nn.Module):
         The grids of an image are consecutive, see :func:`shiftbench.ops.geometry.space_to_batch`.
         """
         raise NotImplementedError(f"a {type(self).__name__} has no dense form")
+
+    def follow_main_branch(self) -> None:
+        """Drop the parameters for the selection: ``phase`` will always be given (a shortcut)."""
+
+    def start_step(self, start: StepStart) -> None:
+        """Prepare for a training step, outside of what is captured."""
+
+    def added_loss(self, task_loss: Tensor) -> Tensor | None:
+        """Return what the last forward pass adds to the loss, a scalar, or None.
+
+        The mean over the pools of the network that add something is added to ``task_loss``, the
+        cross entropy of the batch (of one process).
+        """
+        return None
 
 
 class MakeDownsampling:

@@ -50,14 +50,10 @@ def audit(
         name: values[rows] if values.ndim == 1 else values[rows, views]
         for name, values in columns.items()
     }
-    table |= {name: table[name].long() for name in ("top1", "rank_true")}
-    tolerance = (network.rounding.engines * found["logit_scale"]).cpu()
     run = {name: values if values.ndim == 1 else values[:, 1] for name, values in found.items()}
-    wrong = _answer_wrong(table, logits[:, 1].cpu(), labels.cpu(), tolerance)
-    same_base = columns["top1"][rows, 0] == found["top1"][:, 0].cpu()  # otherwise p_base differs
-    for name in ("p_top1", "p_base", "p_true", "logit_change"):
-        differs = _differs(table[name], run[name].cpu(), tolerance)
-        wrong |= differs & same_base if name == "p_base" else differs
+    tolerance = (network.rounding.engines * found["logit_scale"]).cpu()
+    same_base = columns["top1"][rows, 0] == found["top1"][:, 0].cpu()
+    wrong = _wrong(table, run, logits[:, 1].cpu(), labels.cpu(), tolerance, same_base)
     if not bool(wrong.any()):
         return None
     place = int(wrong.nonzero()[0])
@@ -66,6 +62,24 @@ def audit(
         f"its answer to image {int(rows[place]) + part.start} shifted by ({dy}, {dx}) "
         f"is {int(table['top1'][place])}, and {int(run['top1'][place])} when that view is run"
     )
+
+
+def _wrong(
+    table: dict[str, Tensor],
+    run: dict[str, Tensor],
+    logits: Tensor,
+    labels: Tensor,
+    tolerance: Tensor,
+    same_base: Tensor,
+) -> Tensor:
+    """Return which views of ``table`` differ from those that were run, ``(PAIRS,)``."""
+    answered = table | {name: table[name].long() for name in ("top1", "rank_true")}
+    wrong = _answer_wrong(answered, logits, labels, tolerance)
+    for name in ("p_top1", "p_base", "p_true", "logit_change"):
+        differs = _differs(table[name], run[name].cpu(), tolerance)
+        # With another base class, p_base is the probability of that class.
+        wrong |= differs & same_base if name == "p_base" else differs
+    return wrong
 
 
 def _answer_wrong(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from shiftbench.data.images import Split
 from shiftbench.data.shown import ShownSplit
 from shiftbench.ops.autocast import at_least_single
-from shiftbench.predict.dense_network import DenseNetwork
+from shiftbench.predict.dense_average import dense_network, inner_network
 from shiftbench.predict.engine_base import Engine
 from shiftbench.predict.noise import spread_images
 from shiftbench.predict.phases import NotDenseError
@@ -47,7 +47,7 @@ class DenseEngine(Engine):
         self, network: PixelModel, image_shape: tuple[int, int, int], protocol: ShiftProtocol
     ) -> None:
         self.network = network
-        self.dense = DenseNetwork(network.model)
+        self.dense = dense_network(network.model)
         size = image_shape[1:]
         assert protocol.sampling is not None
         self.plan = protocol.plan(1, size)
@@ -78,7 +78,8 @@ class DenseEngine(Engine):
         generator = torch.Generator().manual_seed(derive_seed(0, "dense-self-check"))
         with torch.inference_mode():
             pixels = network.normalise(images)
-            engine.meta = check(network, engine.dense, pixels, generator)
+            plain = network.around(inner_network(network.model))
+            engine.meta = check(plain, engine.dense.plain, pixels, generator)
             engine.images_at_once = engine._fit(pixels[:1], memory_gb)
         return engine
 

@@ -31,6 +31,11 @@ class DenseNetwork:
         logits: Tensor = self.model(images)
         return logits.reshape(len(images), -1, logits.shape[-1])
 
+    @property
+    def plain(self) -> DenseNetwork:
+        """The part that the self-check compares with plain passes: all of it."""
+        return self
+
     def columns(self, shifts: Tensor) -> Tensor:
         """Return, after a pass, which of the V views answers each of the ``shifts (K, 2)``."""
         offset, index = shifts.long(), torch.zeros(len(shifts), dtype=torch.long)

@@ -15,6 +15,8 @@ from shiftbench.data.images import Split
 from shiftbench.data.shown import ShownSplit
 from shiftbench.errors import ShiftbenchError, require_one_of
 from shiftbench.predict.audit import audit
+from shiftbench.predict.batch_size import AUTO, USUAL, views_at_once
+from shiftbench.predict.captured import FullBatches
 from shiftbench.predict.columns import Columns
 from shiftbench.predict.dense import DenseEngine
 from shiftbench.predict.direct import DirectEngine
@@ -27,6 +29,7 @@ from shiftbench.predict.protocol import plan_for
 from shiftbench.predict.stability import IMAGES, Stability, stability
 from shiftbench.predict.table_columns import VERSION, check_labels
 from shiftbench.prediction_table import PredictionTable
+from shiftbench.runtime.failures import is_out_of_memory
 from shiftbench.seeds import derive_seed
 from shiftbench.settings.schema import ENGINES
 from shiftbench.shift.base import ShiftProtocol
@@ -43,12 +46,13 @@ class Options:
 
     Attributes:
         engine: ``direct``, ``dense`` (an error if it does not apply), or ``auto``.
-        batch_size: Views per forward pass of the direct engine.
+        batch_size: Views per forward pass of the direct engine, or ``auto``: what suits the
+            device, and half of it if that runs out of memory.
         memory_gb: Memory limit of the dense engine's feature maps.
     """
 
     engine: str = "auto"
-    batch_size: int = 256
+    batch_size: int | str = USUAL
     memory_gb: float = 1.0
 
     def __post_init__(self) -> None:
@@ -91,18 +95,26 @@ def predict(
     protocol.check(shown)
     work = _Work(network, split, image_shape, protocol, shown, options, part, advance, steady)
     engine, merged = _measured(work)
-    meta = {"protocol": protocol.describe(), "engine": engine.name,
-            "num_classes": steady.num_classes, "exhaustive": engine.plan.exhaustive,
-            "answers_version": VERSION, "logit_tolerance": network.rounding.tolerance,
-            **steady.meta, **engine.plan.meta, **engine.meta}  # fmt: skip
-    table = _table(merged, split, part, engine.plan, protocol.axes, meta)
+    table = _table(merged, split, part, engine.plan, protocol.axes, _meta(work, engine))
+    _warn_of_failed(table)
+    return table
+
+
+def _meta(work: _Work, engine: Engine) -> dict[str, Any]:
+    return {"protocol": work.protocol.describe(), "engine": engine.name,
+            "num_classes": work.steady.num_classes, "exhaustive": engine.plan.exhaustive,
+            "answers_version": VERSION, "logit_tolerance": work.network.rounding.tolerance,
+            **work.steady.meta, **engine.plan.meta, **engine.meta}  # fmt: skip
+
+
+def _warn_of_failed(table: PredictionTable) -> None:
+    """Record in the table, and warn, that some views have no answer."""
     if failed := sum(int(np.count_nonzero(some.top1 < 0)) for some in table.parts()):
-        meta["nan_views"] = failed
+        table.meta["nan_views"] = failed
         log.warning(
             "the network gave no answer (NaN, or −inf for every class) for %d views; they count as "
             "wrong", failed,
         )  # fmt: skip
-    return table
 
 
 @dataclass(frozen=True)
@@ -157,9 +169,34 @@ def _not_dense(reason: object) -> ShiftbenchError:
 
 
 def _directly(work: _Work) -> tuple[Engine, dict[str, Tensor]]:
-    batch_size, num_classes = work.options.batch_size, work.steady.num_classes
+    wanted, device = work.options.batch_size, work.network.device
+    size = views_at_once(wanted, device, work.shown.image_size)
+    try:
+        return _view_by_view(work, size)
+    except Exception as error:
+        if wanted != AUTO or size == 1 or not is_out_of_memory(error):
+            raise
+    # Here, the error holds no tensors of the failed pass any more.
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    size //= 2
+    log.info("out of memory with %d views at once, measuring with %d", 2 * size, size)
+    try:
+        return _view_by_view(work, size)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise ShiftbenchError(
+            f"out of memory while measuring with {size} views at once; give measure.batch_size="
+            f"{max(1, size // 2)} or less"
+        ) from error
+
+
+def _view_by_view(work: _Work, batch_size: int) -> tuple[Engine, dict[str, Tensor]]:
+    num_classes = work.steady.num_classes
     plan = plan_for(work.protocol, work.shown, len(work.split))
-    engine = DirectEngine(work.network, work.protocol, plan, batch_size, work.network.rounding)
+    network = FullBatches(work.network, batch_size)
+    engine = DirectEngine(network, work.protocol, plan, batch_size, work.network.rounding)
     # A few batches per chunk: a smaller last batch costs little, and the progress bar advances.
     size = min(8 * batch_size // len(plan), LOGITS_AT_ONCE // (len(plan) * num_classes))
     return engine, _columns(work, engine, max(1, size))

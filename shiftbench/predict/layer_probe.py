@@ -146,8 +146,9 @@ def _run(model: nn.Module, x: Tensor, see: See) -> None:
 
     handles = []
     try:
+        inside = _inside_pools(model)
         for name, module in model.named_modules():
-            if _is_layer(module):
+            if _is_layer(module) and id(module) not in inside:
                 handles.append(watch(name or type(module).__name__, module))
         model(x)
     finally:
@@ -156,10 +157,16 @@ def _run(model: nn.Module, x: Tensor, see: See) -> None:
 
 
 def _is_layer(module: nn.Module) -> bool:
-    # A pool that selects its grid (with a method `phase`) may contain a filter; it is one layer.
+    # A pool that selects its grid, or has parameters, may contain layers; it is one layer.
     childless = next(module.children(), None) is None
-    one_layer = childless or (isinstance(module, Downsampling) and module.picks_grid)
-    return one_layer and not isinstance(module, nn.Identity)
+    whole = isinstance(module, Downsampling) and (module.picks_grid or module.has_parameters)
+    return (childless or whole) and not isinstance(module, nn.Identity)
+
+
+def _inside_pools(model: nn.Module) -> set[int]:
+    """Return the ids of the layers inside of pools with parameters."""
+    pools = [m for m in model.modules() if isinstance(m, Downsampling) and m.has_parameters]
+    return {id(part) for pool in pools for part in pool.modules() if part is not pool}
 
 
 def _survey(model: nn.Module, image: Tensor) -> list[Layer]:

@@ -51,6 +51,12 @@ class PixelModel:
         """Return the network with BatchNorm folded into convolutions; see ``fold_batchnorm``."""
         return self.around(folded(self.model, self.normalise(images)))
 
+    def computing_in(self, precision: str) -> PixelModel:
+        """Return the same network at another precision, ``fp32`` or ``bf16`` (autocast)."""
+        network = copy.copy(self)
+        network.autocast = precision == "bf16"
+        return network
+
     def around(self, model: nn.Module) -> PixelModel:
         """Return another network with the same normalisation."""
         network = copy.copy(self)

@@ -22,6 +22,7 @@ from shiftbench.predict.logits import cutoff, masked, scale
 from shiftbench.predict.noise import noise_like, revive
 from shiftbench.predict.phases import NotDenseError
 from shiftbench.predict.pixel_model import PixelModel
+from shiftbench.runtime.devices import without_tf32
 
 SHIFTS = 12  # random ones; an operation that is not circular is detected by almost all
 AT_ONCE = 2  # inputs per dense pass; one alone could be broadcast to another batch size
@@ -75,11 +76,13 @@ def check(
     shifts = _shifts((int(images.shape[2]), int(images.shape[3])), generator)
     noise = noise_like(images, AT_ONCE, generator)
     loud = LOUD * (noise + noise.new_tensor([1.0, -1.0])[:, None, None, None])
-    _check_structure(network.model, {"images": images, "noise": noise, "loud noise": loud}, shifts)
+    inputs = {"images": images, "noise": noise, "loud noise": loud}
+    with without_tf32():  # for networks that compute in float32 whatever they are given
+        _check_structure(network.model, inputs, shifts)
     flips = 0
     with network.autocasting():
-        for inputs, what in ((images, "images"), (noise, "noise")):
-            own, plain = _both(dense, network.model, inputs, shifts)
+        for what in ("images", "noise"):
+            own, plain = _both(dense, network.model, inputs[what], shifts)
             allowed = network.rounding.engines * scale(plain.float(), network.rounding).amax(1)
             _refuse_beyond(_gaps(own, plain), allowed, shifts, f"on {what}")
             flips += int((own.argmax(-1) != plain.argmax(-1)).sum())

@@ -19,6 +19,7 @@ from shiftbench.report.tables.best import Best
 from shiftbench.report.tables.claim_table import print_banner, print_claims
 from shiftbench.report.tables.claim_text import smoke_banner
 from shiftbench.report.tables.differences import DIFFERENCE_COLUMNS
+from shiftbench.report.tables.residuals import RESIDUAL_COLUMNS
 from shiftbench.report.tables.result_tables import grids
 from shiftbench.report.tables.summary import summarise
 from shiftbench.report.tables.terminal_grid import print_grids
@@ -47,6 +48,7 @@ def write_report(
     best: Best,
     *,
     figures: bool,
+    beyond: pd.DataFrame | None = None,
 ) -> list[str]:
     """Write the files of a report and return their names.
 
@@ -58,6 +60,7 @@ def write_report(
         folder: Folder for the files.
         best: Selects the marked cells of the page's tables.
         figures: Whether to write figures and the page.
+        beyond: Residuals of consistency on accuracy, if requested.
 
     Raises:
         OSError: If a table cannot be written.
@@ -67,13 +70,10 @@ def write_report(
     if apart is not None:
         write_csv(apart, folder / "differences.csv", DIFFERENCE_COLUMNS)
         written.append("differences.csv")
-    if judged:
-        write_csv(claim_rows(judged), folder / "claims.csv", CLAIM_COLUMNS)
-        write_csv(network_rows(judged), folder / "networks.csv", NETWORK_COLUMNS)
-        written += ["claims.csv", "networks.csv"]
-    else:  # remove outdated files of earlier reports
-        remove_own(folder / "claims.csv", CLAIM_COLUMNS)
-        remove_own(folder / "networks.csv", NETWORK_COLUMNS)
+    if beyond is not None:
+        write_csv(beyond, folder / "residuals.csv", RESIDUAL_COLUMNS)
+        written.append("residuals.csv")
+    written += _write_claims(judged, folder)
     if figures:
         with attempt(str(folder / "report.html"), passing=(OSError,)):
             from shiftbench.report.page.document import write_page
@@ -83,6 +83,17 @@ def write_report(
             with suppress(OSError):
                 (folder / "report.html").unlink()
     return written
+
+
+def _write_claims(judged: Sequence[Judged], folder: Path) -> list[str]:
+    """Write the verdicts and return the names of the files; remove those of an earlier report."""
+    if judged:
+        write_csv(claim_rows(judged), folder / "claims.csv", CLAIM_COLUMNS)
+        write_csv(network_rows(judged), folder / "networks.csv", NETWORK_COLUMNS)
+        return ["claims.csv", "networks.csv"]
+    remove_own(folder / "claims.csv", CLAIM_COLUMNS)
+    remove_own(folder / "networks.csv", NETWORK_COLUMNS)
+    return []
 
 
 def report_sweep(folder: Path) -> None:
@@ -98,7 +109,8 @@ def report_sweep(folder: Path) -> None:
     judged = published_findings(collection)
     best = Best.of(collection)
     try:
-        written = write_report(collection, summary, None, judged, folder, best, figures=True)
+        with exclusive(folder / ".report.lock"):  # other workers of the sweep may end, too
+            written = write_report(collection, summary, None, judged, folder, best, figures=True)
     except OSError as error:
         raise cannot_write(folder, error) from error
     banner = smoke_banner(collection)

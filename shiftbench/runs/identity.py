@@ -16,18 +16,20 @@ from shiftbench.errors import UsageError
 from shiftbench.runs import results_versions
 from shiftbench.settings.labels import Names
 from shiftbench.settings.sampling import earlier_names
-from shiftbench.settings.schema import NOT_IDENTITY, STUDY_KEYS, flatten, is_smoke, short_hash, slug
+from shiftbench.settings.schema import NOT_IDENTITY, STUDY_KEYS, flatten, is_smoke
+from shiftbench.settings.slugs import short_hash, slug
 from shiftbench.storage.atomic import names_a_file
 
 # Settings without effect on the weights: a sweep over them trains once. A data set's ``test``
 # defines the differences of its test images, on which neither weights nor means depend.
-AFTER_TRAINING = ("shift.", "metric.", "measure.", "data.test.")
+AFTER_TRAINING = ("shift.", "metric.", "measure.", "infer.", "data.test.")
 # The fixed values of runs before these groups existed: a run with these values keeps its id.
 _BEFORE = {
     "optimizer": {"optimizer._target_": "shiftbench.optimizer.sgd.Sgd"},
     "activation": {
         "activation._target_": "shiftbench.activation.relu.ReLU", "activation._partial_": True,
     },
+    "infer": {"infer._target_": "shiftbench.infer.single.Single"},
     "metric": {"metric.standard._target_": "shiftbench.metric.options.standard"},
 }  # fmt: skip
 # Likewise the values that single settings of this package's options have always had.
@@ -125,6 +127,11 @@ def counting(config: DictConfig) -> dict[str, Any]:
         for key, value in flatten(content)
         if key not in NOT_IDENTITY and not key.startswith(STUDY_KEYS)
     }
+    # Before there was a choice, a network was measured in the precision of its training.
+    if given.get("measure.precision") == given.get("precision"):
+        given.pop("measure.precision", None)
+    if given.get("train.compile") is False:  # it rounds otherwise
+        del given["train.compile"]
     for group, before in _BEFORE.items():
         chosen = {key: value for key, value in given.items() if key.partition(".")[0] == group}
         if chosen == before or chosen == {group: {}}:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime
 import platform
-import subprocess
 import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from shiftbench import __version__
+from shiftbench.runs.commit import commit
 from shiftbench.runtime.distributed import world
 
 PACKAGES = ("torch", "torchvision", "hydra-core", "omegaconf", "numpy", "pandas")
@@ -35,7 +35,7 @@ def now() -> str:
 def _surroundings() -> dict[str, Any]:
     return {
         "shiftbench": __version__,
-        "commit": _commit(),
+        "commit": commit(),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
         "machine": {"system": platform.platform(), "processor": _processor()},
@@ -48,18 +48,6 @@ def _version(package: str) -> str | None:
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
-        return None
-
-
-def _commit() -> str | None:
-    """Return the commit of the checkout, None outside a checkout."""
-    root = Path(__file__).parents[2]
-    if not (root / ".git").exists():
-        return None
-    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=5).stdout.strip()
-    except (OSError, subprocess.TimeoutExpired):
         return None
 
 

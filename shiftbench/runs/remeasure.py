@@ -16,7 +16,14 @@ from typing import Any
 from shiftbench.errors import ShiftbenchError
 from shiftbench.metric.influence import NAME, Influences
 from shiftbench.metric.options import metrics_of_settings
-from shiftbench.metric.result_rows import metric_rows, shift_rows, shifts_of
+from shiftbench.metric.result_rows import (
+    curve_texts,
+    metric_rows,
+    phase_rows,
+    radius_rows,
+    shift_rows,
+    shifts_of,
+)
 from shiftbench.prediction_table import PredictionTable
 from shiftbench.runs import results_versions
 from shiftbench.runs.provenance import now
@@ -49,7 +56,7 @@ class Remeasured:
 
 
 def remeasure(folders: Iterable[Path]) -> Remeasured:
-    """Update ``metrics.csv`` and ``shifts.csv`` of finished runs, each file atomically.
+    """Update ``metrics.csv``, ``shifts.csv`` and the curves of finished runs, each file atomically.
 
     Runs that are unfinished or in progress, that lack a prediction table, or whose files were
     modified are skipped. An interrupted update is completed by the next call.
@@ -75,7 +82,8 @@ def _remeasure(folder: Path) -> bool:
     settings = dict(run.get("settings", {}))
     resamples = int(settings.get("measure.resamples", RESAMPLES))
     metrics = metrics_of_settings(settings)
-    shifts = shift_rows(shifts_of(tables), str(run["run_id"]))
+    by_shift, name = shifts_of(tables), str(run["run_id"])
+    shifts = shift_rows(by_shift, name)
     texts = {
         SHIFTS: result_files.csv_text(
             shifts, result_files.in_order(result_files.SHIFT_COLUMNS, shifts.columns)
@@ -86,7 +94,22 @@ def _remeasure(folder: Path) -> bool:
     }
     made = {**run.get("versions", {}), **results_versions.from_tables(settings)}
     images = Influences.from_tables(tables, metrics).save(folder / NAME)
-    return _replace(folder, {**run, "versions": made}, status, texts) or images
+    # Runs of earlier releases do not know the total stride of their network.
+    phases = phase_rows(by_shift, name, int(run.get("total_stride", 1)))
+    curves = curve_texts(radius_rows(tables, name, resamples), phases)
+    results = _replace(folder, {**run, "versions": made}, status, texts)
+    return _rewrite(folder, curves) or results or images
+
+
+def _rewrite(folder: Path, texts: Mapping[str, str]) -> bool:
+    """Write the files that differ; return whether any did."""
+    changed = {
+        name: text for name, text in texts.items()
+        if not (folder / name).is_file() or (folder / name).read_text("utf-8") != text
+    }  # fmt: skip
+    for name, text in changed.items():
+        write_text(folder / name, text)
+    return bool(changed)
 
 
 def _rows(folder: Path, status: Mapping[str, Any]) -> list[result_files.Row]:

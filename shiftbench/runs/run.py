@@ -7,7 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,13 @@ from shiftbench.prediction_table import PredictionTable
 from shiftbench.runs import results_versions
 from shiftbench.runs.identity import Identity
 from shiftbench.runs.provenance import now, provenance
+from shiftbench.runs.run_log import log_file
 from shiftbench.runtime.failures import reason_of
 from shiftbench.settings.labels import Names
 from shiftbench.storage.atomic import cannot_write, remove_leftovers, set_aside, write_text
 from shiftbench.storage.interrupts import how_stopped
 from shiftbench.storage.json_files import read_mapping, write_mapping
-from shiftbench.storage.locks import exclusive
+from shiftbench.storage.locks import WaitsFor, always, exclusive
 
 log = logging.getLogger(__name__)
 
@@ -105,6 +106,12 @@ class Run:
         text = json.dumps(content, indent=2, sort_keys=True, default=str) + "\n"
         write_text(self.folder / "run.json", text)
 
+    def add_provenance(self, **facts: Any) -> None:
+        """Add facts to ``provenance.json`` that are known only when the run has begun."""
+        write_mapping(
+            self.folder / "provenance.json", {**self._content("provenance.json"), **facts}
+        )
+
     def noted(self, name: str) -> Any:
         """Return a fact that was added to ``run.json`` under ``name``, None if there is none."""
         return self._content("run.json").get(name)
@@ -152,26 +159,44 @@ class Run:
         _write_status(self.folder, state, **details)
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Hold the lock of the run during the block; wait if another process holds it."""
+    def alone(self, waits_for: WaitsFor = always) -> Iterator[None]:
+        """Hold the lock of the run during the block.
+
+        Args:
+            waits_for: Whether to wait for a process that holds it.
+
+        Raises:
+            BusyError: If another process holds it.
+        """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise cannot_write(self.folder, error) from error
-        with exclusive(self.lock, f"another process works on {self.id}; waiting for it"):
+        waiting = f"another process works on {self.id}; waiting for it"
+        with exclusive(self.lock, waiting, waits_for):
             yield
 
-    def forget(self, since: float) -> None:
+    def training_alone(self, waits_for: WaitsFor = always) -> AbstractContextManager[None]:
+        """Hold the lock of the training during the block, like :meth:`alone`."""
+        waiting = "another process trains this network; waiting for it"
+        return exclusive(self.trained / ".lock", waiting, waits_for)
+
+    def forget(self, since: float, trains_alone: bool = False) -> None:
         """Remove checkpoint and results, so that the run starts again; keep the log.
 
         A checkpoint begun after ``since`` (seconds since the epoch) is kept: another job of the
         same command has just written it.
+
+        Args:
+            since: See above.
+            trains_alone: Whether the caller holds the lock of the training.
         """
         patterns = ("*.csv", "status.json", "predictions/*.npz", "figures/*.png")
         for pattern in patterns:
             for path in self.folder.glob(pattern):
                 path.unlink()
-        with exclusive(self.trained / ".lock"), suppress(FileNotFoundError):
+        lock = nullcontext() if trains_alone else exclusive(self.trained / ".lock")
+        with lock, suppress(FileNotFoundError):
             if self.checkpoint.stat().st_mtime < since:
                 self.checkpoint.unlink()
 
@@ -180,7 +205,7 @@ class Run:
         """Record configuration, provenance, log and state of the block."""
         started = time.monotonic()
         self._prepare(config, overrides)
-        with _log_file(self.folder / "run.log"):
+        with log_file(self.folder / "run.log"):
             try:
                 yield
                 self._require_unchanged(config)
@@ -264,18 +289,3 @@ def _digest(path: Path) -> str | None:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
         return None
-
-
-@contextmanager
-def _log_file(path: Path) -> Iterator[None]:
-    handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setLevel(logging.DEBUG)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logger = logging.getLogger("shiftbench")
-    logger.setLevel(logging.DEBUG)
-    logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        handler.close()

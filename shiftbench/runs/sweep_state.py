@@ -1,7 +1,8 @@
 """The sweep folder: the jobs of a sweep and the state of each; without torch.
 
 Jobs may run in other processes or on other machines, so their state is kept on disk: every job
-maintains one small file, and the state of the sweep is derived from all of them.
+maintains one small file, and the state of the sweep is derived from all of them. Several commands,
+its workers, may run the jobs of one sweep; a job's file is written by the one that holds its run.
 """
 
 from __future__ import annotations
@@ -12,18 +13,23 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from shiftbench.errors import ShiftbenchError
-from shiftbench.settings.schema import short_hash
+from shiftbench.settings.schema import NOT_IDENTITY
+from shiftbench.settings.slugs import short_hash
 from shiftbench.storage.atomic import write_text
+from shiftbench.storage.json_files import read_mapping
+from shiftbench.storage.leases import worker_name
+from shiftbench.storage.locks import is_locked
 
 WAITING, RUNNING, DONE, SKIPPED, FAILED = "waiting", "running", "done", "skipped", "failed"
 LEFT_OUT = "left out"  # by fail_fast
 STOPPED = "stopped"  # by Ctrl-C or SIGTERM
 ENDED = (DONE, SKIPPED, FAILED, LEFT_OUT, STOPPED)
+SETTLED = (DONE, SKIPPED, FAILED, LEFT_OUT)  # no worker of the sweep tries these again
 
 
 @dataclass(frozen=True)
@@ -39,8 +45,11 @@ class Job:
         error: Why it failed.
         usage: Whether a wrong setting was the cause.
         process: The process that runs it.
+        worker: The command that this process belongs to, ``<host>-<process>``.
+        training: The training that it waits for, a path relative to the sweep's runs.
         seconds: Its duration.
         time: Time of its last update, in seconds since the epoch.
+        sweep: When the sweep was started for which it runs, by the clock that wrote ``sweep.json``.
     """
 
     number: int
@@ -50,8 +59,14 @@ class Job:
     error: str | None = None
     usage: bool = False
     process: int = 0
+    worker: str = ""
+    training: str | None = None
     seconds: float = 0.0
     time: float = 0.0
+    sweep: float = 0.0
+
+
+KEPT = tuple(one.name for one in fields(Job) if one.name not in ("number", "overrides"))
 
 
 def rerun_command(overrides: Sequence[str]) -> str:
@@ -63,6 +78,11 @@ def rerun_command(overrides: Sequence[str]) -> str:
     # The yaml of an experiment may itself request a sweep.
     mode = ["hydra.mode=RUN"] if any(one.startswith("experiment=") for one in overrides) else []
     return shlex.join(["shiftbench", *overrides, *mode])
+
+
+def identifying(overrides: Sequence[str]) -> frozenset[str]:
+    """Return the overrides that distinguish runs, thus without e.g. the device."""
+    return frozenset(item for item in overrides if item.split("=")[0] not in NOT_IDENTITY)
 
 
 @dataclass(frozen=True)
@@ -105,7 +125,7 @@ class Sweep:
         """
         path = Path(folder) / "sweep.json"
         try:
-            content = json.loads(path.read_text("utf-8"))
+            content = read_mapping(path)
             return cls(
                 folder=Path(folder),
                 runs=Path(os.path.normpath(Path(folder) / content["runs"])),
@@ -128,18 +148,45 @@ class Sweep:
 
     def _job(self, number: int, overrides: tuple[str, ...]) -> Job:
         try:
-            content = json.loads(self._file(overrides).read_text("utf-8"))
-            job = Job(**{**content, "number": number, "overrides": overrides})
+            content = read_mapping(self._file(overrides))
+            known = {name: content[name] for name in KEPT if name in content}
+            job = Job(number, overrides, **known)
         except (OSError, ValueError, TypeError):
             return Job(number, overrides)
-        if job.time >= self.started:
+        # Clocks of machines differ: a job of this start may seem to be older than the start.
+        if job.sweep == self.started or job.time >= self.started:
             return job
         return Job(number, overrides, run_id=job.run_id)
 
+    def job(self, overrides: Sequence[str]) -> Job:
+        """Return the job with these overrides; its number is -1 if it is not listed any more."""
+        return self._job(*self._listed(tuple(overrides)))
+
     def put(self, overrides: Sequence[str], **state: Any) -> None:
         """Write the state of the job with these overrides."""
-        job = Job(0, tuple(overrides), process=os.getpid(), time=time.time(), **state)
+        _, listed = self._listed(tuple(overrides))
+        job = Job(
+            0, listed, process=os.getpid(), worker=worker_name(), time=time.time(),
+            sweep=self.started, **state,
+        )  # fmt: skip
         write_text(self._file(job.overrides), json.dumps(asdict(job)) + "\n")
+
+    def is_worked_on(self, job: Job) -> bool:
+        """Whether a process works on the job's run, or on the training that the job waits for."""
+        locks = [self.runs / folder / ".lock" for folder in (job.run_id, job.training) if folder]
+        return any(is_locked(lock) for lock in locks)
+
+    def is_for(self, jobs: Sequence[Sequence[str]]) -> bool:
+        """Whether the sweep has these jobs; their devices and other such settings may differ."""
+        return [identifying(job) for job in self.overrides] == [identifying(job) for job in jobs]
+
+    def _listed(self, overrides: tuple[str, ...]) -> tuple[int, tuple[str, ...]]:
+        """Return a job's number and its overrides, to which a worker may have added a device."""
+        if overrides in self.overrides:
+            return self.overrides.index(overrides), overrides
+        own = identifying(overrides)
+        equal = (found for found in enumerate(self.overrides) if identifying(found[1]) == own)
+        return next(equal, (-1, overrides))
 
     def _file(self, overrides: tuple[str, ...]) -> Path:
         return self.folder / "jobs" / f"{short_hash(' '.join(overrides))}.json"

@@ -7,7 +7,7 @@ this table with the installed version of Hydra.
 | --- | --- |
 | ``hydra.main(version_base=)`` | 1.3 warns if it is missing, 1.4 if it is given |
 | ``Hydra.get_mode`` | skipped (a composition, 0.1 s) if nothing can set ``hydra.mode``; otherwise an experiment's yaml may set it, which 1.4 itself ignores |
-| ``BasicSweeper.split_arguments``, ``Plugins`` | the jobs of a study's grids instead of those of one grid; a product of values |
+| ``BasicSweeper.split_arguments``, ``Plugins`` | the jobs of a study's grids instead of those of one grid, and later again those that other processes had; a product of values |
 | ``ConfigLoader.load_sweep_config`` | each job is composed once instead of twice |
 | ``Hydra.run``, ``multirun``, ``compose_config`` | ``--plan`` composes jobs without running them, as Hydra's sweeper would write files |
 | ``ConfigLoaderImpl._load_single_config``, ``_apply_overrides_to_config`` | yaml files and typed overrides with earlier names of settings are rewritten before they are merged |
@@ -61,22 +61,22 @@ def application(job: Callable[[DictConfig], None], config_path: Path) -> Callabl
 
 @contextmanager
 def installed(
-    arguments: Sequence[str], planned: Callable[[], list[list[str]] | None]
+    arguments: Sequence[str], planned: Callable[[], list[list[list[str]]] | None]
 ) -> Iterator[None]:
     """Patch Hydra while the block runs.
 
     Args:
         arguments: The command's arguments.
-        planned: Returns the overrides of every job of the sweep, which Hydra's sweeper runs
-            instead of its single grid; None selects Hydra's grid.
+        planned: Returns batches of jobs, each with its overrides, which Hydra's sweeper runs
+            instead of its single grid; None selects Hydra's grid. Batches may be added meanwhile.
     """
     sweeper = _sweeper()
     of_hydra = sweeper.split_arguments
 
     @wraps(of_hydra)
     def split(overrides: list[Override], max_batch_size: int | None) -> list[list[list[str]]]:
-        jobs = planned()
-        return of_hydra(overrides, max_batch_size) if jobs is None else [jobs]
+        batches = planned()
+        return of_hydra(overrides, max_batch_size) if batches is None else batches
 
     mode = _composed_mode if may_set_mode(arguments) else _no_mode
     with (

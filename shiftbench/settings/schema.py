@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import stat
 from collections.abc import Iterator, Mapping
@@ -15,36 +14,42 @@ from omegaconf import II, MISSING, DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from shiftbench.errors import UsageError, did_you_mean, printable, require_one_of, require_within
+from shiftbench.settings.ranges import RANGES
 
 _PACKAGED = Path(__file__).parents[1] / "configs"  # in a wheel
 CONFIG_DIR = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "configs"
 
 GROUPS = (
-    "data", "model", "pool", "head", "activation", "augment", "shift", "metric",
-    "train", "optimizer", "experiment",
+    "data", "model", "pool", "head", "activation", "augment", "shift", "metric", "train",
+    "optimizer", "infer", "experiment",
 )  # fmt: skip
 PADDINGS = ("zeros", "circular", "reflect", "full")
 PRECISIONS = ("fp32", "tf32", "bf16")
 SCHEDULES = ("onecycle", "cosine")
 ENGINES = ("auto", "direct", "dense")
 SCALES = ("smoke", "cpu", "gpu")
+CAPTURES = ("auto", "true", "false")
 
 # Settings that cannot change a result are not part of a run's identity.
 NOT_IDENTITY = (
-    "device", "out", "force", "fail_fast", "progress", "figures", "data.workers",
-    "data.memory_limit_gb", "measure.batch_size", "measure.memory_gb",
+    "device", "threads", "deterministic", "out", "force", "fail_fast", "progress", "figures",
+    "data.workers", "data.memory_limit_gb", "measure.batch_size", "measure.memory_gb",
+    "train.capture",  # the same bits
     "optimizer.default_lr", "optimizer.default_weight_decay",  # contained in train.lr
 )  # fmt: skip
 # Groups of which a run may have several options, each under its own name: shift=[circular,crop].
 LISTS = ("shift", "metric")
-_SINGLE = ("data", "model", "pool", "activation", "augment", "optimizer")  # that are never null
+# Groups of which a run always has one.
+_CHOSEN = ("data", "model", "pool", "activation", "augment", "optimizer", "infer")
 # Keys of an optimizer's yaml that define defaults of the train group.
 DEFAULT_RATES = ("default_lr", "default_weight_decay")
-# As in sgd.yaml and relu.yaml, for a user's own configuration without these groups.
-_SGD: dict[str, Any] = {"_target_": "shiftbench.optimizer.sgd.Sgd"}
-_SGD |= {"default_lr": 0.1, "default_weight_decay": 5e-4}
+# As in sgd.yaml, relu.yaml and single.yaml, for a user's own configuration without these groups.
+_SGD = {
+    "_target_": "shiftbench.optimizer.sgd.Sgd", "default_lr": 0.1, "default_weight_decay": 5e-4,
+}  # fmt: skip
+_SINGLE = {"_target_": "shiftbench.infer.single.Single"}
 _RELU = {"_target_": "shiftbench.activation.relu.ReLU", "_partial_": True}
-# Keys that select the runs of a study, not part of a run's identity either.
+# Keys that select the runs of a study; no part of a run's identity, as no result depends on them.
 STUDY_KEYS = ("study.", "scale")
 
 
@@ -60,6 +65,8 @@ class Train:
     schedule: str = "onecycle"
     warmup: float = 0.25
     label_smoothing: float = 0.1
+    capture: Any = "auto"
+    compile: bool = False
 
 
 def _train() -> Train:
@@ -72,7 +79,8 @@ class Measure:
     """Settings of the measurement."""
 
     engine: str = "auto"
-    batch_size: int = 256
+    precision: str = "fp32"
+    batch_size: Any = "auto"
     memory_gb: float = 1.0
     resamples: int = 1000
     layers: bool = True
@@ -109,12 +117,15 @@ class Config:
     metric: dict[str, Any] = field(default_factory=dict)
     optimizer: Any = field(default_factory=lambda: dict(_SGD))
     activation: Any = field(default_factory=lambda: dict(_RELU))
+    infer: Any = field(default_factory=lambda: dict(_SINGLE))
     train: Train = field(default_factory=_train)
     measure: Measure = field(default_factory=Measure)
     padding: str = "zeros"
     seed: int = 0
     device: str = "auto"
+    threads: int | None = None
     precision: str = "fp32"
+    deterministic: bool = True
     checkpoint: str | None = None
     out: str = "outputs"
     force: bool = False
@@ -147,14 +158,18 @@ def check(config: DictConfig) -> None:
     _check_paths(config)
     require_one_of("padding", config.padding, PADDINGS)
     require_one_of("precision", config.precision, PRECISIONS)
+    require_one_of("measure.precision", config.measure.precision, PRECISIONS)
     require_one_of("measure.engine", config.measure.engine, ENGINES)
     require_one_of("train.schedule", config.train.schedule, SCHEDULES)
+    require_one_of("train.capture", str(config.train.capture).lower(), CAPTURES)
     if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]{1,2})?", config.device):
         raise UsageError(
             f"device={printable(config.device)} is not known; allowed: auto, cpu, cuda, cuda:1, mps"
         )
-    for key, low, high in _RANGES:
-        require_within(key, OmegaConf.select(config, key), low, high)
+    for key, low, high in RANGES:
+        if (value := OmegaConf.select(config, key)) is not None:
+            require_within(key, value, low, high)
+    _check_views(config.measure.batch_size)
     if not config.shift:
         raise UsageError("shift=[] leaves nothing to measure; name one, e.g. shift=circular")
     _check_groups(config)
@@ -202,6 +217,16 @@ def _check_whole(config: DictConfig) -> None:
         raise UsageError(f"{key} cannot be resolved{reason}; give it a plain value") from error
 
 
+def _check_views(number: Any) -> None:
+    # As a string where it comes from an environment variable.
+    is_number = type(number) in (int, str) and str(number).isdecimal()
+    if number != "auto" and not (is_number and 1 <= int(number) <= 65_536):
+        raise UsageError(
+            f"measure.batch_size={printable(number)} is not a number of views; "
+            "give a whole number from 1 to 65536, or auto"
+        )
+
+
 def _check_paths(config: DictConfig) -> None:
     if not config.out.strip():
         raise UsageError("out is empty; give a folder, e.g. out=outputs")
@@ -223,7 +248,7 @@ def _check_paths(config: DictConfig) -> None:
 
 def _check_groups(config: DictConfig) -> None:
     """Refuse groups that were not composed from one of their options."""
-    nodes = {key: config[key] for key in _SINGLE}
+    nodes = {key: config[key] for key in _CHOSEN}
     for group in LISTS:
         if "_target_" in config[group]:
             raise UsageError(
@@ -240,21 +265,6 @@ def _check_groups(config: DictConfig) -> None:
             )
 
 
-_RANGES: tuple[tuple[str, float, float], ...] = (
-    ("seed", 0, 2**31 - 1),
-    ("train.epochs", 0, 100_000),
-    ("train.batch_size", 2, 65_536),
-    ("train.lr", 0, 1000),
-    ("train.momentum", 0, 0.9999),
-    ("train.weight_decay", 0, 10),
-    ("train.warmup", 0, 1),
-    ("train.label_smoothing", 0, 0.9999),
-    ("measure.batch_size", 1, 65_536),
-    ("measure.memory_gb", 0.01, 10_000),
-    ("measure.resamples", 2, 1_000_000),
-)
-
-
 def flatten(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield ``("a.b.c", value)`` for every leaf of nested mappings."""
     for key, value in node.items():
@@ -269,32 +279,3 @@ def as_typed(overrides: Any) -> list[str]:
     """Return Hydra's list of overrides, with interpolations unresolved."""
     items: Any = OmegaConf.to_container(overrides)
     return [str(item) for item in items]
-
-
-def short_hash(text: str) -> str:
-    """Return the first eight hexadecimal digits of the SHA-256 of ``text``."""
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-def slug(text: str) -> str:
-    """Return ``text`` with all characters special to shells or file systems replaced by ``-``.
-
-    >>> slug("pool=max,blur  seed=0")
-    'pool-max-blur-seed-0'
-    """
-    return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-.")
-
-
-def sweep_id(arguments: list[str]) -> str:
-    """Return a deterministic folder name for the sweep of a command.
-
-    The settings that vary are readable in it; all arguments are part of its hash.
-
-    >>> sweep_id(["-m", "seed=3", "pool=max,blur", "out=elsewhere"])
-    'pool-max-blur-d5cb9923'
-    """
-    given = [item for item in arguments if "=" in item and not item.startswith(("-", "hydra"))]
-    overrides = [item for item in given if item.split("=")[0] not in NOT_IDENTITY]
-    swept = [item for item in overrides if "," in item or item.startswith("experiment=")]
-    readable = slug(" ".join(swept or overrides))[:60].rstrip("-.")
-    return f"{readable or 'default'}-{short_hash(' '.join(sorted(overrides)))}"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
 ENDINGS = (signal.SIGINT, signal.SIGTERM)
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has only the latter
 INTERRUPTED, TERMINATED = 130, 143  # exit codes
 
 
@@ -38,6 +41,34 @@ def how_stopped(stop: KeyboardInterrupt) -> str:
     ('stopped by Ctrl-C', 'stopped by SIGTERM')
     """
     return "stopped by SIGTERM" if exit_code(stop) == TERMINATED else "stopped by Ctrl-C"
+
+
+@contextmanager
+def children_die_first() -> Iterator[None]:
+    """Make Ctrl-C and SIGTERM kill the processes of ``multiprocessing`` that this one started.
+
+    A launcher that is interrupted kills its processes one by one and waits for each, and a process
+    that uses a GPU takes a second to die. Killed together, they die together.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {int(n): handler for n in ENDINGS if callable(handler := signal.getsignal(n))}
+
+    def kill_and_stop(number: int, frame: FrameType | None) -> None:
+        for pid in (child.pid for child in multiprocessing.active_children()):
+            with suppress(OSError):  # it has ended
+                if pid:
+                    os.kill(pid, KILL)
+        before[number](number, frame)
+
+    for number in before:
+        signal.signal(number, kill_and_stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -38,6 +38,14 @@ SHIFT_COLUMNS = (
     "run_id", "protocol", "dy", "dx", "scale", "angle", "accuracy", "agreement",
     "mean_absolute_change", "n_images",
 )  # fmt: skip
+RADIUS_COLUMNS = (
+    "run_id", "protocol", "shifts", "metric", "radius", "value", "ci_low", "ci_high", "interval",
+    "n_images", "n_shifts",
+)  # fmt: skip
+PHASE_COLUMNS = (
+    "run_id", "protocol", "period", "dy", "dx", "accuracy", "agreement", "mean_absolute_change",
+    "n_shifts", "n_images",
+)  # fmt: skip
 TRAIN_COLUMNS = (
     "run_id", "epoch", "lr", "train_loss", "train_accuracy", "val_accuracy", "seconds",
     "images_per_second",

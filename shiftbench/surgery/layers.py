@@ -146,22 +146,45 @@ class StepsByContent2d(Downsampling):
         self.pools = nn.ModuleList(pools)
         self.strides = [pair(pool.stride)[0] for pool in pools]
         self.stride = math.prod(self.strides)
+        self.pad = pools[0].pad
 
     def phase(self, x: Tensor) -> Tensor:
-        """Return the index ``(N,)`` of the selected grid, the first pool's digit lowest."""
-        picked, base = torch.zeros(len(x), dtype=torch.long, device=x.device), 1
-        for pool, stride in zip(self.pools, self.strides, strict=True):
-            own = pool.phase(x)  # type: ignore[operator]
-            x = pool(x, own)
+        """Return the index ``(N,)`` of the selected grid, the first pool's digit lowest.
+
+        Of pools that weigh their grids, the weights of all pools, side by side.
+        """
+        chosen: list[Tensor] = []
+        for pool in self.pools:
+            chosen.append(pool.phase(x))  # type: ignore[operator]
+            x = pool(x, chosen[-1])
+        if chosen[0].ndim == 2:
+            return torch.cat(chosen, 1)
+        picked, base = torch.zeros_like(chosen[0]), 1
+        for own, stride in zip(chosen, self.strides, strict=True):
             picked, base = picked + base * own, base * stride**2
         return picked
 
     def forward(self, x: Tensor, phase: Tensor | None = None) -> Tensor:
         """Keep grid ``phase`` of every image, by default the one that :meth:`phase` selects."""
-        rest = self.phase(x) if phase is None else phase
-        for pool, stride in zip(self.pools, self.strides, strict=True):
-            x, rest = pool(x, rest % stride**2), rest // stride**2
+        given = self._each(self.phase(x) if phase is None else phase)
+        for pool, own in zip(self.pools, given, strict=True):
+            x = pool(x, own)
         return x
+
+    def _each(self, phase: Tensor) -> list[Tensor]:
+        """Return what :meth:`phase` combined, for each pool."""
+        if phase.ndim == 2:
+            return list(torch.split(phase, [stride**2 for stride in self.strides], 1))
+        given = []
+        for stride in self.strides:
+            given.append(phase % stride**2)
+            phase = phase // stride**2
+        return given
+
+    def follow_main_branch(self) -> None:
+        """Drop the parameters for the selection."""
+        for pool in self.pools:
+            pool.follow_main_branch()  # type: ignore[operator]
 
 
 class OneGrid(nn.Module):

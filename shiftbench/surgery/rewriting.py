@@ -16,7 +16,7 @@ from shiftbench.surgery.insertion import (
     pool_together,
     put,
 )
-from shiftbench.surgery.layers import Aligned2d, StrideOnePool2d, Subsample2d
+from shiftbench.surgery.layers import Aligned2d, OneGrid, StrideOnePool2d, Subsample2d
 from shiftbench.surgery.overrides import EveryPosition
 from shiftbench.surgery.planning import Plan, called
 from shiftbench.surgery.survey import Survey
@@ -65,7 +65,10 @@ class Rewriting:
                 window.padding = "circular" if isinstance(pool, TorusPool) else padding
             else:
                 put(self.model, window, Aligned2d(pool))
-        for module in self.model.modules():
+        for module in list(self.model.modules()):
+            if isinstance(module, OneGrid):
+                for pool in module.pools[1:]:
+                    pool.follow_main_branch()  # type: ignore[operator]
             if isinstance(module, EveryPosition) and padding == "circular":
                 module.pad = "circular"
 
@@ -147,7 +150,10 @@ def _pooling_now(plan: Plan) -> str:
 
 
 def _at_home(pool: nn.Module, model: nn.Module) -> nn.Module:
-    """Return the pool on the network's device, in its mode."""
-    parameter = next(model.parameters(), None)
+    """Return the pool on the network's device, in its mode; parameters in the network's type."""
     pool.train(model.training)
-    return pool if parameter is None else pool.to(parameter.device)
+    parameter = next(model.parameters(), None)
+    if parameter is None:
+        return pool
+    is_learned = next(pool.parameters(), None) is not None and parameter.is_floating_point()
+    return pool.to(parameter.device, parameter.dtype if is_learned else None)

@@ -53,10 +53,10 @@ class Tally:
         self.correct = torch.zeros((), device=device)
         self.images = 0
 
-    def add(self, loss: Tensor, logits: Tensor, labels: Tensor, batch: int) -> None:
+    def add(self, loss: Tensor, correct: Tensor, batch: int) -> None:
         """Add one step: this process's share of a batch of ``batch`` images."""
         self.losses.append(loss)
-        self.correct += (logits.argmax(1) == labels).sum()
+        self.correct += correct
         self.images += batch
         if len(self.losses) % CHECK_EVERY == 0:
             self._look()

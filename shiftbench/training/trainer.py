@@ -6,15 +6,15 @@ import copy
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from shiftbench.augment.base import Draws
 from shiftbench.data.images import Dataset, Split
 from shiftbench.errors import UsageError
 from shiftbench.model import checkpoint
@@ -25,12 +25,14 @@ from shiftbench.predict.pixel_model import PixelModel
 from shiftbench.runtime.distributed.team import Team
 from shiftbench.seeds import derive_seed
 from shiftbench.storage.atomic import set_aside
+from shiftbench.training import capture
+from shiftbench.training.compiling import explained_failures
 from shiftbench.training.epoch_stats import EpochRow, Tally, Watcher
+from shiftbench.training.pool_steps import PoolSteps, pools_with_loss
+from shiftbench.training.step import Augment, EpochDraws, Step, TrainingStep
 
 log = logging.getLogger(__name__)
 _ALONE = Team()
-
-Augment = Callable[[Tensor, torch.Generator], Tensor]
 
 
 class Settings(Rates, Protocol):
@@ -41,6 +43,8 @@ class Settings(Rates, Protocol):
     schedule: str
     warmup: float
     label_smoothing: float
+    capture: Any
+    compile: bool
 
 
 def learning_rate(settings: Settings, progress: float) -> float:
@@ -66,7 +70,7 @@ class Trainer:
     Args:
         network: The network behind its normalisation.
         data: The data set, with batches on the network's device.
-        augment: ``augment(images, generator) -> images``.
+        augment: ``augment(images, generator) -> images``, see :mod:`shiftbench.augment`.
         settings: The ``train`` group.
         seed: The run's seed.
         path: Path of the checkpoint, which is written after every epoch; training resumes from it
@@ -95,6 +99,7 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self.optimizer = self._new_optimizer()
+        self._step: TrainingStep | None = None
         self.steps = steps_per_epoch(len(self.data.train), self.settings.batch_size)
         self.batch = min(self.settings.batch_size, len(self.data.train))
         if self.batch < self.team.size:
@@ -102,6 +107,9 @@ class Trainer:
                 f"a batch of {self.batch} images is too few for {self.team.size} processes; "
                 "raise train.batch_size, or start fewer"
             )
+        self.draws = EpochDraws(self.augment, self.batch, self.team)
+        network, seed = self.network, self.seed
+        self.pools = PoolSteps(network.model, network.device, seed, self.batch, self.team)
 
     def _new_optimizer(self) -> torch.optim.Optimizer:
         made = self.make_optimizer(self.network.model, self.settings)
@@ -110,7 +118,14 @@ class Trainer:
                 f"optimizer makes a {type(made).__name__}, not a torch.optim.Optimizer; return one "
                 "from the call (model, settings), or see shiftbench list optimizer"
             )
+        self._move_rates(made)
         return made
+
+    def _move_rates(self, optimizer: torch.optim.Optimizer) -> None:
+        """Put learning rates on the GPU, where a captured step reads them at their address."""
+        if self.network.device.type == "cuda" and capture.has_tensor_rate(optimizer):
+            for group in optimizer.param_groups:
+                group["lr"] = torch.tensor(float(group["lr"]), device=self.network.device)
 
     def run(self) -> list[EpochRow]:
         """Train to the last epoch and return one row per epoch.
@@ -120,8 +135,11 @@ class Trainer:
         """
         self._continue()
         own = self.network.model
-        with subsampled_first(own), self.team.training(own) as model:
-            network = self.network.around(model)
+        with subsampled_first(own), explained_failures(), self.team.training(own) as model:
+            forward: Any = model
+            if self.settings.compile:
+                forward = torch.compile(model, dynamic=False)
+            network = self.network.around(forward)
             for epoch in range(len(self.history) + 1, self.settings.epochs + 1):
                 self.history.append(self._epoch(epoch, network))
                 self._save()
@@ -132,36 +150,51 @@ class Trainer:
         started = time.perf_counter()
         loss, accuracy, images = self.one_epoch(epoch, network)
         seconds = time.perf_counter() - started
-        rate = float(self.optimizer.param_groups[0]["lr"])
+        rate = self._rate(epoch, self.steps - 1)
         val = top1_accuracy(self.network, self.data.val, team=self.team)
         return EpochRow(epoch, rate, loss, accuracy, val, seconds, images / seconds)
 
     def one_epoch(self, epoch: int, network: PixelModel) -> tuple[float, float, int]:
         """Return the mean loss, the accuracy on the augmented images and their number."""
         self.network.model.train()
-        generator = _generator(self.seed, "augment", epoch)
         tally = Tally(epoch, self.watcher, self.network.device, self.team)
-        for step, (images, labels) in enumerate(self._batches(epoch)):
-            progress = (epoch - 1 + step / self.steps) / self.settings.epochs
-            for group in self.optimizer.param_groups:
-                group["lr"] = learning_rate(self.settings, progress)
-            logits = network(self._augmented(images, generator))
-            mean = F.cross_entropy(logits, labels, label_smoothing=self.settings.label_smoothing)
-            loss = mean * (len(labels) / self.batch)  # this process's share of the loss
-            self.optimizer.zero_grad(set_to_none=True)
-            (loss * self.team.size).backward()  # the gradients of the team are averaged
-            self.optimizer.step()
-            tally.add(loss.detach(), logits.detach(), labels, self.batch)
+        self.pools.start_epoch(epoch)
+        batches = zip(self._batches(epoch), self._draws(epoch), strict=True)
+        for number, ((images, labels), draws) in enumerate(batches):
+            self._set_rate(self._rate(epoch, number))
+            self.pools.start_step(self._progress(epoch, number))
+            step = self._step or self._first_step(network, images, labels, draws)
+            tally.add(*step(images, labels, draws), self.batch)
         return tally.close()
 
-    def _augmented(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Return the augmented images, with the random draws that they have in the whole batch."""
-        if self.team.size == 1:
-            return self.augment(images, generator)
-        whole = images.new_zeros(self.batch, *images.shape[1:])
-        own = slice(self.team.rank, None, self.team.size)
-        whole[own] = images
-        return self.augment(whole, generator)[own]
+    def _first_step(
+        self, network: PixelModel, images: Tensor, labels: Tensor, draws: Draws
+    ) -> TrainingStep:
+        """Return the step of this training, captured if its settings and the device allow it."""
+        share = len(labels) / self.batch
+        plain = Step(network, self.draws, self.optimizer, self.settings.label_smoothing, share,
+                     self.team.size, pools_with_loss(self.network.model))  # fmt: skip
+        self._step = capture.fastest(self.settings.capture, plain, images, labels, draws)
+        return self._step
+
+    def _rate(self, epoch: int, step: int) -> float:
+        return learning_rate(self.settings, self._progress(epoch, step))
+
+    def _progress(self, epoch: int, step: int) -> float:
+        """Return the share of all steps before ``step`` (from 0) of ``epoch`` (from 1)."""
+        return (epoch - 1 + step / self.steps) / self.settings.epochs
+
+    def _set_rate(self, rate: float) -> None:
+        for group in self.optimizer.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)  # a captured step reads it at its address
+            else:
+                group["lr"] = rate
+
+    def _draws(self, epoch: int) -> Iterable[Draws]:
+        height, width = self.data.image_shape[1:]
+        generator = _generator(self.seed, "augment", epoch)
+        return self.draws.of_epoch(self.steps, (height, width), generator, self.network.device)
 
     def _batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         generator = _generator(self.seed, "train-order", epoch)
@@ -176,10 +209,16 @@ class Trainer:
         content = {
             "train_id": self.train_id,
             "model": self.network.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": self._optimizer_state(),
             "history": [asdict(row) for row in self.history],
         }
         checkpoint.save(self.path, content)
+
+    def _optimizer_state(self) -> dict[str, Any]:
+        """Return the state of the optimizer, with learning rates as numbers on every device."""
+        state = self.optimizer.state_dict()
+        groups = [{**group, "lr": float(group["lr"])} for group in state["param_groups"]]
+        return {**state, "param_groups": groups}
 
     def _continue(self) -> None:
         """Resume from the checkpoint, which the first process reads and broadcasts."""
@@ -215,8 +254,20 @@ class Trainer:
             raise ValueError(f"{self.path} belongs to {content['train_id']}")
         history = [EpochRow(**row) for row in content["history"]]
         self.network.model.load_state_dict(content["model"])
-        self.optimizer.load_state_dict(content["optimizer"])
+        self.optimizer.load_state_dict(self._for_device(content["optimizer"]))
+        self._move_rates(self.optimizer)
         self.history = history
+
+    def _for_device(self, state: dict[str, Any]) -> dict[str, Any]:
+        """Return a saved state with the implementation (``fused``, ...) chosen for this device."""
+        chosen = [
+            {key: group[key] for key in ("fused", "foreach", "capturable") if key in group}
+            for group in self.optimizer.param_groups
+        ]
+        groups = [
+            {**saved, **own} for saved, own in zip(state["param_groups"], chosen, strict=True)
+        ]
+        return {**state, "param_groups": groups}
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:

@@ -37,9 +37,23 @@ def test_a_run_leaves_every_file_of_the_design(finished):
         "predictions/circular.npz", "predictions/translate.npz", "shifts.csv", "metrics.csv",
         "figures/circular.png", "figures/translate.png", "figures/jagged_translate.png",
         "figures/views_circular.png", "figures/views_translate.png",
-        "run.json", ".lock", "images.npz",
+        "run.json", ".lock", "images.npz", "radius.csv", "phase.csv",
+        "figures/radius_circular.png", "figures/radius_translate.png",
+        "figures/phase_circular.png", "figures/phase_translate.png",
     }  # fmt: skip
     assert json.loads((run / "status.json").read_text())["state"] == "done"
+
+
+def test_the_provenance_names_device_threads_and_precision(finished):
+    _, run, _ = finished
+    content = json.loads((run / "provenance.json").read_text())
+    log = (run / "run.log").read_text()
+    device = content["device"]
+    assert f"{device['device']} ({device.get('GPU') or device['threads']}" in log
+    assert content["training"]["precision"] == content["measuring"]["precision"] == "fp32"
+    assert content["training"]["TF32"] is content["measuring"]["TF32"] is False
+    assert content["command"][0] == "shiftbench"
+    assert {"python", "packages", "machine", "commit"} <= content.keys()
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import pytest
 from rich.cells import cell_len
 
 from shiftbench.report.tables.differences import DIFFERENCE_COLUMNS
+from shiftbench.report.tables.residuals import RESIDUAL_COLUMNS
 from shiftbench.report.tables.summary import SUMMARY_COLUMNS
 from shiftbench.runs.sweep_state import Sweep
 from shiftbench.storage.result_files import CLAIM_COLUMNS, METRIC_COLUMNS, NETWORK_COLUMNS
@@ -63,6 +64,22 @@ def test_differences_from_a_reference(study, shiftbench_command, tmp_path):
     assert tuple(frame.columns) == DIFFERENCE_COLUMNS
     assert frame["seeds"].tolist() == [2, 2]
     assert frame["difference"].tolist() == pytest.approx([0.25, 0.5])
+
+
+def test_consistency_beyond_what_accuracy_explains(
+    study, make_run, of, shiftbench_command, tmp_path
+):
+    for seed in (0, 1):
+        make_run(of(accuracy=0.6, consistency=0.9), pool="avg", seed=seed)
+    done = shiftbench_command("report", "out", "--residuals", "all", "--no-figures", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "line of consistency on accuracy through all" in done.stdout
+    assert "residuals.csv" in done.stdout
+    frame = pd.read_csv(study / "report" / "residuals.csv")
+    assert tuple(frame.columns) == RESIDUAL_COLUMNS
+    assert set(frame["kind"]) == {"2 seeds"}
+    assert frame["residual"].sum() == pytest.approx(0, abs=1e-8)
+    assert frame.set_index("pool")["residual"].idxmax() == "avg"
 
 
 @pytest.mark.parametrize(("option", "first"), [("--markdown", "**circular**"), ("--latex", "% ")])
@@ -156,6 +173,8 @@ def test_mistakes_are_one_sentence(study, shiftbench_command, tmp_path):
         (["out", "--metrics", "acuracy"], 2, "did you mean 'accuracy'"),
         (["out", "--protocol", "crop"], 2, "allowed: circular"),
         (["out", "--against", "pool=maxx"], 2, "did you mean 'max'"),
+        (["out", "--residuals", "all"], 1, "no data set has 3 configurations on the line"),
+        (["out", "--residuals", "pool=maxx"], 2, "did you mean 'max'"),
         (["out", "--bogus"], 2, "e.g. shiftbench report outputs"),
         (["out", "--markdown", "--latex"], 2, "ask for one"),
         (["out", "--output", "out/file"], 2, "cannot write to out/file"),

@@ -240,6 +240,24 @@ def test_a_failure_in_a_parallel_job_is_told(tmp_path, shiftbench_command, setti
 
 
 @pytest.mark.slow
+def test_gpu_memory_limits_the_number_of_parallel_jobs(tmp_path, shiftbench_command, tiny):
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text(f"#!{sys.executable}\nprint('GPU-a1, 8192')\n")
+    tool.chmod(0o755)
+    done = shiftbench_command(
+        "-m", *tiny, "seed=0,1", "hydra/launcher=joblib", "hydra.launcher.n_jobs=-1",
+        cwd=tmp_path,
+        env={"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "CUDA_VISIBLE_DEVICES": "0"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "hydra.launcher.n_jobs=-1: 1 job at once, one for each 8 GiB" in done.stderr
+    jobs = [json.loads(file.read_text()) for file in tmp_path.glob("outputs/sweeps/*/jobs/*")]
+    assert len(jobs) == 2
+    assert len({job["process"] for job in jobs}) == 1
+
+
+@pytest.mark.slow
 def test_a_parallel_job_that_is_killed_is_told(tmp_path, shiftbench_command, settings):
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     process = subprocess.Popen(

@@ -10,6 +10,7 @@ from hydra import compose, initialize_config_dir
 from shiftbench.data.images import Dataset, TensorSplit
 from shiftbench.errors import UsageError
 from shiftbench.experiment import build
+from shiftbench.pool import Downsampling
 from shiftbench.settings.hydra_patches import VERSION_BASE
 from shiftbench.settings.labels import Names
 from shiftbench.settings.schema import CONFIG_DIR, PADDINGS, register
@@ -21,6 +22,7 @@ def options(group):
 
 MODELS = [("vgg", "model.depth=8"), ("vgg", "model.depth=16"), ("resnet", "model.depth=20"),
           ("resnet", "model.depth=18"), ("linear", "model.depth=8")]  # fmt: skip
+NOT_LINEAR = ("max", "aps", "lp", "softpool", "lip", "ddac", "lps", "soft_lps", "tips")
 PRODUCT = list(itertools.product(MODELS, options("pool"), options("head"), PADDINGS))
 
 
@@ -56,7 +58,7 @@ def refusal(model, pool, head, padding):
         return "would pool nothing globally"
     if pool == "ideal" and padding != "circular":
         return "needs circular borders"
-    if model == "linear" and pool in ("max", "aps", "lp", "softpool"):
+    if model == "linear" and pool in NOT_LINEAR:
         return "needs a linear pool"
     return None
 
@@ -89,19 +91,18 @@ def test_every_combination_trains_a_step_or_says_why_not(composed, model, pool, 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: f"{m[0]}{m[1][12:]}")
 @pytest.mark.parametrize("head", options("head"))
-def test_parameter_counts_are_equal_across_pools(composed, model, head):
+def test_parameter_counts_are_equal_across_pools_or_declared(composed, model, head):
     levels = ("head.levels=[1,2]",) if head == "pyramid" else ()
-    pools = [pool for pool in options("pool") if not refusal(model[0], pool, head, "circular")]
-    counts = {
-        pool: sum(
-            p.numel()
-            for p in network(
-                composed, model[0], pool, head, "circular", dataset(), model[1], *levels
-            ).parameters()
-        )
-        for pool in pools
-    }
+    counts, learned = {}, {}
+    for pool in options("pool"):
+        if refusal(model[0], pool, head, "circular"):
+            continue
+        net = network(composed, model[0], pool, head, "circular", dataset(), model[1], *levels)
+        kinds = [module for module in net.modules() if isinstance(module, Downsampling)]
+        count = sum(p.numel() for p in net.parameters())
+        (learned if any(kind.has_parameters for kind in kinds) else counts)[pool] = count
     assert len(set(counts.values())) == 1, counts
+    assert all(count > counts["max"] for count in learned.values()), learned
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from shiftbench.errors import UsageError
+from shiftbench.ops import padding
 from shiftbench.ops.padding import Conv2d, pad2d
 
 
@@ -51,3 +52,21 @@ def test_circular_convolution_commutes_with_circular_shifts():
         torch.testing.assert_close(
             conv(x.roll(shift, (2, 3))), conv(x).roll(shift, (2, 3)), rtol=0, atol=1e-5
         )
+
+
+@given(st.tuples(*[st.integers(0, 3)] * 4), st.booleans())
+def test_the_padding_of_gpus_is_that_of_cpus(amounts, channels_last):
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 4, 5, dtype=torch.float64)
+    x = x.contiguous(memory_format=torch.channels_last) if channels_last else x
+    left, right, top, bottom = amounts
+    weights = torch.randn(2, 3, top + 4 + bottom, left + 5 + right, dtype=torch.float64)
+    padded, gradients = [], []
+    for function in (padding._Wrap, padding._WrapByIndex):
+        own = x.clone(memory_format=torch.preserve_format).requires_grad_()
+        padded.append(function.apply(own, amounts))
+        (padded[-1] * weights).sum().backward()
+        gradients.append(own.grad)
+    assert torch.equal(*padded)
+    assert padded[0].stride() == padded[1].stride()
+    torch.testing.assert_close(*gradients, rtol=0, atol=1e-14)

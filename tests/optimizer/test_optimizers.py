@@ -11,6 +11,7 @@ from shiftbench.data.images import Dataset, TensorSplit
 from shiftbench.errors import UsageError
 from shiftbench.optimizer.adamw import USUAL_MOMENTUM, AdamW, parameter_groups
 from shiftbench.optimizer.sgd import Sgd
+from shiftbench.pool import Downsampling
 from shiftbench.predict.pixel_model import PixelModel
 from shiftbench.settings.schema import Train
 from shiftbench.training.trainer import Trainer
@@ -182,3 +183,33 @@ def test_adamw_goes_on_after_a_stop_as_if_there_had_been_none(tmp_path):
 def test_what_makes_no_optimizer_is_a_sentence(tmp_path):
     with pytest.raises(UsageError, match=r"makes a list, not a torch.optim.Optimizer"):
         trainer(tmp_path / "c.pt", network(), make=lambda own, settings: [])
+
+
+class Exempt(Downsampling):
+    """A pool whose weights do not decay."""
+
+    has_parameters = True
+    weight_decay = False
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(4, 4, 1)
+
+    def forward(self, x):
+        return self.conv(x[:, :, ::2, ::2])
+
+
+@pytest.mark.parametrize("optimizer", [Sgd(), AdamW()])
+def test_pools_may_exempt_their_weights_from_decay(optimizer):
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), Exempt(), nn.Conv2d(4, 4, 1))
+    groups = optimizer(net, SETTINGS).param_groups
+    rates = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+    assert [rates[id(net[at].weight)] for at in (0, 2)] == [0.1, 0.1]
+    assert [rates[id(p)] for p in net[1].parameters()] == [0, 0]
+
+
+def test_sgd_has_one_group_where_no_pool_exempts_anything():
+    own = model()
+    [group] = Sgd()(own, SETTINGS).param_groups
+    assert [id(p) for p in group["params"]] == [id(p) for p in own.parameters()]
+    assert group["weight_decay"] == 0.1

@@ -36,7 +36,7 @@ from shiftbench.pool import (
     SpectralArtefactFree2d,
     Stride2d,
 )
-from shiftbench.predict.dense import DenseNetwork
+from shiftbench.predict.dense_network import DenseNetwork
 from shiftbench.predict.phases import NotDenseError
 from shiftbench.shift.circular import Circular
 

@@ -9,6 +9,7 @@ from shiftbench.predict.dense_network import DenseNetwork
 from shiftbench.predict.phases import NotDenseError
 from shiftbench.predict.pixel_model import PixelModel
 from shiftbench.predict.self_check import Limits, check
+from shiftbench.runtime.devices import rounds_to_tf32, use_precision
 
 SIZE = 8
 
@@ -162,6 +163,48 @@ def test_bf16_by_autocast_and_by_parameters(down):
             assert_refused(net, **more)
         else:
             assert checked(net, **more)["self_check_images"] == 4
+
+
+def convolution(in_chans):
+    return nn.Conv2d(in_chans, 64, 3, padding=1, padding_mode="circular")
+
+
+class Single(nn.Module):
+    """Float32 under autocast, too, as after a filter that is not rounded."""
+
+    def forward(self, x):
+        return x.float()
+
+
+@pytest.mark.parametrize("pools", [(nn.MaxPool2d(2), Single()), (Single(), nn.AvgPool2d(4))])
+def test_small_maps_in_float32_are_no_obstacle_to_bf16(pools):
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        convolution(3), nn.ReLU(), *pools, convolution(64), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(), nn.Linear(64, 6),
+    )  # fmt: skip
+    assert checked(net, precision="bf16")["self_check_images"] == 4
+
+
+def test_structure_is_checked_without_tf32():
+    """A network of a fixed type would be compared in TF32, which hides or feigns differences."""
+    seen = {}
+
+    class Watched(Net):
+        def forward(self, x):
+            seen.setdefault(x.dtype, set()).add(rounds_to_tf32())
+            return super().forward(x)
+
+    backends = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    before = [backend.allow_tf32 for backend in backends]
+    use_precision("tf32")
+    try:
+        checked(Watched())
+        assert seen[torch.float64] == {False}
+        assert rounds_to_tf32()
+    finally:
+        for backend, allowed in zip(backends, before, strict=True):
+            backend.allow_tf32 = allowed
 
 
 def test_a_network_that_cannot_be_copied_is_refused():

@@ -9,7 +9,8 @@ import pytest
 
 from shiftbench.metric.influence import Influences
 from shiftbench.runs import results_versions
-from shiftbench.settings.schema import flatten, short_hash
+from shiftbench.settings.schema import flatten
+from shiftbench.settings.slugs import short_hash
 from shiftbench.storage.result_files import METRIC_COLUMNS, SCHEMA_VERSION, SHIFT_COLUMNS, write_csv
 
 LABELS = {

@@ -79,10 +79,45 @@ EARLIER = [
 ]
 
 
+def test_threads_are_no_part_of_an_identity(identity):
+    assert identity("threads=2") == identity()
+
+
+def test_another_precision_of_measuring_is_another_run_of_the_same_training(identity):
+    plain, rounded = identity(), identity("measure.precision=bf16")
+    assert "measure.precision" not in plain.settings
+    assert rounded.settings["measure.precision"] == "bf16"
+    assert rounded.config_id != plain.config_id
+    assert rounded.train_id == plain.train_id
+
+
+@pytest.mark.parametrize(
+    ("precision", "run", "training"),
+    [("bf16", "ecca1d0e", "5cede19a"), ("tf32", "df6376ec", "00916c6b")],
+)
+def test_what_was_measured_as_it_was_trained_is_found_again(identity, precision, run, training):
+    """As commit 65cc483 computed them, where the precision of training was that of measuring."""
+    earlier = identity(f"precision={precision}", f"measure.precision={precision}")
+    assert (earlier.run_id[-8:], earlier.train_id[-8:]) == (run, training)
+    today = identity(f"precision={precision}")
+    assert today.run_id[-8:] != run
+    assert today.settings["measure.precision"] == "fp32"
+    assert today.train_id[-8:] == training
+
+
 @pytest.mark.parametrize(("words", "run", "training"), EARLIER)
 def test_a_run_of_an_earlier_layout_is_found_again(identity, words, run, training):
     found = identity(*words.split(" "))
     assert (found.run_id.rpartition("-")[2], found.train_id.rpartition("-")[2]) == (run, training)
+
+
+@pytest.mark.parametrize("infer", ["average", "phases", "canonical", "crop_selection"])
+def test_a_test_time_wrapper_is_another_run_of_the_same_training(identity, infer):
+    plain, wrapped = identity(), identity(f"infer={infer}")
+    assert identity("infer=single") == plain
+    assert wrapped.run_id != plain.run_id
+    assert wrapped.config_id != plain.config_id
+    assert wrapped.train_id == plain.train_id
 
 
 ADDED = [

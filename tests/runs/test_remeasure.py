@@ -14,7 +14,12 @@ from shiftbench.runs import results_versions
 from shiftbench.runs.remeasure import remeasure
 from shiftbench.storage import atomic
 from shiftbench.storage.locks import exclusive
-from shiftbench.storage.result_files import METRIC_COLUMNS, read_csv
+from shiftbench.storage.result_files import (
+    METRIC_COLUMNS,
+    PHASE_COLUMNS,
+    RADIUS_COLUMNS,
+    read_csv,
+)
 
 # Every part of FROM_TABLES had its first version.
 OLDER = {part: number for part, number in results_versions.current({}).items()
@@ -165,3 +170,16 @@ def test_the_verb_says_what_it_did_without_torch(older, shiftbench_command, tmp_
     assert value == pytest.approx(expected.value)
     again = shiftbench_command("report", "out", "--no-figures", "--remeasure", cwd=tmp_path)
     assert "0 runs; 1 were up to date" in again.stderr
+
+
+def test_curves_are_written_to_runs_that_lack_them(older):
+    folder = older()
+    remeasure([folder])
+    rows = read_csv(folder / "radius.csv", RADIUS_COLUMNS)
+    assert rows["radius"].max() == 3
+    assert not (folder / "phase.csv").exists()  # the stride of its network is not known
+    _edit(folder / "run.json", total_stride=2)
+    (folder / "radius.csv").unlink()
+    assert remeasure([folder]).changed == [folder]
+    assert read_csv(folder / "radius.csv", RADIUS_COLUMNS).equals(rows)
+    assert read_csv(folder / "phase.csv", PHASE_COLUMNS)["dx"].tolist() == [0, 1]

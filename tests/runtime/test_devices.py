@@ -7,7 +7,13 @@ import pytest
 import torch
 
 from shiftbench.errors import UsageError
-from shiftbench.runtime.devices import pick_device, rounds_to_tf32, use_precision
+from shiftbench.runtime.devices import (
+    pick_device,
+    require_precision,
+    rounds_to_tf32,
+    use_precision,
+    use_threads,
+)
 
 CPU = torch.device("cpu")
 
@@ -20,12 +26,12 @@ def flags():
 
 
 def test_single_precision_is_single_precision_on_cuda_too(flags):
-    use_precision("fp32", CPU)
+    use_precision("fp32")
     assert flags() == (False, False)
 
 
 def test_rounded_products_are_named(flags):
-    use_precision("tf32", torch.device("cuda"))
+    use_precision("tf32")
     assert flags() == (True, True)
 
 
@@ -56,8 +62,14 @@ def test_rounding_is_seen_however_it_was_set():
 
 
 def test_tf32_elsewhere_is_refused():
-    with pytest.raises(UsageError, match="tf32 is a format of CUDA devices, this one is cpu"):
-        use_precision("tf32", CPU)
+    sentence = (
+        "measure.precision=tf32 is a format of CUDA devices, this one is cpu; "
+        "use measure.precision=fp32 or measure.precision=bf16"
+    )
+    with pytest.raises(UsageError, match=sentence):
+        require_precision("measure.precision", "tf32", CPU)
+    require_precision("precision", "tf32", torch.device("cuda"))
+    require_precision("precision", "bf16", CPU)
 
 
 def test_a_device_that_is_not_there_is_refused():
@@ -65,3 +77,13 @@ def test_a_device_that_is_not_there_is_refused():
     if not torch.cuda.is_available():
         with pytest.raises(UsageError, match="not available here"):
             pick_device("cuda")
+
+
+def test_threads_are_set_and_given_back():
+    before = torch.get_num_threads()
+    use_threads(None)
+    assert torch.get_num_threads() == before
+    use_threads(before + 2)
+    assert torch.get_num_threads() == before + 2
+    use_threads(None)
+    assert torch.get_num_threads() == before

@@ -79,15 +79,30 @@ def test_every_yaml_holds_each_argument_with_its_default(path):
         ("precision=fp16", "fp32, tf32, bf16"),
         ("device=gpu", "auto, cpu, cuda"),
         ("seed=-1", "seed=-1 is out of range"),
+        ("threads=0", "threads=0 is out of range; allowed: 1 to [0-9]+"),
+        ("threads=1000000", "threads=1000000 is out of range"),
         ("train.lr=nan", "train.lr=nan is out of range"),
         ("train.batch_size=1", "train.batch_size=1"),
         ("train.schedule=step", "onecycle, cosine"),
         ("measure.resamples=1", "measure.resamples=1"),
+        (
+            "measure.precision=fp16",
+            "measure.precision=fp16 is not known",
+        ),
+        ("measure.batch_size=0", "measure.batch_size=0 is not a number of views"),
+        ("measure.batch_size=2.5", "give a whole number from 1 to 65536, or auto"),
+        ("measure.batch_size=atuo", "measure.batch_size=atuo is not"),
+        ("measure.batch_size=true", "measure.batch_size=True is not"),
     ],
 )
 def test_values_out_of_range_are_refused_in_a_sentence(composed, given, sentence):
     with pytest.raises(UsageError, match=sentence):
         check(composed(given))
+
+
+@pytest.mark.parametrize("given", ["auto", "1", "65536", "'256'"])
+def test_views_at_once_are_a_number_or_auto(composed, given):
+    check(composed(f"measure.batch_size={given}"))
 
 
 def test_no_protocol_leaves_nothing_to_measure(composed):

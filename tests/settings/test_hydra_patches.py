@@ -20,6 +20,7 @@ from shiftbench.experiment import build
 from shiftbench.launch import session
 from shiftbench.launch.compose_only import composed_only
 from shiftbench.launch.hydra_errors import explain, refuse
+from shiftbench.launch.rounds import Rounds
 from shiftbench.settings import hydra_patches
 from shiftbench.settings.schema import CONFIG_DIR, register
 
@@ -48,7 +49,7 @@ def run(tmp_path, monkeypatch):
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     monkeypatch.setenv("SHIFTBENCH_SWEEP", "sweep")
 
-    def run(*arguments, fail=None):
+    def run(*arguments, fail=None, planned=None):
         seen = []
 
         def job(config):
@@ -59,7 +60,7 @@ def run(tmp_path, monkeypatch):
         monkeypatch.setattr(sys, "argv", ["shiftbench", *arguments])
         GlobalHydra.instance().clear()
         with session.opened() as command:
-            with hydra_patches.installed(arguments, planned=lambda: command.jobs):
+            with hydra_patches.installed(arguments, planned=planned or command.rounds):
                 hydra_patches.application(job, CONFIG_DIR)()
             if command.refusal:
                 raise command.refusal
@@ -98,6 +99,13 @@ def test_the_jobs_of_a_sweep_come_in_order_each_composed_once(run, calls):
     jobs = [("zeros", 0), ("zeros", 1), ("circular", 0), ("circular", 1)]
     assert [(config.padding, config.seed) for config in seen] == jobs
     assert len(compositions) == 4
+
+
+def test_batches_of_jobs_may_be_added_while_a_sweep_runs(run):
+    more = [[["seed=7"], ["seed=8"]], [["seed=9"]], []]
+    seen = run("-m", "seed=0", planned=lambda: Rounds([["seed=0"]], lambda: more.pop(0)))
+    assert [config.seed for config in seen] == [0, 7, 8, 9]
+    assert more == []
 
 
 def test_an_experiment_makes_a_sweep_of_its_grids_without_m(run, mine):

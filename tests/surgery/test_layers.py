@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from shiftbench.pool import AdaptivePolyphase2d
+from shiftbench.pool import AdaptivePolyphase2d, Downsampling
 from shiftbench.surgery.borders import CircularAvgPool2d, CircularMaxPool2d, circular
 from shiftbench.surgery.layers import (
     Aligned2d,
@@ -142,6 +142,37 @@ def test_pools_in_sequence_select_among_their_own_grids():
     # The grid that one of 16 phases keeps: its digits in base 4, the first pool's lowest.
     chosen = both(x, phases)
     torch.testing.assert_close(chosen, pools[1](pools[0](x, phases % 4), phases // 4))
+
+
+class Weighing(Downsampling):
+    """Mixes its grids with weights in proportion to their absolute means."""
+
+    def __init__(self, stride=2):
+        super().__init__()
+        self.stride = stride
+
+    def grids(self, x):
+        places = [(i, j) for i in range(self.stride) for j in range(self.stride)]
+        return torch.stack([x[:, :, i :: self.stride, j :: self.stride] for i, j in places], 1)
+
+    def phase(self, x):
+        means = self.grids(x).abs().mean((2, 3, 4))
+        return means / means.sum(1, keepdim=True)
+
+    def forward(self, x, phase=None):
+        weights = self.phase(x) if phase is None else phase
+        return (self.grids(x) * weights[:, :, None, None, None]).sum(1)
+
+
+def test_pools_in_sequence_pass_on_the_weights_of_all():
+    x, other = torch.randn(2, 3, 2, 12, 12)
+    pools = [Weighing(2), Weighing(3)]
+    both = StepsByContent2d(pools)
+    torch.testing.assert_close(both(x), pools[1](pools[0](x)))
+    weights = both.phase(x)
+    assert weights.shape == (3, 4 + 9)
+    expected = pools[1](pools[0](other, weights[:, :4]), weights[:, 4:])
+    torch.testing.assert_close(both(other, weights), expected)
 
 
 class Picked(nn.Module):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from shiftbench.report.load.find_runs import find
 from shiftbench.report.load.missing_jobs import jobs_without_run, run_folders
-from shiftbench.report.load.mixed_versions import version_notes
+from shiftbench.report.load.mixed_versions import release_notes, version_notes
 from shiftbench.report.load.read_runs import read_metrics, read_run, read_shifts
 from shiftbench.report.load.records import (
     BROKEN,
@@ -52,7 +52,7 @@ def collect(places: Sequence[Path]) -> Collection:
     waiting = jobs_without_run(sweeps, runs, found.named)
     warnings = [f"{run.folder}: {run.error}" for run in runs if run.state == DAMAGED]
     done = [run for run in runs if run.state == DONE]
-    warnings += version_notes(done)
+    warnings += version_notes(done) + release_notes(done)
     return Collection(runs, metrics, waiting, warnings, found.sweeps, partial(read_shifts, done))
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from shiftbench.report.load.find_runs import is_run
 from shiftbench.report.load.records import FAILED, RunRecord, WaitingJob
-from shiftbench.runs.sweep_state import Job, Sweep
-from shiftbench.settings.schema import NOT_IDENTITY
+from shiftbench.runs.sweep_state import Job, Sweep, identifying
 
 Overrides = frozenset[str]
 
@@ -32,7 +31,7 @@ def jobs_without_run(
     known = {run.run_id: run for run in runs}
     jobs = {sweep.folder: sweep.jobs() for sweep in sweeps}
     begun = {
-        _identifying(job): known[job.run_id]
+        identifying(job.overrides): known[job.run_id]
         for job in (job for found in jobs.values() for job in found)
         if job.run_id in known
     }
@@ -42,7 +41,7 @@ def jobs_without_run(
         common = _common(found)
         before = -1
         for job in found:
-            own = _identifying(job)
+            own = identifying(job.overrides)
             if own in begun:
                 before = begun[own].order
             elif not job.usage or folder in named:
@@ -57,10 +56,6 @@ def _waiting(
     own = tuple(item for item in job.overrides if item not in common and not _is_seed(item))
     error = job.error or ("" if job.state != FAILED else "no reason was kept")
     return WaitingJob(folder, job.overrides, own, job.state, error, config_id, before)
-
-
-def _identifying(job: Job) -> Overrides:
-    return frozenset(item for item in job.overrides if item.split("=")[0] not in NOT_IDENTITY)
 
 
 def _but_seed(own: Overrides) -> Overrides:

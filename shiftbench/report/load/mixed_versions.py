@@ -1,4 +1,4 @@
-"""Check that the runs of a report were computed by the same results versions; no torch."""
+"""Check that the runs of a report were computed by one version of the package; no torch."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from shiftbench.report.load.records import RunRecord
 from shiftbench.runs import results_versions
+
+NAMED = 4
 
 
 def version_notes(runs: Sequence[RunRecord]) -> list[str]:
@@ -37,6 +39,26 @@ def version_notes(runs: Sequence[RunRecord]) -> list[str]:
                 f"{_remedy(part)}"
             )
     return notes
+
+
+def release_notes(runs: Sequence[RunRecord]) -> list[str]:
+    """Return a sentence if several releases or commits of shiftbench made the finished ``runs``.
+
+    Runs without provenance do not count. At most ``NAMED`` makers are named, most runs first.
+    """
+    made = Counter(_maker(run) for run in runs if run.versions.get("shiftbench"))
+    if len(made) < 2:
+        return []
+    first = made.most_common(NAMED)
+    named = [f"{count} by {maker}" for maker, count in first]
+    if rest := made.total() - sum(count for _, count in first):
+        named.append(f"{rest} by {len(made) - len(first)} more")
+    return [f"different versions of shiftbench made the runs of these tables: {', '.join(named)}"]
+
+
+def _maker(run: RunRecord) -> str:
+    release = run.versions["shiftbench"]
+    return f"{release} ({run.commit})" if run.commit else f"{release} (commit not recorded)"
 
 
 def _remedy(part: str) -> str:

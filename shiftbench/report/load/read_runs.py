@@ -84,7 +84,8 @@ def _made_with(folder: Path) -> dict[str, Any]:
         command = tuple(str(item) for item in content.get("command", ()))
     except (OSError, ValueError, TypeError, AttributeError):
         return {}  # optional: no number depends on it
-    return {"command": command, "versions": {k: str(v) for k, v in versions.items() if v}}
+    versions = {name: str(version) for name, version in versions.items() if version}
+    return {"command": command, "versions": versions, "commit": str(content.get("commit") or "")}
 
 
 @dataclass(frozen=True)

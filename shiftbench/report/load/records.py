@@ -42,6 +42,7 @@ class RunRecord:
         error: Why it is not done; empty if it is.
         command: The command line as typed.
         versions: Versions of shiftbench, Python and the installed packages.
+        commit: Commit of shiftbench, empty if it was not recorded.
         seconds: Duration, None if it is not done.
         time: When it reached its state, in ISO format.
         files: SHA-256 of its result files when they were written, by name.
@@ -60,6 +61,7 @@ class RunRecord:
     error: str = ""
     command: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
+    commit: str = ""
     seconds: float | None = None
     time: str = ""
     files: dict[str, str] = field(default_factory=dict, repr=False)

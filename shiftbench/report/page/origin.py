@@ -104,13 +104,19 @@ def _facts(run: RunRecord) -> tuple[tuple[str, str], ...]:
 
 
 def _surroundings(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield commit and machine, flattened, in the format of any version of shiftbench."""
+    """Yield commit, machine, device and precision, in the format of any version of shiftbench."""
     if content.get("commit"):
         yield "commit", str(content["commit"])
     machine = content.get("machine")
     for name, value in (machine if isinstance(machine, dict) else {"machine": machine}).items():
         if value:
             yield str(name), str(value)
+    device = content.get("device")
+    yield from ((str(n), str(v)) for n, v in (device if isinstance(device, dict) else {}).items())
+    for part in ("training", "measuring"):
+        if isinstance(used := content.get(part), dict):
+            rounded = ", TF32" if used.get("TF32") else ""
+            yield f"precision of {part}", f"{used.get('precision')}{rounded}"
 
 
 def _letter(number: int) -> str:

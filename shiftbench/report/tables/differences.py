@@ -63,8 +63,6 @@ def differences(collection: Collection, against: str, *, images: bool = False) -
     Raises:
         UsageError: If ``against`` is not a label of any finished run.
         ShiftbenchError: If no run of another variant has otherwise equal settings.
-        UsageError: If ``against`` is not a label that some finished run has.
-        ShiftbenchError: If no run of another variant is equal in all else.
     """
     done = list(collection.done().values())
     group, reference = _parse(against, done)

@@ -167,16 +167,18 @@ def _with_choices(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings completed by the defaults of groups that older runs do not mention."""
     named = {key.split(".")[1] for key in settings if key.startswith("metric.")}
     metrics = sorted(named, key=lambda name: (name != "standard", name))
-    chosen = {
-        "metric": ",".join(metrics) or "standard", "optimizer._target_": "sgd.Sgd",
-        "activation._target_": "relu.ReLU",
-    }  # fmt: skip
+    chosen = {"metric": ",".join(metrics) or "standard", "optimizer._target_": "sgd.Sgd",
+              "measure.precision": settings.get("precision", "fp32"),
+              "infer._target_": "single.Single", "activation._target_": "relu.ReLU"}  # fmt: skip
     return {**chosen, **settings}
 
 
 def _is_labelled(key: str, values: Mapping[str, str], runs: Mapping[str, RunRecord]) -> bool:
-    """Whether the label of the setting's group determines its value."""
-    label = key.partition(".")[0]
+    """Whether the label of the setting's group determines its value.
+
+    The label ``precision`` does so for runs of earlier releases, which measured as they trained.
+    """
+    label = "precision" if key == "measure.precision" else key.partition(".")[0]
     if label not in LABELS:
         return False
     by_label: dict[str, set[str]] = {}

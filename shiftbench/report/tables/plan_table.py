@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 
 from rich.box import SIMPLE_HEAD
@@ -33,8 +34,8 @@ def _jobs(plan: Plan) -> Iterator[str]:
     yield f"{plan.jobs:,} job{'s' * (plan.jobs != 1)}: " + ", ".join(
         [*filter(None, parts), f"{left:,} to run"]
     )
-    for sentence in plan.refused[:MOST_REFUSED]:
-        yield f"  would fail: {sentence}"
+    for sentence, times in Counter(plan.refused).most_common(MOST_REFUSED):
+        yield f"  would fail{f' ({times:,} jobs)' * (times > 1)}: {sentence}"
     if plan.trainings or plan.trained:
         trained = f", {plan.trained:,} more finished before" if plan.trained else ""
         yield (

@@ -233,3 +233,33 @@ def test_the_lock_of_a_finished_run_does_not_matter(make_run, tmp_path):
     folder = make_run()
     with exclusive(folder / ".lock"):
         assert states(collect([tmp_path])) == ["done"]
+
+
+def made_by(folder, **facts):
+    content = json.loads((folder / "provenance.json").read_text())
+    (folder / "provenance.json").write_text(json.dumps({**content, **facts}))
+
+
+def test_runs_of_one_version_need_no_note(make_run, tmp_path):
+    for seed in range(3):
+        made_by(make_run(seed=seed), shiftbench="0.2.0", commit="abc")
+    assert collect([tmp_path]).warnings == []
+
+
+def test_tables_of_several_versions_name_them(make_run, tmp_path):
+    for seed, commit in enumerate(["abc", "abc", "def"]):
+        made_by(make_run(seed=seed), shiftbench="0.2.0", commit=commit)
+    made_by(make_run(seed=3), shiftbench="0.1.0", commit=None)
+    (make_run(seed=4) / "provenance.json").unlink()
+    made_by(make_run(seed=5, error="failed"), shiftbench="0.0.1", commit="of a failed run")
+    assert collect([tmp_path]).warnings == [
+        "different versions of shiftbench made the runs of these tables: 2 by 0.2.0 (abc), "
+        "1 by 0.2.0 (def), 1 by 0.1.0 (commit not recorded)"
+    ]
+
+
+def test_of_many_versions_a_few_are_named(make_run, tmp_path):
+    for seed in range(6):
+        made_by(make_run(seed=seed), commit=f"c{seed}")
+    [note] = collect([tmp_path]).warnings
+    assert note.endswith("1 by 0 (c2), 1 by 0 (c3), 2 by 2 more")
