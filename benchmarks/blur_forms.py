@@ -20,9 +20,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from turns import print_turns, step
 
-from shiftbench.ops import separable_filter
+from shiftbench.ops import filter_taps, separable_filter
 from shiftbench.ops.padding import pad2d
-from shiftbench.pool import blur
 from shiftbench.runtime.allocator import keep_freed_memory
 
 Form = Callable[[Tensor, Tensor], Tensor]
@@ -109,7 +108,7 @@ def main() -> None:
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, {options.precision}")
     shape = (options.images, options.channels, options.size, options.size)
     x = torch.randn(shape).to(TYPES[options.precision])
-    taps = torch.tensor(blur.taps(options.filter_size))
+    taps = torch.tensor(filter_taps.binomial(options.filter_size))
     print_turns(steps(x, taps, options.forms), options.repeats)
 
 

@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "prediction_table": "storage",
     "settings": "storage",
     "content": "storage",
+    "activation": "ops",
     "augment": "ops",
     "head": "ops",
     "infer": "ops",
@@ -40,8 +41,8 @@ MAY_IMPORT = {
     "runs": "content metric prediction_table runtime settings storage",
     "claims": "inference metric settings storage",
     "report": "claims inference metric prediction_table runs runtime settings storage",
-    "experiment": "content data head infer metric model optimizer pool predict prediction_table "
-    "preprocessing report runs runtime settings shift storage surgery training",
+    "experiment": "activation content data head infer metric model optimizer pool predict "
+    "prediction_table preprocessing report runs runtime settings shift storage surgery training",
     "launch": "experiment metric report runs runtime settings storage",
     "cli": "claims data experiment launch predict prediction_table report runs runtime settings "
     "storage",

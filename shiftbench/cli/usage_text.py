@@ -28,16 +28,14 @@ Options, as group=option
 
 FOOTER = """
 Settings, as key=value
-  padding=zeros|circular|reflect  seed=0  device=auto  precision=fp32|tf32|bf16
-  threads=null  checkpoint=null  out=outputs  force=false  fail_fast=false
-  progress=true  figures=true  scale=smoke|cpu|gpu (of an experiment)
-  train.epochs train.batch_size train.lr ...   pool.filter_size ...
-  measure.precision=fp32|tf32|bf16  measure.batch_size=256|auto
+  padding=zeros|circular|reflect|full  device=auto  seed=0  checkpoint=null
+  precision, measure.precision=fp32|tf32|bf16  measure.batch_size=256|auto
+  threads=null  out=outputs  force=false  fail_fast=false  progress=true
+  figures=true  scale=smoke|cpu|gpu (of a study)  train.lr ...  pool.taps ...
 
 shiftbench --cfg job                    print the configuration and exit
 shiftbench --config-dir DIR pool=mine   your own options in addition
-shiftbench --hydra-help                 Hydra's own options
-shiftbench --version
+shiftbench --hydra-help, --version      Hydra's own options; the version
 eval "$(shiftbench -sc install=bash)"   completion; zsh and fish too"""
 
 

@@ -13,10 +13,13 @@ from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
+from shiftbench.activation.base import MakeActivation
+from shiftbench.activation.relu import ReLU
 from shiftbench.content.origin import Origin
+from shiftbench.contracts import class_made_by
 from shiftbench.data.images import Dataset, NetworkSizedData
 from shiftbench.errors import ShiftbenchError, UsageError, printable
-from shiftbench.experiment import external_model
+from shiftbench.experiment import combinations, external_model
 from shiftbench.head.base import MakeHead
 from shiftbench.metric import Metric
 from shiftbench.metric.options import metrics_of
@@ -253,9 +256,9 @@ def _with_weights(config: DictConfig, names: Names, data: Dataset) -> nn.Module:
         if source := _source(config):
             chosen_head = None if config.head is None else names.head
             external_model.refuse(pool, names.pool, chosen_head, config.padding)
-            shape, classes = data.image_shape, data.num_classes
+            combinations.refuse_activation(config, type(source))
             return external_model.load_external_model(
-                source, classes, shape, pool, config.padding, weights
+                source, data.num_classes, data.image_shape, pool, config.padding, weights
             )
         network = _own(config, names, data, pool)
     if weights is not None:
@@ -265,13 +268,8 @@ def _with_weights(config: DictConfig, names: Names, data: Dataset) -> nn.Module:
 
 def _own(config: DictConfig, names: Names, data: Dataset, pool: MakeDownsampling) -> nn.Module:
     """Return a network that takes its pool, head and padding as arguments."""
-    if pool.kind.is_native:
-        raise UsageError(
-            f"pool={names.pool} keeps the downsampling of an external network, and "
-            f"model={names.model} has none but its pool's; name another, e.g. pool=max"
-        )
     head = MakeHead(instantiate(_head_node(config, names), "head"))
-    _refuse_position_aware_head(pool, head, names)
+    combinations.refuse(pool, head, names)
     channels, height, width = data.image_shape
     network: nn.Module = instantiate(
         _without_default_head(config.model),
@@ -282,19 +280,21 @@ def _own(config: DictConfig, names: Names, data: Dataset, pool: MakeDownsampling
         pool=pool,
         head=head,
         padding=config.padding,
+        **_activation(config),
     )
     return network
+
+
+def _activation(config: DictConfig) -> dict[str, Any]:
+    """Return the argument of a network for an activation other than ReLU, its own."""
+    make = instantiate(config.activation, "activation")
+    if class_made_by(make) is ReLU:
+        return {}
+    combinations.refuse_activation(config, hydra.utils.get_object(config.model._target_))
+    return {"activation": MakeActivation(make)}
 
 
 def _head_node(config: DictConfig, names: Names) -> Any:
     if config.head is not None:
         return config.head
     return OmegaConf.create(load_option("head", names.head, [CONFIG_DIR]))
-
-
-def _refuse_position_aware_head(pool: MakeDownsampling, head: MakeHead, names: Names) -> None:
-    if pool.kind.needs_global_head and not head.is_global:
-        raise UsageError(
-            f"pool={names.pool} with head={names.head} would pool nothing globally; "
-            "allowed: head=gap, head=gmp"
-        )

@@ -113,9 +113,9 @@ def refuse(pool: Callable[..., nn.Module], pool_name: str, head: str | None, pad
             f"head={head} cannot be given to an external network, which has its own; "
             "leave it out, or use model=vgg or model=resnet"
         )
-    if padding == "reflect":
+    if padding not in ("zeros", "circular"):
         raise UsageError(
-            "padding=reflect cannot be given to an external network; "
+            f"padding={padding} cannot be given to an external network; "
             "allowed: zeros (leaves its borders alone), circular"
         )
 

@@ -9,25 +9,39 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor, nn
 
+from shiftbench.errors import UsageError, require_one_of
 from shiftbench.model.evaluating import evaluating
 from shiftbench.ops.padding import conv2d
 
 if TYPE_CHECKING:
+    from shiftbench.activation import Activation
     from shiftbench.pool import Downsampling
 
 # Channels of a first stage; at this width a network may already exceed the memory.
 MAX_WIDTH = 4096
 
+# Of a downsampling step: behind the activation of the convolution that a strided network would give
+# its stride (Zhang, arXiv 1904.11486), or before that convolution, which then costs as much as a
+# strided one (Grabinski et al., arXiv 2204.00491).
+PLACEMENTS = ("after", "before")
+
 MakePool = Callable[..., "Downsampling"]
+MakeActivation = Callable[..., "Activation"]
 MakeHead = Callable[[int, tuple[int, int], int], nn.Module]
 
 
-def conv_block(in_chans: int, out_chans: int, padding: str, stride: int = 1) -> list[nn.Module]:
-    """Return 3×3 convolution, BatchNorm, ReLU."""
+def conv_block(
+    in_chans: int,
+    out_chans: int,
+    padding: str,
+    stride: int = 1,
+    activation: MakeActivation | None = None,
+) -> list[nn.Module]:
+    """Return 3×3 convolution, BatchNorm, activation (ReLU by default)."""
     return [
         conv2d(in_chans, out_chans, 3, stride, padding),
         nn.BatchNorm2d(out_chans),
-        nn.ReLU(inplace=True),
+        nn.ReLU(inplace=True) if activation is None else activation(out_chans, padding=padding),
     ]
 
 
@@ -39,6 +53,35 @@ def conv_stride(pool: Downsampling | None) -> int:
 def site_stride(pool: Downsampling) -> int:
     """Return the factor by which ``pool``'s downsampling step reduces the feature map."""
     return pool.stride[0] if isinstance(pool.stride, tuple) else pool.stride
+
+
+def refuse_max_first(pool: Downsampling, model: str) -> None:
+    """Refuse a maximum that a setting asks for in a network that has no place for it.
+
+    Raises:
+        UsageError: If ``pool.max_first=true`` was given.
+    """
+    if pool.max_first and pool.max_first_is_set:
+        raise UsageError(
+            f"pool.max_first=true puts a maximum before the pools of a vgg, and model={model} has "
+            "no place for it; leave it away"
+        )
+
+
+def check_placement(placement: str, pool: Downsampling | None) -> None:
+    """Refuse an unknown placement, and ``before`` for a pool that does not do the subsampling.
+
+    Raises:
+        UsageError: With the allowed values.
+    """
+    require_one_of("model.placement", placement, PLACEMENTS)
+    if placement == "after" or pool is None:
+        return
+    if pool.conv_stride > 1 or site_stride(pool) == 1:
+        raise UsageError(
+            "model.placement=before moves the pool before a convolution, but a "
+            f"{type(pool).__name__} subsamples nothing itself; leave it away"
+        )
 
 
 def subsample_together(

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from shiftbench.errors import UsageError
+from shiftbench.model import blocks
 from shiftbench.model.vgg import VGG
 from shiftbench.ops.padding import conv2d
 
@@ -36,14 +37,17 @@ class LinearVGG(VGG):
     def _convolution(
         self, in_chans: int, out_chans: int, padding: str, stride: int
     ) -> list[nn.Module]:
+        if self.make_activation is not None:
+            raise UsageError("model=linear has no activation; leave activation= away")
         return [conv2d(in_chans, out_chans, 3, stride, padding)]
 
     def _site(self, pool: Downsampling, channels: int, padding: str) -> list[nn.Module]:
+        blocks.refuse_max_first(pool, "linear")
         # With its first weights, a learned pool may be linear and not stay so.
         if pool.has_parameters or not _is_additive(pool, channels):
             raise UsageError(
                 f"model=linear needs a linear pool, got {type(pool).__name__}; "
-                "allowed: pool=ideal, blur, avg, stride, global"
+                "allowed: pool=ideal, blur, wavelet, flc, asap, avg, stride, global"
             )
         return [pool]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor, nn
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from shiftbench.errors import UsageError, require_within
 from shiftbench.model import blocks
 from shiftbench.ops.max_filter import StrideOneMax2d
+from shiftbench.ops.padding import of_layer
 
 if TYPE_CHECKING:
     from shiftbench.pool import Downsampling
@@ -39,11 +41,16 @@ class VGG(nn.Module):
         image_size: ``(H, W)`` of the images.
         pool: Makes a downsampling layer, ``pool(channels, padding=...)``.
         head: Makes the classifier, ``head(in_chans, map_size, num_classes)``.
-        padding: ``zeros``, ``circular`` or ``reflect``.
+        padding: ``zeros``, ``circular``, ``reflect`` or ``full``.
         depth: Number of convolutions, 8 to 16 (8, 10, 13, 16 are VGG-11, -13, -16, -19).
         width: Channels of the first stage; the others have 2, 4, 8 and 8 times as many.
         downsamplings: Steps that halve the feature map, 0 to 5; by default as many as keep the last
             feature map at 4×4 or more: three at 32 px, VGG's five from 128 px on.
+        placement: ``after`` (behind the last convolution of a stage and its activation) or
+            ``before`` that convolution; with ``depth`` 8 and 9, the first step then reduces the
+            image.
+        activation: Makes the layer behind every BatchNorm, ``activation(channels, padding=...)``;
+            by default a ReLU.
 
     Raises:
         UsageError: If an argument is out of range.
@@ -63,13 +70,18 @@ class VGG(nn.Module):
         depth: int = 8,
         width: int = 16,
         downsamplings: int | None = None,
+        placement: str = "after",
+        activation: blocks.MakeActivation | None = None,
     ) -> None:
         super().__init__()
         if downsamplings is None:
             downsamplings = _most_downsamplings(min(image_size))
         _check(depth, width, downsamplings)
         channels = [width * factor for factor in (1, 2, 4, 8, 8)]
-        pools = [pool(channels[stage], padding=padding) for stage in range(downsamplings)]
+        self.placement, self.make_activation = placement, activation
+        inputs = _inputs_of_steps(in_chans, channels, depth, placement)
+        pools = [pool(inputs[stage], padding=padding) for stage in range(downsamplings)]
+        blocks.check_placement(placement, pools[0] if pools else None)
         layers: list[nn.Module] = []
         chans = in_chans
         for stage, convolutions in enumerate(STAGES[depth]):
@@ -105,21 +117,37 @@ class VGG(nn.Module):
         for index in range(convolutions):
             last = index == convolutions - 1
             stride = blocks.conv_stride(pool) if last else 1
-            layers += self._convolution(in_chans, out_chans, padding, stride)
+            convolution = self._convolution(in_chans, out_chans, padding, stride)
+            if last and pool is not None:
+                before = self.placement == "before"
+                site = self._site(pool, in_chans if before else out_chans, padding)
+                convolution = site + convolution if before else convolution + site
+            layers += convolution
             in_chans = out_chans
-        return layers if pool is None else layers + self._site(pool, out_chans, padding)
+        return layers
 
     def _convolution(
         self, in_chans: int, out_chans: int, padding: str, stride: int
     ) -> list[nn.Module]:
         """Return a convolution and the layers that belong to it."""
-        return blocks.conv_block(in_chans, out_chans, padding, stride)
+        return blocks.conv_block(in_chans, out_chans, padding, stride, self.make_activation)
 
     def _site(self, pool: Downsampling, channels: int, padding: str) -> list[nn.Module]:
         """Return a downsampling step, with the running maximum that its pool may require."""
         if pool.max_first:
-            return [StrideOneMax2d(padding), pool]
+            return [StrideOneMax2d(of_layer(padding)), pool]
         return [pool]
+
+
+def _inputs_of_steps(
+    in_chans: int, channels: Sequence[int], depth: int, placement: str
+) -> list[int]:
+    """Return the channels of the feature map that the downsampling step of each stage reduces."""
+    if placement == "after":
+        return list(channels)
+    before = [in_chans, *channels]
+    counts = zip(STAGES[depth], before, channels, strict=False)
+    return [first if convolutions == 1 else later for convolutions, first, later in counts]
 
 
 def _most_downsamplings(size: int) -> int:

@@ -1,7 +1,9 @@
-"""Padding as one named setting of the whole network: ``zeros``, ``circular`` or ``reflect``.
+"""Padding as one setting of the whole network: ``zeros``, ``circular``, ``reflect`` or ``full``.
 
 Zero padding lets a network read absolute position off the border (Kayhan & van Gemert,
-arXiv 2003.07064); only circular padding makes a convolution commute with circular shifts.
+arXiv 2003.07064); only circular padding makes a convolution commute with circular shifts. With full
+padding (sec. 5 of the same paper), a convolution pads zeros so far that every position of its
+kernel that touches the map has an output, and feature maps grow.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from torch import Tensor, nn
 from shiftbench.errors import UsageError
 from shiftbench.ops import fourier_conv
 
-MODES = ("zeros", "circular", "reflect")
+MODES = ("zeros", "circular", "reflect")  # of borders that keep the size
+FULL = "full"
 
 
 def pad2d(x: Tensor, amounts: tuple[int, int, int, int], mode: str) -> Tensor:
@@ -262,13 +265,18 @@ class Conv2d(nn.Conv2d):
 
 
 def conv2d(in_chans: int, out_chans: int, kernel_size: int, stride: int, padding: str) -> Conv2d:
-    """Return a bias-free convolution that keeps the size (except for its stride)."""
+    """Return a bias-free convolution that keeps the size but for its stride and full padding."""
     return Conv2d(
         in_chans,
         out_chans,
         kernel_size,
         stride=stride,
-        padding=kernel_size // 2,
-        padding_mode=padding,  # type: ignore[arg-type]
+        padding=kernel_size - 1 if padding == FULL else kernel_size // 2,
+        padding_mode=of_layer(padding),  # type: ignore[arg-type]
         bias=False,
     )
+
+
+def of_layer(padding: str) -> str:
+    """Return what a layer pads with in a network of this padding."""
+    return "zeros" if padding == FULL else padding

@@ -28,6 +28,7 @@ class AdaptivePolyphase2d(Downsampling):
         norm: Order of the norm by which the grids are ranked, 1 to 100; the paper uses 2.
         filter_size: Taps of a binomial blur before the subsampling, 1 to 7; 1 is no blur. The paper
             calls the variant with J taps APS-J.
+        max_first: Whether a maximum precedes it at pooling sites.
     """
 
     stride: int
@@ -40,8 +41,10 @@ class AdaptivePolyphase2d(Downsampling):
         padding: str = "zeros",
         norm: float = 2.0,
         filter_size: int = 1,
+        max_first: bool | None = None,
     ) -> None:
         super().__init__()
+        self._choose_max_first(max_first)
         # At far higher orders, powers of small numbers underflow and those of large ones overflow.
         require_within("pool.norm", norm, 1, 100)
         require_within("pool.filter_size", filter_size, 1, 7)

@@ -65,6 +65,7 @@ class Downsampling(nn.Module):
         stride: Factor by which the feature map becomes smaller at the site.
         conv_stride: Stride of the preceding convolution, if that does the subsampling.
         max_first: Whether a 2×2 maximum of stride 1 precedes it at pooling sites (max-blur).
+        max_first_is_set: Whether a setting says so, and not its class.
         pad: Its padding, for the dense engine: ``zeros``, ``reflect`` or ``circular``; layers
             without padding state ``circular``.
         needs_global_head: Whether it leaves all pooling to a global head.
@@ -79,6 +80,7 @@ class Downsampling(nn.Module):
     stride: int | tuple[int, int] = 2
     conv_stride: int = 1
     max_first: bool = False
+    max_first_is_set: bool = False
     pad: str = "circular"
     needs_global_head: bool = False
     is_native: bool = False
@@ -98,6 +100,11 @@ class Downsampling(nn.Module):
     def keeps_all_grids(self) -> bool:
         """Whether it supports the dense engine, i.e. overrides :meth:`all_phases`."""
         return type(self).all_phases is not Downsampling.all_phases
+
+    def _choose_max_first(self, chosen: bool | None) -> None:
+        """Set ``max_first`` to what a setting says; None keeps what the class declares."""
+        if chosen is not None:
+            self.max_first, self.max_first_is_set = chosen, True
 
     def phase(self, x: Tensor) -> Tensor:
         """Return the grid ``(N,)`` selected for every image, row-major in 0..s² − 1.

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from math import comb
+import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from shiftbench.errors import require_one_of, require_within
-from shiftbench.ops import separable_filter
+from shiftbench.errors import UsageError, require_one_of, require_within
+from shiftbench.ops import filter_taps, separable_filter
 from shiftbench.ops.autocast import computed_in
 from shiftbench.ops.geometry import space_to_batch
 from shiftbench.ops.padding import MODES, pad2d
 from shiftbench.pool.base import Downsampling
-
-
-def taps(filter_size: int) -> tuple[float, ...]:
-    """Return the binomial filter along one axis; it sums to 1.
-
-    >>> taps(3)
-    (0.25, 0.5, 0.25)
-    """
-    return tuple(comb(filter_size - 1, i) / 2 ** (filter_size - 1) for i in range(filter_size))
 
 
 def binomial(filter_size: int) -> Tensor:
@@ -33,8 +25,13 @@ def binomial(filter_size: int) -> Tensor:
             [2., 4., 2.],
             [1., 2., 1.]])
     """
-    axis = torch.tensor(taps(filter_size), dtype=torch.float64)
-    return torch.outer(axis, axis).float()
+    return _square(filter_taps.binomial(filter_size))
+
+
+def _square(taps: filter_taps.Taps, gain: float = 1.0) -> Tensor:
+    """Return the filter of both axes ``(k, k)``, which sums to ``gain``."""
+    axis = torch.tensor(taps, dtype=torch.float64)
+    return (gain * torch.outer(axis, axis)).float()
 
 
 def _depthwise(x: Tensor, kernel: Tensor, stride: int) -> Tensor:
@@ -52,7 +49,7 @@ def _depthwise(x: Tensor, kernel: Tensor, stride: int) -> Tensor:
 
 
 class BlurPool2d(Downsampling):
-    """Binomial low-pass filter of ``filter_size`` taps, then every ``stride``-th sample.
+    """Low-pass filter (binomial unless ``taps`` names another), then every ``stride``-th sample.
 
     ``x: (N, C, H, W) -> (N, C, ceil(H/s), ceil(W/s))``. At a pooling site, a maximum of stride 1
     precedes it (max-blur); at a strided convolution, the order is convolution, ReLU, blur. The
@@ -63,9 +60,16 @@ class BlurPool2d(Downsampling):
         channels: Channels of ``x`` (any number is accepted in ``forward``).
         stride: Subsampling factor.
         padding: The network's padding; used if ``pad`` is ``auto``.
-        filter_size: Taps of the filter, 1 to 7; 1 is plain subsampling.
+        filter_size: Taps of the binomial filter, 1 to 7; 1 is plain subsampling.
         pad: ``auto`` (circular in a network with circular padding, otherwise reflect, as
             published), or one of zeros, circular, reflect.
+        taps: Another filter: a wavelet by name (``haar``, ``db2``, ``ch2.2``, ``ch3.3``, ``ch4.4``)
+            or its taps along one axis, which are divided by their sum.
+        gain: Factor of the result; 2 as WaveCNet released it, 0.01 to 100.
+        max_first: Whether the maximum precedes it at pooling sites.
+
+    Raises:
+        UsageError: If an argument is out of range, or ``filter_size`` contradicts ``taps``.
     """
 
     stride: int
@@ -79,14 +83,20 @@ class BlurPool2d(Downsampling):
         padding: str = "zeros",
         filter_size: int = 3,
         pad: str = "auto",
+        taps: str | Sequence[float] | None = None,
+        gain: float = 1.0,
+        max_first: bool | None = None,
     ) -> None:
         super().__init__()
         require_within("pool.filter_size", filter_size, 1, 7)
         require_one_of("pool.pad", pad, ("auto", *MODES))
-        self.stride, self.filter_size = stride, filter_size
+        require_within("pool.gain", gain, 0.01, 100)
         self.pad = pad if pad != "auto" else "circular" if padding == "circular" else "reflect"
-        self.taps = taps(filter_size)
-        self.register_buffer("kernel", binomial(filter_size), persistent=False)
+        chosen = _chosen_taps(taps, filter_size)
+        self.stride, self.filter_size, self.gain = stride, len(chosen), gain
+        self._choose_max_first(max_first)
+        self.taps = tuple(math.sqrt(gain) * tap for tap in chosen)  # of an axis
+        self.register_buffer("kernel", _square(chosen, gain), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Blur and subsample ``x``."""
@@ -106,3 +116,15 @@ class BlurPool2d(Downsampling):
     def extra_repr(self) -> str:
         """Return the settings for ``print(model)``."""
         return f"filter_size={self.filter_size}, stride={self.stride}, pad={self.pad}"
+
+
+def _chosen_taps(taps: str | Sequence[float] | None, filter_size: int) -> filter_taps.Taps:
+    if taps is None:
+        return filter_taps.binomial(filter_size)
+    chosen = filter_taps.taps_of("pool.taps", taps)
+    if filter_size not in (3, len(chosen)):  # 3 is the default
+        raise UsageError(
+            f"pool.filter_size={filter_size} is the size of a binomial filter, but pool.taps names "
+            f"one of {len(chosen)} taps; leave one of them away"
+        )
+    return chosen

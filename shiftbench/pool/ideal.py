@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from shiftbench.errors import UsageError
-from shiftbench.ops.autocast import at_least_single
 from shiftbench.ops.geometry import space_to_batch
+from shiftbench.ops.low_pass import low_pass
 from shiftbench.pool.base import Downsampling
 
 
@@ -33,6 +32,7 @@ class IdealPool2d(Downsampling):
         channels: Channels of ``x`` (any number is accepted in ``forward``).
         stride: Subsampling factor.
         padding: The network's padding; feature maps are periodic only with ``circular``.
+        max_first: Whether a maximum precedes it at pooling sites.
 
     Raises:
         UsageError: If ``padding`` is not ``circular``.
@@ -41,8 +41,15 @@ class IdealPool2d(Downsampling):
     stride: int
     pad = "circular"
 
-    def __init__(self, channels: int, stride: int = 2, padding: str = "zeros") -> None:
+    def __init__(
+        self,
+        channels: int,
+        stride: int = 2,
+        padding: str = "zeros",
+        max_first: bool | None = None,
+    ) -> None:
         super().__init__()
+        self._choose_max_first(max_first)
         if padding != "circular":
             raise UsageError(
                 f"pool=ideal needs circular borders, got padding={padding}; add padding=circular"
@@ -64,20 +71,3 @@ class IdealPool2d(Downsampling):
     def extra_repr(self) -> str:
         """Return the settings for ``print(model)``."""
         return f"stride={self.stride}"
-
-
-def low_pass(x: Tensor, carried: tuple[int, int], samples: tuple[int, int]) -> Tensor:
-    """Keep the frequencies that ``carried`` samples can represent; resample to ``samples``.
-
-    ``x: (N, C, H, W) -> (N, C, *samples)``; the upper left samples of input and output coincide.
-    Both grids are spaced evenly on the torus and have at most H×W samples; ``samples`` is not
-    smaller than ``carried``.
-    """
-    spectrum = torch.fft.rfft2(at_least_single(x), norm="forward")
-    rows, columns = ((size - 1) // 2 for size in carried)  # highest frequencies that are kept
-    kept = spectrum.new_zeros(*x.shape[:2], samples[0], samples[1] // 2 + 1)
-    kept[:, :, : rows + 1, : columns + 1] = spectrum[:, :, : rows + 1, : columns + 1]
-    if rows:
-        kept[:, :, -rows:, : columns + 1] = spectrum[:, :, -rows:, : columns + 1]
-    sampled: Tensor = torch.fft.irfft2(kept, s=samples, norm="forward")
-    return sampled.to(x.dtype)

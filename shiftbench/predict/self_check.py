@@ -139,7 +139,8 @@ def _moves(model: nn.Module, x: Tensor, shifts: Tensor, limits: Limits, where: s
     own, plain = _both(DenseNetwork(model), model, x, shifts)
     moved, largest = _movement(plain)
     allowed = limits.tolerance * moved + limits.floor * largest
-    _refuse_beyond(_gaps(own, plain), torch.full((len(x),), allowed), shifts, where)
+    limit = torch.full((len(x),), allowed, dtype=torch.float64)  # may exceed the range of float32
+    _refuse_beyond(_gaps(own, plain), limit, shifts, where)
     return limits.moves(moved, largest)
 
 

@@ -26,9 +26,16 @@ AFTER_TRAINING = ("shift.", "metric.", "measure.", "infer.", "data.test.")
 # The fixed values of runs before these groups existed: a run with these values keeps its id.
 _BEFORE = {
     "optimizer": {"optimizer._target_": "shiftbench.optimizer.sgd.Sgd"},
+    "activation": {
+        "activation._target_": "shiftbench.activation.relu.ReLU", "activation._partial_": True,
+    },
     "infer": {"infer._target_": "shiftbench.infer.single.Single"},
     "metric": {"metric.standard._target_": "shiftbench.metric.options.standard"},
-}
+}  # fmt: skip
+# Likewise the values that single settings of this package's options have always had.
+_ADDED = {
+    "model.placement": "after", "pool.taps": None, "pool.gain": 1, "pool.max_first": None,
+}  # fmt: skip
 _TEST_LABEL = re.compile(r"\btest\.\w+=(\[[^]]*]|[^],]*)")  # of shapes[test.position=uniform]
 
 
@@ -110,7 +117,8 @@ def _readable(config: DictConfig, names: Names) -> str:
 def counting(config: DictConfig) -> dict[str, Any]:
     """Return every setting that can change the result, ``{"pool.filter_size": 3}``.
 
-    Groups that were added later are left out if they have the value that was fixed before.
+    Groups and settings that were added later are left out if they have the value that was fixed
+    before.
     """
     content: Any = OmegaConf.to_container(config, resolve=True)
     content["shift"] = earlier_names(content.get("shift") or {})
@@ -128,7 +136,16 @@ def counting(config: DictConfig) -> dict[str, Any]:
         chosen = {key: value for key, value in given.items() if key.partition(".")[0] == group}
         if chosen == before or chosen == {group: {}}:
             given = {key: value for key, value in given.items() if key not in chosen}
-    return given
+    return {key: value for key, value in given.items() if not _is_as_before(key, given)}
+
+
+def _is_as_before(key: str, given: Mapping[str, Any]) -> bool:
+    """Whether a setting says what its option did before there was this setting.
+
+    A third-party option may have had a setting of this name all along.
+    """
+    own = str(given.get(f"{key.partition('.')[0]}._target_")).startswith("shiftbench.")
+    return own and key in _ADDED and given[key] == _ADDED[key]
 
 
 def _settings(config: DictConfig) -> Origin:

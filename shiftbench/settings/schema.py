@@ -20,10 +20,10 @@ _PACKAGED = Path(__file__).parents[1] / "configs"  # in a wheel
 CONFIG_DIR = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "configs"
 
 GROUPS = (
-    "data", "model", "pool", "head", "augment", "shift", "metric", "train", "optimizer", "infer",
-    "experiment",
+    "data", "model", "pool", "head", "activation", "augment", "shift", "metric", "train",
+    "optimizer", "infer", "experiment",
 )  # fmt: skip
-PADDINGS = ("zeros", "circular", "reflect")
+PADDINGS = ("zeros", "circular", "reflect", "full")
 PRECISIONS = ("fp32", "tf32", "bf16")
 SCHEDULES = ("onecycle", "cosine")
 ENGINES = ("auto", "direct", "dense")
@@ -39,13 +39,16 @@ NOT_IDENTITY = (
 )  # fmt: skip
 # Groups of which a run may have several options, each under its own name: shift=[circular,crop].
 LISTS = ("shift", "metric")
+# Groups of which a run always has one.
+_CHOSEN = ("data", "model", "pool", "activation", "augment", "optimizer", "infer")
 # Keys of an optimizer's yaml that define defaults of the train group.
 DEFAULT_RATES = ("default_lr", "default_weight_decay")
-# As in configs/optimizer and configs/infer, for a user's own configuration without these groups.
+# As in sgd.yaml, relu.yaml and single.yaml, for a user's own configuration without these groups.
 _SGD = {
     "_target_": "shiftbench.optimizer.sgd.Sgd", "default_lr": 0.1, "default_weight_decay": 5e-4,
 }  # fmt: skip
 _SINGLE = {"_target_": "shiftbench.infer.single.Single"}
+_RELU = {"_target_": "shiftbench.activation.relu.ReLU", "_partial_": True}
 # Keys that select the runs of a study; no part of a run's identity, as no result depends on them.
 STUDY_KEYS = ("study.", "scale")
 
@@ -113,6 +116,7 @@ class Config:
     shift: dict[str, Any] = field(default_factory=dict)
     metric: dict[str, Any] = field(default_factory=dict)
     optimizer: Any = field(default_factory=lambda: dict(_SGD))
+    activation: Any = field(default_factory=lambda: dict(_RELU))
     infer: Any = field(default_factory=lambda: dict(_SINGLE))
     train: Train = field(default_factory=_train)
     measure: Measure = field(default_factory=Measure)
@@ -244,7 +248,7 @@ def _check_paths(config: DictConfig) -> None:
 
 def _check_groups(config: DictConfig) -> None:
     """Refuse groups that were not composed from one of their options."""
-    nodes = {key: config[key] for key in ("data", "model", "pool", "augment", "optimizer", "infer")}
+    nodes = {key: config[key] for key in _CHOSEN}
     for group in LISTS:
         if "_target_" in config[group]:
             raise UsageError(

@@ -98,12 +98,14 @@ def _plan(model: nn.Module, found: Survey, step: Step, order: Order) -> Plan:
 
 def _plan_pooling(plan: Plan, module: nn.MaxPool2d | nn.AvgPool2d, pool: Downsampling) -> Plan:
     kind = nn.MaxPool2d if plan.step.kind == "max" else nn.AvgPool2d
-    first = pool[0] if isinstance(pool, Steps2d) else pool
+    first = _first_of(pool)
     if isinstance(first, kind):
         asked = f"it is what pool={plan.step.kind} asks for"
         return replace(plan, reason=asked, asked=True)
-    max_first = kind is nn.MaxPool2d and isinstance(first, Downsampling) and first.max_first
-    if max_first or pool.picks_grid:
+    at_maximum = kind is nn.MaxPool2d and isinstance(first, Downsampling)
+    max_first = at_maximum and first.max_first
+    declined = at_maximum and first.max_first_is_set and not first.max_first
+    if max_first or (pool.picks_grid and not declined):
         return replace(plan, pool=pool, window_first=True)
     if has_own_forward(module):
         return replace(plan, reason=f"a {type(module).__name__} does more than pool")
@@ -114,6 +116,13 @@ def _plan_pooling(plan: Plan, module: nn.MaxPool2d | nn.AvgPool2d, pool: Downsam
     if conv_strides(pool):  # plain subsampling, known to the dense engine
         return replace(plan, pool=nn.MaxPool2d(1, plan.step.stride[0]))
     return replace(plan, pool=pool)
+
+
+def _first_of(pool: Downsampling) -> nn.Module:
+    """Return the first of a sequence of pools, or the pool itself."""
+    if isinstance(pool, Steps2d):
+        return pool[0]
+    return next(iter(pool.pools)) if isinstance(pool, StepsByContent2d) else pool
 
 
 def _untouched(module: nn.Module, step: Step, found: Survey, stem: bool) -> str:

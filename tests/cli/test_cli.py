@@ -216,7 +216,7 @@ def test_a_usage_error_is_one_sentence_and_exit_2(
 
 def test_list_help_version_and_config_need_no_torch(tmp_path, shiftbench_command):
     for arguments, expected in [
-        (["list"], "aps, avg, blur, global"),
+        (["list"], "aps, asap, avg, blur"),
         (["list", "pool"], "Low-pass before subsampling"),
         (["list", "data"], "shapes"),
         (["list", "experiment"], ""),

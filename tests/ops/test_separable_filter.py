@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from shiftbench.errors import UsageError
 from shiftbench.ops import separable_filter
+from shiftbench.ops.filter_taps import binomial
 from shiftbench.ops.padding import MODES, pad2d
 from shiftbench.pool import AdaptivePolyphase2d, BlurPool2d
-from shiftbench.pool.blur import taps
 
 small = st.tuples(st.integers(7, 10), st.integers(7, 10))
 
@@ -110,11 +110,11 @@ def test_two_trainings_have_the_same_bits():
 
 def test_large_maps_and_maps_shorter_than_the_filter_take_the_plain_way():
     largest = separable_filter.PAYS_TO
-    assert separable_filter.pays(torch.zeros(1, 1, largest, largest), taps(3))
-    assert not separable_filter.pays(torch.zeros(1, 1, largest, largest + 1), taps(3))
-    assert not separable_filter.pays(torch.zeros(1, 1, 2, 8), taps(3))
-    assert not separable_filter.pays(torch.zeros(1, 2, 8, 8), taps(3))  # channels first
-    assert not separable_filter.pays(torch.zeros(1, 1, 8, 8).double(), taps(3))
+    assert separable_filter.pays(torch.zeros(1, 1, largest, largest), binomial(3))
+    assert not separable_filter.pays(torch.zeros(1, 1, largest, largest + 1), binomial(3))
+    assert not separable_filter.pays(torch.zeros(1, 1, 2, 8), binomial(3))
+    assert not separable_filter.pays(torch.zeros(1, 2, 8, 8), binomial(3))  # channels first
+    assert not separable_filter.pays(torch.zeros(1, 1, 8, 8).double(), binomial(3))
 
 
 def test_a_map_too_small_to_reflect_is_still_refused():

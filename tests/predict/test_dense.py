@@ -1,5 +1,6 @@
 """The dense engine gives the same table as the direct engine, or states why it does not apply."""
 
+import functools
 import logging
 
 import numpy as np
@@ -26,9 +27,13 @@ from shiftbench.pool import (
     AdaptivePolyphase2d,
     AvgPool2d,
     BlurPool2d,
+    FrequencyLowCut2d,
     IdealPool2d,
+    LpPool2d,
     MaxPool2d,
     NoPool2d,
+    SoftPool2d,
+    SpectralArtefactFree2d,
     Stride2d,
 )
 from shiftbench.predict.dense_network import DenseNetwork
@@ -37,8 +42,10 @@ from shiftbench.shift.circular import Circular
 
 POOLS = (
     MaxPool2d, AvgPool2d, Stride2d, BlurPool2d, IdealPool2d, AdaptivePolyphase2d, NoPool2d,
+    FrequencyLowCut2d, SpectralArtefactFree2d, LpPool2d, SoftPool2d,
 )  # fmt: skip
 HEADS = (GlobalAverageHead, GlobalMaxHead, FlattenHead, PyramidHead)
+SMALL = (8, 8)
 FLOATS = ("p_top1", "p_base", "p_previous", "p_true", "logit_change", "logit_scale")
 
 
@@ -75,6 +82,27 @@ def assert_same(dense, direct, atol=2e-5):
 @pytest.mark.parametrize("model", [VGG, ResNet])
 def test_it_gives_the_table_of_the_direct_engine(model, pool, head):
     assert_same(*tables(network(model, pool, head), pictures()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pool", [p for p in POOLS if p not in (Stride2d, NoPool2d)])
+@pytest.mark.parametrize("model", [VGG, ResNet])
+def test_it_takes_pools_before_their_convolutions(model, pool):
+    net = network(model, pool, GlobalAverageHead, SMALL, placement="before")
+    assert_same(*tables(net, pictures(SMALL)))
+
+
+@pytest.mark.parametrize("settings", [
+    {"taps": "db2", "gain": 2.0}, {"taps": [1, 2, 5]}, {"taps": "ch4.4", "max_first": False},
+])  # fmt: skip
+def test_it_takes_other_filters(settings):
+    net = network(VGG, functools.partial(BlurPool2d, **settings), FlattenHead, SMALL)
+    assert_same(*tables(net, pictures(SMALL)))
+
+
+def test_it_takes_a_learned_mean_with_a_maximum_before_it():
+    pool = functools.partial(LpPool2d, learned=True, max_first=True)
+    assert_same(*tables(network(VGG, pool, GlobalAverageHead, SMALL), pictures(SMALL)))
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from torch import nn
 from shiftbench.predict.dense_network import DenseNetwork
 from shiftbench.predict.phases import NotDenseError
 from shiftbench.predict.pixel_model import PixelModel
-from shiftbench.predict.self_check import Limits, check
+from shiftbench.predict.self_check import Limits, _moves, check
 from shiftbench.runtime.devices import rounds_to_tf32, use_precision
 
 SIZE = 8
@@ -232,3 +232,22 @@ def test_what_counts_as_movement_is_a_thousand_times_rounding(dtype):
     assert not limits.moves(0, 1)
     assert limits.moves(1.01e3 * limits.floor, 1)
     assert not limits.moves(0.99e3 * limits.floor, 1)
+
+
+class Enlarged(nn.Module):
+    """Numbers as squares of squares make them, beyond the range of float32."""
+
+    def forward(self, x):
+        return 1e60 * x
+
+
+def test_logits_beyond_single_precision_are_compared():
+    torch.manual_seed(0)
+    conv = nn.Conv2d(3, 4, 3, padding=1, padding_mode="circular")
+    net = nn.Sequential(
+        conv, nn.MaxPool2d(2), Enlarged(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    ).double()
+    shifts = torch.tensor([[0, 1], [1, 0], [3, 2]])
+    with torch.inference_mode():
+        x = torch.randn(2, 3, 8, 8, dtype=torch.float64)
+        assert _moves(net, x, shifts, Limits.of(torch.float64), "on noise")

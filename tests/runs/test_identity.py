@@ -5,7 +5,7 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from shiftbench.experiment import build
-from shiftbench.runs.identity import Identity
+from shiftbench.runs.identity import Identity, counting
 from shiftbench.settings.hydra_patches import VERSION_BASE
 from shiftbench.settings.labels import names
 from shiftbench.settings.schema import CONFIG_DIR, register
@@ -118,3 +118,36 @@ def test_a_test_time_wrapper_is_another_run_of_the_same_training(identity, infer
     assert wrapped.run_id != plain.run_id
     assert wrapped.config_id != plain.config_id
     assert wrapped.train_id == plain.train_id
+
+
+ADDED = [
+    ("pool=blur", "pool.taps=null"),
+    ("pool=blur", "pool.gain=1.0"),
+    ("pool=blur", "pool.max_first=null"),
+    ("pool=aps", "pool.max_first=null"),
+    ("model=resnet", "model.placement=after"),
+    ("pool=max", "activation=relu"),
+]
+
+
+@pytest.mark.parametrize(("words", "added"), ADDED)
+def test_a_setting_that_was_added_later_keeps_the_ids_of_its_earlier_value(identity, words, added):
+    plain, stated = identity(*words.split(" ")), identity(*words.split(" "), added)
+    assert (stated.run_id, stated.train_id) == (plain.run_id, plain.train_id)
+    assert added.partition("=")[0] not in plain.settings
+
+
+@pytest.mark.parametrize(
+    "changed",
+    ["pool.taps=haar", "pool.gain=2", "pool.max_first=false", "model.placement=before",
+     "activation=gelu"],
+)  # fmt: skip
+def test_another_value_of_it_is_another_run(identity, changed):
+    assert identity("pool=blur", changed).run_id != identity("pool=blur").run_id
+
+
+def test_a_third_party_option_has_had_its_settings_all_along(composed):
+    """A user's class may have a setting of the same name, with another earlier value."""
+    config = composed("pool=blur")
+    config.pool._target_ = "torch.nn.Identity"
+    assert counting(config)["pool.gain"] == 1

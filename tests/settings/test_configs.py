@@ -16,7 +16,8 @@ from shiftbench.settings.schema import CONFIG_DIR, DEFAULT_RATES, GROUPS, check,
 
 FILES = sorted(CONFIG_DIR.glob("*/*.yaml"))
 GIVEN = {  # what the code passes, by group
-    "model": {"num_classes", "in_chans", "image_size", "pool", "head", "padding"},
+    "activation": {"channels", "padding"},
+    "model": {"num_classes", "in_chans", "image_size", "pool", "head", "padding", "activation"},
     "pool": {"channels", "stride", "padding"},
     "head": {"in_chans", "map_size", "num_classes"},
     "metric": {"table"},

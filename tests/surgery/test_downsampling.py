@@ -72,6 +72,24 @@ def test_at_max_pooling(pool, x):
     assert (len(replaced.sites), len(replaced.kept)) == ((0, 1) if pool == "max" else (1, 0))
 
 
+@pytest.mark.parametrize("stride", [2, 4])
+@pytest.mark.parametrize("kind", [pools.BlurPool2d, pools.AdaptivePolyphase2d])
+def test_at_max_pooling_a_setting_leaves_the_maximum_out(kind, stride, x):
+    net = sequence(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(stride))
+    changed, _ = replace_downsampling(net, functools.partial(kind, max_first=False))
+    y = net[:2](x)
+    for _ in range(stride // 2):
+        y = kind(4)(y)
+    torch.testing.assert_close(changed(x), net[3:](y))
+
+
+def test_at_max_pooling_a_setting_puts_a_maximum_before_the_average(x):
+    net = sequence(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2))
+    changed, _ = replace_downsampling(net, functools.partial(pools.AvgPool2d, max_first=True))
+    y = F.avg_pool2d(F.max_pool2d(net[:2](x), 2, 1), 2, ceil_mode=True)
+    torch.testing.assert_close(changed(x), net[3:](y))
+
+
 @pytest.mark.parametrize(("pool", "way"), [
     (pools.MaxPool2d, lambda y: F.max_pool2d(y, 2)),
     (pools.AvgPool2d, lambda y: F.avg_pool2d(y, 2)),

@@ -169,7 +169,7 @@ def _with_choices(settings: Mapping[str, Any]) -> dict[str, Any]:
     metrics = sorted(named, key=lambda name: (name != "standard", name))
     chosen = {"metric": ",".join(metrics) or "standard", "optimizer._target_": "sgd.Sgd",
               "measure.precision": settings.get("precision", "fp32"),
-              "infer._target_": "single.Single"}  # fmt: skip
+              "infer._target_": "single.Single", "activation._target_": "relu.ReLU"}  # fmt: skip
     return {**chosen, **settings}
 
 
