@@ -19,7 +19,7 @@ from shiftbench.content.origin import Origin
 from shiftbench.contracts import class_made_by
 from shiftbench.data.images import Dataset, NetworkSizedData
 from shiftbench.errors import ShiftbenchError, UsageError, printable
-from shiftbench.experiment import combinations, external_model
+from shiftbench.experiment import combinations, external_model, matching
 from shiftbench.head.base import MakeHead
 from shiftbench.metric import Metric
 from shiftbench.metric.options import metrics_of
@@ -38,7 +38,7 @@ from shiftbench.settings.schema import CONFIG_DIR, DEFAULT_RATES
 from shiftbench.settings.validation import check_arguments
 from shiftbench.shift.base import ShiftProtocol
 
-log = logging.getLogger(__name__)
+_OWN_KEYS = ("default_head", "match_macs")  # of a model, read here
 logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # its errors are rephrased here
 
 
@@ -147,12 +147,13 @@ def _source(config: DictConfig) -> Foreign | None:
         return None
     if not (isinstance(make, type) and issubclass(make, Foreign)):
         return None
-    source: Foreign = instantiate(_without_default_head(config.model), "model")
+    source: Foreign = instantiate(_arguments(config.model), "model")
     return source
 
 
-def _without_default_head(node: DictConfig) -> Any:
-    return OmegaConf.create({key: value for key, value in node.items() if key != "default_head"})
+def _arguments(node: DictConfig) -> Any:
+    """Return a model's node without the keys that are read here."""
+    return OmegaConf.create({key: value for key, value in node.items() if key not in _OWN_KEYS})
 
 
 def augmentation(config: DictConfig) -> Any:
@@ -218,7 +219,7 @@ def model(config: DictConfig, names: Names, data: Dataset) -> nn.Module:
     """
     network = _with_weights(config, names, data)
     if not config.train.epochs:
-        _announce_untrained(config)
+        external_model.announce_untrained(_source(config), config)
     elif not any(parameter.requires_grad for parameter in network.parameters()):
         raise UsageError(
             f"model={names.model} has no parameter to train (all are frozen, or there are none); "
@@ -234,22 +235,11 @@ def memory_format(config: DictConfig, network: nn.Module, data: Dataset) -> torc
     return training_format(network, data.image_shape)
 
 
-def _announce_untrained(config: DictConfig) -> None:
-    """Log that a network is measured with its random initial weights."""
-    source = _source(config)
-    if config.checkpoint or (source is not None and source.weights is not None):
-        return
-    if source is not None and source.brings_weights:
-        log.info(
-            "weights: those that the target leaves in the network; what it does not load is drawn "
-            "from seed %s, not trained", config.seed,
-        )  # fmt: skip
-    else:
-        log.info("weights: drawn from seed %s, not trained", config.seed)
-
-
 def _with_weights(config: DictConfig, names: Names, data: Dataset) -> nn.Module:
-    pool = MakeDownsampling(instantiate(config.pool, "pool"))
+    pool = _pool(config)
+    config = matching.matched(
+        config, data.image_shape, lambda other: _own(other, names, data, _pool(other))
+    )
     weights = Path(config.checkpoint).expanduser() if config.checkpoint else None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(config.seed, "weights"))
@@ -266,13 +256,17 @@ def _with_weights(config: DictConfig, names: Names, data: Dataset) -> nn.Module:
     return network
 
 
+def _pool(config: DictConfig) -> MakeDownsampling:
+    return MakeDownsampling(instantiate(config.pool, "pool"))
+
+
 def _own(config: DictConfig, names: Names, data: Dataset, pool: MakeDownsampling) -> nn.Module:
     """Return a network that takes its pool, head and padding as arguments."""
     head = MakeHead(instantiate(_head_node(config, names), "head"))
     combinations.refuse(pool, head, names)
     channels, height, width = data.image_shape
     network: nn.Module = instantiate(
-        _without_default_head(config.model),
+        _arguments(config.model),
         "model",
         num_classes=data.num_classes,
         in_chans=channels,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from omegaconf import DictConfig
 from torch import nn
 
 from shiftbench.data.images import Dataset, NetworkSizedData
@@ -24,6 +25,19 @@ from shiftbench.preprocessing import Preprocessing
 from shiftbench.surgery import circular, replace_downsampling
 
 log = logging.getLogger(__name__)
+
+
+def announce_untrained(source: Foreign | None, config: DictConfig) -> None:
+    """Log that a network is measured with its random initial weights, unless it has others."""
+    if config.checkpoint or (source is not None and source.weights is not None):
+        return
+    if source is not None and source.brings_weights:
+        log.info(
+            "weights: those that the target leaves in the network; what it does not load is drawn "
+            "from seed %s, not trained", config.seed,
+        )  # fmt: skip
+    else:
+        log.info("weights: drawn from seed %s, not trained", config.seed)
 
 
 def prepared(loaded: Any, recipe: Preprocessing | None) -> Dataset:

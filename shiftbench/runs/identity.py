@@ -34,7 +34,8 @@ _BEFORE = {
 }  # fmt: skip
 # Likewise the values that single settings of this package's options have always had.
 _ADDED = {
-    "model.placement": "after", "pool.taps": None, "pool.gain": 1, "pool.max_first": None,
+    "model.placement": "after", "model.match_macs": None,
+    "pool.taps": None, "pool.gain": 1, "pool.max_first": None,
 }  # fmt: skip
 _TEST_LABEL = re.compile(r"\btest\.\w+=(\[[^]]*]|[^],]*)")  # of shapes[test.position=uniform]
 
