@@ -105,7 +105,8 @@ class Claim:
 
     Attributes:
         key: ``A1``; the letter stands for the source: A Azulay & Weiss, Z Zhang, C Chaman &
-            Dokmanić, S and T pooling and augmentation in general, K Kayhan & van Gemert, X beyond
+            Dokmanić and other exact methods, S and T pooling and augmentation in general, K and
+            F Kayhan & van Gemert, W wavelets, P means over phases, E oversampling, X beyond
             accuracy.
         slug: Its readable name, ``one_pixel_changes_top1``; accepted wherever the key is.
         source: Paper and section.
@@ -114,6 +115,8 @@ class Claim:
         measured: A description of the deciding number.
         experiments: The studies that make its runs.
         check: Returns the finding for the evidence, None without runs for it.
+        variants: Whether it is about variants of networks, see :attr:`Run.is_variant`, which the
+            other claims do not concern.
     """
 
     key: str
@@ -124,6 +127,7 @@ class Claim:
     measured: str
     experiments: tuple[str, ...]
     check: Callable[[Evidence], Finding | None] = field(repr=False)
+    variants: bool = False
 
 
 def listed(values: Mapping[str, float], digits: int = 3) -> str:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from shiftbench.claims.names import is_in
 from shiftbench.inference.sample import Floats
 
 Rows = Callable[[Collection[str]], pd.DataFrame]
 # Settings that name the weights of external networks.
 WEIGHTS = ("model.weights", "model.target")
+# Settings by which a network departs from those that most claims are about.
+VARIANTS = (
+    "activation", "infer", "model.placement", "model.match_macs", "pool.taps", "pool.gain",
+    "pool.max_first",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,11 @@ class Run:
         return f"{name}{taps}" if name in usual and taps not in (None, usual[name]) else name
 
     @property
+    def is_variant(self) -> bool:
+        """Whether its network has a setting of :data:`VARIANTS`, each recorded if not default."""
+        return any(is_in(key, VARIANTS) for key in self.settings)
+
+    @property
     def is_trained(self) -> bool:
         """Whether its weights are trained or loaded, not only initialised at random."""
         given = any(self.settings.get(key) for key in ("checkpoint", *WEIGHTS))
@@ -118,3 +129,8 @@ class Evidence:
     runs: Sequence[Run]
     shifts: Rows = field(default=lambda _: pd.DataFrame(), repr=False)
     layers: Rows = field(default=lambda _: pd.DataFrame(), repr=False)
+
+    def without_variants(self) -> Evidence:
+        """Return the evidence of the runs that are no variants."""
+        runs = [run for run in self.runs if not run.is_variant]
+        return replace(self, runs=runs)

@@ -17,6 +17,7 @@ from shiftbench.claims import (
     photographer,
     polyphase,
     pooling,
+    remedies,
     sampling,
 )
 from shiftbench.claims.claim import NOT_RUN, SMOKE, Claim, Finding
@@ -27,7 +28,7 @@ from shiftbench.storage.result_files import CLAIM_COLUMNS, NETWORK_COLUMNS
 
 _ORDER = (
     "A1", "A2", "A3", "A4", "A5", "A6", "A7", "A8", "A9", "A10", "A11", "Z1", "Z2", "Z3", "Z4",
-    "C1", "C2", "C3", "S1", "S2", "S3", "K1", "T1", "X1",
+    "C1", "C2", "C3", "C4", "C5", "C6", "S1", "S2", "S3", "K1", "T1", "X1", "W1", "F1", "P1", "E1",
 )  # fmt: skip
 _PARTS = (
     beyond_accuracy,
@@ -38,6 +39,7 @@ _PARTS = (
     photographer,
     polyphase,
     pooling,
+    remedies,
     sampling,
 )
 _KNOWN = {claim.key: claim for part in _PARTS for claim in part.CLAIMS}
@@ -117,6 +119,8 @@ def judge(evidence: Evidence, names: Sequence[str] | None = None) -> list[Judged
 def _judged(
     claim: Claim, evidence: Evidence, chosen: Evidence, weak: Sequence[Run], smoke: set[str]
 ) -> Judged:
+    if not claim.variants:
+        evidence, chosen = evidence.without_variants(), chosen.without_variants()
     found = claim.check(chosen)
     if found:
         return Judged(claim, found, smoke=len(smoke.intersection(found.runs)))

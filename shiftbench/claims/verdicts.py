@@ -46,6 +46,25 @@ def decide(
                    sentences(over, more), found.runs, plot, measured_of)  # fmt: skip
 
 
+def decide_equal(
+    found: Estimate, margin: float, more: str = "", plot: Plot | None = None, measured_of: str = ""
+) -> Finding | None:
+    """Return the finding on "a difference is within ±margin", None if it could not be computed.
+
+    Reproduced if the whole interval is within, not reproduced if none of it is.
+    """
+    if math.isnan(found.value):
+        return None
+    if -margin < found.low and found.high < margin:
+        verdict = REPRODUCED
+    else:
+        outside = found.low >= margin or found.high <= -margin
+        verdict = NOT_REPRODUCED if outside else INCONCLUSIVE
+    over = f"interval over {found.over}" if found.over else "no interval, so undecided"
+    return Finding(verdict, found.value, found.low, found.high,
+                   sentences(over, more), found.runs, plot, measured_of)  # fmt: skip
+
+
 def decide_every(
     found: Sequence[Estimate],
     threshold: float = 0.0,
