@@ -49,6 +49,7 @@ def complete(
         return False
     fresh = Fresh.of(this.folder, this.trained)
     with _run_alone(this, job):
+        fresh = fresh.with_unused(this.folder, this.trained)
         # Another process may have finished the run while this one waited for the lock.
         is_new = not this.older_than(started) or (job is not None and job.is_done())
         if this.is_done() and (is_new or not config.force):
@@ -59,7 +60,7 @@ def complete(
         with (
             _training_alone(this, config, job) as lock,
             job.running(this.id) if job else nullcontext(),
-            withdrawn(this, fresh),
+            withdrawn(this, fresh, trains_alone=lock is not None),
         ):
             _compute(this, config, started, session, lock)
     return True
