@@ -137,10 +137,9 @@ def _compute(
     """Train and measure; the first process writes the results."""
     network = placed(config, ready.model, ready.data, ready.device)
     data = ready.data.to(ready.device)
-    with phase("training", config, "train.batch_size"):
-        history = _train(
-            config, this, network, data, ready.augment, ready.optimizer, team, trains_alone
-        )
+    history = _train(
+        config, this, network, data, ready.augment, ready.optimizer, team, trains_alone
+    )
     release_cached_memory()  # training takes more than measuring
     _compute_in(config.measure.precision, "measuring", this, ready.device, team)
     network = network.computing_in(config.measure.precision)
@@ -214,10 +213,18 @@ def _announce(
     )  # fmt: skip
     log.info(
         "%s parameters, %s multiply-adds per image · %s, %s",
-        f"{price.params:,}", f"{price.macs:,}", describe_device(device), config.precision,
+        f"{price.params:,}", f"{price.macs:,}", describe_device(device), _precision(config),
     )  # fmt: skip
     if busy := busy_cores(torch.get_num_threads() if device.type == "cpu" else 1):
         log.warning("%s", busy)
+
+
+def _precision(config: DictConfig) -> str:
+    """Return the precision of training, and that of measuring if it differs."""
+    measured: str = config.measure.precision
+    if not config.train.epochs or measured == config.precision:
+        return measured
+    return f"{config.precision}, measured in {measured}"
 
 
 def _train(
@@ -235,6 +242,7 @@ def _train(
     if not settings.epochs:
         return []
     with (
+        phase("training", config, "train.batch_size"),
         _training_alone(this, team, trains_alone),
         bar(total * settings.batch_size, "images", "training", config.progress) as watcher,
     ):

@@ -19,6 +19,7 @@ from shiftbench.data.shown import ShownSplit
 from shiftbench.experiment import build, test_time
 from shiftbench.experiment.placing import device_of, placed
 from shiftbench.predict.batch_size import views_at_once
+from shiftbench.predict.captured import FullBatches
 from shiftbench.predict.dense import DenseEngine
 from shiftbench.predict.direct import DirectEngine
 from shiftbench.predict.phases import NotDenseError
@@ -179,7 +180,8 @@ def _direct(
     sizes = protocol.source_sizes(shown.image_size)
     chunk, _ = next(shown.chunks(count, torch.arange(count), sizes))
     shifts = plan.rows(0, count)[:, : max(1, views // count)]
-    engine = DirectEngine(network, protocol, plan, views, network.rounding)
+    model = FullBatches(network, count * shifts.shape[1])  # as a run does
+    engine = DirectEngine(model, protocol, plan, views, network.rounding)
     seconds = _second_call(network.device, lambda: engine.logits(chunk, chunk.positions, shifts))
     return seconds / (count * shifts.shape[1])
 

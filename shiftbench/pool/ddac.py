@@ -60,7 +60,7 @@ class AdaptiveBlur2d(Downsampling):
     ) -> None:
         super().__init__()
         if filter_size not in SIZES:
-            raise UsageError(f"pool.filter_size={filter_size} is not in ddac; allowed: 3, 5")
+            raise UsageError(f"pool.filter_size={filter_size} is not a size of ddac; allowed: 3, 5")
         require_one_of("pool.normalise", normalise, NORMALISE)
         require_within("pool.groups", groups, 1, 4096)
         self.stride, self.filter_size, self.normalise = stride, filter_size, normalise

@@ -32,6 +32,7 @@ class FullBatches:
     def __init__(self, network: PixelModel, size: int) -> None:
         self.network, self.size = network, size
         self._graph: torch.cuda.CUDAGraph | None = None
+        self._input = self._output = torch.empty(0)
         self._is_tried = network.device.type != "cuda"
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -50,19 +51,16 @@ class FullBatches:
         expected = self.network(images)
         self._input = images.clone()
         try:
-            graph = self._captured()
+            self._graph = self._captured(expected)
         except Exception as error:  # whatever a third-party network or kernel raises
             reason = printable(" ".join(str(error).split()) or type(error).__name__, 300)
             log.info("forward pass not captured as a CUDA graph: %s", reason)
-            return expected
-        graph.replay()
-        if torch.equal(self._output, expected):
-            self._graph = graph
+            self._input = self._output = torch.empty(0)  # their memory is for plain passes
         else:
-            log.info("forward pass not captured as a CUDA graph: its logits are not the same bits")
+            log.info("forward pass captured as a CUDA graph")
         return expected
 
-    def _captured(self) -> torch.cuda.CUDAGraph:
+    def _captured(self, expected: Tensor) -> torch.cuda.CUDAGraph:
         graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
@@ -71,4 +69,7 @@ class FullBatches:
         torch.cuda.current_stream().wait_stream(stream)
         with torch.cuda.graph(graph):
             self._output = self.network(self._input)
+        graph.replay()
+        if not torch.equal(self._output, expected):
+            raise RuntimeError("its logits are not the same bits as those of a plain pass")
         return graph

@@ -179,8 +179,17 @@ def _directly(work: _Work) -> tuple[Engine, dict[str, Tensor]]:
     # Here, the error holds no tensors of the failed pass any more.
     if device.type == "cuda":
         torch.cuda.empty_cache()
-    log.info("out of memory with %d views at once, measuring with %d", size, size // 2)
-    return _view_by_view(work, size // 2)
+    size //= 2
+    log.info("out of memory with %d views at once, measuring with %d", 2 * size, size)
+    try:
+        return _view_by_view(work, size)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise ShiftbenchError(
+            f"out of memory while measuring with {size} views at once; give measure.batch_size="
+            f"{max(1, size // 2)} or less"
+        ) from error
 
 
 def _view_by_view(work: _Work, batch_size: int) -> tuple[Engine, dict[str, Tensor]]:

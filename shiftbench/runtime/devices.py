@@ -177,6 +177,7 @@ def describe_device(device: torch.device) -> str:
     if device.type == "cuda":
         text = f"{device} ({torch.cuda.get_device_name(device)})"
     elif device.type == "cpu":
-        text = f"{device} ({torch.get_num_threads()} threads)"
+        number = torch.get_num_threads()
+        text = f"{device} ({number} thread{'s' * (number != 1)})"
     count = world().size
     return text if count == 1 else f"{text} × {count} processes"

@@ -26,6 +26,7 @@ from shiftbench.runtime.distributed.team import Team
 from shiftbench.seeds import derive_seed
 from shiftbench.storage.atomic import set_aside
 from shiftbench.training import capture
+from shiftbench.training.compiling import explained_failures
 from shiftbench.training.epoch_stats import EpochRow, Tally, Watcher
 from shiftbench.training.pool_steps import PoolSteps, pools_with_loss
 from shiftbench.training.step import Augment, EpochDraws, Step, TrainingStep
@@ -134,7 +135,7 @@ class Trainer:
         """
         self._continue()
         own = self.network.model
-        with subsampled_first(own), self.team.training(own) as model:
+        with subsampled_first(own), explained_failures(), self.team.training(own) as model:
             forward: Any = model
             if self.settings.compile:
                 forward = torch.compile(model, dynamic=False)

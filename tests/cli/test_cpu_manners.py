@@ -60,7 +60,7 @@ def test_threads_are_those_that_were_asked_for(tmp_path, shiftbench_command, tin
         assert done.returncode == 0, done.stderr
     [log], [default] = (list(tmp_path.glob(f"{out}/runs/*/run.log")) for out in "3l")
     assert "cpu (3 threads)" in log.read_text()
-    assert "cpu (1 threads)" in default.read_text()
+    assert "cpu (1 thread)" in default.read_text()
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from shiftbench.augment.crop import CropAugment
 from shiftbench.augment.full import FullAugment
 from shiftbench.augment.none import NoAugment
 from shiftbench.augment.shift import ShiftAugment
-from shiftbench.errors import UsageError
+from shiftbench.errors import ShiftbenchError, UsageError
 from shiftbench.head.gap import GlobalAverageHead
 from shiftbench.model.vgg import VGG
 from shiftbench.optimizer.adamw import AdamW
@@ -166,6 +166,18 @@ def test_a_checkpoint_holds_rates_as_numbers_and_keeps_this_devices_implementati
 def test_a_compiled_network_learns(tmp_path):
     rows = trainer(tmp_path / "c.pt", Train(epochs=3, batch_size=20, lr=0.1, compile=True)).run()
     assert rows[-1].val_accuracy > 0.95
+
+
+@pytest.mark.slow
+def test_a_network_that_cannot_be_compiled_is_explained(tmp_path):
+    settings = Train(epochs=1, batch_size=20, lr=0.1, compile=True)
+    torch._dynamo.reset()  # another test may have compiled the same network
+    with (
+        torch._inductor.config.patch({"cpp.cxx": (None, "/nonexistent/g++")}),
+        torch._inductor.utils.fresh_cache(),
+        pytest.raises(ShiftbenchError, match=r"train.compile=true failed \(.*C\+\+ compiler, e.g."),
+    ):
+        trainer(tmp_path / "c.pt", settings).run()
 
 
 def vgg(pool, padding):
