@@ -32,7 +32,7 @@ from shiftbench.prediction_table import PredictionTable
 from shiftbench.report.progress import bar
 from shiftbench.runs.run import Run
 from shiftbench.runtime.allocator import keep_freed_memory
-from shiftbench.runtime.busy_cores import busy_cores
+from shiftbench.runtime.busy_cores import warn_if_busy
 from shiftbench.runtime.device_facts import arithmetic, device_facts
 from shiftbench.runtime.devices import describe_device, release_cached_memory, use_precision
 from shiftbench.runtime.distributed.team import Team
@@ -215,8 +215,7 @@ def _announce(
         "%s parameters, %s multiply-adds per image · %s, %s",
         f"{price.params:,}", f"{price.macs:,}", describe_device(device), _precision(config),
     )  # fmt: skip
-    if busy := busy_cores(torch.get_num_threads() if device.type == "cpu" else 1):
-        log.warning("%s", busy)
+    warn_if_busy(torch.get_num_threads() if device.type == "cpu" else 1)
 
 
 def _precision(config: DictConfig) -> str:
