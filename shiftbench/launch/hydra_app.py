@@ -123,7 +123,7 @@ def _end_badly(command: Session, error: Exception, arguments: list[str], own_wis
 def _withdraw(command: Session) -> None:
     """Remove the folder of a refused sweep, if it did not exist before."""
     made = command.created
-    if made and not any(folder.glob("jobs/*") for folder in made.folders):
+    if made and not any(any(folder.glob("jobs/*")) for folder in made.folders):
         made.remove()
 
 

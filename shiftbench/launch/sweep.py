@@ -149,8 +149,16 @@ def _print_outcome(jobs: list[Job]) -> None:
 
 
 def limit_parallel_jobs(config: DictConfig) -> None:
-    """Replace a negative ``n_jobs`` by a number that fits on the GPUs, and say so."""
+    """Replace a negative ``n_jobs`` by a number that fits on the GPUs, and say so.
+
+    Raises:
+        UsageError: If it is 0.
+    """
     launcher = config.hydra.launcher
+    if launcher.get("n_jobs") == 0:
+        raise UsageError(
+            "hydra.launcher.n_jobs=0 is no number of jobs; give 1 or more, or -1 for all cores"
+        )
     if limit := explain_jobs_at_once(launcher, config.device):
         with read_write(launcher):
             launcher.n_jobs = jobs_at_once(launcher, config.device)
