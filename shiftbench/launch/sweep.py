@@ -30,6 +30,7 @@ from shiftbench.runs.sweep_state import (
     WAITING,
     Job,
     Sweep,
+    identifying,
     rerun_command,
 )
 from shiftbench.runtime.distributed import world
@@ -72,7 +73,13 @@ class SweepController:
         if world().size > 1:  # its processes have to run the same jobs, so none was postponed
             return []
         setup_logging(beside_others=True)  # for launchers whose jobs run in other processes
-        return [self.jobs[job.number] for job in postponed_jobs(self.sweep)]
+        exact = {tuple(job): job for job in self.jobs}
+        # A worker that joined may have the jobs in another order, or with another device.
+        own = {identifying(job): job for job in self.jobs}
+        return [
+            exact.get(job.overrides) or own[identifying(job.overrides)]
+            for job in postponed_jobs(self.sweep)
+        ]
 
     def leave(self) -> None:
         """Stop drawing, and no longer count as a worker of the sweep."""
