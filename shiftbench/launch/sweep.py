@@ -19,7 +19,7 @@ from shiftbench.launch.session import Jobs
 from shiftbench.launch.workers import join, shares
 from shiftbench.report.load.records import INTERRUPTED
 from shiftbench.report.progress import SweepDisplay
-from shiftbench.runs.run import close_status
+from shiftbench.runs.run_state import close_status
 from shiftbench.runs.sweep_state import (
     DONE,
     FAILED,

@@ -18,8 +18,9 @@ from shiftbench.errors import ShiftbenchError, UnforeseenError
 from shiftbench.prediction_table import PredictionTable
 from shiftbench.runs import results_versions
 from shiftbench.runs.identity import Identity
-from shiftbench.runs.provenance import now, provenance
+from shiftbench.runs.provenance import provenance
 from shiftbench.runs.run_log import log_file
+from shiftbench.runs.run_state import Once, write_status
 from shiftbench.runtime.failures import reason_of
 from shiftbench.settings.labels import Names
 from shiftbench.storage.atomic import cannot_write, remove_leftovers, set_aside, write_text
@@ -156,7 +157,7 @@ class Run:
 
     def set_status(self, state: str, **details: Any) -> None:
         """Write ``status.json``."""
-        _write_status(self.folder, state, **details)
+        write_status(self.folder, state, **details)
 
     @contextmanager
     def alone(self, waits_for: WaitsFor = always) -> Iterator[None]:
@@ -216,7 +217,7 @@ class Run:
             Records the beginning, unless that was done before.
         """
         started = time.monotonic()
-        begin = _Once(lambda: self._prepare(config, overrides))
+        begin = Once(lambda: self._prepare(config, overrides))
         if not keeps_results:
             begin()
         with log_file(self.folder / "run.log"):
@@ -283,36 +284,6 @@ class Run:
             self.set_status(state, error=reason)
         except OSError:
             log.warning("could not write %s", self.folder / "status.json")
-
-
-class _Once:
-    """A function of which only the first call has an effect."""
-
-    def __init__(self, function: Callable[[], None]) -> None:
-        self._function = function
-        self.is_done = False
-
-    def __call__(self) -> None:
-        if not self.is_done:
-            self.is_done = True
-            self._function()
-
-
-def close_status(folder: Path, state: str, reason: str) -> None:
-    """Record how a run ended, ``failed`` or ``interrupted``, if its process did not do so.
-
-    Args:
-        folder: The run's folder, which may not exist.
-        state: The final state.
-        reason: The reason for it.
-    """
-    with suppress(OSError, ValueError, TypeError, KeyError):
-        if read_mapping(folder / "status.json")["state"] == "running":
-            _write_status(folder, state, error=reason)
-
-
-def _write_status(folder: Path, state: str, **details: Any) -> None:
-    write_mapping(folder / "status.json", {"state": state, "time": now(), **details})
 
 
 def _digest(path: Path) -> str | None:
