@@ -47,6 +47,17 @@ def printable(value: object, limit: int = 120) -> str:
     return plain if len(text) <= limit else f"{plain[:limit]}…"
 
 
+def in_yaml(value: object) -> str:
+    """Return ``value`` for a message like :func:`printable`, constants as they are typed.
+
+    >>> in_yaml(None), in_yaml(True), in_yaml("fast")
+    ('null', 'true', 'fast')
+    """
+    constants = {"None": "null", "True": "true", "False": "false"}
+    is_constant = value is None or isinstance(value, bool)
+    return constants[str(value)] if is_constant else printable(value)
+
+
 def require_one_of(key: str, value: object, allowed: Iterable[str]) -> None:
     """Raise :class:`UsageError` unless ``value`` is one of ``allowed``."""
     allowed = list(allowed)

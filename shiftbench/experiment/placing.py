@@ -16,19 +16,33 @@ from shiftbench.runtime.devices import (
     use_deterministic_kernels,
     use_threads,
 )
+from shiftbench.training import capture
 
 
 def device_of(config: DictConfig) -> torch.device:
     """Configure threads and kernels, and return the device of a run.
 
     Raises:
-        UsageError: If this machine lacks the device or a precision of the configuration.
+        UsageError: See :func:`check_machine`.
     """
     use_threads(config.threads)
+    device = check_machine(config)
+    use_deterministic_kernels(config.deterministic, device)
+    return device
+
+
+def check_machine(config: DictConfig) -> torch.device:
+    """Return the device of a run; nothing is configured.
+
+    Raises:
+        UsageError: If this machine lacks the device, a precision or CUDA graphs.
+    """
     device = pick_device(config.device)
     require_precision("precision", config.precision, device)
     require_precision("measure.precision", config.measure.precision, device)
-    use_deterministic_kernels(config.deterministic, device)
+    wants_graph = str(config.train.capture).lower() == capture.ON and config.train.epochs
+    if wants_graph and (reason := capture.device_obstacle(device)):
+        raise capture.not_possible(reason)
     return device
 
 

@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from shiftbench.data.images import Dataset
 from shiftbench.data.shown import ShownSplit
 from shiftbench.errors import ShiftbenchError
 from shiftbench.experiment import build, test_time, timing
-from shiftbench.experiment.timing import Rates, may_be_dense
+from shiftbench.experiment.placing import check_machine
+from shiftbench.experiment.timing import Rates
 from shiftbench.infer.single import Single
 from shiftbench.model import checkpoint
 from shiftbench.model.cost import Cost, cost
@@ -33,20 +34,24 @@ from shiftbench.training.trainer import steps_per_epoch
 MOST_TIMED = 8  # networks; the others are scaled by their multiply-adds
 STATES = 2  # weights and momentum, of a checkpoint of a network that was not timed
 # Settings that decide how long a network takes, besides padding and precision.
-_ARCHITECTURE = ("model.", "pool.", "head.", "infer.")
+_ARCHITECTURE = (
+    "model.", "pool.", "head.", "infer.", "augment.", "optimizer.",
+    "train.compile", "measure.precision", "measure.engine",
+)  # fmt: skip
 
 Job = tuple[DictConfig, Run]
 
 
 @dataclass
 class _Network:
-    """One architecture, with the first job that has it."""
+    """One architecture, with the first job that has it and the protocols of all jobs."""
 
     config: DictConfig
     this: Run
     price: Cost
     stride: int
     sized: dict[tuple[int, int], int] = field(default_factory=dict)  # multiply-adds by image size
+    protocols: dict[str, ShiftProtocol] = field(default_factory=dict)  # by :func:`_protocol_key`
 
 
 @dataclass(frozen=True)
@@ -81,19 +86,25 @@ def plan_of(jobs: Sequence[Job], *, total: int, done: int, refused: Sequence[str
             if total == 1:
                 raise
             sentences.append(str(error))
-    timed = _timed(networks, kept)
+    used = {job.network: networks[job.network] for job in counted}
+    timed = _timed(used, kept)
     trainings = _Trainings()
-    work = [part for job in counted for part in _work(job, networks, timed, trainings)]
-    device = describe_device(pick_device(jobs[0][0].device)) if timed else ""
+    work = [part for job in counted for part in _work(job, used, timed, trainings)]
+    device = describe_device(pick_device(counted[0].config.device)) if timed else ""
     return Plan(
         total, done, tuple(sentences), trainings.before, trainings.jobs, tuple(work),
-        len(networks), len(timed), device, max((one.memory for one in timed.values()), default=0.0),
-        max((_tables(job, networks, timed) for job in counted), default=0.0),
+        len(used), len(timed), device, max((one.memory for one in timed.values()), default=0.0),
+        max((_tables(job, used, timed) for job in counted), default=0.0),
     )  # fmt: skip
 
 
 def _count(config: DictConfig, this: Run, data: Dataset, networks: dict[str, _Network]) -> _Counted:
-    """Count the work of a job; build its network if no earlier job has the same one."""
+    """Count the work of a job; build its network if no earlier job has the same one.
+
+    Raises:
+        ShiftbenchError: If the job would fail, e.g. since this machine lacks its device.
+    """
+    check_machine(config)
     name = _architecture(config, this, data)
     if name not in networks:
         build.fetch_weights(config)
@@ -106,6 +117,8 @@ def _count(config: DictConfig, this: Run, data: Dataset, networks: dict[str, _Ne
         refuse(protocol, data)
         columns = len(protocol.plan(1, data.image_shape[1:]))
         views[protocol_name] = protocol, columns, _macs(networks[name], data, protocol)
+    for protocol_name, (protocol, _, _) in views.items():
+        networks[name].protocols.setdefault(_protocol_key(config, protocol_name), protocol)
     batch = min(config.train.batch_size, max(1, len(data.train)))
     images = steps_per_epoch(len(data.train), batch) * batch if len(data.train) else 0
     return _Counted(config, this, name, images, len(data.val), len(data.test), views)
@@ -117,6 +130,11 @@ def _architecture(config: DictConfig, this: Run, data: Dataset) -> str:
     own = {key: settings[key] for key in settings if key.startswith(_ARCHITECTURE)}
     return str((own, this.names.head, config.padding, config.precision, data.image_shape,
                 data.num_classes, config.checkpoint, bool(config.train.epochs)))  # fmt: skip
+
+
+def _protocol_key(config: DictConfig, name: str) -> str:
+    """Return a protocol's name with its settings, which may differ between jobs."""
+    return f"{name} {OmegaConf.to_container(config.shift[name], resolve=True)}"
 
 
 def _view_size(protocol: ShiftProtocol, data: Dataset) -> tuple[int, int]:
@@ -158,9 +176,10 @@ def _timed(networks: Mapping[str, _Network], kept: KeepLast[Dataset]) -> dict[st
         for place, name in enumerate(chosen, 1):
             one = networks[name]
             data = build.dataset(one.config, kept)
-            protocols = build.protocols(one.config)
             with _memory_reported(one):
-                found[name] = timing.rates(one.config, one.this, data, protocols, one.price.macs)
+                found[name] = timing.rates(
+                    one.config, one.this, data, one.protocols, one.price.macs
+                )
             progress.reach(place, count)
     return found
 
@@ -240,23 +259,23 @@ def _measuring(
 ) -> Iterator[Work]:
     """Yield the measurements of a job, given the seconds of a forward pass."""
     for name, (protocol, columns, macs) in job.views.items():
-        dense = timed[job.network].dense.get(name) if job.network in timed else None
-        if dense is not None:
+        tested = timed[job.network].dense if job.network in timed else {}
+        key = _protocol_key(job.config, name)
+        if (dense := tested.get(key)) is not None:
             engine, views = DENSE, job.test * dense.views
             passes, seconds = job.test * dense.macs / max(price.macs, 1), job.test * dense.seconds
         else:
-            engine, views = _without_dense(job, protocol, timed), job.test * columns
+            engine, views = _without_dense(job, protocol, key in tested), job.test * columns
             passes = views * macs / max(price.macs, 1)
             seconds = passes * per_pass
         disk = views * BYTES_PER_VIEW
         yield Work(name, engine, 1, views, passes, passes * price.macs, seconds, disk)
 
 
-def _without_dense(job: _Counted, protocol: ShiftProtocol, timed: Mapping[str, Rates]) -> str:
+def _without_dense(job: _Counted, protocol: ShiftProtocol, tested: bool) -> str:
     """Return ``direct``, or ``direct at most`` where the dense engine may turn out to apply."""
     if not protocol.circular or job.config.measure.engine == "direct":
         return DIRECT
-    tested = job.network in timed and may_be_dense(job.config, protocol)
     return DIRECT if tested else AT_MOST
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -32,7 +32,7 @@ from shiftbench.prediction_table import PredictionTable
 from shiftbench.report.progress import bar
 from shiftbench.runs.run import Run
 from shiftbench.runtime.allocator import keep_freed_memory
-from shiftbench.runtime.busy_cores import busy_cores
+from shiftbench.runtime.busy_cores import warn_if_busy
 from shiftbench.runtime.device_facts import arithmetic, device_facts
 from shiftbench.runtime.devices import describe_device, release_cached_memory, use_precision
 from shiftbench.runtime.distributed.team import Team
@@ -52,17 +52,23 @@ def run(
     team: Team,
     datasets: KeepLast[Dataset] | None = None,
     trains_alone: AbstractContextManager[object] | None = None,
+    begin: Callable[[], None] = lambda: None,
 ) -> None:
     """Train a network, predict every shifted view, and reduce the predictions to metrics.
 
     All output is written to ``this.folder``; figures are drawn last, after all result files. The
     processes of ``team`` share training and measuring; the first one does the rest. ``datasets``
     holds the data set of the previous job. ``trains_alone`` holds the lock of the training and is
-    left when the network is trained; if None, the training takes the lock itself.
+    left when the network is trained; if None, the training takes the lock itself. ``begin`` is
+    called when everything is built and nothing is written yet.
     """
     keep_freed_memory()
     try:
-        _compute(_prepared(config, this, team, datasets), config, this, team, trains_alone)
+        ready = _prepared(config, this, team, datasets)
+        if team.is_first:
+            begin()
+            _record_beginning(config, this, ready, team)
+        _compute(ready, config, this, team, trains_alone)
     finally:
         release_cached_memory()  # other jobs may run on the same GPU
 
@@ -99,8 +105,9 @@ class _Prepared:
 def _prepared(
     config: DictConfig, this: Run, team: Team, datasets: KeepLast[Dataset] | None
 ) -> _Prepared:
-    """Make the objects of a run, refuse what does not fit, and log what is going to run."""
-    device = _set_up(config, this, team)
+    """Make the objects of a run and refuse what does not fit; nothing is written."""
+    device = device_of(config)
+    use_precision(config.precision)
     team.connect(device)
     protocols, metrics = build.protocols(config), build.metrics(config)
     augment, optimizer = build.augmentation(config), build.optimizer(config)
@@ -115,9 +122,6 @@ def _prepared(
     stride = total_stride(model, data.image_shape)
     test_time.refuse(infer, model, data, stride)
     price = cost(model, data.image_shape)
-    if team.is_first:
-        this.note(preprocessing=data.preprocessing, total_stride=stride, **_described(metrics))
-        _announce(config, this, device, data, price)
     return _Prepared(
         device, data, model, protocols, augment, optimizer, metrics, price, infer, stride
     )
@@ -175,17 +179,13 @@ def _write(
             outputs.draw(this, ready.data, ready.protocols, tables, reduced, layers)
 
 
-def _set_up(config: DictConfig, this: Run, team: Team) -> torch.device:
-    """Configure threads, device and the precision of training; return the device.
-
-    Raises:
-        UsageError: If this machine lacks what is asked for.
-    """
-    device = device_of(config)
-    if team.is_first:
-        this.add_provenance(device=device_facts(device))
-    _compute_in(config.precision, "training", this, device, team)
-    return device
+def _record_beginning(config: DictConfig, this: Run, ready: _Prepared, team: Team) -> None:
+    """Record what is known since data and network are built, and log what is going to run."""
+    this.add_provenance(device=device_facts(ready.device))
+    _compute_in(config.precision, "training", this, ready.device, team)
+    noted = _described(ready.metrics)
+    this.note(preprocessing=ready.data.preprocessing, total_stride=ready.stride, **noted)
+    _announce(config, this, ready.device, ready.data, ready.price)
 
 
 def _compute_in(precision: str, part: str, this: Run, device: torch.device, team: Team) -> None:
@@ -215,8 +215,7 @@ def _announce(
         "%s parameters, %s multiply-adds per image · %s, %s",
         f"{price.params:,}", f"{price.macs:,}", describe_device(device), _precision(config),
     )  # fmt: skip
-    if busy := busy_cores(torch.get_num_threads() if device.type == "cpu" else 1):
-        log.warning("%s", busy)
+    warn_if_busy(torch.get_num_threads() if device.type == "cpu" else 1)
 
 
 def _precision(config: DictConfig) -> str:

@@ -58,7 +58,7 @@ class Rates:
     Attributes:
         training: Seconds per augmented image; None without training.
         direct: Seconds per view.
-        dense: By protocol; None where the dense engine was refused.
+        dense: By key of the protocol; None where the dense engine was refused.
         checkpoint: Bytes of a checkpoint, 0 without training.
         memory: Peak memory in bytes: of the device for CUDA, otherwise of this process.
     """
@@ -104,7 +104,7 @@ def rates(
         config: The configuration of a job with this network.
         this: Its run; nothing is written to its folder.
         data: Its data set.
-        protocols: Its protocols; the first one provides the timed views.
+        protocols: Protocols of all jobs with this network; the first one provides the timed views.
         macs: Multiply-adds of one forward pass of one image.
     """
     network = _network(config, this, data)

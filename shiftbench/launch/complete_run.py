@@ -49,6 +49,7 @@ def complete(
         return False
     fresh = Fresh.of(this.folder, this.trained)
     with _run_alone(this, job):
+        fresh = fresh.with_unused(this.folder, this.trained)
         # Another process may have finished the run while this one waited for the lock.
         is_new = not this.older_than(started) or (job is not None and job.is_done())
         if this.is_done() and (is_new or not config.force):
@@ -59,24 +60,35 @@ def complete(
         with (
             _training_alone(this, config, job) as lock,
             job.running(this.id) if job else nullcontext(),
-            withdrawn(this, fresh),
+            withdrawn(this, fresh, trains_alone=lock is not None),
         ):
-            if config.force:
-                this.forget(started, trains_alone=lock is not None)
-            _compute(this, config, session, lock)
+            _compute(this, config, started, session, lock)
     return True
 
 
-def _compute(this: Run, config: DictConfig, session: Session, lock: Lock | None) -> None:
-    """Execute the run; ``lock`` is that of its training, if it is held already."""
-    with this.recording(config, given_overrides()):
+def _compute(
+    this: Run, config: DictConfig, started: float, session: Session, lock: Lock | None
+) -> None:
+    """Execute the run; ``lock`` is that of its training, if it is held already.
+
+    With ``force=true``, the results of an earlier execution are kept until data and network are
+    built: a wrong setting costs nothing.
+    """
+    keeps_results = config.force and this.is_done()
+    with this.recording(config, given_overrides(), keeps_results=keeps_results) as record:
+
+        def begin() -> None:
+            record()
+            if config.force:
+                this.forget(started, trains_alone=lock is not None)
+
         for reason in this.identity.origin.get("unknown", ()):
             log.info("%s: not a part of what this run is known by", reason)
         _announce_torch()
         from shiftbench.experiment.run import run
 
         with session.shared_jobs.team(this.id) as team:
-            run(config, this, team, session.datasets, lock)
+            run(config, this, team, session.datasets, lock, begin)
 
 
 @contextmanager

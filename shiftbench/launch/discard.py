@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from shiftbench.errors import ShiftbenchError, UnforeseenError, UsageError
 from shiftbench.runs.run import Run
+from shiftbench.storage.leases import lease_path
+from shiftbench.storage.locks import BusyError, nobody
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,20 @@ class Fresh:
         deepest_first = sorted(above, key=lambda parent: len(parent.parts), reverse=True)
         return cls(tuple(new), tuple(deepest_first))
 
+    def with_unused(self, *folders: Path) -> Fresh:
+        """Also count folders that hold at most locks; called once their own lock is held.
+
+        Another command that was refused at the same time has made them, and removes nothing of this
+        one. The folder above them is removed, too, if it is empty.
+        """
+        more = [one for one in folders if one not in self.folders and _is_unused(one)]
+        above = [one.parent for one in more if one.parent not in self.parents]
+        return Fresh((*self.folders, *more), (*dict.fromkeys(above), *self.parents))
+
+    def without(self, folder: Path) -> Fresh:
+        """Return all but one of the folders."""
+        return Fresh(tuple(one for one in self.folders if one != folder), self.parents)
+
     def remove(self) -> None:
         """Remove the folders with their content, and their parents if these are empty."""
         for folder in self.folders:
@@ -41,13 +57,27 @@ class Fresh:
                 parent.rmdir()
 
 
+def _is_unused(folder: Path) -> bool:
+    try:
+        return {path.name for path in folder.iterdir()} <= {".lock", lease_path(Path(".lock")).name}
+    except FileNotFoundError:  # another command has removed it
+        return True
+    except OSError:
+        return False
+
+
 @contextmanager
-def withdrawn(this: Run, fresh: Fresh) -> Iterator[None]:
+def withdrawn(this: Run, fresh: Fresh, trains_alone: bool) -> Iterator[None]:
     """Remove the ``fresh`` folders of a run that is refused before any computation.
 
     For a wrong setting, an unreadable image or a network that cannot be modified, the error message
     is sufficient. A run that has begun, or whose log has a traceback, is kept. Folders that existed
-    before are kept with their content.
+    before are kept with their content, and so is that of a training which another job has begun.
+
+    Args:
+        this: The run, whose lock is held.
+        fresh: Its folders, as far as no other command has used them.
+        trains_alone: Whether the lock of the training is held until the network is trained.
 
     Raises:
         ShiftbenchError: What the block raises.
@@ -56,12 +86,24 @@ def withdrawn(this: Run, fresh: Fresh) -> Iterator[None]:
         yield
     except ShiftbenchError as error:
         is_refused = isinstance(error, UsageError) or not this.has_begun()
-        if is_refused and not isinstance(error, UnforeseenError) and not _has_computed(this):
-            fresh.remove()
+        if is_refused and not isinstance(error, UnforeseenError) and not _has_computed(this, fresh):
+            _remove(this, fresh, trains_alone)
         raise
 
 
-def _has_computed(this: Run) -> bool:
-    """Whether the run has weights, predictions or results."""
+def _has_computed(this: Run, fresh: Fresh) -> bool:
+    """Whether the run has predictions or results, or weights that were not there before."""
     results = [*this.folder.glob("*.csv"), *this.folder.glob("predictions/*.npz")]
-    return bool(results) or this.checkpoint.exists()
+    return bool(results) or (this.trained in fresh.folders and this.checkpoint.exists())
+
+
+def _remove(this: Run, fresh: Fresh, trains_alone: bool) -> None:
+    """Remove the fresh folders, that of the training only while nobody else trains there."""
+    if this.trained in fresh.folders and this.trained.exists():
+        try:
+            with nullcontext() if trains_alone else this.training_alone(nobody):
+                if not this.checkpoint.exists():
+                    shutil.rmtree(this.trained, ignore_errors=True)
+        except BusyError:
+            pass
+    fresh.without(this.trained).remove()

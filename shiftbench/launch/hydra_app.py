@@ -17,7 +17,7 @@ from shiftbench.runtime.distributed import leave_reason, world
 from shiftbench.runtime.job_slots import keep_given_threads
 from shiftbench.settings import hydra_patches
 from shiftbench.settings.schema import CONFIG_DIR, register
-from shiftbench.settings.slugs import sweep_id
+from shiftbench.settings.slugs import SWEEP_NAME, sweep_id
 from shiftbench.storage.leases import name_worker
 
 
@@ -32,7 +32,7 @@ def compose_and_run(arguments: list[str]) -> int:
     own_wish = os.environ.get("HYDRA_FULL_ERROR") == "1"
     # Makes Hydra raise its errors instead of printing them and exiting.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    os.environ["SHIFTBENCH_SWEEP"] = sweep_id(arguments)  # read by configs/config.yaml
+    os.environ[SWEEP_NAME] = sweep_id(arguments)
     sys.argv = [sys.argv[0], *arguments]
     keep_given_threads()
     name_worker()
@@ -123,7 +123,7 @@ def _end_badly(command: Session, error: Exception, arguments: list[str], own_wis
 def _withdraw(command: Session) -> None:
     """Remove the folder of a refused sweep, if it did not exist before."""
     made = command.created
-    if made and not any(folder.glob("jobs/*") for folder in made.folders):
+    if made and not any(any(folder.glob("jobs/*")) for folder in made.folders):
         made.remove()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,19 @@ from shiftbench.launch import session
 from shiftbench.runtime.distributed import world
 from shiftbench.settings.hydra_patches import SAME_SCHEMA
 from shiftbench.settings.sampling import read_earlier_names
+from shiftbench.settings.slugs import SWEEP_NAME, known_sweep
 from shiftbench.storage.atomic import cannot_write
 
 # For processes of joblib and submitit, which import this module before they compose their jobs.
 warnings.filterwarnings("ignore", SAME_SCHEMA)
 read_earlier_names()
+
+
+def _find_sweep(config: DictConfig) -> None:
+    """Let ``hydra.sweep.dir``, here and in jobs, be the folder that the sweep has already."""
+    if name := os.environ.get(SWEEP_NAME):
+        sweeps = Path(config.out).expanduser() / "sweeps"
+        os.environ[SWEEP_NAME] = known_sweep(sweeps, name)
 
 
 class KeepSweep(Callback):
@@ -31,6 +40,7 @@ class KeepSweep(Callback):
 
         command = session.current()
         command.jobs = []  # no job runs if the sweep cannot be started
+        _find_sweep(config)
         command.created = Fresh.of(Path(config.hydra.sweep.dir).expanduser())
         try:
             limit_parallel_jobs(config)

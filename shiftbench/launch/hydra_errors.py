@@ -12,6 +12,11 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from shiftbench.errors import UsageError, did_you_mean, printable
+from shiftbench.launch.launcher_errors import (
+    missing_launcher,
+    setting_of_a_launcher,
+    unknown_launcher,
+)  # fmt: skip
 from shiftbench.launch.setting_names import known_keys, option_keys
 from shiftbench.settings.hydra_patches import args_parser, is_composing, is_readable
 from shiftbench.settings.schema import CONFIG_DIR, GROUPS, LISTS
@@ -106,8 +111,8 @@ def _refuse_flags(message: str) -> NoReturn:
 def explain(error: BaseException, arguments: list[str]) -> str | None:
     """Return one sentence for a user's error, None for an internal error."""
     if isinstance(error, MissingConfigException):
-        return _unknown_option(error)
-    if missing := _missing_launcher(_all_text(error)):
+        return unknown_launcher(error) or _unknown_option(error)
+    if missing := missing_launcher(_all_text(error)):
         return missing
     if not isinstance(error, HydraException | OmegaConfBaseException) and not is_composing(error):
         return None
@@ -118,6 +123,8 @@ def explain(error: BaseException, arguments: list[str]) -> str | None:
     group = re.search(r"Could not override '([^']+)'\. No match in the defaults list", text)
     if group:
         return _unknown_key(group.group(1), text, arguments)
+    if no_null := re.search(r"field '([^']+)' is not Optional", text):
+        return f"{no_null.group(1)}=null does not fit; give a value, or leave it out"
     if bad_type := _BAD_TYPE.search(text):
         value, kind, kind_of_text, other = bad_type.groups()
         return _bad_type(value if kind else other, kind or kind_of_text, text)
@@ -132,15 +139,6 @@ def explain(error: BaseException, arguments: list[str]) -> str | None:
     if "Config group override must be a string or a list" in text:
         return _bad_option(arguments)
     return _plain(text)
-
-
-def _missing_launcher(text: str) -> str | None:
-    """Return how to install a launcher that an extra of the package provides."""
-    found = re.search(r"Unknown plugin class : 'hydra_plugins\.hydra_(joblib|submitit)", text)
-    if not found:
-        return None
-    extra = {"joblib": "parallel", "submitit": "slurm"}[found.group(1)]
-    return f"this hydra/launcher is not installed; pip install 'shiftbench[{extra}]'"
 
 
 def _unknown_option(error: MissingConfigException) -> str:
@@ -162,7 +160,8 @@ def _unknown_key(key: str, text: str, arguments: list[str]) -> str:
                  next((item for item in typed if item.endswith(key)), name))  # fmt: skip
     if given in _CALLED:
         return f"'{given}' is called {_CALLED[given]}, whatever the optimizer; give that"
-    if elsewhere := _of_another_option(given, arguments):
+    elsewhere = _of_another_option(given, arguments) or setting_of_a_launcher(given, arguments)
+    if elsewhere:
         return elsewhere
     known = list(known_keys())
     if given in known:

@@ -20,7 +20,7 @@ from shiftbench.report.progress import mute
 from shiftbench.runs.run import Run
 from shiftbench.runs.sweep_state import Sweep
 from shiftbench.runtime.distributed import world
-from shiftbench.runtime.job_slots import is_parallel, take_place
+from shiftbench.runtime.job_slots import PLACES, is_parallel, take_place
 from shiftbench.runtime.streams import adapt_streams
 from shiftbench.settings import schema as configuration
 from shiftbench.storage.interrupts import heed_termination
@@ -45,7 +45,7 @@ def run_job(config: DictConfig, session: Session) -> None:
     if sweep is not None and beside_others:
         heed_termination()
         session.place = session.place or take_place(
-            hydra.launcher, sweep / "places" / gethostname(), config.device
+            hydra.launcher, sweep / PLACES / gethostname(), config.device
         )
         mute()
     if not world().is_first:

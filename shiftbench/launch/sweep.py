@@ -19,7 +19,7 @@ from shiftbench.launch.session import Jobs
 from shiftbench.launch.workers import join, shares
 from shiftbench.report.load.records import INTERRUPTED
 from shiftbench.report.progress import SweepDisplay
-from shiftbench.runs.run import close_status
+from shiftbench.runs.run_state import close_status
 from shiftbench.runs.sweep_state import (
     DONE,
     FAILED,
@@ -30,6 +30,7 @@ from shiftbench.runs.sweep_state import (
     WAITING,
     Job,
     Sweep,
+    identifying,
     rerun_command,
 )
 from shiftbench.runtime.distributed import world
@@ -72,7 +73,13 @@ class SweepController:
         if world().size > 1:  # its processes have to run the same jobs, so none was postponed
             return []
         setup_logging(beside_others=True)  # for launchers whose jobs run in other processes
-        return [self.jobs[job.number] for job in postponed_jobs(self.sweep)]
+        exact = {tuple(job): job for job in self.jobs}
+        # A worker that joined may have the jobs in another order, or with another device.
+        own = {identifying(job): job for job in self.jobs}
+        return [
+            exact.get(job.overrides) or own[identifying(job.overrides)]
+            for job in postponed_jobs(self.sweep)
+        ]
 
     def leave(self) -> None:
         """Stop drawing, and no longer count as a worker of the sweep."""
@@ -149,8 +156,16 @@ def _print_outcome(jobs: list[Job]) -> None:
 
 
 def limit_parallel_jobs(config: DictConfig) -> None:
-    """Replace a negative ``n_jobs`` by a number that fits on the GPUs, and say so."""
+    """Replace a negative ``n_jobs`` by a number that fits on the GPUs, and say so.
+
+    Raises:
+        UsageError: If it is 0.
+    """
     launcher = config.hydra.launcher
+    if launcher.get("n_jobs") == 0:
+        raise UsageError(
+            "hydra.launcher.n_jobs=0 is no number of jobs; give 1 or more, or -1 for all cores"
+        )
     if limit := explain_jobs_at_once(launcher, config.device):
         with read_write(launcher):
             launcher.n_jobs = jobs_at_once(launcher, config.device)

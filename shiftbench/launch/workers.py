@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import uuid
 from collections import Counter
 from collections.abc import Sequence
@@ -10,8 +11,9 @@ from pathlib import Path
 
 from shiftbench.errors import ShiftbenchError
 from shiftbench.runs.sweep_state import DONE, Job, Sweep
+from shiftbench.runtime.job_slots import PLACES
 from shiftbench.storage.leases import lease_path, worker_name
-from shiftbench.storage.locks import exclusive, is_locked
+from shiftbench.storage.locks import BusyError, exclusive, is_locked, nobody
 
 
 def join(folder: Path, runs: Path, jobs: Sequence[Sequence[str]]) -> tuple[Sweep, ExitStack]:
@@ -29,23 +31,39 @@ def join(folder: Path, runs: Path, jobs: Sequence[Sequence[str]]) -> tuple[Sweep
         # Never the file of another command: two containers may have equal names.
         own = folder / "workers" / f"{worker_name()}-{uuid.uuid4().hex[:8]}.lock"
         membership = ExitStack()
-        membership.callback(_remove, own)
+        membership.callback(_leave, folder, own)
         membership.enter_context(exclusive(own))
     return sweep, membership
 
 
 def _running(folder: Path, jobs: Sequence[Sequence[str]]) -> Sweep | None:
     """Return the sweep if another command runs it; forget commands that have ended."""
-    alive = False
-    for path in (folder / "workers").glob("*.lock"):
-        if is_locked(path):
-            alive = True
-        else:
-            _remove(path)
+    alive = _has_workers(folder)
     with suppress(ShiftbenchError):  # sweep.json is damaged: start again
         if alive and (sweep := Sweep.load(folder)).is_for(jobs):
             return sweep
     return None
+
+
+def _has_workers(folder: Path) -> bool:
+    """Whether a command runs the sweep; the files of killed ones are removed.
+
+    The caller holds the lock of the start, under which every worker locks its file.
+    """
+    files = list((folder / "workers").glob("*.lock"))
+    dead = [path for path in files if not is_locked(path)]
+    for path in dead:
+        _remove(path)
+    return len(dead) < len(files)
+
+
+def _leave(folder: Path, own: Path) -> None:
+    """Remove the file of this command; the last one also removes what marks places of jobs."""
+    _remove(own)
+    # A command that is just starting, for which nobody waits here, is not the last one.
+    with suppress(BusyError), exclusive(folder / ".start.lock", waits_for=nobody):
+        if not _has_workers(folder):
+            shutil.rmtree(folder / PLACES, ignore_errors=True)
 
 
 def _remove(lock: Path) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +18,9 @@ from shiftbench.errors import ShiftbenchError, UnforeseenError
 from shiftbench.prediction_table import PredictionTable
 from shiftbench.runs import results_versions
 from shiftbench.runs.identity import Identity
-from shiftbench.runs.provenance import now, provenance
+from shiftbench.runs.provenance import provenance
 from shiftbench.runs.run_log import log_file
+from shiftbench.runs.run_state import Once, write_status
 from shiftbench.runtime.failures import reason_of
 from shiftbench.settings.labels import Names
 from shiftbench.storage.atomic import cannot_write, remove_leftovers, set_aside, write_text
@@ -156,7 +157,7 @@ class Run:
 
     def set_status(self, state: str, **details: Any) -> None:
         """Write ``status.json``."""
-        _write_status(self.folder, state, **details)
+        write_status(self.folder, state, **details)
 
     @contextmanager
     def alone(self, waits_for: WaitsFor = always) -> Iterator[None]:
@@ -182,7 +183,7 @@ class Run:
         return exclusive(self.trained / ".lock", waiting, waits_for)
 
     def forget(self, since: float, trains_alone: bool = False) -> None:
-        """Remove checkpoint and results, so that the run starts again; keep the log.
+        """Remove checkpoint and results, so that the run starts again; keep the log and the state.
 
         A checkpoint begun after ``since`` (seconds since the epoch) is kept: another job of the
         same command has just written it.
@@ -191,7 +192,7 @@ class Run:
             since: See above.
             trains_alone: Whether the caller holds the lock of the training.
         """
-        patterns = ("*.csv", "status.json", "predictions/*.npz", "figures/*.png")
+        patterns = ("*.csv", "predictions/*.npz", "figures/*.png")
         for pattern in patterns:
             for path in self.folder.glob(pattern):
                 path.unlink()
@@ -201,25 +202,39 @@ class Run:
                 self.checkpoint.unlink()
 
     @contextmanager
-    def recording(self, config: DictConfig, overrides: list[str]) -> Iterator[None]:
-        """Record configuration, provenance, log and state of the block."""
+    def recording(
+        self, config: DictConfig, overrides: list[str], *, keeps_results: bool = False
+    ) -> Iterator[Callable[[], None]]:
+        """Record configuration, provenance, log and state of the block.
+
+        Args:
+            config: The configuration.
+            overrides: Its overrides.
+            keeps_results: Whether the run is finished and stays as it is, except for its log, until
+                the block calls the function that it is given; otherwise this has no effect.
+
+        Yields:
+            Records the beginning, unless that was done before.
+        """
         started = time.monotonic()
-        self._prepare(config, overrides)
+        begin = Once(lambda: self._prepare(config, overrides))
+        if not keeps_results:
+            begin()
         with log_file(self.folder / "run.log"):
             try:
-                yield
+                yield begin
                 self._require_unchanged(config)
                 files = {name: _digest(self.folder / name) for name in RESULTS}
                 self.set_status("done", seconds=round(time.monotonic() - started, 1), files=files)
             except ShiftbenchError as error:
-                self._record_failure("failed", str(error), None)
+                self._record_failure("failed", str(error), None, begin.is_done)
                 raise
             except KeyboardInterrupt as stop:
-                self._record_failure("interrupted", how_stopped(stop), None)
+                self._record_failure("interrupted", how_stopped(stop), None, begin.is_done)
                 raise
             except Exception as error:
                 reason = reason_of(error)
-                self._record_failure("failed", reason, error)
+                self._record_failure("failed", reason, error, begin.is_done)
                 place = self.folder / "run.log"
                 raise UnforeseenError(f"{reason}; the traceback is in {place}") from error
 
@@ -259,29 +274,16 @@ class Run:
                 kept = set_aside(path)
                 log.warning("%s was changed since it was written; kept as %s", path, kept.name)
 
-    def _record_failure(self, state: str, reason: str, error: Exception | None) -> None:
+    def _record_failure(
+        self, state: str, reason: str, error: Exception | None, has_begun: bool
+    ) -> None:
         log.debug("%s: %s", state, reason, exc_info=error)
+        if not has_begun:  # the results of a finished run are still there
+            return
         try:
             self.set_status(state, error=reason)
         except OSError:
             log.warning("could not write %s", self.folder / "status.json")
-
-
-def close_status(folder: Path, state: str, reason: str) -> None:
-    """Record how a run ended, ``failed`` or ``interrupted``, if its process did not do so.
-
-    Args:
-        folder: The run's folder, which may not exist.
-        state: The final state.
-        reason: The reason for it.
-    """
-    with suppress(OSError, ValueError, TypeError, KeyError):
-        if read_mapping(folder / "status.json")["state"] == "running":
-            _write_status(folder, state, error=reason)
-
-
-def _write_status(folder: Path, state: str, **details: Any) -> None:
-    write_mapping(folder / "status.json", {"state": state, "time": now(), **details})
 
 
 def _digest(path: Path) -> str | None:

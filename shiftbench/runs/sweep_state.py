@@ -177,8 +177,8 @@ class Sweep:
         return any(is_locked(lock) for lock in locks)
 
     def is_for(self, jobs: Sequence[Sequence[str]]) -> bool:
-        """Whether the sweep has these jobs; their devices and other such settings may differ."""
-        return [identifying(job) for job in self.overrides] == [identifying(job) for job in jobs]
+        """Whether the sweep has these jobs; their order, devices and the like may differ."""
+        return set(map(identifying, self.overrides)) == set(map(identifying, jobs))
 
     def _listed(self, overrides: tuple[str, ...]) -> tuple[int, tuple[str, ...]]:
         """Return a job's number and its overrides, to which a worker may have added a device."""

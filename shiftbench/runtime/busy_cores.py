@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Mapping
@@ -12,6 +13,8 @@ from pathlib import Path
 from shiftbench.errors import printable
 from shiftbench.runtime.distributed import world
 from shiftbench.runtime.job_slots import has_place
+
+log = logging.getLogger(__name__)
 
 SECONDS = 0.08  # between two readings; the system counts CPU time in steps of 0.01 s
 MOST = 300  # processes that are read, the newest ones: each takes up to 0.1 ms
@@ -64,6 +67,14 @@ def busy_cores(threads: int) -> str | None:
         return None
     root = os.getppid() if has_place() or world().size > 1 else os.getpid()
     return sentence(before, after, len(cores), threads, root)
+
+
+def warn_if_busy(threads: int) -> None:
+    """Log what :func:`busy_cores` returns, for the first run of this process only."""
+    if busy_cores.cache_info().currsize:
+        return
+    if busy := busy_cores(threads):
+        log.warning("%s", busy)
 
 
 def sentence(before: Reading, after: Reading, cores: int, threads: int, root: int) -> str | None:

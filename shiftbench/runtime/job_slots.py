@@ -12,6 +12,7 @@ from shiftbench.runtime.gpu_memory import memory_of_gpus
 
 # The user's OMP_NUM_THREADS, since joblib sets another value in its processes.
 _GIVEN_THREADS = "SHIFTBENCH_THREADS"
+PLACES = "places"  # in the folder of a sweep, with a folder for each machine
 # Twelve jobs of a VGG of width 64, batches of 256, took 77.5 GB of an H100 in all.
 MEMORY_OF_JOB = 8 * 2**30
 

@@ -13,7 +13,14 @@ from typing import Any
 from omegaconf import II, MISSING, DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from shiftbench.errors import UsageError, did_you_mean, printable, require_one_of, require_within
+from shiftbench.errors import (
+    UsageError,
+    did_you_mean,
+    in_yaml,
+    printable,
+    require_one_of,
+    require_within,
+)  # fmt: skip
 from shiftbench.settings.ranges import RANGES
 
 _PACKAGED = Path(__file__).parents[1] / "configs"  # in a wheel
@@ -161,7 +168,7 @@ def check(config: DictConfig) -> None:
     require_one_of("measure.precision", config.measure.precision, PRECISIONS)
     require_one_of("measure.engine", config.measure.engine, ENGINES)
     require_one_of("train.schedule", config.train.schedule, SCHEDULES)
-    require_one_of("train.capture", str(config.train.capture).lower(), CAPTURES)
+    require_one_of("train.capture", in_yaml(config.train.capture).lower(), CAPTURES)
     if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]{1,2})?", config.device):
         raise UsageError(
             f"device={printable(config.device)} is not known; allowed: auto, cpu, cuda, cuda:1, mps"
@@ -222,7 +229,7 @@ def _check_views(number: Any) -> None:
     is_number = type(number) in (int, str) and str(number).isdecimal()
     if number != "auto" and not (is_number and 1 <= int(number) <= 65_536):
         raise UsageError(
-            f"measure.batch_size={printable(number)} is not a number of views; "
+            f"measure.batch_size={in_yaml(number)} is not a number of views; "
             "give a whole number from 1 to 65536, or auto"
         )
 

@@ -100,6 +100,7 @@ def _acquire(lock: BaseFileLock, path: Path, waiting: str, waits_for: WaitsFor) 
     """
     started, announced = time.monotonic(), False
     while True:
+        path.parent.mkdir(parents=True, exist_ok=True)  # its holder may have removed the folder
         locked = _try(lock)
         if locked is not False:
             lease = leases.take(lease_path(path), has_system_lock=bool(locked))

@@ -59,16 +59,15 @@ def fastest(
             log.info("training step captured as a CUDA graph")
             return captured
     if capture == ON:
-        raise UsageError(f"train.capture=true is not possible: {reason}; use train.capture=auto")
+        raise not_possible(reason)
     log.info("training step not captured: %s", reason)
     return step
 
 
 def obstacle(step: Step) -> str:
     """Return why a step cannot be captured, '' if it can be tried."""
-    device = step.network.device
-    if device.type != "cuda":
-        return f"the device is {device.type}, and CUDA graphs need cuda"
+    if reason := device_obstacle(step.network.device):
+        return reason
     if step.processes > 1:
         return f"{step.processes} processes share each batch"
     if not step.augmentation.is_ahead:
@@ -77,6 +76,18 @@ def obstacle(step: Step) -> str:
         name = type(step.optimizer).__name__
         return f"the optimizer {name} is made with neither fused=True nor capturable=True"
     return ""
+
+
+def device_obstacle(device: torch.device) -> str:
+    """Return why no step can be captured on a device, '' if it has CUDA graphs."""
+    return (
+        "" if device.type == "cuda" else f"the device is {device.type}, and CUDA graphs need cuda"
+    )
+
+
+def not_possible(reason: str) -> UsageError:
+    """Return the error for ``train.capture=true`` where a step cannot be captured."""
+    return UsageError(f"train.capture=true is not possible: {reason}; use train.capture=auto")
 
 
 def has_tensor_rate(optimizer: torch.optim.Optimizer) -> bool:

@@ -97,3 +97,18 @@ def test_a_run_names_what_keeps_the_cores_busy(tmp_path, shiftbench_command):
     )
     assert "done, skipped" in skipped.stderr
     assert "busy" not in skipped.stderr
+
+
+@pytest.mark.skipif(not Path("/proc/stat").exists(), reason="this system has no /proc")
+def test_a_sweep_names_it_once(tmp_path, shiftbench_command):
+    cores = len(os.sched_getaffinity(0))
+    spinning = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(cores)]
+    try:
+        done = shiftbench_command("-m", *LITTLE, f"threads={cores}", "seed=0,1,2", cwd=tmp_path)
+    finally:
+        for process in spinning:
+            process.kill()
+            process.wait()
+    assert done.returncode == 0, done.stderr
+    assert "3 jobs: 3 done" in done.stderr
+    assert done.stderr.count("busy with other processes") == 1

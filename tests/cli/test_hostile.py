@@ -100,6 +100,23 @@ FOUND = [
     (["head=pyramid", "head.levels=2"], "it takes a list of whole numbers"),
     (["model.width=true"], "it takes a whole number"),
     (["model.default_head=[1,2]"], None),
+    # null, true and false as they are typed
+    (["seed=null"], "seed=null does not fit; give a value, or leave it out"),
+    (["device=null"], "device=null does not fit; give a value, or leave it out"),
+    (["measure.engine=null"], "measure.engine=null does not fit; give a value, or leave it out"),
+    (["measure.batch_size=null"], "measure.batch_size=null is not a number of views"),
+    (["measure.batch_size=true"], "measure.batch_size=true is not a number of views"),
+    (["measure.batch_size=False"], "measure.batch_size=false is not a number of views"),
+    (["train.capture=null"], "train.capture=null is not known; allowed: auto, true, false"),
+    (["train.capture=true"], None),
+    # launchers
+    (["hydra/launcher=foo"], "hydra/launcher=foo is not known; allowed: basic, joblib, "
+     "submitit_local, submitit_slurm"),
+    (["hydra/launcher=jobilb"], "did you mean 'joblib'?"),
+    (["hydra.launcher.n_jobs=2"],
+     "hydra.launcher.n_jobs belongs to a launcher; add hydra/launcher=joblib"),
+    (["hydra.launcher.partition=gpu"], "add hydra/launcher=submitit_slurm"),
+    (["hydra.launcher.foo=2"], "'hydra.launcher.foo' is not a setting"),
     # ranges
     (["model.width=1000000000"], "allowed: 1 to 4096"),
     (["model=resnet", "model.width=0"], "allowed: 1 to 4096"),
@@ -243,6 +260,13 @@ def test_shown_is_one_short_line():
         (["pool._target_=os.getcwd"], "belongs in a yaml file"),
         (["hydra.run.dir=../x"], "out=PATH chooses another"),
         (["jagged", "~nosuchuser"], "give a path without ~"),
+        (["-m", "hydra/launcher=foo"], "hydra/launcher=foo is not known; allowed: basic, "),
+        (
+            ["-m", "hydra/launcher=submitit_slurm", "hydra.launcher.n_jobs=2"],
+            "hydra.launcher.n_jobs is no setting of hydra/launcher=submitit_slurm, but of "
+            "hydra/launcher=joblib",
+        ),
+        (["-m", "experiment=smoke", "scale=foo"], "scale=foo is not known"),
     ],
     ids=lambda a: str(a)[:40],
 )

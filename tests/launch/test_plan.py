@@ -176,3 +176,39 @@ def test_rows_are_summed_by_protocol_and_engine():
         ("training", "", 1, 5), ("crop", "direct", 2, 20), ("crop", AT_MOST, 1, 1)
     ]  # fmt: skip
     assert (plan.trainings, plan.total().macs) == (1, 351)
+
+
+@pytest.mark.parametrize(
+    "key", ["precision", "measure.precision"], ids=["of training", "of measuring"]
+)
+def test_a_precision_that_this_machine_lacks_is_named(shiftbench_command, tiny, tmp_path, key):
+    done = shiftbench_command("-m", *tiny, f"{key}=fp32,tf32", "--plan", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "1 would fail, 1 to run" in done.stdout
+    assert f"{key}=tf32 is a format of CUDA devices" in " ".join(done.stdout.split())
+    assert "of 1 of 1 networks on cpu" in done.stdout
+
+
+def test_the_first_job_may_be_the_one_that_would_fail(shiftbench_command, tiny, tmp_path):
+    done = shiftbench_command("-m", *tiny, "device=cuda,cpu", "--plan", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "1 would fail, 1 to run" in done.stdout
+    both = shiftbench_command("-m", *tiny, "device=cuda", "seed=0,1", "--plan", cwd=tmp_path)
+    assert both.returncode == 0, both.stderr
+    assert "2 would fail, 0 to run" in both.stdout
+
+
+def test_the_engine_of_every_protocol_of_a_sweep_is_tested(shiftbench_command, tiny, tmp_path):
+    """The first job, whose network is timed, has no circular shifts."""
+    settings = [item for item in tiny if not item.startswith(("shift.", "train."))]
+    settings += ["train=none", "head=gap", "padding=circular"]
+    alone = shiftbench_command("--plan", *settings, "shift=circular", cwd=tmp_path)
+    expected = rows_of(alone.stdout)["circular"]
+    assert " dense " in alone.stdout
+    done = shiftbench_command(
+        "-m", *settings, "shift=translate,circular", "--plan", cwd=tmp_path
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert rows_of(done.stdout)["circular"] == expected
+    assert " dense " in done.stdout
+    assert "direct at most" not in done.stdout

@@ -239,6 +239,19 @@ def test_a_failure_in_a_parallel_job_is_told(tmp_path, shiftbench_command, setti
     assert "Warning" not in done.stderr
 
 
+def test_no_parallel_jobs_are_refused_and_nothing_is_left(tmp_path, shiftbench_command, tiny):
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    done = shiftbench_command(
+        "-m", *tiny, "seed=0,1", "hydra/launcher=joblib", "hydra.launcher.n_jobs=0", cwd=tmp_path
+    )
+    assert done.returncode == 2
+    [line] = done.stderr.splitlines()
+    assert line.endswith(
+        "hydra.launcher.n_jobs=0 is no number of jobs; give 1 or more, or -1 for all cores"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.slow
 def test_gpu_memory_limits_the_number_of_parallel_jobs(tmp_path, shiftbench_command, tiny):
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")

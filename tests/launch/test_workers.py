@@ -3,15 +3,20 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 
 import pytest
 
-from shiftbench.runs.sweep_state import DONE, FAILED, RUNNING, Sweep
-from shiftbench.storage.leases import DEAD_AFTER, lease_path
+from shiftbench.launch.sweep import SweepController
+from shiftbench.launch.workers import join
+from shiftbench.report.progress import SweepDisplay
+from shiftbench.runs.sweep_state import DONE, FAILED, RUNNING, WAITING, Sweep
+from shiftbench.storage.leases import DEAD_AFTER, lease_path, machine
 
 GRID = ("pool=max,stride", "seed=0,1")
 VARIABLES = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "80"}
@@ -111,6 +116,60 @@ def test_two_processes_share_the_jobs_and_both_print_the_whole_table(tmp_path, s
     own = [re.search(r"this process did (\d), \S+ did (\d)", errors) for _, errors in outputs]
     assert own[0].groups() == own[1].groups()[::-1]
     assert not list(tmp_path.rglob("*.lease"))
+    assert not list(tmp_path.glob("outputs/sweeps/*/places"))
+
+
+def test_the_order_of_arguments_makes_no_other_sweep(tmp_path, start, alone):
+    processes = [start(), start(grid=GRID[::-1])]
+    for process in processes:
+        _, errors = process.communicate(timeout=200)
+        assert process.returncode == 0, errors
+        assert "4 jobs: 4 done\n" in errors
+    assert len(sweep_of(tmp_path).jobs()) == 4
+    assert times_computed(tmp_path) == [(1, 1)] * 4
+    runs = {name: content for name, content in tables(tmp_path).items() if "/runs/" in name}
+    assert runs == {name: content for name, content in tables(alone).items() if "/runs/" in name}
+
+
+def test_jobs_of_another_order_are_postponed_as_one_s_own(tmp_path):
+    """The sweep lists the jobs in the order of the worker that started it."""
+    listed = [["pool=max", "seed=0"], ["pool=max", "seed=1"]]
+    own = [["seed=1", "pool=max", "device=cpu"], ["seed=0", "pool=max", "device=cpu"]]
+    sweep = Sweep.start(tmp_path / "sweep", tmp_path / "runs", listed)
+    sweep.put(listed[0], state=WAITING, run_id="r")
+    controller = SweepController(sweep, SweepDisplay(sweep.jobs, shown=False), own, ExitStack())
+    assert controller.postponed() == [own[1]]
+
+
+def test_the_folder_of_an_earlier_release_is_found(tmp_path, shiftbench_command, alone, settings):
+    """It was named by the order in which the arguments were typed."""
+    shutil.copytree(alone / "outputs", tmp_path / "outputs")
+    folder = sweep_of(tmp_path).folder
+    earlier = folder.rename(folder.with_name(f"seed-0-1-pool-max-stride-{folder.name[-8:]}"))
+    done = shiftbench_command("-m", *settings, *GRID[::-1], cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "4 jobs: 4 done before" in done.stderr
+    assert sweep_of(tmp_path).folder == earlier
+    assert Sweep.load(earlier).overrides[1][-2:] == ("seed=0", "pool=stride")
+
+
+def test_the_last_worker_removes_what_killed_ones_left(tmp_path):
+    jobs = [["seed=0"]]
+    _, first = join(tmp_path, tmp_path / "runs", jobs)
+    _, last = join(tmp_path, tmp_path / "runs", jobs)
+    killed = tmp_path / "workers" / "node1-4711-0.lock"
+    killed.touch()
+    lease_path(killed).write_text(
+        json.dumps({"worker": "node1-4711", "machine": machine(), "token": "t"})
+    )
+    place = tmp_path / "places" / "node1" / "place-0.lock"
+    place.parent.mkdir(parents=True)
+    place.touch()
+    first.close()
+    assert place.exists()
+    last.close()
+    assert not (tmp_path / "workers").exists()
+    assert not (tmp_path / "places").exists()
 
 
 def test_the_job_of_a_killed_process_is_taken_over(tmp_path, start, alone):
@@ -122,6 +181,7 @@ def test_the_job_of_a_killed_process_is_taken_over(tmp_path, start, alone):
     assert "4 jobs: 4 done\n" in errors
     [worker] = {job.worker for job in sweep_of(tmp_path).jobs() if job.process == second.pid}
     assert worker.endswith(f"-{second.pid}")
+    assert not list(tmp_path.glob("outputs/sweeps/*/workers"))
     assert tables(tmp_path) == tables(alone)
 
 

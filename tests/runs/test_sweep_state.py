@@ -26,7 +26,8 @@ def test_a_job_says_which_command_did_it(sweep):
 def test_a_worker_with_another_device_has_the_same_jobs(sweep):
     own = [["pool=max", "device=cpu", "out=/mnt/x"], ["pool=blur", "device=cpu", "out=/mnt/x"]]
     assert sweep.is_for(own)
-    assert not sweep.is_for(own[::-1])
+    assert sweep.is_for([job[::-1] for job in own[::-1]])  # arguments in another order
+    assert not sweep.is_for([own[0], ["pool=aps"]])
     assert not sweep.is_for(own[:1])
     sweep.put(own[1], state=DONE)
     assert [job.state for job in sweep.jobs()] == [WAITING, DONE]
