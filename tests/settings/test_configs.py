@@ -92,7 +92,7 @@ def test_every_yaml_holds_each_argument_with_its_default(path):
         ("measure.batch_size=0", "measure.batch_size=0 is not a number of views"),
         ("measure.batch_size=2.5", "give a whole number from 1 to 65536, or auto"),
         ("measure.batch_size=atuo", "measure.batch_size=atuo is not"),
-        ("measure.batch_size=true", "measure.batch_size=True is not"),
+        ("measure.batch_size=true", "measure.batch_size=true is not"),
     ],
 )
 def test_values_out_of_range_are_refused_in_a_sentence(composed, given, sentence):
