@@ -52,6 +52,7 @@ def test_the_package_leaves_the_environment_of_a_program_alone():
     assert done.stdout == "None\n"
 
 
+@pytest.mark.slow
 def test_threads_are_those_that_were_asked_for(tmp_path, shiftbench_command, tiny):
     for threads in ("threads=3", "threads=null"):
         done = shiftbench_command(

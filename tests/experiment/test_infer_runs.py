@@ -75,6 +75,7 @@ def test_the_report_distinguishes_them(swept):
     assert "infer" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_window_that_the_network_does_not_take_is_refused_before_training(
     shiftbench_command, tiny, tmp_path
 ):
@@ -108,6 +109,7 @@ def test_another_module_costs_what_it_computes():
     assert (found.params, found.macs) == (plain.params, 2 * plain.macs)
 
 
+@pytest.mark.slow
 def test_a_plan_counts_the_passes_of_an_average(shiftbench_command, tiny, tmp_path):
     passes = []
     for infer in ("single", "average"):

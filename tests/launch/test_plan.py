@@ -68,6 +68,7 @@ def test_a_sweep_shares_trainings_and_counts_finished_runs(
     assert rows["circular"][:2] == (3, 3 * TEST_IMAGES * CIRCULAR)
 
 
+@pytest.mark.slow
 def test_a_finished_job_needs_nothing_unless_forced(shiftbench_command, tiny, tmp_path):
     settings = [*tiny, "train=none", "train.epochs=0"]
     assert shiftbench_command(*settings, cwd=tmp_path).returncode == 0
@@ -77,6 +78,7 @@ def test_a_finished_job_needs_nothing_unless_forced(shiftbench_command, tiny, tm
     assert "1 job: 0 done before, 1 to run" in forced.stdout
 
 
+@pytest.mark.slow
 def test_the_dense_engine_is_expected_where_it_applies(shiftbench_command, tiny, tmp_path):
     settings = [item for item in tiny if not item.startswith("shift.")]
     done = shiftbench_command(
@@ -102,6 +104,7 @@ def test_a_job_that_would_fail_is_named(shiftbench_command, tiny, tmp_path):
     assert "sideways" in alone.stderr
 
 
+@pytest.mark.slow
 def test_an_error_of_data_or_network_is_one_sentence(shiftbench_command, tmp_path):
     done = shiftbench_command("--plan", "data=folder", cwd=tmp_path, timeout=60)
     assert done.returncode == 2
@@ -119,6 +122,7 @@ def test_a_plan_is_one_command(shiftbench_command, tmp_path, other):
     assert "two commands" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_launcher_is_not_started(shiftbench_command, tiny, tmp_path):
     done = shiftbench_command(
         "-m", *tiny, "seed=0,1", "hydra/launcher=joblib", "--plan", cwd=tmp_path
@@ -131,6 +135,7 @@ def test_a_launcher_is_not_started(shiftbench_command, tiny, tmp_path):
     assert "of 1 of 1 networks" in done.stdout  # seeds share an architecture
 
 
+@pytest.mark.slow
 def test_part_of_a_study(shiftbench_command, tmp_path):
     """The grid ``depth`` alone has ``model.depth=12,16``; it starts a sweep by itself."""
     done = shiftbench_command(

@@ -14,8 +14,8 @@ from shiftbench.runtime.distributed import SharedJobs
 from shiftbench.runtime.keep_last import KeepLast
 
 PACKAGE = Path(shiftbench.__file__).parent
-# Allowed module state: two registries, two caches of unchanging values, and the state of the terminal
-# of this process.
+# Allowed module state: two registries, two caches of unchanging values, and the state of the
+# terminal of this process.
 STATE_OF_MODULES = {"METRICS", "OPT_IN", "_described", "_digested", "_displays", "_muted"}
 
 

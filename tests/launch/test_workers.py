@@ -172,6 +172,7 @@ def test_the_last_worker_removes_what_killed_ones_left(tmp_path):
     assert not (tmp_path / "places").exists()
 
 
+@pytest.mark.slow
 def test_the_job_of_a_killed_process_is_taken_over(tmp_path, start, alone):
     first, second = start(), start()
     until(lambda: running(tmp_path, 2), first, second)
@@ -207,6 +208,7 @@ def said(process, text):
     raise AssertionError("".join(lines))
 
 
+@pytest.mark.slow
 def test_a_run_of_another_machine_comes_last_and_is_taken_over_when_its_lease_is_stale(
     tmp_path, start, alone
 ):

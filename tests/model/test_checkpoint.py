@@ -163,6 +163,7 @@ def test_other_weights_do_not_fit(tmp_path):
     assert not checkpoint.fits(nn.Linear(2, 3), tmp_path / "theirs.pth")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("thing", ["network", "dict with a network's state"])
 def test_the_way_to_convert_a_pickled_network_works(tmp_path, monkeypatch, thing):
     monkeypatch.chdir(tmp_path)

@@ -102,6 +102,7 @@ def test_a_linear_network_refuses_it(pool):
 
 
 @EVERY
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "head"), [(VGG, FlattenHead), (ResNet, GlobalAverageHead)])
 def test_the_dense_engine_answers_as_the_direct_one_or_says_why_not(model, pool, head):
     net = network(model, pool, head, size=(8, 8)).double().eval()

@@ -89,6 +89,7 @@ def test_a_mixture_of_grids_where_they_are_does_not():
     assert (plain[0] - plain[1]).abs().max() > 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", [GlobalAverageHead, GlobalMaxHead])
 @pytest.mark.parametrize("model", [VGG, ResNet])
 @pytest.mark.parametrize("engine", ["dense", "direct"])

@@ -110,6 +110,7 @@ def test_nothing_is_held_in_testing_and_copies_hold_nothing():
     assert made.added_loss(torch.tensor(0.0)) is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [VGG, ResNet])
 def test_a_network_of_it_is_not_invariant_against_the_published_claim(model):
     """Weights belong to places in the image, grids to phases; aps in its place is exact."""

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from shiftbench.data.images import TensorSplit
+from shiftbench.errors import ShiftbenchError
 from shiftbench.predict.batch_size import MOST, USUAL, fitting, views_at_once
 from shiftbench.predict.engine import Options, predict
 from shiftbench.predict.pixel_model import PixelModel
@@ -76,7 +77,9 @@ def test_out_of_memory_halves_the_batch_once(caplog):
 
 def test_out_of_memory_twice_is_an_error():
     net = Limited(USUAL // 4)
-    with pytest.raises(torch.OutOfMemoryError):
+    with pytest.raises(
+        ShiftbenchError, match=r"with 128 views at once; give measure\.batch_size=64"
+    ):
         measured(net, "auto")
     assert [size for size in net.batches if size > net.most] == [USUAL, USUAL // 2]
 
