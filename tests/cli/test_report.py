@@ -111,7 +111,7 @@ def test_published_findings_that_the_runs_decide(make_run, of, shiftbench_comman
     assert max(map(cell_len, done.stdout.splitlines())) <= 80
     folder = tmp_path / "out" / "report"
     rows = pd.read_csv(folder / "claims.csv")
-    assert rows["verdict"].value_counts()["not run"] == 23
+    assert rows["verdict"].value_counts()["not run"] == len(rows) - 1
     [row] = rows[rows["claim"] == "S3"].to_dict("records")
     assert tuple(row) == CLAIM_COLUMNS
     assert row["verdict"] == "reproduced"

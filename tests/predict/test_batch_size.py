@@ -77,9 +77,7 @@ def test_out_of_memory_halves_the_batch_once(caplog):
 
 def test_out_of_memory_twice_is_an_error():
     net = Limited(USUAL // 4)
-    with pytest.raises(
-        ShiftbenchError, match=r"128 views at once; give measure\.batch_size=64"
-    ):
+    with pytest.raises(ShiftbenchError, match=r"128 views at once; give measure\.batch_size=64"):
         measured(net, "auto")
     assert [size for size in net.batches if size > net.most] == [USUAL, USUAL // 2]
 
