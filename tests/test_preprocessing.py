@@ -1,4 +1,4 @@
-"""How a network wants its pictures: what is given, what is taken over, what is refused."""
+"""How a network wants its inputs: what is given, what is taken over, what is refused."""
 
 import pytest
 

@@ -25,7 +25,11 @@ def phase(what: str, config: DictConfig, *knobs: str) -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         settings = {knob: OmegaConf.select(config, knob) for knob in knobs}
-        known = [f"{knob} (now {value})" for knob, value in settings.items() if value is not None]
+        known = [
+            f"{knob} (now {value})"
+            for knob, value in settings.items()
+            if value not in (None, "auto")  # the engine itself lowers what is automatic
+        ]
         advice = f"; lower {' or '.join(known)}" if known else ""
         raise ShiftbenchError(f"out of memory while {what}{advice}") from error
     log.info("%s took %.1f s", what, time.perf_counter() - started)

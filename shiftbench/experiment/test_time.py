@@ -38,7 +38,7 @@ def option(config: DictConfig) -> Infer:
     made = build.instantiate(config.infer, "infer")
     if not isinstance(made, Infer):
         raise UsageError(
-            f"infer names {type(made).__name__}, which is no test-time wrapper; derive it from "
+            f"infer names {type(made).__name__}, which is not a test-time wrapper; derive it from "
             "shiftbench.infer.base.Infer"
         )
     return made

@@ -110,7 +110,7 @@ def _training_alone(this: Run, config: DictConfig, job: JobRecord | None) -> Ite
 
     Yields:
         The lock, None if the run itself waits for it: then a job of the same command holds it, or
-        there is no training, or this is no job that could be postponed.
+        there is no training, or the job cannot be postponed.
     """
     if job is None or job.waits_for is always or not config.train.epochs:
         yield None

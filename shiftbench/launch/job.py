@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 from shiftbench.errors import UsageError
 from shiftbench.launch.complete_run import complete
-from shiftbench.launch.hydra_job import run_names as run_names
+from shiftbench.launch.hydra_job import run_names
 from shiftbench.launch.session import Session
 from shiftbench.launch.sweep_job import run_in_sweep
 from shiftbench.report.progress import mute

@@ -50,5 +50,7 @@ def setting_of_a_launcher(key: str, arguments: Sequence[str]) -> str | None:
         return None
     wanted = " or ".join(f"{GROUP}={one}" for one in having)
     if chosen:
-        return f"{printable(key)} is no setting of {GROUP}={printable(chosen[0])}, but of {wanted}"
+        return (
+            f"{printable(key)} is not a setting of {GROUP}={printable(chosen[0])}, but of {wanted}"
+        )
     return f"{printable(key)} belongs to a launcher; add {wanted}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from omegaconf import DictConfig
 
 from shiftbench.errors import ShiftbenchError, UsageError
-from shiftbench.launch.job import run_names
+from shiftbench.launch.hydra_job import run_names
 from shiftbench.runs.run import Run
 from shiftbench.settings import schema as configuration
 

@@ -164,7 +164,7 @@ def limit_parallel_jobs(config: DictConfig) -> None:
     launcher = config.hydra.launcher
     if launcher.get("n_jobs") == 0:
         raise UsageError(
-            "hydra.launcher.n_jobs=0 is no number of jobs; give 1 or more, or -1 for all cores"
+            "hydra.launcher.n_jobs=0 is not a number of jobs; give 1 or more, or -1 for all cores"
         )
     if limit := explain_jobs_at_once(launcher, config.device):
         with read_write(launcher):

@@ -82,7 +82,7 @@ def taps_of(key: str, given: str | Sequence[float]) -> Taps:
     total, size = sum(given), sum(map(abs, given))
     if not 1 <= len(given) <= MOST_TAPS or abs(total) <= _SMALLEST_SUM * size:
         raise UsageError(
-            f"{key}={printable(list(given))} is no low-pass filter; give 1 to {MOST_TAPS} numbers "
-            f"whose sum is not 0, e.g. [1,3,3,1], or one of {', '.join(WAVELETS)}"
+            f"{key}={printable(list(given))} is not a low-pass filter; give 1 to {MOST_TAPS} "
+            f"numbers whose sum is not 0, e.g. [1,3,3,1], or one of {', '.join(WAVELETS)}"
         )
     return tuple(tap / total for tap in given)

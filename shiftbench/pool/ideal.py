@@ -5,12 +5,11 @@ from __future__ import annotations
 from torch import Tensor
 
 from shiftbench.errors import UsageError
-from shiftbench.ops.geometry import space_to_batch
-from shiftbench.ops.low_pass import low_pass
-from shiftbench.pool.base import Downsampling
+from shiftbench.ops.low_pass import Size, low_pass
+from shiftbench.pool.spectral import SpectralPool2d
 
 
-class IdealPool2d(Downsampling):
+class IdealPool2d(SpectralPool2d):
     """Remove all frequencies that the coarser grid cannot represent, then sample (``pool=ideal``).
 
     ``x: (N, C, H, W) -> (N, C, ceil(H/s), ceil(W/s))`` on a torus, computed in the Fourier domain.
@@ -25,21 +24,11 @@ class IdealPool2d(Downsampling):
     every s-th sample, beginning with the first; otherwise, the samples are spaced evenly on the
     torus.
 
-    The layer has no parameters and no state. A run's ``macs`` do not include the Fourier
-    transforms.
-
-    Args:
-        channels: Channels of ``x`` (any number is accepted in ``forward``).
-        stride: Subsampling factor.
-        padding: The network's padding; feature maps are periodic only with ``circular``.
-        max_first: Whether a maximum precedes it at pooling sites.
+    Args: as :class:`~shiftbench.pool.spectral.SpectralPool2d`.
 
     Raises:
         UsageError: If ``padding`` is not ``circular``.
     """
-
-    stride: int
-    pad = "circular"
 
     def __init__(
         self,
@@ -48,26 +37,12 @@ class IdealPool2d(Downsampling):
         padding: str = "zeros",
         max_first: bool | None = None,
     ) -> None:
-        super().__init__()
-        self._choose_max_first(max_first)
+        super().__init__(channels, stride, padding, max_first)
         if padding != "circular":
             raise UsageError(
                 f"pool=ideal needs circular borders, got padding={padding}; add padding=circular"
             )
-        self.stride = stride
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Filter and subsample ``x``."""
-        return low_pass(x, self._smaller(x), self._smaller(x))
-
-    def all_phases(self, x: Tensor) -> Tensor:
-        """Filter ``x`` and keep every sampling grid, ``-> (N·s², C, H/s, W/s)``."""
-        filtered = low_pass(x, self._smaller(x), (x.shape[2], x.shape[3]))
-        return space_to_batch(filtered, (self.stride, self.stride))
-
-    def _smaller(self, x: Tensor) -> tuple[int, int]:
-        return -(-x.shape[2] // self.stride), -(-x.shape[3] // self.stride)
-
-    def extra_repr(self) -> str:
-        """Return the settings for ``print(model)``."""
-        return f"stride={self.stride}"
+    def filtered(self, x: Tensor, carried: Size, samples: Size) -> Tensor:
+        """Return the lower frequencies."""
+        return low_pass(x, carried, samples)

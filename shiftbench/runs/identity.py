@@ -19,6 +19,7 @@ from shiftbench.settings.sampling import earlier_names
 from shiftbench.settings.schema import NOT_IDENTITY, STUDY_KEYS, flatten, is_smoke
 from shiftbench.settings.slugs import short_hash, slug
 from shiftbench.storage.atomic import names_a_file
+from shiftbench.storage.json_files import sorted_text
 
 # Settings without effect on the weights: a sweep over them trains once. A data set's ``test``
 # defines the differences of its test images, on which neither weights nor means depend.
@@ -107,7 +108,7 @@ class Identity:
         """Return the text of ``run.json``; paths are in ``provenance.json``."""
         content = asdict(self)
         content["sources"] = content.pop("origin").get("sources", {})
-        return json.dumps(content, indent=2, sort_keys=True, default=str) + "\n"
+        return sorted_text(content)
 
 
 def _readable(config: DictConfig, names: Names) -> str:

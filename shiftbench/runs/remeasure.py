@@ -7,7 +7,6 @@ definitions.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +29,7 @@ from shiftbench.runs.provenance import now
 from shiftbench.storage import result_files
 from shiftbench.storage.atomic import write_text
 from shiftbench.storage.interrupts import held_off
-from shiftbench.storage.json_files import read_mapping, write_mapping
+from shiftbench.storage.json_files import read_mapping, sorted_text, write_mapping
 from shiftbench.storage.locks import exclusive, is_locked
 
 METRICS, SHIFTS = "metrics.csv", "shifts.csv"
@@ -156,9 +155,9 @@ def _replace(
     updated, and the next call completes it.
     """
     digests = {name: _digest(text.encode()) for name, text in texts.items()}
-    who = json.dumps(run, indent=2, sort_keys=True, default=str) + "\n"
+    described = sorted_text(run)
     same = status.get("files") == digests and PENDING not in status
-    if same and (folder / "run.json").read_text("utf-8") == who:
+    if same and (folder / "run.json").read_text("utf-8") == described:
         return False
     final = {key: value for key, value in status.items() if key != PENDING}
     final |= {"files": digests, "remeasured": now()}
@@ -166,7 +165,7 @@ def _replace(
         write_mapping(folder / "status.json", {**status, PENDING: digests})
         for name, text in texts.items():
             write_text(folder / name, text)
-        write_text(folder / "run.json", who)
+        write_text(folder / "run.json", described)
         write_mapping(folder / "status.json", final)
     return True
 

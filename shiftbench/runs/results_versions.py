@@ -44,7 +44,7 @@ CURRENT: dict[str, int] = {
     # Over images. 2: BCa, Wilson, score or exact, depending on the images, instead of percentiles.
     "intervals": 2,
 }
-"""The number of every part that is not FIRST; which runs a part makes, :func:`makes` says."""
+"""The number of every part that is not FIRST; :func:`makes` says which parts affect a run."""
 
 FROM_TABLES = ("metric.correct_consistency", "metric.chance_consistency", "intervals")
 """Parts that prediction tables are enough for, those of earlier releases included."""
@@ -56,8 +56,8 @@ def current(settings: Mapping[str, Any]) -> dict[str, int]:
     Args:
         settings: The run's settings, flat, ``{"train.epochs": 12}``.
 
-    >>> "training" in current({"train.epochs": 0}), current({"train.epochs": 0})["answers"]
-    (False, 2)
+    >>> current({"train.epochs": 0})["answers"]
+    2
     """
     return {part: number for part, number in CURRENT.items() if makes(part, settings)}
 
@@ -78,8 +78,6 @@ def _is_of_shift(key: str, name: str) -> bool:
 def makes(part: str, settings: Mapping[str, Any]) -> bool:
     """Whether a part affects the results of a run."""
     group, _, name = part.partition(".")
-    if group == "training":
-        return bool(settings.get("train.epochs"))
     if group == "surgery":
         changed = _option(settings, "pool") != "native" or settings.get("padding") == "circular"
         return _option(settings, "model") in _EXTERNAL and changed

@@ -25,7 +25,7 @@ from shiftbench.runtime.failures import reason_of
 from shiftbench.settings.labels import Names
 from shiftbench.storage.atomic import cannot_write, remove_leftovers, set_aside, write_text
 from shiftbench.storage.interrupts import how_stopped
-from shiftbench.storage.json_files import read_mapping, write_mapping
+from shiftbench.storage.json_files import read_mapping, sorted_text, write_mapping
 from shiftbench.storage.locks import WaitsFor, always, exclusive
 
 log = logging.getLogger(__name__)
@@ -102,10 +102,9 @@ class Run:
         return "preprocessing" in self._content("run.json")
 
     def note(self, **facts: Any) -> None:
-        """Add facts to ``run.json`` that are known only after data and network are built."""
+        """Write ``run.json`` with facts that are known only after data and network are built."""
         content = {**json.loads(self.identity.as_json()), **facts}
-        text = json.dumps(content, indent=2, sort_keys=True, default=str) + "\n"
-        write_text(self.folder / "run.json", text)
+        write_text(self.folder / "run.json", sorted_text(content))
 
     def add_provenance(self, **facts: Any) -> None:
         """Add facts to ``provenance.json`` that are known only when the run has begun."""

@@ -29,7 +29,7 @@ def sweep_id(arguments: list[str]) -> str:
     """Return a deterministic folder name for the sweep of a command.
 
     The settings that vary are readable in it; all arguments are part of its hash. Their order is
-    not: it is no part of the name.
+    not: it is not a part of the name.
 
     >>> sweep_id(["-m", "seed=3", "pool=max,blur", "out=elsewhere"])
     'pool-max-blur-d5cb9923'

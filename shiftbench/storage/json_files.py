@@ -23,6 +23,11 @@ def read_mapping(path: Path) -> dict[str, Any]:
     return content
 
 
+def sorted_text(content: Mapping[str, Any]) -> str:
+    """Return the text of a file with sorted keys; values that JSON lacks are written as text."""
+    return json.dumps(content, indent=2, sort_keys=True, default=str) + "\n"
+
+
 def write_mapping(path: Path, content: Mapping[str, Any]) -> None:
     """Write a file atomically, keys in the order of the mapping."""
     write_text(path, json.dumps(content, indent=2) + "\n")

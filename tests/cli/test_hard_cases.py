@@ -29,7 +29,7 @@ class Net(nn.Module):
         return self.fc(self.dropout(self.conv(x).relu()).flatten(1))
 
 
-def pictures(count=3, size=(6, 6), channels=3):
+def inputs(count=3, size=(6, 6), channels=3):
     return torch.rand(count, channels, *size, generator=torch.Generator().manual_seed(1))
 
 
@@ -43,7 +43,11 @@ def values(result):
 @pytest.mark.parametrize("count", [1, 2])
 def test_one_image_grey_images_odd_and_oblong_sizes(protocol, channels, size, count):
     result = measure(
-        Net(channels, size), pictures(count, size, channels), [0] * count, protocol, resamples=10
+        Net(channels, size),
+        inputs(count, size, channels),
+        [0] * count,
+        protocol,
+        resamples=10,
     )
     assert result.predictions.n_images == count
     assert values(result)["consistency"] <= 1
@@ -51,14 +55,14 @@ def test_one_image_grey_images_odd_and_oblong_sizes(protocol, channels, size, co
 
 @pytest.mark.parametrize("classes", [2, 1000])
 def test_two_classes_and_a_thousand(classes):
-    result = measure(Net(classes=classes), pictures(), [0, 1, 1], PROTOCOLS[0], resamples=10)
+    result = measure(Net(classes=classes), inputs(), [0, 1, 1], PROTOCOLS[0], resamples=10)
     assert result.predictions.num_classes == classes
     assert ("jaggedness" in values(result).index) == (classes > 5)  # the top 5 are not all
 
 
 def test_a_flat_image_can_be_shifted_along_its_one_row():
     result = measure(
-        Net(1, (1, 9)), pictures(2, (1, 9), 1), [0, 1], Circular(sampling="all", path="horizontal"),
+        Net(1, (1, 9)), inputs(2, (1, 9), 1), [0, 1], Circular(sampling="all", path="horizontal"),
         resamples=10,
     )  # fmt: skip
     assert result.predictions.n_shifts == 9
@@ -74,7 +78,7 @@ class NanWhenDark(Net):
 
 @pytest.mark.parametrize("protocol", PROTOCOLS, ids=str)
 def test_nan_answers_count_as_wrong_and_are_said(protocol, caplog):
-    images = pictures(4)
+    images = inputs(4)
     images[1] *= 0.1
     logging.getLogger("shiftbench").propagate = True
     with caplog.at_level(logging.WARNING, logger="shiftbench"):
@@ -93,8 +97,8 @@ def test_a_network_in_train_mode_is_measured_in_eval_mode_said_and_put_back(capl
     net = Net(dropout=0.5).train()
     logging.getLogger("shiftbench").propagate = True
     with caplog.at_level(logging.INFO, logger="shiftbench"):
-        first = measure(net, pictures(), [0, 1, 2], PROTOCOLS[0], resamples=10)
-    again = measure(net, pictures(), [0, 1, 2], PROTOCOLS[0], resamples=10)
+        first = measure(net, inputs(), [0, 1, 2], PROTOCOLS[0], resamples=10)
+    again = measure(net, inputs(), [0, 1, 2], PROTOCOLS[0], resamples=10)
     assert net.training
     assert "train mode" in caplog.text
     np.testing.assert_array_equal(first.predictions.p_top1, again.predictions.p_top1)
@@ -102,12 +106,12 @@ def test_a_network_in_train_mode_is_measured_in_eval_mode_said_and_put_back(capl
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 def test_other_precisions_than_single(dtype):
-    result = measure(Net().to(dtype), pictures(), [0, 1, 2], PROTOCOLS[2], resamples=10)
+    result = measure(Net().to(dtype), inputs(), [0, 1, 2], PROTOCOLS[2], resamples=10)
     assert result.predictions.p_top1.dtype == np.float32
 
 
 def test_labels_and_logits_that_do_not_fit_are_said_before_any_view_is_made():
     with pytest.raises(ShiftbenchError, match=r"labels run from 0 to 9, but the network answers 4"):
-        measure(Net(), pictures(), [0, 9, 1], PROTOCOLS[0])
+        measure(Net(), inputs(), [0, 9, 1], PROTOCOLS[0])
     with pytest.raises(ShiftbenchError, match=r"it must map \(N, C, H, W\) to logits"):
-        measure(nn.Conv2d(3, 4, 1), pictures(), [0, 1, 2], PROTOCOLS[0])
+        measure(nn.Conv2d(3, 4, 1), inputs(), [0, 1, 2], PROTOCOLS[0])

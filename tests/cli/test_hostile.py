@@ -263,7 +263,7 @@ def test_shown_is_one_short_line():
         (["-m", "hydra/launcher=foo"], "hydra/launcher=foo is not known; allowed: basic, "),
         (
             ["-m", "hydra/launcher=submitit_slurm", "hydra.launcher.n_jobs=2"],
-            "hydra.launcher.n_jobs is no setting of hydra/launcher=submitit_slurm, but of "
+            "hydra.launcher.n_jobs is not a setting of hydra/launcher=submitit_slurm, but of "
             "hydra/launcher=joblib",
         ),
         (["-m", "experiment=smoke", "scale=foo"], "scale=foo is not known"),

@@ -13,13 +13,13 @@ from shiftbench.shift.circular import Circular
 from shiftbench.shift.translate import Translate
 
 
-def pictures(count=6, channels=3, side=8):
+def inputs(count=6, channels=3, side=8):
     generator = torch.Generator().manual_seed(1)
     return torch.randint(0, 256, (count, channels, side, side), generator=generator).byte()
 
 
 def table(protocol, images=None):
-    images = pictures() if images is None else images
+    images = inputs() if images is None else images
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.MaxPool2d(2), torch.nn.Flatten(), torch.nn.LazyLinear(4))
     model(images[:1].float())
@@ -48,16 +48,16 @@ def test_drawn_shifts_have_no_path():
 
 
 def test_images_are_picked_by_rank_from_calm_to_restless():
-    answers = table(Translate(max_shift=2), pictures(40))
+    answers = table(Translate(max_shift=2), inputs(40))
     chosen = typical_images([answers])
     ranges = np.ptp(answers.p_true[:, path_of(answers).columns], axis=1)
     assert len(chosen) == 4
     assert (np.diff(ranges[chosen]) >= 0).all()
-    assert typical_images([table(Translate(max_shift=2), pictures(1))]) == [0]
+    assert typical_images([table(Translate(max_shift=2), inputs(1))]) == [0]
 
 
 def test_a_strip_holds_the_pixels_that_the_network_was_shown():
-    images = pictures()
+    images = inputs()
     split = TensorSplit(images, torch.zeros(6, dtype=torch.long))
     strip = strips(ShownSplit(split, (8, 8)), Circular(), [4], [(0, 0), (1, -2)])[4]
     assert strip.shape == (2, 8, 8, 3)
@@ -69,7 +69,7 @@ def test_a_strip_holds_the_pixels_that_the_network_was_shown():
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_figure_is_drawn_and_the_same_each_time(tmp_path, channels):
-    images = pictures(channels=channels)
+    images = inputs(channels=channels)
     protocol = Translate(max_shift=2)
     answers = table(protocol, images)
     path = path_of(answers)

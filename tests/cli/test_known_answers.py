@@ -29,12 +29,12 @@ def network(pool, model=VGG, head=GlobalAverageHead, padding="circular", **setti
     return model(5, 3, (SIDE, SIDE), pool, head, padding, width=4, **settings)
 
 
-def pictures(count=2):
+def inputs(count=2):
     return torch.rand(count, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
 
 
 def exact_fraction(net):
-    result = measure(net, pictures(), [0, 0], Circular(sampling="all"), resamples=10)
+    result = measure(net, inputs(), [0, 0], Circular(sampling="all"), resamples=10)
     return float(result.metrics.set_index("metric").loc["exact_fraction", "value"])
 
 
@@ -52,7 +52,7 @@ def test_one_in_stride_squared_of_the_shifts_is_exact(pool, downsamplings):
 @pytest.mark.parametrize("pool", SUBSAMPLING)
 def test_the_exact_shifts_are_the_multiples_of_the_stride(pool):
     net = network(pool, ResNet)
-    table = measure(net, pictures(), [0, 0], Circular(sampling="all"), resamples=10).predictions
+    table = measure(net, inputs(), [0, 0], Circular(sampling="all"), resamples=10).predictions
     exact = table.logit_change <= 1e-5 * table.logit_scale[:, None]
     multiple = (table.shifts % 4 == 0).all(1)
     assert (exact == multiple).all()
@@ -70,7 +70,7 @@ def test_they_stay_exact_when_trained(pool):
     optimizer = torch.optim.SGD(net.parameters(), lr=0.05)
     for _ in range(5):
         optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(net(pictures(3)), torch.tensor([0, 1, 2])).backward()
+        torch.nn.functional.cross_entropy(net(inputs(3)), torch.tensor([0, 1, 2])).backward()
         optimizer.step()
     assert exact_fraction(net) == 1
 
@@ -82,7 +82,7 @@ def test_aps_is_not_exact_with_a_position_aware_head_or_zero_padding():
 
 def test_aps_is_not_exact_under_translation():
     net = network(AdaptivePolyphase2d)
-    result = measure(net, pictures(), [0, 0], "translate", resamples=10)
+    result = measure(net, inputs(), [0, 0], "translate", resamples=10)
     value = result.metrics.set_index("metric").loc["exact_fraction", "value"]
     assert value == pytest.approx(1 / 81)  # the base view alone
 
@@ -94,7 +94,7 @@ def test_a_constant_network_is_consistent_and_that_says_nothing():
         def forward(self, x):
             return torch.tensor([[0.0, 1.0, 0.0]]).expand(len(x), 3)
 
-    result = measure(Constant(), pictures(3), [0, 1, 2], "translate", resamples=10)
+    result = measure(Constant(), inputs(3), [0, 1, 2], "translate", resamples=10)
     values = result.metrics.set_index("metric")["value"]
     assert values["consistency"] == values["chance_consistency"] == 1
     assert values["accuracy"] == pytest.approx(1 / 3)
@@ -152,7 +152,7 @@ def test_relu_or_another_head_undoes_it(head, between, expected):
 @pytest.mark.parametrize("protocol", ["subpixel", "crop"])
 def test_aps_is_not_exact_under_half_pixel_shifts_or_crops(protocol):
     net = network(AdaptivePolyphase2d)
-    result = measure(net, pictures(), [0, 0], protocol, resamples=10)
+    result = measure(net, inputs(), [0, 0], protocol, resamples=10)
     table = result.predictions
     whole = (table.shifts % 1 == 0).all(1) & (protocol == "subpixel")
     exact = table.logit_change <= 1e-5 * table.logit_scale[:, None]

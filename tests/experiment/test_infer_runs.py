@@ -90,7 +90,7 @@ def test_a_window_that_the_network_does_not_take_is_refused_before_training(
 
 def test_what_is_no_wrapper_is_refused():
     config = OmegaConf.create({"infer": {"_target_": "torch.nn.Identity"}})
-    with pytest.raises(UsageError, match="infer names Identity, which is no test-time wrapper"):
+    with pytest.raises(UsageError, match="infer names Identity, which is not a test-time wrapper"):
         test_time.option(config)
 
 

@@ -247,7 +247,7 @@ def test_no_parallel_jobs_are_refused_and_nothing_is_left(tmp_path, shiftbench_c
     assert done.returncode == 2
     [line] = done.stderr.splitlines()
     assert line.endswith(
-        "hydra.launcher.n_jobs=0 is no number of jobs; give 1 or more, or -1 for all cores"
+        "hydra.launcher.n_jobs=0 is not a number of jobs; give 1 or more, or -1 for all cores"
     )
     assert list(tmp_path.iterdir()) == []
 

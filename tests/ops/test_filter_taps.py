@@ -48,7 +48,7 @@ def test_a_list_is_divided_by_its_sum():
 
 @pytest.mark.parametrize("given", [[], [0, 0], [1, -1], [1.0] * 17])
 def test_what_is_no_low_pass_filter_is_refused(given):
-    with pytest.raises(UsageError, match="is no low-pass filter; give 1 to 16 numbers"):
+    with pytest.raises(UsageError, match="is not a low-pass filter; give 1 to 16 numbers"):
         taps_of("pool.taps", given)
 
 

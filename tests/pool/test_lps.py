@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from exact_networks import require_exact
 from toy_training import Silent, dataset
 
 from shiftbench.api import measure
@@ -15,7 +16,6 @@ from shiftbench.model.vgg import VGG
 from shiftbench.pool import LearnedPolyphase2d, StepStart
 from shiftbench.predict.pixel_model import PixelModel
 from shiftbench.settings.schema import Train
-from shiftbench.shift.circular import Circular
 from shiftbench.surgery import circular, replace_downsampling
 from shiftbench.training.trainer import Trainer
 
@@ -78,16 +78,7 @@ def test_every_circular_shift_keeps_the_same_values(size, filter_size):
 @pytest.mark.parametrize("model", [VGG, ResNet])
 @pytest.mark.parametrize("engine", ["dense", "direct"])
 def test_a_network_with_random_weights_is_exact_under_every_shift(model, head, engine):
-    torch.manual_seed(0)
-    net = model(4, 3, (16, 16), LearnedPolyphase2d, head, "circular", width=8).double().eval()
-    result = measure(
-        net, torch.rand(3, 3, 16, 16, dtype=torch.float64), [0, 1, 2], Circular(sampling="all"),
-        engine=engine, resamples=2,
-    )  # fmt: skip
-    values = result.metrics.set_index("metric").value
-    assert result.predictions.n_shifts == 256
-    assert values["exact_fraction"] == 1
-    assert values["consistency"] == 1
+    require_exact(model, LearnedPolyphase2d, head, engine)
 
 
 def test_with_zero_padding_it_is_not_exact():

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
+from exact_networks import require_exact
 
-from shiftbench.api import measure
 from shiftbench.errors import UsageError
 from shiftbench.head.gap import GlobalAverageHead
 from shiftbench.head.gmp import GlobalMaxHead
@@ -11,7 +11,6 @@ from shiftbench.model.resnet import ResNet
 from shiftbench.model.vgg import VGG
 from shiftbench.pool import LearnedPolyphase2d, SoftPolyphase2d
 from shiftbench.pool.polyphase import keep, mixture, mixture_from_largest
-from shiftbench.shift.circular import Circular
 
 
 def pool(channels=8, padding="circular", **settings):
@@ -94,16 +93,7 @@ def test_a_mixture_of_grids_where_they_are_does_not():
 @pytest.mark.parametrize("model", [VGG, ResNet])
 @pytest.mark.parametrize("engine", ["dense", "direct"])
 def test_a_network_with_random_weights_is_exact_under_every_shift(model, head, engine):
-    torch.manual_seed(0)
-    net = model(4, 3, (16, 16), SoftPolyphase2d, head, "circular", width=8).double().eval()
-    result = measure(
-        net, torch.rand(3, 3, 16, 16, dtype=torch.float64), [0, 1, 2], Circular(sampling="all"),
-        engine=engine, resamples=2,
-    )  # fmt: skip
-    values = result.metrics.set_index("metric").value
-    assert result.predictions.n_shifts == 256
-    assert values["exact_fraction"] == 1
-    assert values["consistency"] == 1
+    require_exact(model, SoftPolyphase2d, head, engine)
 
 
 def test_at_a_low_temperature_it_is_lps():

@@ -54,7 +54,7 @@ def network(model, pool, head, size=(16, 16), **more):
     return model(5, 3, size, pool, head, "circular", width=4, **more).eval()
 
 
-def pictures(size=(16, 16), count=3, channels=3):
+def inputs(size=(16, 16), count=3, channels=3):
     return torch.rand(count, channels, *size, generator=torch.Generator().manual_seed(1))
 
 
@@ -81,7 +81,7 @@ def assert_same(dense, direct, atol=2e-5):
 @pytest.mark.parametrize("pool", POOLS)
 @pytest.mark.parametrize("model", [VGG, ResNet])
 def test_it_gives_the_table_of_the_direct_engine(model, pool, head):
-    assert_same(*tables(network(model, pool, head), pictures()))
+    assert_same(*tables(network(model, pool, head), inputs()))
 
 
 @pytest.mark.slow
@@ -89,7 +89,7 @@ def test_it_gives_the_table_of_the_direct_engine(model, pool, head):
 @pytest.mark.parametrize("model", [VGG, ResNet])
 def test_it_takes_pools_before_their_convolutions(model, pool):
     net = network(model, pool, GlobalAverageHead, SMALL, placement="before")
-    assert_same(*tables(net, pictures(SMALL)))
+    assert_same(*tables(net, inputs(SMALL)))
 
 
 @pytest.mark.parametrize("settings", [
@@ -97,25 +97,25 @@ def test_it_takes_pools_before_their_convolutions(model, pool):
 ])  # fmt: skip
 def test_it_takes_other_filters(settings):
     net = network(VGG, functools.partial(BlurPool2d, **settings), FlattenHead, SMALL)
-    assert_same(*tables(net, pictures(SMALL)))
+    assert_same(*tables(net, inputs(SMALL)))
 
 
 def test_it_takes_a_learned_mean_with_a_maximum_before_it():
     pool = functools.partial(LpPool2d, learned=True, max_first=True)
-    assert_same(*tables(network(VGG, pool, GlobalAverageHead, SMALL), pictures(SMALL)))
+    assert_same(*tables(network(VGG, pool, GlobalAverageHead, SMALL), inputs(SMALL)))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [(8, 24), (24, 8), (4, 4), (12, 20)])
 @pytest.mark.parametrize("head", [GlobalAverageHead, FlattenHead])
 def test_it_takes_sizes_that_are_not_square(size, head):
-    assert_same(*tables(network(ResNet, BlurPool2d, head, size), pictures(size)))
+    assert_same(*tables(network(ResNet, BlurPool2d, head, size), inputs(size)))
 
 
 @pytest.mark.parametrize("downsamplings", [0, 1, 2, 3, 4])
 def test_it_takes_every_total_stride(downsamplings):
     net = network(VGG, MaxPool2d, FlattenHead, downsamplings=downsamplings)
-    assert_same(*tables(net, pictures()))
+    assert_same(*tables(net, inputs()))
 
 
 @pytest.mark.parametrize(
@@ -124,12 +124,12 @@ def test_it_takes_every_total_stride(downsamplings):
     ids=str,
 )
 def test_it_serves_every_set_of_circular_shifts(protocol):
-    assert_same(*tables(network(VGG, MaxPool2d, GlobalAverageHead), pictures(), protocol))
+    assert_same(*tables(network(VGG, MaxPool2d, GlobalAverageHead), inputs(), protocol))
 
 
 def test_auto_takes_it_where_it_holds_and_shows_every_shift():
     net = network(VGG, MaxPool2d, GlobalAverageHead)
-    table = measure(net, pictures(), [0, 0, 0], "circular", resamples=10).predictions
+    table = measure(net, inputs(), [0, 0, 0], "circular", resamples=10).predictions
     assert table.meta["engine"] == "dense"
     assert table.meta["exhaustive"] is True
     assert table.n_shifts == 256
@@ -138,8 +138,8 @@ def test_auto_takes_it_where_it_holds_and_shows_every_shift():
 
 def refused(net, size=(16, 16), protocol=Circular()):  # noqa: B008
     with pytest.raises(ShiftbenchError, match="the dense engine is not exact here") as error:
-        measure(net, pictures(size), [0, 0, 0], protocol, engine="dense", resamples=10)
-    result = measure(net, pictures(size), [0, 0, 0], protocol, resamples=10)
+        measure(net, inputs(size), [0, 0, 0], protocol, engine="dense", resamples=10)
+    result = measure(net, inputs(size), [0, 0, 0], protocol, resamples=10)
     assert result.predictions.meta["engine"] == "direct"
     return str(error.value)
 
@@ -221,7 +221,7 @@ def test_the_reason_is_logged_once(caplog):
     net = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     with caplog.at_level(logging.INFO, logger="shiftbench"):
         logging.getLogger("shiftbench").propagate = True
-        measure(net.eval(), pictures(), [0, 0, 0], "circular", resamples=10)
+        measure(net.eval(), inputs(), [0, 0, 0], "circular", resamples=10)
     lines = [record.getMessage() for record in caplog.records]
     assert lines == ["not every shift at once, since a convolution pads with zeros"]
 
@@ -242,7 +242,7 @@ class UserPool(nn.Module):
 
 
 def test_a_users_pool_takes_part_by_one_method():
-    assert_same(*tables(Net(UserPool()), pictures()))
+    assert_same(*tables(Net(UserPool()), inputs()))
 
 
 def test_a_head_of_several_position_aware_layers_is_shown_every_shift_once():
@@ -252,7 +252,7 @@ def test_a_head_of_several_position_aware_layers_is_shown_every_shift_once():
         nn.Conv2d(3, 4, 3, padding=1, padding_mode="circular"), nn.ReLU(), nn.MaxPool2d(2),
         nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 3),
     )  # fmt: skip
-    assert_same(*tables(net, pictures()))
+    assert_same(*tables(net, inputs()))
 
 
 def from_torchvision(name):
@@ -269,7 +269,7 @@ def test_torchvisions_networks_made_circular(name):
     """All strided layers of these networks are supported."""
     dense, direct = (
         measure(
-            from_torchvision(name), pictures((32, 32), 2), [0, 1], Circular(2),
+            from_torchvision(name), inputs((32, 32), 2), [0, 1], Circular(2),
             padding="circular", engine=engine, resamples=10,
         ).predictions
         for engine in ("dense", "direct")
@@ -283,7 +283,7 @@ def test_torchvisions_networks_that_are_on_no_torus_are_refused(name):
     """These have windows without padding, or read positions after reshaping."""
     with pytest.raises(ShiftbenchError, match=r"features.* does not wrap around"):
         measure(
-            from_torchvision(name), pictures((32, 32), 2), [0, 1], "circular",
+            from_torchvision(name), inputs((32, 32), 2), [0, 1], "circular",
             padding="circular", engine="dense",
         )  # fmt: skip
 
@@ -334,21 +334,21 @@ def test_a_spectral_convolution_is_the_convolution(size, kernel, dilation, with_
 def test_wide_networks_on_small_maps_use_it_and_agree():
     torch.manual_seed(0)
     net = VGG(5, 3, (16, 16), MaxPool2d, GlobalAverageHead, "circular", width=16).eval()
-    assert_same(*tables(net, pictures()))
+    assert_same(*tables(net, inputs()))
 
 
 def test_the_network_itself_is_left_as_it_was():
     net = network(VGG, BlurPool2d, FlattenHead)
     before = {name: value.clone() for name, value in net.state_dict().items()}
     layers = [type(module) for module in net.modules()]
-    DenseNetwork(net)(pictures())
+    DenseNetwork(net)(inputs())
     assert [type(module) for module in net.modules()] == layers
     assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
 
 
 def test_a_circular_shift_of_the_image_only_reorders_the_views():
     net = network(VGG, MaxPool2d, FlattenHead)
-    dense, images = DenseNetwork(net), pictures()
+    dense, images = DenseNetwork(net), inputs()
     with torch.inference_mode():
         logits, moved = dense(images), dense(images.roll((3, -5), (2, 3)))
     shifts = torch.tensor([[0, 0], [1, 2], [-4, 7]])
@@ -368,7 +368,7 @@ def test_bounded_memory_means_fewer_images_at_once():
     from shiftbench.predict.pixel_model import PixelModel
 
     cpu = PixelModel(net, [0.0] * 3, [1.0] * 3, torch.device("cpu"))
-    split = TensorSplit(pictures(count=9), torch.zeros(9, dtype=torch.long))
+    split = TensorSplit(inputs(count=9), torch.zeros(9, dtype=torch.long))
     seen = []
     for gigabytes in (1.0, 0.001):
         predict(cpu, split, (3, 16, 16), Circular(), Options("dense", memory_gb=gigabytes),

@@ -28,7 +28,7 @@ class Linear(nn.Module):
         return self.fc(x.flatten(1))
 
 
-def pictures(count=5, size=6):
+def inputs(count=5, size=6):
     return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(2))
 
 
@@ -42,7 +42,7 @@ LABELS = torch.tensor([0, 1, 2, 3, 0])
     ids=str,
 )
 def test_the_table_is_that_of_the_plain_loop(protocol, batch_size):
-    net, images = Linear().eval(), pictures()
+    net, images = Linear().eval(), inputs()
     split = TensorSplit(images, LABELS)
     network = PixelModel(net, [0.0] * 3, [1.0] * 3, torch.device("cpu"))
     table = predict(network, split, (3, 6, 6), protocol, Options(batch_size=batch_size))
@@ -65,7 +65,7 @@ def test_the_table_is_that_of_the_plain_loop(protocol, batch_size):
 
 
 def test_the_table_says_what_was_measured():
-    table = measure(Linear(), pictures(), LABELS, Translate(1, "edge")).predictions
+    table = measure(Linear(), inputs(), LABELS, Translate(1, "edge")).predictions
     assert table.meta["engine"] == "direct"
     assert table.meta["exhaustive"] is True
     assert table.meta["num_classes"] == 4
@@ -90,12 +90,12 @@ def test_equal_logits_are_ranked_by_their_index():
 @pytest.mark.parametrize("labels", [[0, 1, 2, 3, 4], [-1, 0, 0, 0, 0]])
 def test_labels_out_of_range_are_refused(labels):
     with pytest.raises(ShiftbenchError, match="labels must be 0 to 3"):
-        measure(Linear(), pictures(), labels, "circular")
+        measure(Linear(), inputs(), labels, "circular")
 
 
 def test_logits_of_another_shape_are_refused():
     with pytest.raises(ShiftbenchError, match=r"returned shape \(1, 3, 6, 6\)"):
-        measure(nn.Identity(), pictures(), LABELS, "circular")
+        measure(nn.Identity(), inputs(), LABELS, "circular")
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_arguments_that_do_not_fit_are_refused(images, labels, sentence):
 def test_measure_takes_numpy_and_leaves_the_mode_as_it_was():
     net = Linear()
     net.train()
-    result = measure(net, pictures().numpy(), np.array([0, 1, 2, 3, 0]), Circular(sampling="all"))
+    result = measure(net, inputs().numpy(), np.array([0, 1, 2, 3, 0]), Circular(sampling="all"))
     assert net.training
     assert list(result.shifts.columns[:2]) == ["dy", "dx"]
     assert len(result.shifts) == 36
@@ -141,16 +141,16 @@ def test_measure_normalises_after_the_shift():
 
 def test_an_unknown_protocol_is_named():
     with pytest.raises(UsageError, match="did you mean 'circular'"):
-        measure(Linear(), pictures(), LABELS, "circlar")
+        measure(Linear(), inputs(), LABELS, "circlar")
 
 
 def test_one_image_has_a_value_and_no_interval():
-    result = measure(Linear(), pictures(1), [0], Circular(sampling="all"))
+    result = measure(Linear(), inputs(1), [0], Circular(sampling="all"))
     row = result.metrics.set_index("metric").loc["consistency"]
     assert 0 <= row["value"] <= 1
     assert np.isnan(row["ci_low"])
 
 
 def test_half_precision_networks_are_fed_half_precision():
-    result = measure(Linear().to(torch.bfloat16), pictures(), LABELS, Translate(1))
+    result = measure(Linear().to(torch.bfloat16), inputs(), LABELS, Translate(1))
     assert result.predictions.n_images == 5

@@ -99,6 +99,6 @@ def test_an_engine_and_the_figures_see_the_same_windows():
 
     engine = DirectEngine(remember, PROTOCOL, plan, 64)
     engine.logits(split, torch.arange(3), plan.rows(0, 3))
-    pictures = strips(split, PROTOCOL, [1], plan.shifts)
+    inputs = strips(split, PROTOCOL, [1], plan.shifts)
     of_second = torch.cat(seen)[len(plan) : 2 * len(plan)].permute(0, 2, 3, 1)
-    assert torch.equal(torch.from_numpy(pictures[1]), of_second)
+    assert torch.equal(torch.from_numpy(inputs[1]), of_second)

@@ -21,7 +21,7 @@ SHAPES = [(1, 3, 16, 16), (3, 1, 17, 15), (2, 3, 13, 20)]  # one image; grey, od
 MEAN = [0.25, 0.5, 0.75]
 
 
-def pictures(shape, seed=0):
+def inputs(shape, seed=0):
     generator = torch.Generator().manual_seed(seed)
     return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
 
@@ -42,7 +42,7 @@ def every_view(protocol, images, mean=None):
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("margin", [None, 3, 6])
 def test_crops_are_the_windows_of_the_enlarged_image(shape, margin):
-    images = pictures(shape)
+    images = inputs(shape)
     height, width = shape[-2:]
     seen = set()
     grown = round(min(height, width) / 7) if margin is None else margin
@@ -55,13 +55,13 @@ def test_crops_are_the_windows_of_the_enlarged_image(shape, margin):
 
 
 def test_the_base_of_a_crop_is_its_central_window():
-    images = pictures((1, 1, 8, 8))
+    images = inputs((1, 1, 8, 8))
     whole = resize(images, (10, 10), "bicubic")
     assert torch.equal(views(Crop(2), images, torch.zeros(1, 2)), whole[:, :, 1:9, 1:9])
 
 
 def test_enlarging_keeps_the_type_and_the_range():
-    images = pictures((2, 3, 9, 9)).round() // 255 * 255  # black and white, so bicubic overshoots
+    images = inputs((2, 3, 9, 9)).round() // 255 * 255  # black and white, so bicubic overshoots
     assert resize(images, (12, 12), "bicubic").dtype == torch.uint8
     flat = torch.full((1, 3, 9, 9), 0.3)
     assert torch.allclose(resize(flat, (12, 12), "bicubic"), torch.tensor(0.3), atol=1e-6)
@@ -71,7 +71,7 @@ def test_enlarging_keeps_the_type_and_the_range():
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("fill", ["black", "mean", "inpaint"])
 def test_an_embedded_object_moves_whole(shape, fill):
-    images = pictures(shape)
+    images = inputs(shape)
     mean = MEAN[: shape[1]]
     canvas = tuple(shape[-2:])
     size = tuple(round(round(0.5 * min(canvas)) * side / min(canvas)) for side in canvas)
@@ -95,7 +95,7 @@ def test_an_embedded_object_moves_whole(shape, fill):
 
 
 def test_a_canvas_may_be_larger_than_the_images():
-    images = pictures((2, 1, 8, 8))
+    images = inputs((2, 1, 8, 8))
     protocol = Embed(8, canvas=12)
     for (dy, dx), views in every_view(protocol, images):
         assert views.shape == (2, 1, 12, 12)
@@ -110,7 +110,7 @@ def test_a_canvas_may_be_larger_than_the_images():
 )
 @settings(max_examples=25, deadline=None)
 def test_inpainting_keeps_what_is_known_and_fills_the_rest(shape, corner, size, as_float):
-    images = pictures(shape)
+    images = inputs(shape)
     images = images.float() / 255 if as_float else images
     known = torch.zeros(len(images), 1, *shape[-2:], dtype=torch.bool)
     known[..., corner[0] : corner[0] + size[0], corner[1] : corner[1] + size[1]] = True
@@ -143,7 +143,7 @@ def test_inpainting_without_anything_known_is_an_error():
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_rescaled_object_has_the_size_it_says(shape):
-    images = pictures(shape) | 1  # no pixel is black
+    images = inputs(shape) | 1  # no pixel is black
     for (scale,), views in every_view(Rescale(0.5, steps=5), images):
         rows = views.amax((0, 1, 3)).nonzero().flatten()
         columns = views.amax((0, 1, 2)).nonzero().flatten()
@@ -160,7 +160,7 @@ def test_sizes_are_consecutive_and_the_last_may_fill_the_canvas():
     plan = Rescale(24, steps=8).plan(3, (32, 32))
     assert plan.shifts[:, 0].tolist() == list(range(24, 33))
     assert plan.previous.tolist() == list(range(-1, 8))
-    images = pictures((1, 1, 32, 32))
+    images = inputs((1, 1, 32, 32))
     assert torch.equal(views(Rescale(24), images, torch.tensor([[32]])), images)
 
 
@@ -170,7 +170,7 @@ def test_sizes_are_consecutive_and_the_last_may_fill_the_canvas():
 )
 @settings(max_examples=25, deadline=None)
 def test_a_whole_fourier_shift_is_a_roll(shape, shift):
-    images = pictures(shape)
+    images = inputs(shape)
     moved = views(Subpixel(), images, torch.tensor(shift).expand(len(images), 2))
     assert moved.dtype == torch.float32
     assert torch.allclose(moved, images.roll(shift, (2, 3)).float() / 255, atol=1e-5)
@@ -198,7 +198,7 @@ def test_fourier_shifts_add_up_and_keep_energy_below_nyquist(size, shift):
 
 
 def test_two_half_shifts_are_a_whole_one_on_odd_sizes():
-    images = pictures((2, 3, 15, 15))
+    images = inputs((2, 3, 15, 15))
     half = torch.full((2, 2), 0.5)
     twice = fourier_shift(views(Subpixel(), images, half), half)
     assert torch.allclose(twice, images.roll((1, 1), (2, 3)).float() / 255, atol=1e-5)
@@ -256,7 +256,7 @@ def test_offsets_go_in_steps_of_the_fraction_from_the_first_one_on():
 )
 @settings(max_examples=20, deadline=None)
 def test_pasting_and_cutting_out_are_inverse(corner, size):
-    objects = pictures((2, 3, *size))
+    objects = inputs((2, 3, *size))
     placed, inside = paste(objects, torch.tensor([corner] * 2), (9, 9))
     assert torch.equal(windows(placed, torch.tensor([corner] * 2), size), objects)
     assert int(inside.sum()) == 2 * size[0] * size[1]
