@@ -29,7 +29,7 @@ Options, as group=option
 FOOTER = """
 Settings, as key=value
   padding=zeros|circular|reflect|full  device=auto  seed=0  checkpoint=null
-  precision, measure.precision=fp32|tf32|bf16  measure.batch_size=256|auto
+  precision, measure.precision=fp32|tf32|bf16  measure.batch_size=auto|256
   threads=null  out=outputs  force=false  fail_fast=false  progress=true
   figures=true  scale=smoke|cpu|gpu (of a study)  train.lr ...  pool.taps ...
 

@@ -100,6 +100,7 @@ def test_a_run_names_what_keeps_the_cores_busy(tmp_path, shiftbench_command):
     assert "busy" not in skipped.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/stat").exists(), reason="this system has no /proc")
 def test_a_sweep_names_it_once(tmp_path, shiftbench_command):
     cores = len(os.sched_getaffinity(0))

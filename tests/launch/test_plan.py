@@ -49,6 +49,7 @@ def test_a_single_job(shiftbench_command, tiny, tmp_path, steps):
     assert "of 1 of 1 networks on cpu" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_sweep_shares_trainings_and_counts_finished_runs(
     shiftbench_command, tiny, tmp_path, steps
 ):
@@ -183,6 +184,7 @@ def test_rows_are_summed_by_protocol_and_engine():
     assert (plan.trainings, plan.total().macs) == (1, 351)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "key", ["precision", "measure.precision"], ids=["of training", "of measuring"]
 )
@@ -194,6 +196,7 @@ def test_a_precision_that_this_machine_lacks_is_named(shiftbench_command, tiny, 
     assert "of 1 of 1 networks on cpu" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_first_job_may_be_the_one_that_would_fail(shiftbench_command, tiny, tmp_path):
     done = shiftbench_command("-m", *tiny, "device=cuda,cpu", "--plan", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -203,6 +206,7 @@ def test_the_first_job_may_be_the_one_that_would_fail(shiftbench_command, tiny, 
     assert "2 would fail, 0 to run" in both.stdout
 
 
+@pytest.mark.slow
 def test_the_engine_of_every_protocol_of_a_sweep_is_tested(shiftbench_command, tiny, tmp_path):
     """The first job, whose network is timed, has no circular shifts."""
     settings = [item for item in tiny if not item.startswith(("shift.", "train."))]

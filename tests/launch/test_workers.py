@@ -119,6 +119,7 @@ def test_two_processes_share_the_jobs_and_both_print_the_whole_table(tmp_path, s
     assert not list(tmp_path.glob("outputs/sweeps/*/places"))
 
 
+@pytest.mark.slow
 def test_the_order_of_arguments_makes_no_other_sweep(tmp_path, start, alone):
     processes = [start(), start(grid=GRID[::-1])]
     for process in processes:
