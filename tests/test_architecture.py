@@ -12,6 +12,7 @@ import pytest
 import shiftbench
 
 PACKAGE = Path(shiftbench.__file__).parent
+CHECKOUT = Path(__file__).parents[1]  # not PACKAGE.parent: the package may be installed elsewhere
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 GROUND = ("__version__", "contracts", "errors", "seeds")  # what every package may import
 MAY_IMPORT = {
@@ -112,7 +113,7 @@ def test_ten_modules_at_most_are_at_the_root():
 
 
 def test_the_guide_has_a_row_for_every_package():
-    guide = (Path(__file__).parents[1] / "docs" / "architecture.md").read_text("utf-8")
+    guide = (CHECKOUT / "docs" / "architecture.md").read_text("utf-8")
     rows = "".join(line.split("|")[1] for line in guide.splitlines() if line.startswith("| `"))
     for name in MAY_IMPORT:
         assert name.startswith("__") or f"{name}/" in rows or f"{name}.py" in rows, name
@@ -121,7 +122,7 @@ def test_the_guide_has_a_row_for_every_package():
 @pytest.mark.parametrize("package", ["launch", "runs", "runtime", "storage", "training"])
 def test_the_guide_names_every_module(package):
     """Of packages whose modules are no options of a config group."""
-    guide = (PACKAGE.parent / "docs" / "architecture.md").read_text("utf-8")
+    guide = (CHECKOUT / "docs" / "architecture.md").read_text("utf-8")
     named = set(re.findall(r"`(\w+)`", guide))
     modules = {path.stem for path in (PACKAGE / package).glob("*.py")} - {"__init__"}
     assert modules <= named
@@ -130,15 +131,15 @@ def test_the_guide_names_every_module(package):
 DOCUMENTS = [
     path
     for pattern in ("*.md", "docs/*.md", "benchmarks/*.md", "outputs/reference/**/*.md")
-    for path in sorted(PACKAGE.parent.glob(pattern))
+    for path in sorted(CHECKOUT.glob(pattern))
 ]
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(PACKAGE.parent))
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(CHECKOUT))
 def test_files_that_documents_name_exist(path):
     text = path.read_text("utf-8")
     links = [link for link in re.findall(r"\]\(([^)#\s]+)", text) if "://" not in link]
-    named = [PACKAGE.parent / name for name in re.findall(r"\bshiftbench/[\w/]+\.py\b", text)]
+    named = [CHECKOUT / name for name in re.findall(r"\bshiftbench/[\w/]+\.py\b", text)]
     files = [*(path.parent / link for link in links), *named]
     assert not [file for file in files if not file.exists()]
 

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-import shiftbench
 from shiftbench.runs.commit import of_checkout, recorded
 
-CHECKOUT = Path(shiftbench.__file__).parents[1]
+CHECKOUT = Path(__file__).parents[2]
 AUTHOR = ("-c", "user.name=a", "-c", "user.email=a@b")
 
 
