@@ -13,11 +13,14 @@ from torch import Tensor, nn
 
 from shiftbench.data.images import TensorSplit
 from shiftbench.errors import UsageError, did_you_mean, require_one_of, require_within
-from shiftbench.experiment import build
+from shiftbench.experiment import build, test_time
+from shiftbench.infer.base import Infer
+from shiftbench.infer.single import Single
 from shiftbench.metric import evaluate, per_phase, per_radius, per_shift
 from shiftbench.model.evaluating import evaluating, refuse_lazy, training_modules
 from shiftbench.model.layout import home
 from shiftbench.model.outputs import as_module, give_logits
+from shiftbench.model.stride import total_stride
 from shiftbench.model.trial import try_network
 from shiftbench.predict.arrays import Numbers, as_images, as_labels, per_channel, whole
 from shiftbench.predict.engine import Options, predict
@@ -66,6 +69,7 @@ def measure(
     labels: Tensor | ArrayLike,
     shift: str | ShiftProtocol = "circular",
     *,
+    infer: str | Infer = "single",
     mean: Numbers | None = None,
     std: Numbers | None = None,
     padding: str | None = None,
@@ -90,6 +94,8 @@ def measure(
             intended value.
         labels: ``(N,)`` true classes.
         shift: A protocol, or the name of one (``shiftbench list shift``) with its defaults.
+        infer: A test-time wrapper, e.g. ``Average(count=9)``, or the name of one (``shiftbench list
+            infer``) with its defaults: how the network is asked for its answer to a view.
         mean: Mean of pixels in 0..1, per channel or one for all, that is subtracted after the
             shift; None is 0.
         std: Standard deviation likewise, by which pixels are divided; None is 1.
@@ -109,13 +115,20 @@ def measure(
     shape = cast(tuple[int, int, int], tuple(pixels.shape[1:]))
     average = per_channel("mean", mean, shape[0])
     deviation = per_channel("std", std, shape[0])
-    protocol = _protocol(shift) if isinstance(shift, str) else shift
+    protocol = _option("shift", shift) if isinstance(shift, str) else shift
     _check(protocol, pixels, average is not None)
+    wrapper = _option("infer", infer) if isinstance(infer, str) else infer
+    _check_infer(wrapper)
     batch_size, resamples = whole("batch_size", batch_size), whole("resamples", resamples)
     require_within("batch_size", batch_size, 1, 2**31)
     network, changed = _network(model, padding, shape)
     with evaluating(network):
         pixel_model = _pixel_model(network, split, average, deviation)
+        if not isinstance(wrapper, Single):
+            pixel_model = test_time.around(
+                wrapper, pixel_model, split.to(pixel_model.device), shape[1:],
+                total_stride(network, shape), dense=engine != "direct",
+            )  # fmt: skip
         table = predict(
             pixel_model, split.to(pixel_model.device), shape, protocol,
             Options(engine, batch_size), mean=average,
@@ -191,10 +204,19 @@ def _check(protocol: object, images: Tensor, has_mean: bool) -> None:
         )  # fmt: skip
 
 
-def _protocol(name: str) -> Any:
-    node = load_option("shift", name, [CONFIG_DIR])
+def _check_infer(wrapper: object) -> None:
+    if not isinstance(wrapper, Infer):
+        raise UsageError(
+            f"infer={wrapper} is not a test-time wrapper; give a name, e.g. 'phases', or an "
+            "object, e.g. Phases(), whose class is derived from shiftbench.infer.base.Infer"
+        )
+
+
+def _option(group: str, name: str) -> Any:
+    """Return an option of a config group with its defaults."""
+    node = load_option(group, name, [CONFIG_DIR])
     if not node:
-        known = sorted(path.stem for path in (CONFIG_DIR / "shift").glob("*.yaml"))
+        known = sorted(path.stem for path in (CONFIG_DIR / group).glob("*.yaml"))
         hint = did_you_mean(name, known)
-        raise UsageError(f"shift='{name}' is not known{hint}; allowed: {', '.join(known)}")
+        raise UsageError(f"{group}='{name}' is not known{hint}; allowed: {', '.join(known)}")
     return build.instantiate(node)

@@ -47,7 +47,7 @@ MAY_IMPORT = {
     "launch": "experiment metric report runs runtime settings storage",
     "cli": "claims data experiment launch predict prediction_table report runs runtime settings "
     "storage",
-    "api": "data experiment metric model predict prediction_table settings shift surgery",
+    "api": "data experiment infer metric model predict prediction_table settings shift surgery",
     "__init__": "runtime",
     "__main__": "cli",
 }

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from shiftbench.data.images import Dataset
+from shiftbench.data.images import Dataset, Split
 from shiftbench.errors import UsageError
 from shiftbench.experiment import build
 from shiftbench.infer.base import Infer
@@ -18,6 +18,7 @@ from shiftbench.infer.shift_average import ShiftAverage
 from shiftbench.model.cost import Cost, cost
 from shiftbench.model.evaluating import evaluating
 from shiftbench.model.layout import home
+from shiftbench.model.stride import Size
 from shiftbench.predict.dense import SELF_CHECK_IMAGES
 from shiftbench.predict.dense_average import DenseAverage
 from shiftbench.predict.noise import spread_images
@@ -84,15 +85,31 @@ def wrapped(
     """
     network.model.eval()
     network = network.folded(next(data.test.batches(8))[0])
+    return around(infer, network, data.test, data.image_shape[1:], stride, dense=dense)
+
+
+def around(
+    infer: Infer, network: PixelModel, split: Split, size: Size, stride: int, *, dense: bool
+) -> PixelModel:
+    """Return a test-time wrapper around a network that is in eval mode.
+
+    Args:
+        infer: The option.
+        network: The network, on the device of the split.
+        split: Images on which the dense pass is checked.
+        size: ``(H, W)`` of the images.
+        stride: The total stride of the network.
+        dense: Whether an average over shifts may use a pass of the dense engine.
+    """
     wrapper = infer.wrap(network.model, stride)
     if wrapper is network.model:
         return network
     wrapper.eval()
     if isinstance(wrapper, ShiftAverage):
-        passes = wrapper.passes(data.image_shape[1:])
+        passes = wrapper.passes(size)
         log.info("each view takes %s forward passes", f"{passes:,}")
         if dense and passes > 1:
-            _use_dense_pass(wrapper, network, data)
+            _use_dense_pass(wrapper, network, split, size)
     return network.around(wrapper)
 
 
@@ -109,14 +126,13 @@ def price(model: nn.Module, plain: Cost, image_shape: tuple[int, int, int]) -> C
     return Cost(plain.params, cost(model, image_shape).macs)
 
 
-def _use_dense_pass(average: ShiftAverage, network: PixelModel, data: Dataset) -> None:
+def _use_dense_pass(average: ShiftAverage, network: PixelModel, split: Split, size: Size) -> None:
     """Let an average use a pass of the dense engine, if that is exact and takes less."""
-    size = data.image_shape[1:]
     generator = torch.Generator().manual_seed(derive_seed(0, "dense-average"))
     try:
         with torch.inference_mode():
             form = DenseAverage(average)
-            images = network.normalise(spread_images(data.test, SELF_CHECK_IMAGES))
+            images = network.normalise(spread_images(split, SELF_CHECK_IMAGES))
             check(network, form.plain, images, generator)
             with FlopCounterMode(display=False) as at_once:
                 form(images[:1])

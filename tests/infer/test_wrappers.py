@@ -3,6 +3,7 @@
 import copy
 import itertools
 
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -242,3 +243,36 @@ def test_from_python_a_wrapper_is_a_network_like_any_other():
     for name in (*EXACT, "accuracy"):
         assert dense[name] == direct[name]
     assert dense["exact_fraction"] == 1
+
+
+@pytest.mark.parametrize("infer", ["phases", Average(count=4), "canonical", "crop_selection"])
+@pytest.mark.parametrize("engine", ["direct", "auto"])
+def test_measure_takes_a_wrapper_by_name_or_with_its_settings(infer, engine):
+    net, x = network(downsamplings=2).float(), images().float()
+    of_option = measure(net, x, [0, 1, 2], "translate", infer=infer, engine=engine, resamples=2)
+    options = {"phases": Phases(), "canonical": Canonical(), "crop_selection": CropSelection()}
+    wrapper = options.get(infer, infer) if isinstance(infer, str) else infer
+    by_hand = measure(wrapper.wrap(net, 4), x, [0, 1, 2], "translate", resamples=2)
+    assert (of_option.predictions.top1 == by_hand.predictions.top1).all()
+    pd.testing.assert_series_equal(of_option.metrics["value"], by_hand.metrics["value"], atol=1e-6)
+
+
+def test_measure_averages_what_a_function_returns():
+    net = network(downsamplings=2).float()
+    given = measure(lambda x: {"logits": net(x)}, images().float(), [0, 1, 2], ALL,
+                    infer=Phases(period=4), resamples=2)  # fmt: skip
+    assert given.metrics.set_index("metric")["value"]["exact_fraction"] == 1
+
+
+@pytest.mark.parametrize(
+    ("infer", "sentence"),
+    [
+        ("fases", "infer='fases' is not known .did you mean 'phases'"),
+        (Phases, "is not a test-time wrapper; give a name, e.g. 'phases'"),
+        (Average(count=400), "more than the 16 shifts of a period of 4 px"),
+    ],
+)
+def test_measure_refuses_wrappers_that_do_not_fit(infer, sentence):
+    net = network(downsamplings=2).float()
+    with pytest.raises(UsageError, match=sentence):
+        measure(net, images().float(), [0, 1, 2], infer=infer)
