@@ -161,6 +161,7 @@ def test_a_checkpoint_can_be_measured_without_training(finished, shiftbench_comm
     assert values == pytest.approx(trained["value"].to_numpy(), nan_ok=True)
 
 
+@pytest.mark.slow
 def test_a_sweep_runs_every_combination(tmp_path, shiftbench_command, tiny):
     rest = [item for item in tiny if "shift." not in item]
     done = shiftbench_command("-m", *rest, "pool=max,stride", "shift=translate", "seed=0,1",
@@ -241,6 +242,7 @@ def test_help_is_short_and_names_the_groups(tmp_path, shiftbench_command):
     assert "_target_" not in text
 
 
+@pytest.mark.slow
 def test_a_users_own_pool_needs_no_fork(tmp_path, shiftbench_command, tiny):
     (tmp_path / "mine.py").write_text(
         "from torch import nn\n"
@@ -294,6 +296,7 @@ def test_a_full_disk_while_printing_is_no_traceback(tmp_path, finished, tiny):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_ctrl_c_exits_130_and_keeps_what_is_finished(tmp_path, tiny):
     process = subprocess.Popen(
         [sys.executable, "-m", "shiftbench", *tiny, "train.epochs=1000"],

@@ -44,6 +44,7 @@ def test_a_wait_policy_of_the_user_is_kept():
     assert policy_of(LOADING, {**DISPLAYED, "OMP_WAIT_POLICY": "active"}) == "active"
 
 
+@pytest.mark.slow
 def test_the_package_leaves_the_environment_of_a_program_alone():
     code = "import os, shiftbench\nshiftbench.measure\nprint(os.environ.get('OMP_WAIT_POLICY'))"
     done = subprocess.run(
@@ -77,6 +78,7 @@ def test_threads_count_in_the_processes_of_a_launcher(tmp_path, shiftbench_comma
     assert all("cpu (3 threads)" in log for log in logs)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/stat").exists(), reason="this system has no /proc")
 def test_a_run_names_what_keeps_the_cores_busy(tmp_path, shiftbench_command):
     cores = len(os.sched_getaffinity(0))

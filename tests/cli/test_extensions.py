@@ -73,6 +73,7 @@ def test_a_pool_of_a_few_lines(mine, tmp_path):
     assert set(measured(tmp_path)["pool"]) == {"second"}
 
 
+@pytest.mark.slow
 def test_a_protocol_of_a_few_lines_shows_what_it_says(mine, tmp_path):
     done = mine(PROTOCOL, DIAGONAL, "shift=[circular,translate,diagonal]", "shift.diagonal.steps=1",
                 "model.width=4", "pool=global", "head=gap", "padding=circular")  # fmt: skip

@@ -40,6 +40,7 @@ def table(folder):
     return PredictionTable.load(folder / "predictions" / "circular.npz")
 
 
+@pytest.mark.slow
 def test_a_network_trained_in_bf16_is_measured_in_single_precision(runs):
     """The answers are bit for bit those of its weights in a run that knows nothing of bf16."""
     own, single = table(runs["trained"]), table(runs["single"])
@@ -50,6 +51,7 @@ def test_a_network_trained_in_bf16_is_measured_in_single_precision(runs):
     assert files[0][columns].equals(files[1][columns])
 
 
+@pytest.mark.slow
 def test_bf16_by_wish_rounds_and_keeps_the_dense_engine(runs):
     own, rounded = table(runs["trained"]), table(runs["rounded"])
     assert own.meta["engine"] == rounded.meta["engine"] == "dense"
@@ -58,6 +60,7 @@ def test_bf16_by_wish_rounds_and_keeps_the_dense_engine(runs):
     assert rounded.meta["logit_tolerance"] == 2.0**-7 > own.meta["logit_tolerance"]
 
 
+@pytest.mark.slow
 def test_provenance_names_both(runs):
     found = {
         name: [
@@ -70,6 +73,7 @@ def test_provenance_names_both(runs):
     assert found["rounded"] == ["bf16", "bf16"]
 
 
+@pytest.mark.slow
 def test_a_table_distinguishes_them(runs, shiftbench_command):
     place = runs["trained"].parents[1]
     report = shiftbench_command("report", "--no-figures", str(place), cwd=place)

@@ -80,6 +80,7 @@ def test_what_is_refused_leaves_no_run_behind(tmp_path, shiftbench_command, tiny
     assert not list(tmp_path.rglob("trained/*"))
 
 
+@pytest.mark.slow
 def test_images_that_cannot_be_read_leave_no_run_behind(tmp_path, shiftbench_command):
     for part in ("train/a", "train/b", "test/a", "test/b"):
         (tmp_path / "ds" / part).mkdir(parents=True)

@@ -31,18 +31,21 @@ def swept(shiftbench_command, tiny, tmp_path_factory):
     return folder, rows, settings, done
 
 
+@pytest.mark.slow
 def test_all_wrappers_share_one_training(swept):
     folder, rows, _, _ = swept
     assert set(rows) == {"single", "average", "phases", "crop_selection", "canonical"}
     assert len(list((folder / "outputs" / "trained").iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_the_run_without_a_wrapper_is_the_one_of_before(swept):
     _, _, settings, _ = swept
     assert not [key for key in settings["single"] if key.startswith("infer")]
     assert settings["average"]["infer.count"] == 4
 
 
+@pytest.mark.slow
 def test_exact_wrappers_are_exact_and_others_are_not(swept):
     _, rows, _, _ = swept
     for name in ("phases", "crop_selection", "canonical"):
@@ -54,6 +57,7 @@ def test_exact_wrappers_are_exact_and_others_are_not(swept):
     assert rows["canonical"].loc["consistency", "engine"] == "direct"
 
 
+@pytest.mark.slow
 def test_the_multiply_adds_are_those_of_an_answer(swept):
     _, rows, _, _ = swept
     macs = {name: frame["macs"].unique().item() for name, frame in rows.items()}
@@ -63,6 +67,7 @@ def test_the_multiply_adds_are_those_of_an_answer(swept):
     assert len({frame["params"].unique().item() for frame in rows.values()}) == 1
 
 
+@pytest.mark.slow
 def test_the_report_distinguishes_them(swept):
     folder, _, _, done = swept
     summary = pd.read_csv(next((folder / "outputs" / "sweeps").glob("*/summary.csv")))

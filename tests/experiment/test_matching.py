@@ -43,6 +43,7 @@ def test_a_network_matches_itself(make, model):
         assert torch.equal(own, other)  # the search draws none of the weights' random numbers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "pool", "other"), [
     ("vgg", "aps", "lps"), ("vgg", "max", "full"), ("resnet", "max", "lps"),
     ("vgg", "max", "stride"),

@@ -37,6 +37,7 @@ WRONG = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("setting", "words"), WRONG.values(), ids=WRONG)
 @pytest.mark.parametrize("mode", [(), ("-m", "threads=1,2")], ids=["a run", "a sweep"])
 def test_a_wrong_setting_costs_no_results(finished, shiftbench_command, tiny, mode, setting, words):
@@ -47,6 +48,7 @@ def test_a_wrong_setting_costs_no_results(finished, shiftbench_command, tiny, mo
     assert files_of(finished) == before
 
 
+@pytest.mark.slow
 def test_without_a_wrong_setting_everything_is_made_again(finished, shiftbench_command, tiny):
     before = files_of(finished)
     done = shiftbench_command(*tiny, "force=true", cwd=finished)
@@ -62,6 +64,7 @@ def test_without_a_wrong_setting_everything_is_made_again(finished, shiftbench_c
     assert json.loads(status.read_text())["state"] == "done"
 
 
+@pytest.mark.slow
 def test_a_graph_is_not_needed_without_training(tmp_path, shiftbench_command, tiny):
     settings = [item for item in tiny if not item.startswith("train.")]
     done = shiftbench_command(*settings, "train=none", "train.capture=true", cwd=tmp_path)

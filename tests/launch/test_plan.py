@@ -33,6 +33,7 @@ def steps():
     return images // BATCH * BATCH, TRAIN_IMAGES - images
 
 
+@pytest.mark.slow
 def test_a_single_job(shiftbench_command, tiny, tmp_path, steps):
     done = shiftbench_command("--plan", *tiny, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -93,6 +94,7 @@ def test_the_dense_engine_is_expected_where_it_applies(shiftbench_command, tiny,
     assert passes < views / 2
 
 
+@pytest.mark.slow
 def test_a_job_that_would_fail_is_named(shiftbench_command, tiny, tmp_path):
     done = shiftbench_command(
         "-m", *tiny, "pool=max,stride", "padding=zeros,sideways", "--plan", cwd=tmp_path

@@ -51,6 +51,7 @@ def wait_for(process, text):
     raise AssertionError(text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("removes", [True, False], ids=["removed", "kept"])
 def test_a_command_that_waited_for_another_refused_one_leaves_nothing(
     tmp_path, names, start, removes
@@ -69,6 +70,7 @@ def test_a_command_that_waited_for_another_refused_one_leaves_nothing(
     assert not list(tmp_path.glob("outputs/*/*"))
 
 
+@pytest.mark.slow
 def test_what_another_command_wrote_meanwhile_is_kept(tmp_path, names, start):
     run = tmp_path / "outputs" / "runs" / names[0]
     with exclusive(run / ".lock"):
@@ -80,6 +82,7 @@ def test_what_another_command_wrote_meanwhile_is_kept(tmp_path, names, start):
     assert (run / "run.log").read_text().startswith("a traceback")
 
 
+@pytest.mark.slow
 def test_a_training_that_another_job_has_begun_is_kept(tmp_path, names, start):
     run, training = (tmp_path / "outputs" / part / name
                      for part, name in zip(("runs", "trained"), names, strict=True))  # fmt: skip

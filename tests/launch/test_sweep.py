@@ -97,6 +97,7 @@ def broken(tmp_path_factory, shiftbench_command, settings):
     return folder, done
 
 
+@pytest.mark.slow
 def test_a_failed_job_is_told_at_once_and_the_others_go_on(broken):
     folder, done = broken
     assert done.returncode == 1

@@ -98,6 +98,7 @@ def tables(folder):
 SLOW_JOBLIB = pytest.param(JOBLIB, marks=pytest.mark.slow, id="joblib")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [pytest.param(("device=cpu",), id="basic"), SLOW_JOBLIB])
 def test_two_processes_share_the_jobs_and_both_print_the_whole_table(tmp_path, start, alone, more):
     if more == JOBLIB:
@@ -142,6 +143,7 @@ def test_jobs_of_another_order_are_postponed_as_one_s_own(tmp_path):
     assert controller.postponed() == [own[1]]
 
 
+@pytest.mark.slow
 def test_the_folder_of_an_earlier_release_is_found(tmp_path, shiftbench_command, alone, settings):
     """It was named by the order in which the arguments were typed."""
     shutil.copytree(alone / "outputs", tmp_path / "outputs")

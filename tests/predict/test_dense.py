@@ -278,6 +278,7 @@ def test_torchvisions_networks_made_circular(name):
     assert dense.meta["made_circular"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["squeezenet1_1", "swin_t"])
 def test_torchvisions_networks_that_are_on_no_torus_are_refused(name):
     """These have windows without padding, or read positions after reshaping."""

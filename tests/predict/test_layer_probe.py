@@ -234,6 +234,7 @@ def test_odd_maps_keep_the_stride_of_their_layers():
     assert rows["aliasing"].notna().tolist() == [True, False, True, False, True, False]
 
 
+@pytest.mark.slow
 def test_images_in_parts_give_the_same_rows():
     model = network(MaxPool2d)
     whole, parts = (probe(model, inputs(4), memory_gb=gb) for gb in (1, 1e-9))
@@ -255,6 +256,7 @@ def test_the_columns_are_those_of_the_file():
     assert ("run_id", *rows.columns) == LAYER_COLUMNS
 
 
+@pytest.mark.slow
 def test_the_figures_are_drawn_and_the_same_each_time(tmp_path):
     rows = probe(network(MaxPool2d), inputs())
     layers = by_layer(rows)

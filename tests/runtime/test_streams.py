@@ -73,6 +73,7 @@ def test_compare_and_a_new_run_in_plain_locale(finished):
     assert "×" in log.read_text("utf-8")  # files are UTF-8 whatever the streams are
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs a shell")
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
 def test_a_closed_stream_swallows_what_it_is_given(finished, closed):

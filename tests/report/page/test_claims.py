@@ -63,6 +63,7 @@ def test_no_figure_without_numbers():
     assert claim_figure(judged(plot=None)) is None
 
 
+@pytest.mark.slow
 def test_the_page_sets_published_beside_measured(study, tmp_path):
     claims = [judged(), judged("A2", None, "not reproduced", float("nan")), not_run()]
     path = write_page(study.collection(), study.summary(), tmp_path, claims=claims)
@@ -79,6 +80,7 @@ def test_the_page_sets_published_beside_measured(study, tmp_path):
     assert not (tmp_path / "figures" / "claim-A2.png").exists()
 
 
+@pytest.mark.slow
 def test_without_claims_there_is_no_section(study, tmp_path):
     text = write_page(study.collection(), study.summary(), tmp_path).read_text("utf-8")
     assert "Published findings" not in text
@@ -93,6 +95,7 @@ def test_figures_of_an_earlier_report_are_removed(tmp_path):
     assert [path.name for path in tmp_path.glob("claim-*.png")] == ["claim-of-mine.png"]
 
 
+@pytest.mark.slow
 def test_the_page_says_what_a_mean_is_of_and_which_network_is_the_least_certain(study, tmp_path):
     path = write_page(study.collection(), study.summary(), tmp_path, claims=[on_networks()])
     text = path.read_text("utf-8")
@@ -115,6 +118,7 @@ def test_smoke_runs_are_named_at_the_top_of_the_page(study, tmp_path):
     assert text.index(banner) < text.index("<nav") < text.index("<main>")
 
 
+@pytest.mark.slow
 def test_the_page_calls_no_figure_a_picture(study, tmp_path):
     path = write_page(study.collection(), study.summary(), tmp_path, claims=[on_networks()])
     text = re.sub(r"</?picture>", "", path.read_text("utf-8"))

@@ -157,6 +157,7 @@ def test_every_metric_is_explained(page):
     assert "Chance that two different shifts of an image get the same answer." in page.text
 
 
+@pytest.mark.slow
 def test_what_failed_or_is_missing_is_there_with_its_reason_and_command(troubled, tmp_path):
     page = page_of(troubled, tmp_path / "out")
     assert page.open == []
@@ -173,6 +174,7 @@ def test_what_failed_or_is_missing_is_there_with_its_reason_and_command(troubled
     assert any(row.startswith("max · none 1 stopped") for row in page.rows)
 
 
+@pytest.mark.slow
 def test_hostile_labels_are_text(troubled, tmp_path):
     page = page_of(troubled, tmp_path / "out")
     assert len(page.all("script")) == 1
@@ -187,6 +189,7 @@ def test_the_command_is_one_that_a_shell_reads_back():
     assert rerun_command(["experiment=mine", "pool=max"]).endswith(" hydra.mode=RUN")
 
 
+@pytest.mark.slow
 def test_a_run_that_does_not_state_its_overrides_has_the_command_that_was_typed(study, tmp_path):
     for run in study.runs:
         (run.folder / "overrides").unlink()
@@ -194,6 +197,7 @@ def test_a_run_that_does_not_state_its_overrides_has_the_command_that_was_typed(
     assert sum(row.endswith("shiftbench -m") for row in page.rows) == 12
 
 
+@pytest.mark.slow
 def test_paired_differences(study, tmp_path):
     config_id = study.summary().query("pool == 'blur' and augment == 'none'")["config_id"].iloc[0]
     row = {"group": "pool", "reference": "max", "variant": "blur", "data": "shapes", "pool": "blur",

@@ -158,6 +158,7 @@ def test_nothing_done_draws_nothing(make_study):
     assert panels(study.summary()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.name)
 def test_every_figure_is_one_and_on_its_paper(study, theme):
     paper = tuple(int(theme.paper[place : place + 2], 16) for place in (1, 3, 5))
@@ -182,6 +183,7 @@ def test_hostile_names_are_drawn_as_they_are(troubled):
     assert plain("a 🙂\nb$") == "a □ b$"
 
 
+@pytest.mark.slow
 def test_more_maps_and_lines_than_one_can_look_at(make_study):
     study = make_study(pools=[f"pool{n:02}" for n in range(15)], augments=("none", "crop"), seeds=1)
     for spec in every_figure(study):

@@ -59,6 +59,7 @@ def test_seeds_and_images_are_in_the_interval(make_run, tmp_path):
     assert frame["residual"].sum() == pytest.approx(0, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_an_interval_over_images_covers_the_residual_of_all_images(make_run, tmp_path):
     """Samples of a population in which the residual is known; 95 % of them should cover it."""
     rng = np.random.default_rng(1)
