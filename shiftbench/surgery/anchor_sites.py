@@ -32,10 +32,6 @@ WINDOWS = frozenset((
     ("timm.models.swin_transformer", "SwinTransformerBlock"),
     ("timm.models.swin_transformer_v2", "SwinTransformerV2Block"),
 ))  # fmt: skip
-MERGES_BRANCHES = (
-    "its output is merged with that of {other}, and each would be rolled to a grid of its own; "
-    "pool=aps shares the grid"
-)
 
 
 @dataclass(frozen=True)
@@ -48,7 +44,6 @@ class AnchorSite:
         period: (rows, columns) of the grid.
         shift: (rows, columns) by which windows are displaced, 0 for other kinds.
         size: (H, W) of its feature map.
-        other: A branch that it is merged with, for which reason it cannot be anchored; "".
     """
 
     name: str
@@ -56,7 +51,6 @@ class AnchorSite:
     period: Pair
     shift: Pair
     size: Pair
-    other: str = ""
 
     def described(self, module: nn.Module) -> str:
         """Return the layer for the report: ``Conv2d 16×16, stride 16``."""
@@ -78,7 +72,7 @@ class AnchorSite:
             wraps = "; without the mask, so windows wrap around" if any(self.shift) else ""
             return f"anchored to period {_short(self.period)} and rolled back{wraps}"
         then = (
-            "; its output rolled to its strongest position, as what follows depends on positions"
+            "; its output rolled to its strongest position, as what follows does not shift with it"
             if positions
             else ""
         )
@@ -122,26 +116,21 @@ def entered(model: nn.Module, shape: ImageShape) -> dict[str, Pair | None]:
         if name in sizes:
             return
         last = not isinstance(model.get_submodule(name), nn.Conv2d)
-        size = None if x is None or x.ndim != 4 else x.shape[1:3] if last else x.shape[2:]
-        sizes[name] = size and (int(size[0]), int(size[1]))
+        sizes[name] = None
+        if x is not None and x.ndim == 4:
+            height, width = x.shape[1:3] if last else x.shape[2:]
+            sizes[name] = int(height), int(width)
 
     watch(model, noise(model, 1, shape), lambda call: None, enter)
     return sizes
 
 
-def with_branches(
-    model: nn.Module, sites: list[AnchorSite], shape: ImageShape
-) -> list[AnchorSite]:
-    """Return the sites, those noted that are on parallel branches which are merged later."""
+def unbranched(model: nn.Module, sites: list[AnchorSite], shape: ImageShape) -> list[AnchorSite]:
+    """Return the sites that are on no parallel branch: each would be rolled to its own grid."""
     grids = survey(model, shape).grids
-    others: dict[str, str] = {}
-    for group in [*grids.groups(site.name for site in sites), list(filter(None, grids.conflict))]:
-        for name in group:
-            others.setdefault(name, next((other for other in group if other != name), ""))
-    return [
-        AnchorSite(s.name, s.kind, s.period, s.shift, s.size, others.get(s.name, "").split(":")[0])
-        for s in sites
-    ]
+    groups = grids.groups(site.name for site in sites)
+    branched = {name for group in groups if len(group) > 1 for name in group}
+    return [site for site in sites if site.name not in branched | set(grids.conflict)]
 
 
 def require_whole_windows(model: nn.Module, sites: list[AnchorSite], shape: ImageShape) -> None:

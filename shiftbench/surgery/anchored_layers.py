@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from shiftbench.ops.anchoring import anchor, strongest_grid
@@ -64,9 +65,9 @@ class AnchoredWindows(Anchored):
         """Return the module's output for the anchored map, rolled back."""
         maps = _channels_second(x, self.anchor_last)
         sides = zip(self.anchor_period, maps.shape[2:], self.anchor_shift, strict=True)
-        shift = [by if window < side else 0 for window, side, by in sides]
-        corner = strongest_grid(maps, self.anchor_period)
-        corner = corner + corner.new_tensor(shift)
+        rows, columns = (by if window < side else 0 for window, side, by in sides)
+        top, left = strongest_grid(maps, self.anchor_period).unbind(1)
+        corner = torch.stack([top + rows, left + columns], 1)
         rolled = _channels_as_given(translate(maps, -corner), self.anchor_last)
         output: Tensor = super().forward(rolled, *args, **kwargs)
         back = translate(_channels_second(output, self.anchor_last), corner)

@@ -8,13 +8,12 @@ from torch import nn
 
 from shiftbench.errors import ShiftbenchError, UsageError
 from shiftbench.surgery.anchor_sites import (
-    MERGES_BRANCHES,
     AnchorSite,
     anchor_layers,
     entered,
     find_sites,
     require_whole_windows,
-    with_branches,
+    unbranched,
 )
 from shiftbench.surgery.borders import wrap_borders
 from shiftbench.surgery.copying import ImageShape, copied, image_shape_of
@@ -23,8 +22,7 @@ from shiftbench.surgery.invariance import is_invariant
 from shiftbench.surgery.planning import described
 from shiftbench.surgery.survey import survey
 
-POOLING = "pooling layers are not anchored; pool=aps replaces them"
-IN_CODE = "its grid is in code that anchoring does not know"
+UNAFFECTED = "the logits did not depend on its grid under any tested shift"
 BEHIND = "behind {name}, whose output does not depend on circular shifts"
 WRAP = "not on a torus, so shifts change the logits; padding=circular makes it wrap around"
 
@@ -57,9 +55,9 @@ def anchored(model: nn.Module, size: int | tuple[int, int]) -> tuple[nn.Module, 
     """
     original = copied(model)
     height, width = (size, size) if isinstance(size, int) else size
-    shape = image_shape_of(original, (_channels(original), height, width))
-    sites = with_branches(original, find_sites(original, shape), shape)
-    alone = [site for site in sites if not site.other]
+    shape = image_shape_of(original, (_channels(original), height, width), "size=(H, W)")
+    sites = find_sites(original, shape)
+    alone = unbranched(original, sites, shape)
     if not alone:
         raise UsageError(
             "the network has nothing to anchor: no strided convolution outside of parallel "
@@ -91,10 +89,18 @@ def _choose(
     """
     if _is_exact(model, sites, None, shape):
         return sites, None
-    for index in reversed(range(len(sites))):
-        used, last = sites[: index + 1], sites[index]
-        if last.kind != "windows" and _is_exact(model, used, last, shape):
-            return used, last
+    ends = [number for number, site in enumerate(sites, 1) if site.kind != "windows"]
+    # By bisection: if it is exact with one of them, it is with those before.
+    exact, low, high = 0, 0, len(ends)
+    while low < high:
+        middle = (low + high) // 2
+        used = sites[: ends[middle]]
+        if _is_exact(model, used, used[-1], shape):
+            exact, low = ends[middle], middle + 1
+        else:
+            high = middle
+    if exact:
+        return sites[:exact], sites[exact - 1]
     raise ShiftbenchError(
         f"the network cannot be anchored for images of {'×'.join(map(str, shape))}: circular "
         f"shifts change its logits even if the output of {sites[0].name} is moved to a fixed "
@@ -128,18 +134,9 @@ class _Report:
             Site(site.name, self._was(site), site.change(site == self.positions))
             for site in self.used
         ]
-        branches = [
-            Site(site.name, self._was(site), MERGES_BRANCHES.format(other=site.other))
-            for site in self.sites
-            if site.other
-        ]
-        later = [
-            Site(site.name, self._was(site), "")
-            for site in self.sites
-            if not site.other and site not in self.used
-        ]
-        kept = [*branches, *later, *self._subsampling(), *self._borders()]
-        return Replaced(tuple(changed), tuple(map(self._excused, kept)))
+        left = [Site(s.name, self._was(s), UNAFFECTED) for s in self.sites if s not in self.used]
+        kept = [self._excused(site) for site in (*left, *self._subsampling())]
+        return Replaced(tuple(changed), (*kept, *self._borders()))
 
     def _was(self, site: AnchorSite) -> str:
         return site.described(self.model.get_submodule(site.name))
@@ -149,12 +146,12 @@ class _Report:
         found = survey(self.model, self.shape)
         pools = [step for step in found.steps.values() if step.kind in ("max", "avg")]
         layers = [
-            Site(step.name, described(self.model.get_submodule(step.name)), POOLING)
+            Site(step.name, described(self.model.get_submodule(step.name)), UNAFFECTED)
             for step in pools
             if not step.last
         ]
         coded = [
-            Site(site.name, site.was, IN_CODE)
+            Site(site.name, site.was, UNAFFECTED)
             for site in reductions(self.model, found)
             if not self._is_anchored(site.name)
         ]
@@ -176,7 +173,7 @@ class _Report:
         return any(name == site.name or name.startswith(f"{site.name}.") for site in self.used)
 
     def _pads_nothing(self, name: str) -> bool:
-        """Return whether it is a layer of known code, which pads only what windows do not divide."""
+        """Return whether it is known code that pads only maps which windows do not divide."""
         return any(site.name == name and site.kind != "conv" for site in self.used)
 
     def _is_behind(self, name: str) -> bool:

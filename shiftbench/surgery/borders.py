@@ -152,8 +152,9 @@ def _runs_as(module: nn.Module, kind: type[nn.Module]) -> bool:
     plain = (nn.Conv2d._conv_forward, Conv2d._conv_forward)
     forwards = not issubclass(own, nn.Conv2d) or own._conv_forward in plain
     # Anchoring moves the map that the layer's own code is given.
-    anchors = isinstance(module, AnchoredStride)
-    forward = super(AnchoredStride, module).forward.__func__ if anchors else own.forward
+    forward: object = own.forward
+    if isinstance(module, AnchoredStride):
+        forward = super(AnchoredStride, module).forward.__func__  # type: ignore[attr-defined]
     return forward is kind.forward and forwards
 
 

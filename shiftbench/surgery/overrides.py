@@ -57,8 +57,8 @@ def _reduced(module: nn.Module, protocol: SupportsIndex) -> tuple[Any, ...]:
     while "_made_of" in vars(kind):
         kind, mixin = vars(kind)["_made_of"]
         mixins.append(mixin)
-    _, _, *state = object.__reduce_ex__(module, protocol)
-    return (_empty, (kind, tuple(reversed(mixins))), *state)
+    plain: Any = object.__reduce_ex__(module, protocol)
+    return (_empty, (kind, tuple(reversed(mixins))), *plain[2:])
 
 
 def _empty(kind: type[nn.Module], mixins: tuple[type[nn.Module], ...]) -> nn.Module:

@@ -193,6 +193,7 @@ def _is_conv(plan: Plan) -> bool:
 
 
 def described(module: nn.Module) -> str:
+    """Return a convolution or pooling layer for a report: ``Conv2d 3×3, stride 2``."""
     stride = pair(module.stride)
     step = str(stride[0]) if stride[0] == stride[1] else shape_of(stride)
     return f"{type(module).__name__} {shape_of(pair(module.kernel_size))}, stride {step}"
