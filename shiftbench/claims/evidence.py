@@ -17,8 +17,8 @@ Rows = Callable[[Collection[str]], pd.DataFrame]
 WEIGHTS = ("model.weights", "model.target")
 # Settings by which a network departs from those that most claims are about.
 VARIANTS = (
-    "activation", "infer", "model.placement", "model.match_macs", "pool.taps", "pool.gain",
-    "pool.max_first",
+    "activation", "infer", "model.placement", "model.match_macs", "model.anchor", "pool.taps",
+    "pool.gain", "pool.max_first",
 )  # fmt: skip
 
 

@@ -245,7 +245,7 @@ def _with_weights(config: DictConfig, names: Names, data: Dataset) -> nn.Module:
         torch.manual_seed(derive_seed(config.seed, "weights"))
         if source := _source(config):
             chosen_head = None if config.head is None else names.head
-            external_model.refuse(pool, names.pool, chosen_head, config.padding)
+            external_model.refuse(pool, names.pool, chosen_head, config.padding, source.anchor)
             combinations.refuse_activation(config, type(source))
             return external_model.load_external_model(
                 source, data.num_classes, data.image_shape, pool, config.padding, weights

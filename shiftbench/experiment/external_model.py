@@ -22,7 +22,7 @@ from shiftbench.model.outputs import Function, give_logits
 from shiftbench.model.trial import try_network
 from shiftbench.pool.base import MakeDownsampling, downsampling
 from shiftbench.preprocessing import Preprocessing
-from shiftbench.surgery import circular, replace_downsampling
+from shiftbench.surgery import anchored, circular, replace_downsampling
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +105,13 @@ def announce(recipe: Preprocessing, data: Dataset) -> None:
     log.info("preprocessing of the network: %s", wanted)
 
 
-def refuse(pool: Callable[..., nn.Module], pool_name: str, head: str | None, padding: str) -> None:
+def refuse(
+    pool: Callable[..., nn.Module],
+    pool_name: str,
+    head: str | None,
+    padding: str,
+    anchor: bool = False,
+) -> None:
     """Refuse settings that do not apply to an external network.
 
     Args:
@@ -113,6 +119,7 @@ def refuse(pool: Callable[..., nn.Module], pool_name: str, head: str | None, pad
         pool_name: Its label in tables.
         head: The requested head, None for the network's own.
         padding: The run's padding.
+        anchor: Whether the network is anchored.
 
     Raises:
         UsageError: With a one-sentence message.
@@ -131,6 +138,11 @@ def refuse(pool: Callable[..., nn.Module], pool_name: str, head: str | None, pad
         raise UsageError(
             f"padding={padding} cannot be given to an external network; "
             "allowed: zeros (leaves its borders alone), circular"
+        )
+    if anchor and not downsampling(pool).kind.is_native:
+        raise UsageError(
+            "model.anchor=true keeps the network's own downsampling, which "
+            f"pool={pool_name} replaces; leave one of them out"
         )
 
 
@@ -163,8 +175,9 @@ def load_external_model(
     early = weights is not None and checkpoint.fits(network, weights)
     if weights is not None and early:
         checkpoint.load_weights(network, weights)
-    _refuse_function(network, pool, padding)
-    network = _changed(network, pool, padding, source.stem, image_shape)
+    if source.anchor or padding != "zeros" or not pool.kind.is_native:
+        _refuse_function(network)
+    network = _changed(network, pool, padding, source, image_shape)
     if weights is not None and not early:
         checkpoint.load_weights(network, weights)
     _try(network, num_classes, image_shape)
@@ -176,14 +189,19 @@ def _changed(
     network: nn.Module,
     pool: MakeDownsampling,
     padding: str,
-    stem: bool,
+    source: Foreign,
     image_shape: tuple[int, int, int],
 ) -> nn.Module:
     """Return the network with its downsampling and padding replaced, and log the changes."""
+    lines: list[str] = []
     if not pool.kind.is_native:
-        network, replaced = replace_downsampling(network, pool, padding, stem, image_shape)
-        for line in replaced.lines():
-            log.info("%s", line)
+        network, replaced = replace_downsampling(network, pool, padding, source.stem, image_shape)
+        lines = replaced.lines()
+    elif source.anchor:
+        network, report = anchored(network, image_shape[1:])
+        lines = report.lines()
+    for line in lines:
+        log.info("%s", line)
     if padding == "circular":
         network, names = circular(network, image_shape)
         log.info("padding=circular: %d layers of the network now wrap around", len(names))
@@ -202,12 +220,12 @@ def _initialise(network: nn.Module, image_shape: tuple[int, int, int]) -> None:
         ) from error
 
 
-def _refuse_function(network: nn.Module, pool: MakeDownsampling, padding: str) -> None:
+def _refuse_function(network: nn.Module) -> None:
     """Refuse to modify the layers of a function, which are not known."""
-    if isinstance(network, Function) and not (pool.kind.is_native and padding == "zeros"):
+    if isinstance(network, Function):
         raise UsageError(
-            "model.target returned a function, whose layers cannot be replaced; leave pool= and "
-            "padding= out, or return the torch.nn.Module"
+            "model.target returned a function, whose layers cannot be replaced; leave pool=, "
+            "padding= and model.anchor= out, or return the torch.nn.Module"
         )
 
 

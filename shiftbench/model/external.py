@@ -34,6 +34,8 @@ class Foreign:
             convolution.
         preprocessing: Preprocessing of images where it differs from the weights' own, see
             :class:`~shiftbench.preprocessing.Preprocessing`.
+        anchor: Whether feature maps are anchored in front of layers on a fixed grid, see
+            :func:`~shiftbench.surgery.anchored`.
     """
 
     # Whether it may return trained weights that no setting mentions.
@@ -43,6 +45,7 @@ class Foreign:
     weights: str | None = None
     stem: bool = False
     preprocessing: Mapping[str, Any] | None = None
+    anchor: bool = False
     given: Preprocessing = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -24,7 +24,7 @@ class ImportedNetwork(Foreign):
     Args:
         name: Its name in tables; None is the target.
         weights: Path of a state dict, or None.
-        stem: See :class:`~shiftbench.model.external.Foreign`, as the field below.
+        stem: See :class:`~shiftbench.model.external.Foreign`, as the fields below.
         target: Dotted name of a function, a class or a method of a class, ``package.module.make``.
         kwargs: Its arguments.
     """

@@ -24,7 +24,7 @@ class TimmNetwork(Foreign):
     Args:
         name: ``resnet50``, or with a tag that names its weights, ``resnet50.a1_in1k``.
         weights: ``DEFAULT`` (those of the tag), the path of a state dict, or None.
-        stem: See :class:`~shiftbench.model.external.Foreign`, as the field below.
+        stem: See :class:`~shiftbench.model.external.Foreign`, as the fields below.
     """
 
     def check(self) -> None:

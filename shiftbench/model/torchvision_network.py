@@ -38,7 +38,7 @@ class TorchvisionNetwork(Foreign):
     Args:
         name: A name of ``torchvision.models.list_models``, e.g. ``resnet50``.
         weights: ``DEFAULT``, a set's name (``IMAGENET1K_V1``), the path of a state dict, or None.
-        stem: See :class:`~shiftbench.model.external.Foreign`, as the field below.
+        stem: See :class:`~shiftbench.model.external.Foreign`, as the fields below.
     """
 
     def check(self) -> None:

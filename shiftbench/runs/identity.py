@@ -35,7 +35,7 @@ _BEFORE = {
 }  # fmt: skip
 # Likewise the values that single settings of this package's options have always had.
 _ADDED = {
-    "model.placement": "after", "model.match_macs": None,
+    "model.placement": "after", "model.match_macs": None, "model.anchor": False,
     "pool.taps": None, "pool.gain": 1, "pool.max_first": None,
 }  # fmt: skip
 _TEST_LABEL = re.compile(r"\btest\.\w+=(\[[^]]*]|[^],]*)")  # of shapes[test.position=uniform]

@@ -80,6 +80,7 @@ def makes(part: str, settings: Mapping[str, Any]) -> bool:
     group, _, name = part.partition(".")
     if group == "surgery":
         changed = _option(settings, "pool") != "native" or settings.get("padding") == "circular"
+        changed = changed or settings.get("model.anchor") is True
         return _option(settings, "model") in _EXTERNAL and changed
     if group == "shift":
         return any(key.startswith(f"shift.{name}.") for key in settings)

@@ -6,8 +6,10 @@ from torch import Tensor, nn
 
 from shiftbench.errors import ShiftbenchError, printable
 from shiftbench.ops.padding import Conv2d, TorusPool
+from shiftbench.surgery.anchored_layers import Anchored, AnchoredStride
 from shiftbench.surgery.circularity import require_circular
 from shiftbench.surgery.copying import ImageShape, copied, image_shape_of, noise, trial_run
+from shiftbench.surgery.invariance import require_invariant
 from shiftbench.surgery.overrides import (
     PADDING,
     EveryPosition,
@@ -58,7 +60,8 @@ def circular(
     Borders that a ``forward`` pads by functions (``F.pad``, ``F.avg_pool2d``) are found by running
     it. The result is checked: a circular shift of noise images must shift every feature map and
     must not change the logits, unless the head depends on positions
-    (:func:`~shiftbench.surgery.circularity.require_circular`).
+    (:func:`~shiftbench.surgery.circularity.require_circular`). Of an anchored network, no circular
+    shift may change the logits (:func:`~shiftbench.surgery.invariance.require_invariant`).
 
     Args:
         model: The network; it is not changed.
@@ -69,11 +72,20 @@ def circular(
     """
     changed = copied(model)
     shape = image_shape_of(changed, image_shape)
-    names = {name for name, module in changed.named_modules() if _wrap(module)}
-    names |= _wrap_functions(changed, shape)
+    names = wrap_borders(changed, shape)
     _require_running(changed, shape)
-    require_circular(changed, model, shape)
-    return changed, [name for name, _ in changed.named_modules() if name in names]
+    if any(isinstance(module, Anchored) for module in changed.modules()):
+        require_invariant(changed, shape)
+    else:
+        require_circular(changed, model, shape)
+    return changed, names
+
+
+def wrap_borders(model: nn.Module, shape: ImageShape) -> list[str]:
+    """Make the borders of ``model`` wrap around, unchecked; return the names of its layers."""
+    names = {name for name, module in model.named_modules() if _wrap(module)}
+    names |= _wrap_functions(model, shape)
+    return [name for name, _ in model.named_modules() if name in names]
 
 
 def _wrap(module: nn.Module) -> bool:
@@ -139,7 +151,11 @@ def _runs_as(module: nn.Module, kind: type[nn.Module]) -> bool:
     own = type(module)
     plain = (nn.Conv2d._conv_forward, Conv2d._conv_forward)
     forwards = not issubclass(own, nn.Conv2d) or own._conv_forward in plain
-    return own.forward is kind.forward and forwards
+    # Anchoring moves the map that the layer's own code is given.
+    forward: object = own.forward
+    if isinstance(module, AnchoredStride):
+        forward = super(AnchoredStride, module).forward.__func__  # type: ignore[attr-defined]
+    return forward is kind.forward and forwards
 
 
 def _wrap_functions(model: nn.Module, shape: ImageShape) -> set[str]:

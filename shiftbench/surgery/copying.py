@@ -92,12 +92,15 @@ def noise(model: nn.Module, count: int, shape: ImageShape) -> Tensor:
     return images.to(example.device, example.dtype)
 
 
-def image_shape_of(model: nn.Module, given: ImageShape | None) -> ImageShape:
+def image_shape_of(
+    model: nn.Module, given: ImageShape | None, setting: str = "image_shape=(C, H, W)"
+) -> ImageShape:
     """Return ``(C, H, W)`` of images that ``model`` accepts; initialises lazy layers.
 
     Args:
         model: A copy; a forward pass is run on it.
         given: The shape that the caller gave.
+        setting: The caller's argument, for the error.
 
     Raises:
         ShiftbenchError: If the network rejects this shape, or all common ones.
@@ -112,17 +115,19 @@ def image_shape_of(model: nn.Module, given: ImageShape | None) -> ImageShape:
             reasons.append(printable(" ".join(str(error).split()) or type(error).__name__, 200))
         else:
             return shape
-    raise ShiftbenchError(_refusal(given, tried, reasons[0]))
+    raise ShiftbenchError(_refusal(given, tried, reasons[0], setting))
 
 
-def _refusal(given: ImageShape | None, tried: Sequence[ImageShape], reason: str) -> str:
+def _refusal(
+    given: ImageShape | None, tried: Sequence[ImageShape], reason: str, setting: str
+) -> str:
     if given is not None:
         shape = "×".join(map(str, given))
-        return f"the network does not take images of {shape} ({reason}); give image_shape=(C, H, W)"
+        return f"the network does not take images of {shape} ({reason}); give another {setting}"
     sides = ", ".join(str(side) for side in dict.fromkeys(shape[1] for shape in tried))
     return (
         f"the network takes no square images of {sides} pixels ({reason}), so its layers cannot "
-        "be followed; give image_shape=(C, H, W)"
+        f"be followed; give {setting}"
     )
 
 

@@ -30,11 +30,12 @@ class Site:
 
 @dataclass(frozen=True)
 class Replaced:
-    """The changes of :func:`replace_downsampling`.
+    """The changes of :func:`replace_downsampling`, or of :func:`~shiftbench.surgery.anchored`.
 
     Attributes:
-        sites: The replaced steps, in the order of execution.
-        kept: The unchanged subsampling, except the head's global pooling; ``now`` says why.
+        sites: The replaced or anchored steps, in the order of execution.
+        kept: The unchanged subsampling, except the head's global pooling, and with anchoring all
+            else that is left alone; ``now`` says why.
     """
 
     sites: tuple[Site, ...]
@@ -96,7 +97,7 @@ def replace_downsampling(
         _require_own_answers(original, changed, sites, shape)
     rewriting.fill(padding)
     kept = [Site(plan.step.name, plan.was, plan.reason) for plan in planned if plan.reason]
-    return changed, Replaced(sites, (*kept, *_reductions(changed, found)))
+    return changed, Replaced(sites, (*kept, *reductions(changed, found)))
 
 
 def _require_own_answers(
@@ -119,7 +120,7 @@ def _require_own_answers(
     )
 
 
-def _reductions(model: nn.Module, found: Survey) -> list[Site]:
+def reductions(model: nn.Module, found: Survey) -> list[Site]:
     """Return the subsampling in the code of modules, one line for each module."""
     functions: dict[str, list[str]] = {}
     for reduction in found.reductions:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, SupportsIndex
 
 import torch
 import torch.nn.functional as F
@@ -37,9 +37,34 @@ class _Overriding(TorchFunctionMode):
 
 def subclass(module: nn.Module, mixin: type[nn.Module]) -> None:
     """Add the methods of ``mixin`` to ``module``, which keeps its identity and class name."""
-    kind = type(module)
-    about = {"__doc__": kind.__doc__, "__module__": kind.__module__}
-    module.__class__ = type(kind.__name__, (mixin, kind), about)
+    module.__class__ = _subclassed(type(module), (mixin,))
+
+
+def _subclassed(kind: type[nn.Module], mixins: tuple[type[nn.Module], ...]) -> type[nn.Module]:
+    """Return ``kind`` with the methods of ``mixins``, the last of them in front."""
+    for mixin in mixins:
+        about = {
+            "__doc__": kind.__doc__, "__module__": kind.__module__, "__reduce_ex__": _reduced,
+            "_made_of": (kind, mixin),
+        }  # fmt: skip
+        kind = type(kind.__name__, (mixin, kind), about)
+    return kind
+
+
+def _reduced(module: nn.Module, protocol: SupportsIndex) -> tuple[Any, ...]:
+    """Return how to pickle a module whose class has no name of its own."""
+    kind, mixins = type(module), []
+    while "_made_of" in vars(kind):
+        kind, mixin = vars(kind)["_made_of"]
+        mixins.append(mixin)
+    plain: Any = object.__reduce_ex__(module, protocol)
+    return (_empty, (kind, tuple(reversed(mixins))), *plain[2:])
+
+
+def _empty(kind: type[nn.Module], mixins: tuple[type[nn.Module], ...]) -> nn.Module:
+    """Return a module without attributes, which unpickling sets."""
+    subclassed = _subclassed(kind, mixins)
+    return subclassed.__new__(subclassed)
 
 
 class WrapsAround(nn.Module):

@@ -81,7 +81,7 @@ _UNKNOWN_BORDER = "its border depends on its stride in an unknown way"
 
 def _plan(model: nn.Module, found: Survey, step: Step, order: Order) -> Plan:
     module = model.get_submodule(step.name)
-    plan = Plan(step, _described(module))
+    plan = Plan(step, described(module))
     if reason := _untouched(module, step, found, order.stem):
         return replace(plan, reason=reason)
     pool = _pool(order, step)
@@ -192,7 +192,8 @@ def _is_conv(plan: Plan) -> bool:
     return plan.step.kind in ("conv", "shortcut")
 
 
-def _described(module: nn.Module) -> str:
+def described(module: nn.Module) -> str:
+    """Return a convolution or pooling layer for a report: ``Conv2d 3×3, stride 2``."""
     stride = pair(module.stride)
     step = str(stride[0]) if stride[0] == stride[1] else shape_of(stride)
     return f"{type(module).__name__} {shape_of(pair(module.kernel_size))}, stride {step}"

@@ -165,6 +165,26 @@ def test_circular_borders_and_aps_make_it_invariant(caplog):
     assert "padding=circular" in caplog.text
 
 
+def test_anchoring_and_circular_borders_make_it_invariant(weights, caplog):
+    original, path = weights
+    with caplog.at_level(logging.INFO, "shiftbench"):
+        network = load_external_model(padding="circular", weights=path, anchor=True)
+    x = torch.rand(2, *SHAPE)
+    for shift in [(1, 0), (0, 3), (17, 30)]:
+        torch.testing.assert_close(network(x.roll(shift, (2, 3))), network(x))
+    assert not torch.allclose(original(x.roll(1, 2)), original(x))
+    assert "stem.0: Conv2d 3×3, stride 2 -> anchored to period 2" in caplog.text
+    assert "stem.0: its own border, and those of 1 more, kept" in caplog.text
+    assert torch.equal(network.fc.weight, original.fc.weight)
+
+
+def test_anchoring_keeps_the_networks_own_downsampling():
+    with pytest.raises(UsageError, match=r"model\.anchor=true .* pool=blur replaces; leave one"):
+        external_model.refuse(BlurPool2d, "blur", None, "circular", anchor=True)
+    external_model.refuse(Native, "native", None, "circular", anchor=True)
+    external_model.refuse(BlurPool2d, "blur", None, "circular", anchor=False)
+
+
 @pytest.mark.parametrize(
     ("pool", "head", "padding", "sentence"),
     [

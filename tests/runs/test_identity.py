@@ -83,6 +83,16 @@ def test_threads_are_no_part_of_an_identity(identity):
     assert identity("threads=2") == identity()
 
 
+def test_anchoring_makes_another_run_and_its_default_none(identity):
+    plain = identity("model=timm", "pool=native")
+    assert "model.anchor" not in plain.settings
+    assert identity("model=timm", "pool=native", "model.anchor=false") == plain
+    anchored = identity("model=timm", "pool=native", "model.anchor=true")
+    assert anchored.settings["model.anchor"] is True
+    assert anchored.run_id != plain.run_id
+    assert anchored.train_id != plain.train_id
+
+
 def test_another_precision_of_measuring_is_another_run_of_the_same_training(identity):
     plain, rounded = identity(), identity("measure.precision=bf16")
     assert "measure.precision" not in plain.settings

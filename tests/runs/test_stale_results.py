@@ -158,6 +158,15 @@ def test_a_part_counts_where_it_makes_a_run(monkeypatch):
     )
 
 
+@pytest.mark.parametrize(("changed", "made"), [
+    ({}, False), ({"model.anchor": True}, True), ({"padding": "circular"}, True),
+    ({"pool._target_": "blur.Blur"}, True),
+])  # fmt: skip
+def test_surgery_counts_where_a_network_is_changed(changed, made):
+    own = {"model._target_": "timm_network.TimmNetwork", "pool._target_": "native.Native"}
+    assert results_versions.makes("surgery", {**own, **changed}) == made
+
+
 def test_a_run_that_its_tables_bring_up_to_date_says_how(place, shiftbench_command):
     command = (*SHAPES, *SMALL, "train=none", "seed=0")
     assert shiftbench_command(*command, cwd=place).returncode == 0
