@@ -78,6 +78,8 @@ def _is_of_shift(key: str, name: str) -> bool:
 def makes(part: str, settings: Mapping[str, Any]) -> bool:
     """Whether a part affects the results of a run."""
     group, _, name = part.partition(".")
+    if group == "training":  # no part at present; for changes of every training
+        return bool(settings.get("train.epochs"))
     if group == "surgery":
         changed = _option(settings, "pool") != "native" or settings.get("padding") == "circular"
         changed = changed or settings.get("model.anchor") is True
