@@ -189,26 +189,32 @@ def _leaderboard(
     ranks = ranking(ranked, best, protocol, metric)
     times = {name: mean_times(map(times_of, own)) for name, own in runs.items()}
     means = {name: _numbers(others[others["config_id"] == name]) for name in runs}
-    found = []
-    for row in rows.to_dict("records"):
-        name = str(row["config_id"])
-        first, last = ranks.ranges.get(name, (math.nan, math.nan))
-        found.append({
-            "data": row["data"], "family": family_of(str(row["model"])),
-            "augment": row["augment"], "train": row["train"], "rank_first": first,
-            "rank_last": last, "unranked": "" if name in ranks.ranges else NEAR_CHANCE,
-            "configuration": named.names[name], "config_id": name, "seeds": row["done"],
-            "metric": metric, "protocol": protocol, **_ranked_number(row, best, metric, protocol),
-            "params": row["params"], "macs": row["macs"], "train_ms": times[name].train,
-            "test_ms": times[name].test,
-            **{column_name(number): mean for number, mean in means[name].items()},
-        })  # fmt: skip
+    found = [
+        {**_identity(row, ranks, named), "metric": metric, "protocol": protocol,
+         **_ranked_number(row, best, metric, protocol), "train_ms": times[name].train,
+         "test_ms": times[name].test,
+         **{column_name(number): mean for number, mean in means[name].items()}}
+        for name, row in zip(runs, rows.to_dict("records"), strict=True)
+    ]  # fmt: skip
     frame = _sorted(_with_ratio(pd.DataFrame(found), rows, named), metric)
     machines = tuple(dict.fromkeys(one.machine for one in times.values() if one.machine))
     numbers = tuple(dict.fromkeys(number for own in means.values() for number in own))
     return Leaderboard(
         _title(frame.iloc[0]), named.equal, metric, protocol, frame, ranks, numbers, machines
     )
+
+
+def _identity(row: Mapping[Any, Any], ranks: Ranking, named: LeaderboardLabels) -> dict[str, Any]:
+    """Return what a configuration is, its ranks and its size."""
+    name = str(row["config_id"])
+    first, last = ranks.ranges.get(name, (math.nan, math.nan))
+    return {
+        "data": row["data"], "family": family_of(str(row["model"])), "augment": row["augment"],
+        "train": row["train"], "rank_first": first, "rank_last": last,
+        "unranked": "" if name in ranks.ranges else NEAR_CHANCE,
+        "configuration": named.names[name], "config_id": name, "seeds": row["done"],
+        "params": row["params"], "macs": row["macs"],
+    }  # fmt: skip
 
 
 def _ranked_number(
