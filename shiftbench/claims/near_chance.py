@@ -39,11 +39,11 @@ def without_near_chance(evidence: Evidence) -> tuple[Evidence, list[Run]]:
 
 
 def _is_near_chance(runs: Sequence[Run]) -> bool:
-    found = [share for run in runs if run.is_trained and (share := _above_chance(run)) is not None]
+    found = [share for run in runs if run.is_trained and (share := above_chance(run)) is not None]
     return bool(found) and math.fsum(found) / len(found) <= ABOVE_CHANCE
 
 
-def _above_chance(run: Run) -> float | None:
+def above_chance(run: Run) -> float | None:
     """Return the position of the accuracy between chance (0) and 1, None if it is unknown."""
     for protocol in run.protocols:
         accuracy, chance = (run.numbers.get((protocol, name)) for name in (ACCURACY, CHANCE))
@@ -52,3 +52,23 @@ def _above_chance(run: Run) -> float | None:
         low = accuracy.value if math.isnan(accuracy.low) else accuracy.low
         return (low - chance.value) / (1 - chance.value)
     return None
+
+
+def guesses(runs: Sequence[Run]) -> bool:
+    """Whether the network of these runs, its seeds, is near chance on the images of these runs.
+
+    Unlike :func:`without_near_chance`, this holds of untrained networks, of those that are right on
+    other images only, and of those that give one and the same answer to everything.
+    """
+    found = [
+        0.0 if share is None else share
+        for run in runs
+        if (share := above_chance(run)) is not None or _is_constant(run)
+    ]
+    return bool(found) and math.fsum(found) / len(found) <= ABOVE_CHANCE
+
+
+def _is_constant(run: Run) -> bool:
+    """Whether all answers are the same, under the protocols in which they are known."""
+    found = (run.numbers.get((protocol, CHANCE)) for protocol in run.protocols)
+    return any(number is not None and number.value >= 1 for number in found)

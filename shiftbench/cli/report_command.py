@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
 from rich.console import Console
 
 from shiftbench.cli.compare_command import VerbParser
@@ -22,6 +23,8 @@ from shiftbench.report.tables.claim_table import print_banner, print_claims
 from shiftbench.report.tables.claim_text import smoke_banner
 from shiftbench.report.tables.difference_tables import difference_grids
 from shiftbench.report.tables.differences import differences
+from shiftbench.report.tables.leaderboard import METRIC, PROTOCOL, parse_ranking
+from shiftbench.report.tables.leaderboard_grids import Ranked
 from shiftbench.report.tables.markup import latex, markdown
 from shiftbench.report.tables.residuals import residual_grids, residuals
 from shiftbench.report.tables.result_tables import chosen_metrics, grids
@@ -35,8 +38,9 @@ DESCRIPTION = """Tables and figures of many runs: mean and spread over seeds, fa
 runs, and marks on the best of each column with all that cannot be distinguished from it. DIR is a
 sweep, a run, or any folder that contains some. The files are results.csv (every row of every run),
 summary.csv (a row for every configuration and protocol), differences.csv (with --against),
-residuals.csv (with --residuals), claims.csv and networks.csv (published findings, if DIR is a study
-that names them, or with --claims), figures/ and report.html."""
+residuals.csv (with --residuals), leaderboard.csv and leaderboard.md (with --leaderboard),
+claims.csv and networks.csv (published findings, if DIR is a study that names them, or with
+--claims), figures/ and report.html."""
 
 
 def report_runs(arguments: Sequence[str]) -> int:
@@ -54,7 +58,8 @@ def report_runs(arguments: Sequence[str]) -> int:
     summary = summarise(collection)
     wanted = [name for name in options.metrics.split(",") if name]
     best = Best.of(collection)
-    shown = grids(summary, wanted, options.protocol, best)
+    ranked = _ranked(options.leaderboard, collection, summary, best, wanted, options.protocol)
+    shown = list(ranked.grids) if ranked else grids(summary, wanted, options.protocol, best)
     apart = differences(collection, options.against, images=True) if options.against else None
     if apart is not None:
         shown += difference_grids(apart, chosen_metrics(summary, wanted), options.protocol)
@@ -66,7 +71,7 @@ def report_runs(arguments: Sequence[str]) -> int:
     try:
         written = write_report(
             collection, summary, apart, judged, folder, best,
-            figures=not options.no_figures, beyond=beyond,
+            figures=not options.no_figures, beyond=beyond, ranked=ranked,
         )  # fmt: skip
     except OSError as error:
         raise UsageError(
@@ -100,6 +105,11 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         "accuracy through all configurations, or through those with a label, e.g. pool=max",
     )  # fmt: skip
     parser.add_argument(
+        "--leaderboard", metavar="METRIC:PROTOCOL",
+        help="a table of ranks instead of the tables by protocol, for each data set, model family, "
+        f"augmentation and training; by {METRIC}:{PROTOCOL} without a value",
+    )  # fmt: skip
+    parser.add_argument(
         "--claims", action="store_true",
         help="all published findings, for any DIR; those without runs state what to run",
     )  # fmt: skip
@@ -116,13 +126,40 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         help="folder of the files (default: the sweep if DIR is one, otherwise DIR/report)",
     )  # fmt: skip
     parser.add_argument("--no-figures", action="store_true", help="no figures/, no report.html")
-    # out=PATH, the spelling of other commands, is accepted, too.
-    options = parser.parse_intermixed_args([item.removeprefix("out=") for item in arguments])
+    options = parser.parse_intermixed_args(_spelled(arguments))
     if options.markdown and options.latex:
         parser.error("--markdown and --latex are two formats; ask for one")
     options.places = [Path(place).expanduser() for place in options.places or ["outputs"]]
     options.output = Path(options.output).expanduser() if options.output else None
     return options
+
+
+def _spelled(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with the value of a bare ``--leaderboard``, after which a DIR may be.
+
+    ``out=PATH``, the spelling of other commands, is accepted for a DIR, too.
+    """
+    found = []
+    for item, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        has_value = ":" in following and not Path(following).exists()
+        bare = item == "--leaderboard" and not has_value
+        found.append(f"{item}={METRIC}:{PROTOCOL}" if bare else item.removeprefix("out="))
+    return found
+
+
+def _ranked(
+    wanted: str | None,
+    collection: Collection,
+    summary: pd.DataFrame,
+    best: Best,
+    metrics: Sequence[str],
+    protocol: str | None,
+) -> Ranked | None:
+    """Return the leaderboard, None if it is not requested."""
+    if wanted is None:
+        return None
+    metric, under = parse_ranking(wanted, summary, protocol)
+    return Ranked.of(collection, summary, best, metric, under, metrics, protocol)
 
 
 def _remeasure(collection: Collection) -> None:

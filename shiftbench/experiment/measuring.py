@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import time
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -28,15 +30,21 @@ def measure(
 ) -> dict[str, PredictionTable]:
     """Return the prediction table of every protocol, each saved when it is finished.
 
-    Only the first process receives them.
+    Only the first process receives them. The time that each took is added to ``provenance.json``.
     """
-    tables = {}
+    tables, measured = {}, dict[str, dict[str, Any]]()
     for name, protocol in protocols.items():
         table = this.table(name) if team.is_first else None
+        started = time.perf_counter()
         if team.broadcast(table is not None):
             log.info("measured %s before it was stopped", name)
         elif parts := team.gather(_answers(config, network, data, name, protocol, team)):
             table = PredictionTable.joined([part for part in parts if part is not None])
+            measured[name] = {
+                "seconds": round(time.perf_counter() - started, 3),
+                "views": table.n_images * table.n_shifts,
+                "engine": table.meta["engine"],
+            }
             table.meta["run_id"] = this.id
             table.save(this.table_path(name))
         if table is None:
@@ -46,6 +54,8 @@ def measure(
             name, f"{table.n_images:,}", f"{table.n_shifts:,}", table.meta["engine"],
         )  # fmt: skip
         tables[name] = table
+    if measured:
+        this.add_provenance(measured=measured)
     return tables
 
 

@@ -19,11 +19,12 @@ from shiftbench.report.tables.best import Best
 from shiftbench.report.tables.claim_table import print_banner, print_claims
 from shiftbench.report.tables.claim_text import smoke_banner
 from shiftbench.report.tables.differences import DIFFERENCE_COLUMNS
+from shiftbench.report.tables.leaderboard_grids import Ranked
 from shiftbench.report.tables.residuals import RESIDUAL_COLUMNS
 from shiftbench.report.tables.result_tables import grids
 from shiftbench.report.tables.summary import summarise
 from shiftbench.report.tables.terminal_grid import print_grids
-from shiftbench.storage.atomic import cannot_write
+from shiftbench.storage.atomic import cannot_write, write_text
 from shiftbench.storage.locks import exclusive
 from shiftbench.storage.result_files import (
     CLAIM_COLUMNS,
@@ -49,6 +50,7 @@ def write_report(
     *,
     figures: bool,
     beyond: pd.DataFrame | None = None,
+    ranked: Ranked | None = None,
 ) -> list[str]:
     """Write the files of a report and return their names.
 
@@ -61,6 +63,7 @@ def write_report(
         best: Selects the marked cells of the page's tables.
         figures: Whether to write figures and the page.
         beyond: Residuals of consistency on accuracy, if requested.
+        ranked: The leaderboard, if requested.
 
     Raises:
         OSError: If a table cannot be written.
@@ -73,12 +76,18 @@ def write_report(
     if beyond is not None:
         write_csv(beyond, folder / "residuals.csv", RESIDUAL_COLUMNS)
         written.append("residuals.csv")
+    if ranked is not None:
+        write_csv(ranked.rows(), folder / "leaderboard.csv", ranked.columns())
+        write_text(folder / "leaderboard.md", ranked.markdown(smoke_banner(collection)))
+        written += ["leaderboard.csv", "leaderboard.md"]
     written += _write_claims(judged, folder)
     if figures:
         with attempt(str(folder / "report.html"), passing=(OSError,)):
             from shiftbench.report.page.document import write_page
 
-            written.append(write_page(collection, summary, folder, apart, judged, best).name)
+            boards = ranked.grids if ranked else ()
+            page = write_page(collection, summary, folder, apart, judged, best, boards)
+            written.append(page.name)
         if "report.html" not in written:  # remove the outdated page of an earlier report
             with suppress(OSError):
                 (folder / "report.html").unlink()

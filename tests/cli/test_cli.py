@@ -53,6 +53,9 @@ def test_the_provenance_names_device_threads_and_precision(finished):
     assert content["training"]["precision"] == content["measuring"]["precision"] == "fp32"
     assert content["training"]["TF32"] is content["measuring"]["TF32"] is False
     assert content["command"][0] == "shiftbench"
+    measured = content["measured"]
+    assert set(measured) == {"circular", "translate"}
+    assert all(one["seconds"] > 0 and one["views"] % 24 == 0 for one in measured.values())
     assert {"python", "packages", "machine", "commit"} <= content.keys()
 
 

@@ -82,6 +82,19 @@ def test_consistency_beyond_what_accuracy_explains(
     assert frame.set_index("pool")["residual"].idxmax() == "avg"
 
 
+@pytest.mark.parametrize("value", ["", "=accuracy:circular", " accuracy:circular"])
+def test_a_leaderboard_takes_the_place_of_the_tables(study, shiftbench_command, value):
+    option = f"--leaderboard{value}".split()
+    done = shiftbench_command("report", *option, ".", "--no-figures", cwd=study)
+    assert done.returncode == 0, done.stderr
+    assert "rank" in done.stdout and "equal: " in done.stdout
+    assert max(map(len, done.stdout.splitlines()[:12])) <= 80
+    frame = pd.read_csv(study / "report" / "leaderboard.csv", keep_default_na=False)
+    ranked_by = value.strip("= ") or "consistency:circular"
+    assert set(frame["metric"] + ":" + frame["protocol"]) == {ranked_by}
+    assert (study / "report" / "leaderboard.md").read_text("utf-8").startswith("# Leaderboard\n")
+
+
 @pytest.mark.parametrize(("option", "first"), [("--markdown", "**circular**"), ("--latex", "% ")])
 def test_a_format_to_pipe_is_all_that_is_printed(study, shiftbench_command, option, first):
     done = shiftbench_command("report", ".", option, "--no-figures", cwd=study)
@@ -220,3 +233,26 @@ def test_a_real_sweep_keeps_its_tables_and_report_gives_the_same_bytes(
     assert (frame["seeds"] == 2).all()
     sizes = {name: len((tmp_path / "again" / "runs" / name).read_bytes()) for name in FILES}
     assert sizes == {name: len(content) for name, content in written.items()}
+
+
+@pytest.mark.slow
+def test_a_leaderboard_of_a_real_sweep_has_the_times_of_its_runs(
+    tmp_path, shiftbench_command, tiny
+):
+    done = shiftbench_command("-m", *tiny, "pool=max,blur", "seed=0,1", "augment=none,shift",
+                              cwd=tmp_path)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    [sweep] = (tmp_path / "outputs" / "sweeps").iterdir()
+    done = shiftbench_command("report", sweep, "--leaderboard", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "augment=shift" in done.stdout and "augment=none" in done.stdout
+    frame = pd.read_csv(sweep / "leaderboard.csv", keep_default_na=False)
+    assert sorted(zip(frame["augment"], frame["configuration"], strict=True)) == [
+        ("none", "blur"), ("none", "max"), ("shift", "blur"), ("shift", "max"),
+    ]  # fmt: skip
+    assert (frame["seeds"] == 2).all()
+    assert (frame["train_ms"].astype(float) > 0).all()
+    assert (frame["test_ms"].astype(float) > 0).all()
+    ratio = frame.set_index(["augment", "configuration"])["macs_ratio"].astype(float)
+    assert ratio["none", "max"] == 1 < ratio["none", "blur"]
+    assert 'id="leaderboard"' in (sweep / "report.html").read_text("utf-8")

@@ -121,6 +121,25 @@ class Measured:
         ] if over_images else []  # fmt: skip
         return Sample(differences, _joined(parts), tuple(found))
 
+    def sample(self, runs: Mapping[int, str], protocol: str, metric: str) -> Sample | None:
+        """Return the values of a metric by seed, None if no run has it.
+
+        Args:
+            runs: Runs of one configuration by seed.
+            protocol: Protocol under which they were measured.
+            metric: Name of the metric.
+
+        Returns:
+            A sample with images if all runs are known to share their images, otherwise without.
+        """
+        values = {seed: self.values.get((run, protocol, metric), math.nan)
+                  for seed, run in runs.items()}  # fmt: skip
+        known = {seed: value for seed, value in values.items() if not math.isnan(value)}
+        if not known:
+            return None
+        parts = [self.images.of(runs[seed], protocol, metric, known[seed]) for seed in known]
+        return Sample(np.array(list(known.values())), _joined(parts), tuple(known))
+
     def pair(self, pair: Pair, protocol: str, metric: str) -> tuple[float, float]:
         """Return the values of both runs, NaN if a run lacks the metric."""
         first, second = (self.values.get((run, protocol, metric), math.nan) for run in pair)

@@ -20,7 +20,7 @@ from shiftbench.report.page.origin import origins, unfinished
 from shiftbench.report.tables.best import NO_MARKS, Best
 from shiftbench.report.tables.claim_text import smoke_banner, verdict_counts
 from shiftbench.report.tables.difference_tables import panel_difference_grids
-from shiftbench.report.tables.grid import Column
+from shiftbench.report.tables.grid import Column, Grid
 from shiftbench.report.tables.labels import ShortLabels, shared, varying
 from shiftbench.report.tables.panels import panels
 from shiftbench.report.tables.result_tables import MAIN, panel_grids
@@ -39,6 +39,7 @@ def write_page(
     differences: pd.DataFrame | None = None,
     claims: Sequence[Judged] = (),
     best: Best = NO_MARKS,
+    leaderboards: Sequence[Grid] = (),
 ) -> Path:
     """Draw a study's figures and write its page.
 
@@ -49,6 +50,7 @@ def write_page(
         differences: Paired differences; None omits the section.
         claims: Published findings; an empty sequence omits the section.
         best: Selects the marked cells of the tables; none by default.
+        leaderboards: Tables of ranks; an empty sequence omits the section.
 
     Returns:
         The path of ``report.html``. It embeds its figures, styles and script, and makes no
@@ -58,7 +60,7 @@ def write_page(
         loader=PackageLoader("shiftbench.report.page", "template"), autoescape=True,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    content = _content(collection, summary, folder, differences, claims, best)
+    content = _content(collection, summary, folder, differences, claims, best, leaderboards)
     # Both are files of this package and contain no user input.
     css, js = (
         Markup(environment.loader.get_source(environment, name)[0])  # type: ignore[union-attr]
@@ -77,6 +79,7 @@ def _content(
     differences: pd.DataFrame | None,
     claims: Sequence[Judged],
     best: Best,
+    leaderboards: Sequence[Grid],
 ) -> Mapping[str, Any]:
     """Return the variables of the template."""
     short = ShortLabels.of(summary)
@@ -97,11 +100,14 @@ def _content(
         "compared": list(_compared(summary)),
         "fixed": " · ".join([*_fixed(summary), *short.left_out]),
         "contents": list(
-            _contents(published, tables, groups, apart, open_ends or collection.warnings, names)
+            _contents(
+                published, leaderboards, groups, apart, open_ends or collection.warnings, names
+            )
         ),
         "claims": published,
         "verdicts": verdict_counts(claims),
         "caveats": caveats(found, summary),
+        "leaderboards": leaderboards,
         "tables": tables,
         "all_metrics": every,
         "groups": groups,
@@ -144,7 +150,7 @@ def _fixed(summary: pd.DataFrame) -> Iterator[str]:
 
 def _contents(
     published: object,
-    tables: object,
+    leaderboards: object,
     groups: object,
     apart: object,
     open_ends: object,
@@ -153,6 +159,7 @@ def _contents(
     """Yield the sections that the page has."""
     for there, key, name in (
         (published, "published", "Published findings"),
+        (leaderboards, "leaderboard", "Leaderboard"),
         (True, "results", "Results"),
         (groups, "figures", "Figures"),
         (apart, "differences", "Paired differences"),

@@ -71,7 +71,7 @@ class Best:
         for name, run in done.items():
             seeds.setdefault(run.config_id, {}).setdefault(run.seed, name)
         present = map(str, collection.metrics["metric"].unique())
-        directed = [name for name in present if _higher_is_better(name) is not None]
+        directed = [name for name in present if higher_is_better(name) is not None]
         images = PerImage({name: run.folder for name, run in done.items()}, directed)
         return cls(seeds, Measured(values_of(collection.metrics), images))
 
@@ -108,22 +108,27 @@ class Best:
         }
 
     def _marked(self, config_ids: Sequence[str], protocol: str, metric: str) -> Marked:
-        higher = _higher_is_better(metric)
+        higher = higher_is_better(metric)
         means = self._means(config_ids, protocol, metric)
-        if higher is None or len(means) < 2 or self.measured is None:
+        if higher is None or len(means) < 2:
             return NONE
         best = (max if higher else min)(means, key=lambda one: means[one])
         samples: dict[str, Sample] = {}
         for other in means:
             if other != best:
-                pairs = {seed: (self.seeds[best][seed], run)
-                         for seed, run in self.seeds[other].items()
-                         if seed in self.seeds[best]}  # fmt: skip
-                sample = self.measured.difference(pairs, protocol, metric)
+                sample = self.difference(best, other, protocol, metric)
                 if sample is None:
                     return NONE
                 samples[other] = sample
         return _not_apart(best, samples)
+
+    def difference(self, first: str, second: str, protocol: str, metric: str) -> Sample | None:
+        """Return second − first over the seeds that both configurations have, None without any."""
+        if self.measured is None:
+            return None
+        ours, theirs = self.seeds.get(first, {}), self.seeds.get(second, {})
+        pairs = {seed: (ours[seed], run) for seed, run in theirs.items() if seed in ours}
+        return self.measured.difference(pairs, protocol, metric)
 
     def _means(self, config_ids: Sequence[str], protocol: str, metric: str) -> dict[str, float]:
         """Return the means over all seeds for the configurations that have the metric."""
@@ -141,7 +146,8 @@ class Best:
 NO_MARKS = Best()
 
 
-def _higher_is_better(metric: str) -> bool | None:
+def higher_is_better(metric: str) -> bool | None:
+    """Whether higher is better, None for a metric without a better direction."""
     known = about(metric)
     return known.higher_is_better if known else None
 
@@ -149,25 +155,25 @@ def _higher_is_better(metric: str) -> bool | None:
 def _not_apart(best: str, samples: Mapping[str, Sample]) -> Marked:
     """Return the best configuration and those that cannot be distinguished from it."""
     errors = {name: deviation(sample) for name, sample in samples.items()}
-    if not all(_is_known(samples[name], error) for name, error in errors.items()):
+    if not all(is_known(samples[name], error) for name, error in errors.items()):
         return NONE
-    level = _level([(errors[name], abs(one.mean)) for name, one in samples.items()])
-    kept = [name for name, one in samples.items() if _holds_0(one.mean, errors[name], level)]
+    level = joint_level([(errors[name], abs(one.mean)) for name, one in samples.items()])
+    kept = [name for name, one in samples.items() if contains_zero(one.mean, errors[name], level)]
     kinds = tuple(dict.fromkeys(over(sample) for sample in samples.values()))
     return Marked(frozenset([best, *kept]), kinds)
 
 
-def _is_known(sample: Sample, error: Deviation) -> bool:
+def is_known(sample: Sample, error: Deviation) -> bool:
     """Whether the error is known; without images, identical seeds do not determine it."""
     return bool(sample.images) or (len(sample.values) > 1 and error.variance > 0)
 
 
-def _holds_0(difference: float, error: Deviation, level: float) -> bool:
+def contains_zero(difference: float, error: Deviation, level: float) -> bool:
     """Whether the interval contains 0; without an error, only a difference of 0 does."""
     return difference == 0 or abs(difference) <= error.half(level)
 
 
-def _level(found: Sequence[tuple[Deviation, float]]) -> float:
+def joint_level(found: Sequence[tuple[Deviation, float]]) -> float:
     """Return the confidence of each interval at which all hold simultaneously.
 
     It lies between that of a single interval and Bonferroni's. If both give the same marks, the

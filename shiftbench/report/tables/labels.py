@@ -64,7 +64,7 @@ def labels(summary: pd.DataFrame, leave_out: Sequence[str] = ()) -> pd.Series[st
     parts = [text_of(summary[name]) for name in names if name in summary.columns]
     texts = [" · ".join(part for part in row if part) for row in zip(*parts, strict=True)]
     found = pd.Series([text or "as given" for text in texts], index=summary.index, dtype=object)
-    return found if leave_out else _distinguished(found, text_of(summary["config_id"]))
+    return found if leave_out else distinguished(found, text_of(summary["config_id"]))
 
 
 def panel_labels(summary: pd.DataFrame) -> pd.Series[str]:
@@ -75,7 +75,7 @@ def panel_labels(summary: pd.DataFrame) -> pd.Series[str]:
     found = labels(summary, leave_out=("data",))
     for _, part in found.groupby(text_of(summary["data"])):
         identity = text_of(summary.loc[part.index, "config_id"])
-        found.loc[part.index] = _distinguished(part, identity)
+        found.loc[part.index] = distinguished(part, identity)
     return found
 
 
@@ -84,7 +84,7 @@ def text_of(values: pd.Series[Any]) -> pd.Series[str]:
     return values.astype(object).where(values.notna(), "").astype(str)
 
 
-def _distinguished(found: pd.Series[str], identity: pd.Series[str]) -> pd.Series[str]:
+def distinguished(found: pd.Series[str], identity: pd.Series[str]) -> pd.Series[str]:
     """Append the beginning of the configuration's hash if two have the same label."""
     shared = identity.groupby(found).transform("nunique") > 1
     return found.where(~shared, found + " · " + identity.str[:4])

@@ -87,17 +87,19 @@ def _terminal(grid: Grid, shown: Sequence[int]) -> Table:
 
 
 def _head(column: Column) -> str:
-    """Return a metric's name in lines of at most twelve characters, then its better direction.
+    """Return a column's name in lines of at most twelve characters, then its better direction.
 
     >>> _head(Column.of("correct_consistency")).splitlines()
     ['correct_', 'consistency↑']
+    >>> _head(Column("consistency crop")).splitlines()
+    ['consistency', 'crop']
     """
     lines = [""]
-    for part in re.findall(r"[^_]+_*", column.name):
+    for part in re.findall(r"[^_ ]+[_ ]*", column.name):
         if lines[-1] and len(lines[-1]) + len(part) > WIDEST_HEAD - 1:
             lines.append("")
         lines[-1] += part
-    return "\n".join(lines) + column.arrow
+    return "\n".join(map(str.rstrip, lines)) + column.arrow
 
 
 def _plain(cell: Cell) -> str:
