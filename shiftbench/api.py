@@ -114,12 +114,7 @@ def measure(
     batch_size, resamples = whole("batch_size", batch_size), whole("resamples", resamples)
     require_within("batch_size", batch_size, 1, 2**31)
     network, changed = _network(model, padding, shape)
-    with evaluating(network):
-        pixel_model = _pixel_model(network, split, average, deviation)
-        table = predict(
-            pixel_model, split.to(pixel_model.device), shape, protocol,
-            Options(engine, batch_size), mean=average,
-        )  # fmt: skip
+    table = _table(network, split, protocol, Options(engine, batch_size), average, deviation)
     if changed:
         table.meta["made_circular"] = changed
     metrics = pd.DataFrame(evaluate(table, resamples=resamples))
@@ -148,6 +143,22 @@ def _network(
             "then put back", count, len(list(network.modules())),
         )  # fmt: skip
     return network, changed
+
+
+def _table(
+    network: nn.Module,
+    split: TensorSplit,
+    protocol: ShiftProtocol,
+    options: Options,
+    mean: tuple[float, ...] | None,
+    std: tuple[float, ...] | None,
+) -> PredictionTable:
+    """Return the answers of ``network`` to all views of the images."""
+    shape = cast(tuple[int, int, int], tuple(split.images.shape[1:]))
+    with evaluating(network):
+        pixel_model = _pixel_model(network, split, mean, std)
+        images = split.to(pixel_model.device)
+        return predict(pixel_model, images, shape, protocol, options, mean=mean)
 
 
 def _pixel_model(

@@ -42,10 +42,8 @@ def complete(
         BusyError: If another worker of the sweep works on the run, or trains its network.
     """
     if this.is_done() and not config.force and not (job and job.is_running()):
-        log.info("done, skipped: %s (force=true runs it again)", this.id)
+        _skip(this, job, " (force=true runs it again)")
         _report_what_may_differ(this)
-        if job:
-            job.skip(this.id)
         return False
     fresh = Fresh.of(this.folder, this.trained)
     with _run_alone(this, job):
@@ -53,9 +51,7 @@ def complete(
         # Another process may have finished the run while this one waited for the lock.
         is_new = not this.older_than(started) or (job is not None and job.is_done())
         if this.is_done() and (is_new or not config.force):
-            log.info("done, skipped: %s", this.id)
-            if job:
-                job.skip(this.id)
+            _skip(this, job)
             return False
         with (
             _training_alone(this, config, job) as lock,
@@ -64,6 +60,12 @@ def complete(
         ):
             _compute(this, config, started, session, lock)
     return True
+
+
+def _skip(this: Run, job: JobRecord | None, advice: str = "") -> None:
+    log.info("done, skipped: %s%s", this.id, advice)
+    if job:
+        job.skip(this.id)
 
 
 def _compute(
