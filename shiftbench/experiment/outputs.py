@@ -76,7 +76,7 @@ def record(
     columns = result_files.in_order(
         result_files.SHIFT_COLUMNS, rows.columns
     )  # a protocol may have other axes
-    result_files.write_csv(rows, this.folder / "shifts.csv", columns)
+    result_files.write_csv(rows, this.folder / result_files.SHIFTS_CSV, columns)
     resamples = config.measure.resamples
     radius, phase = radius_rows(tables, this.id, resamples), phase_rows(shifts, this.id, stride)
     for name, text in curve_texts(radius, phase).items():
@@ -84,7 +84,9 @@ def record(
     Influences.from_tables(tables, metrics).save(this.folder / NAME)
     identity = _identity(config, this, price)
     rows = metric_rows(tables, identity, resamples, metrics)
-    result_files.write_csv(rows, this.folder / "metrics.csv", result_files.METRIC_COLUMNS)
+    result_files.write_csv(
+        rows, this.folder / result_files.METRICS_CSV, result_files.METRIC_COLUMNS
+    )
     return Reductions(shifts, radius, phase)
 
 

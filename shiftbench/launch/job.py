@@ -121,9 +121,9 @@ class ConsoleHandler(logging.Handler):
 def _show(this: Run, figures: bool) -> None:
     from shiftbench.metric.about import remember
     from shiftbench.report.tables.run_table import print_run
-    from shiftbench.storage.result_files import METRIC_COLUMNS, read_rows
+    from shiftbench.storage.result_files import METRIC_COLUMNS, METRICS_CSV, read_rows
 
     remember(this.noted("metrics"))
     checkpoint = this.checkpoint if this.checkpoint.is_file() else None
-    rows = read_rows(this.folder / "metrics.csv", METRIC_COLUMNS)
+    rows = read_rows(this.folder / METRICS_CSV, METRIC_COLUMNS)
     print_run(rows, this.folder, checkpoint, figures=figures)

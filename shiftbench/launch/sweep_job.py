@@ -77,9 +77,9 @@ def _refuse_two_ways(launcher: Any) -> None:
 def _show_results(sweep: Sweep, this: Run, place: str, tables: Throttle) -> None:
     """Log the results of a finished job and update the sweep's tables."""
     from shiftbench.report.tables.run_table import in_one_line
-    from shiftbench.storage.result_files import METRIC_COLUMNS, read_rows
+    from shiftbench.storage.result_files import METRIC_COLUMNS, METRICS_CSV, read_rows
 
-    rows = read_rows(this.folder / "metrics.csv", METRIC_COLUMNS)
+    rows = read_rows(this.folder / METRICS_CSV, METRIC_COLUMNS)
     log.info("%s done: %s", place, in_one_line(rows))
     if tables.is_due():
         from shiftbench.report.write import update_tables
