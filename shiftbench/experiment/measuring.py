@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 def measure(
     config: DictConfig,
-    this: Run,
+    run: Run,
     network: PixelModel,
     data: Dataset,
     protocols: dict[str, ShiftProtocol],
@@ -32,13 +32,13 @@ def measure(
     """
     tables = {}
     for name, protocol in protocols.items():
-        table = this.table(name) if team.is_first else None
+        table = run.table(name) if team.is_first else None
         if team.broadcast(table is not None):
             log.info("measured %s before it was stopped", name)
         elif parts := team.gather(_answers(config, network, data, name, protocol, team)):
             table = PredictionTable.joined([part for part in parts if part is not None])
-            table.meta["run_id"] = this.id
-            table.save(this.table_path(name))
+            table.meta["run_id"] = run.id
+            table.save(run.table_path(name))
         if table is None:
             continue
         log.info(
