@@ -169,16 +169,16 @@ def _timed(networks: Mapping[str, _Network], kept: KeepLast[Dataset]) -> dict[st
     ordered = sorted(networks, key=lambda name: networks[name].cost.macs)
     count = min(MOST_TIMED, len(ordered))
     last = len(ordered) - 1
-    chosen = [ordered[round(place * last / max(count - 1, 1))] for place in range(count)]
+    chosen = [ordered[round(index * last / max(count - 1, 1))] for index in range(count)]
     found = {}
     shown = any(networks[name].config.progress for name in chosen)
     with bar(count, "networks", "timing a few batches", shown) as progress:
-        for place, name in enumerate(chosen, 1):
+        for index, name in enumerate(chosen, 1):
             one = networks[name]
             data = build.dataset(one.config, kept)
             with _memory_reported(one):
                 found[name] = timing.rates(one.config, one.run, data, one.protocols, one.cost.macs)
-            progress.reach(place, count)
+            progress.reach(index, count)
     return found
 
 

@@ -232,8 +232,8 @@ class Run:
             except Exception as error:
                 reason = reason_of(error)
                 self._record_failure("failed", reason, error, begin.is_done)
-                place = self.folder / "run.log"
-                raise UnforeseenError(f"{reason}; the traceback is in {place}") from error
+                path = self.folder / "run.log"
+                raise UnforeseenError(f"{reason}; the traceback is in {path}") from error
 
     def _prepare(self, config: DictConfig, overrides: list[str]) -> None:
         try:
