@@ -23,7 +23,9 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "predict"))
 from every_view import WrongTableError, attempt
-from random_networks import POSITIONS, TRAPS, draw
+from position_traps import TRAPS
+from random_heads import POSITIONS
+from random_networks import draw
 
 
 def main() -> int:

@@ -9,25 +9,18 @@ Importing the package imports no torch; attributes load when they are first used
 
 import sys
 
+from shiftbench.lazy import lazy_attributes
 from shiftbench.runtime.earlier_names import EarlierNames
 
 __version__ = "0.1.0"
 
 sys.meta_path.append(EarlierNames)
 
-_LAZY = {
-    "measure": ("shiftbench.api", "measure"),
-    "Result": ("shiftbench.api", "Result"),
-    "probe": ("shiftbench.predict.layer_probe", "probe"),
+_HOMES = {
+    "Result": "api",
+    "measure": "api",
+    "probe": "predict.layer_probe",
+    **dict.fromkeys(("head", "metric", "pool", "shift"), ""),  # packages
 }
 
-
-def __getattr__(name: str) -> object:
-    from importlib import import_module
-
-    if name in _LAZY:
-        module, attribute = _LAZY[name]
-        return getattr(import_module(module), attribute)
-    if name in ("pool", "shift", "head", "metric"):
-        return import_module(f"shiftbench.{name}")
-    raise AttributeError(f"module 'shiftbench' has no attribute '{name}'")
+__getattr__ = lazy_attributes("shiftbench", _HOMES)

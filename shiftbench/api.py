@@ -122,17 +122,9 @@ def measure(
     batch_size, resamples = whole("batch_size", batch_size), whole("resamples", resamples)
     require_within("batch_size", batch_size, 1, 2**31)
     network, changed = _network(model, padding, shape)
-    with evaluating(network):
-        pixel_model = _pixel_model(network, split, average, deviation)
-        if not isinstance(wrapper, Single):
-            pixel_model = test_time.around(
-                wrapper, pixel_model, split.to(pixel_model.device), shape[1:],
-                total_stride(network, shape), dense=engine != "direct",
-            )  # fmt: skip
-        table = predict(
-            pixel_model, split.to(pixel_model.device), shape, protocol,
-            Options(engine, batch_size), mean=average,
-        )  # fmt: skip
+    table = _table(
+        network, wrapper, split, protocol, Options(engine, batch_size), average, deviation
+    )
     if changed:
         table.meta["made_circular"] = changed
     metrics = pd.DataFrame(evaluate(table, resamples=resamples))
@@ -161,6 +153,28 @@ def _network(
             "then put back", count, len(list(network.modules())),
         )  # fmt: skip
     return network, changed
+
+
+def _table(
+    network: nn.Module,
+    wrapper: Infer,
+    split: TensorSplit,
+    protocol: ShiftProtocol,
+    options: Options,
+    mean: tuple[float, ...] | None,
+    std: tuple[float, ...] | None,
+) -> PredictionTable:
+    """Return the answers of ``network``, behind a test-time wrapper, to all views."""
+    shape = cast(tuple[int, int, int], tuple(split.images.shape[1:]))
+    with evaluating(network):
+        pixel_model = _pixel_model(network, split, mean, std)
+        images = split.to(pixel_model.device)
+        if not isinstance(wrapper, Single):
+            stride, dense = total_stride(network, shape), options.engine != "direct"
+            pixel_model = test_time.around(
+                wrapper, pixel_model, images, shape[1:], stride, dense=dense
+            )
+        return predict(pixel_model, images, shape, protocol, options, mean=mean)
 
 
 def _pixel_model(

@@ -14,7 +14,7 @@ import shiftbench
 PACKAGE = Path(shiftbench.__file__).parent
 CHECKOUT = Path(__file__).parents[1]  # not PACKAGE.parent: the package may be installed elsewhere
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
-GROUND = ("__version__", "contracts", "errors", "seeds")  # what every package may import
+GROUND = ("__version__", "contracts", "errors", "lazy", "seeds")  # what every package may import
 MAY_IMPORT = {
     "storage": "",
     "ops": "",
@@ -54,7 +54,7 @@ MAY_IMPORT = {
 """The rule of every package and of every module beside them; contracts import only ground."""
 WITHOUT_TORCH = (
     *("claims", "cli", "content", "inference", "launch", "metric", "report", "runs", "settings"),
-    *("storage", "errors", "prediction_table", "seeds"),
+    *("storage", "errors", "lazy", "prediction_table", "seeds"),
     # of runtime
     *(
         "allocator",

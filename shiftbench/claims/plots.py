@@ -48,14 +48,14 @@ def bars(
         published: Published numbers by group, drawn beside the bars.
     """
     groups = list(dict.fromkeys(name for row in rows.values() for name in row))
-    place = {name: float(number) for number, name in enumerate(groups)}
+    position = {name: float(number) for number, name in enumerate(groups)}
     shown = [
-        series(name, [place[group] for group in row], list(row.values()))
+        series(name, [position[group] for group in row], list(row.values()))
         for name, row in list(rows.items())[:MOST_SERIES]
     ]
     if published:
-        known = {name: value for name, value in published.items() if name in place}
-        shown.append(Series("published", tuple(place[name] for name in known),
+        known = {name: value for name, value in published.items() if name in position}
+        shown.append(Series("published", tuple(position[name] for name in known),
                             tuple(known.values()), published=True))  # fmt: skip
     return Plot("bars", x_label, y_label, tuple(shown), tuple(groups))
 

@@ -94,20 +94,29 @@ def decide_every(
     networks = tuple(_network(one, level, shown) for one in known)
     mean = population_estimate(known).through(shown)
     least = networks[known.index(min(known, key=lambda one: _strength(one, threshold)))]
-    over = ", ".join(dict.fromkeys(one.over or "no interval" for one in known))
-    reason = sentences(
-        f"intervals over {over}",
-        f"{sum(one.value > threshold for one in known)} of {len(known)} above {shown(threshold):g}",
-        f"{each} differ by ±{_spread([one.value for one in networks]):.3f}",
-        _least_certain(least, each), more,
-    )  # fmt: skip
-    runs = tuple(dict.fromkeys(run for one in known for run in one.runs))
-    verdict = _of_every(known, networks, threshold, shown(threshold))
+    spread = f"{each} differ by ±{_spread([one.value for one in networks]):.3f}"
+    parts = _over(known), _above(known, threshold, shown), spread, _least_certain(least, each)
+    reason = sentences(*parts, more)
     return Finding(
-        verdict, mean.value, mean.low, mean.high, reason, runs, plot,
+        _of_every(known, networks, threshold, shown(threshold)),
+        mean.value, mean.low, mean.high, reason, _runs(known), plot,
         f"mean over {len(known)} {each}", networks, verdict_of(mean, shown(threshold)),
         shown(threshold), least, ratio=shown is math.exp,
     )  # fmt: skip
+
+
+def _over(known: Sequence[Estimate]) -> str:
+    return f"intervals over {', '.join(dict.fromkeys(one.over or 'no interval' for one in known))}"
+
+
+def _above(known: Sequence[Estimate], threshold: float, shown: Callable[[float], float]) -> str:
+    above = sum(one.value > threshold for one in known)
+    return f"{above} of {len(known)} above {shown(threshold):g}"
+
+
+def _runs(known: Sequence[Estimate]) -> tuple[str, ...]:
+    """Return the runs behind all numbers, each once."""
+    return tuple(dict.fromkeys(run for one in known for run in one.runs))
 
 
 def _network(one: Estimate, level: float, shown: Callable[[float], float]) -> Network:
@@ -172,9 +181,9 @@ def decide_exact(
     if n_images and all(one.value == wanted for one in known):
         share = unseen_share(n_images, CONFIDENCE)
         bound = f"exact on all {n_images:,} images, so at most {share:.3g} of others are not"
-    runs = tuple(dict.fromkeys(run for one in known for run in one.runs))
-    return Finding(verdict, farthest.value, math.nan, math.nan,
-                   sentences(within, bound, name, more), runs, plot, "farthest run")  # fmt: skip
+    reason = sentences(within, bound, name, more)
+    return Finding(verdict, farthest.value, math.nan, math.nan, reason, _runs(known), plot,
+                   "farthest run")  # fmt: skip
 
 
 def sentences(*parts: str) -> str:

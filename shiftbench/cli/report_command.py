@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
 
+from shiftbench.claims import Judged
 from shiftbench.cli.compare_command import VerbParser
 from shiftbench.errors import UsageError
 from shiftbench.report.load.collect import Collection, collect
@@ -23,6 +25,7 @@ from shiftbench.report.tables.claim_table import print_banner, print_claims
 from shiftbench.report.tables.claim_text import smoke_banner
 from shiftbench.report.tables.difference_tables import difference_grids
 from shiftbench.report.tables.differences import differences
+from shiftbench.report.tables.grid import Grid
 from shiftbench.report.tables.leaderboard import METRIC, PROTOCOL, parse_ranking
 from shiftbench.report.tables.leaderboard_grids import Ranked
 from shiftbench.report.tables.markup import latex, markdown
@@ -51,13 +54,12 @@ def report_runs(arguments: Sequence[str]) -> int:
         ShiftbenchError: If there are no runs.
     """
     options = _parse(arguments)
-    collection = collect(options.places)
+    collection = collect(options.folders)
     if options.remeasure:
         _remeasure(collection)
-        collection = collect(options.places)
-    summary = summarise(collection)
+        collection = collect(options.folders)
+    summary, best = summarise(collection), Best.of(collection)
     wanted = [name for name in options.metrics.split(",") if name]
-    best = Best.of(collection)
     ranked = _ranked(options.leaderboard, collection, summary, best, wanted, options.protocol)
     shown = list(ranked.grids) if ranked else grids(summary, wanted, options.protocol, best)
     apart = differences(collection, options.against, images=True) if options.against else None
@@ -67,23 +69,16 @@ def report_runs(arguments: Sequence[str]) -> int:
     if beyond is not None:
         shown += residual_grids(beyond, options.protocol)
     judged = published_findings(collection, every=options.claims)
-    folder = options.output or _default_folder(options.places)
-    try:
+    folder = options.output or _default_folder(options.folders)
+    with _writing_to(folder):
         written = write_report(
             collection, summary, apart, judged, folder, best,
             figures=not options.no_figures, beyond=beyond, ranked=ranked,
         )  # fmt: skip
-    except OSError as error:
-        raise UsageError(
-            f"cannot write to {folder} ({error.strerror or error}); choose another with --output"
-        ) from error
     if options.markdown or options.latex:
         print("\n".join((markdown if options.markdown else latex)(grid) for grid in shown), end="")
     else:
-        banner = smoke_banner(collection)
-        print_banner(Console(), "" if judged else banner)
-        print_grids(Console(), shown, every=bool(wanted))
-        print_claims(Console(), judged, banner)
+        _print_tables(collection, shown, judged, every=bool(wanted))
         print_files(folder, written)
     _print_failures(collection)
     for note in version_notes(list(collection.done().values())):
@@ -91,9 +86,28 @@ def report_runs(arguments: Sequence[str]) -> int:
     return 0
 
 
+@contextmanager
+def _writing_to(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(
+            f"cannot write to {folder} ({error.strerror or error}); choose another with --output"
+        ) from error
+
+
+def _print_tables(
+    collection: Collection, shown: Sequence[Grid], judged: Sequence[Judged], *, every: bool
+) -> None:
+    banner = smoke_banner(collection)
+    print_banner(Console(), "" if judged else banner)
+    print_grids(Console(), shown, every=every)
+    print_claims(Console(), judged, banner)
+
+
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = VerbParser("report", DESCRIPTION, "outputs")
-    parser.add_argument("places", nargs="*", metavar="DIR", help="default: outputs")
+    parser.add_argument("folders", nargs="*", metavar="DIR", help="default: outputs")
     parser.add_argument(
         "--against", metavar="pool=max",
         help="paired differences from the runs with this label, with intervals over seeds and "
@@ -129,7 +143,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     options = parser.parse_intermixed_args(_spelled(arguments))
     if options.markdown and options.latex:
         parser.error("--markdown and --latex are two formats; ask for one")
-    options.places = [Path(place).expanduser() for place in options.places or ["outputs"]]
+    options.folders = [Path(folder).expanduser() for folder in options.folders or ["outputs"]]
     options.output = Path(options.output).expanduser() if options.output else None
     return options
 
@@ -176,10 +190,10 @@ def _remeasure(collection: Collection) -> None:
     )
 
 
-def _default_folder(places: Sequence[Path]) -> Path:
-    if len(places) == 1 and is_sweep(places[0]):
-        return places[0]
-    return places[0] / "report"
+def _default_folder(folders: Sequence[Path]) -> Path:
+    if len(folders) == 1 and is_sweep(folders[0]):
+        return folders[0]
+    return folders[0] / "report"
 
 
 def _print_failures(collection: Collection) -> None:

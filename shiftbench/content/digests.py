@@ -121,8 +121,8 @@ class _Memory:
     known: Path
 
     @classmethod
-    def of(cls, place: Path, kind: str) -> _Memory:
-        name = hashlib.sha256(os.fsencode(f"{_FORMAT} {kind} {place.resolve()}")).hexdigest()[:32]
+    def of(cls, path: Path, kind: str) -> _Memory:
+        name = hashlib.sha256(os.fsencode(f"{_FORMAT} {kind} {path.resolve()}")).hexdigest()[:32]
         folder = cache_dir() / "digests"
         return cls(folder / f"{name}.json", folder / f"{name}.files.json")
 

@@ -50,12 +50,12 @@ class Origin:
 
     def _images(self, target: str, root: Any) -> Any:
         """Return the replacement for the folder of a data set."""
-        place = None if root is None else Path(str(root)).expanduser()
-        if is_official(target, place):
+        path = None if root is None else Path(str(root)).expanduser()
+        if is_official(target, path):
             return None  # the name of the data set determines the content of such files
-        if (digest := data_content(target, place)) is None:
+        if (digest := data_content(target, path)) is None:
             return self._plain("data.root", root)
-        if (tested := test_content(target, place)) is not None:
+        if (tested := test_content(target, path)) is not None:
             # Separate, under a prefix of settings that cannot change weights (AFTER_TRAINING).
             self.settings["data.test.root"] = self._noted("data.test.root", str(root), tested)
         return self._noted("data.root", str(root), digest)
@@ -65,7 +65,7 @@ class Origin:
         if isinstance(value, Mapping):
             return {name: self._plain(f"{key}.{name}", part) for name, part in value.items()}
         if isinstance(value, Sequence) and not isinstance(value, str):
-            return [self._plain(f"{key}.{place}", part) for place, part in enumerate(value)]
+            return [self._plain(f"{key}.{index}", part) for index, part in enumerate(value)]
         if not isinstance(value, str) or (key.endswith(".name") and "/" not in value):
             return value
         if (path := named_path(key, value)) is not None:

@@ -58,10 +58,10 @@ def path_content(path: Path) -> str:
 
 
 def _tree(folder: Path) -> Iterator[FileEntry]:
-    for place, folders, files in os.walk(folder, onerror=_raise):
+    for parent, folders, files in os.walk(folder, onerror=_raise):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
-            path = os.path.join(place, name)  # noqa: PTH118
+            path = os.path.join(parent, name)  # noqa: PTH118
             if not name.startswith(".") and Path(path).is_file():
                 below = composed(os.path.relpath(path, folder)).replace(os.sep, "/")
                 yield FileEntry(below, path, stamp_of(Path(path).stat()))

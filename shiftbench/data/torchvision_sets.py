@@ -224,6 +224,6 @@ def _move_folders(source: Path, target: Path) -> None:
     # Folders only: a downloaded archive has been unpacked and is no longer needed.
     for path in source.glob("*/**/*"):
         if path.is_file():
-            place = target / path.relative_to(source)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(path, place)
+            destination = target / path.relative_to(source)
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(path, destination)

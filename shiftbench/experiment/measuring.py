@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 def measure(
     config: DictConfig,
-    this: Run,
+    run: Run,
     network: PixelModel,
     data: Dataset,
     protocols: dict[str, ShiftProtocol],
@@ -34,7 +34,7 @@ def measure(
     """
     tables, measured = {}, dict[str, dict[str, Any]]()
     for name, protocol in protocols.items():
-        table = this.table(name) if team.is_first else None
+        table = run.table(name) if team.is_first else None
         started = time.perf_counter()
         if team.broadcast(table is not None):
             log.info("measured %s before it was stopped", name)
@@ -45,8 +45,8 @@ def measure(
                 "views": table.n_images * table.n_shifts,
                 "engine": table.meta["engine"],
             }
-            table.meta["run_id"] = this.id
-            table.save(this.table_path(name))
+            table.meta["run_id"] = run.id
+            table.save(run.table_path(name))
         if table is None:
             continue
         log.info(
@@ -55,7 +55,7 @@ def measure(
         )  # fmt: skip
         tables[name] = table
     if measured:
-        this.add_provenance(measured=measured)
+        run.add_provenance(measured=measured)
     return tables
 
 

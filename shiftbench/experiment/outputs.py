@@ -51,8 +51,8 @@ class Reductions:
 
 def record(
     config: DictConfig,
-    this: Run,
-    price: Cost,
+    run: Run,
+    cost: Cost,
     history: Sequence[EpochRow],
     tables: Mapping[str, PredictionTable],
     metrics: Sequence[Metric],
@@ -62,46 +62,44 @@ def record(
 
     Args:
         config: The run's configuration.
-        this: The run.
-        price: The cost of its network.
+        run: The run.
+        cost: The cost of its network.
         history: The rows of its epochs.
         tables: Prediction tables by the name of the protocol.
         metrics: The metrics of the run.
         stride: The network's total stride in pixels.
     """
     shifts = shifts_of(tables)
-    frame = pd.DataFrame(history).assign(run_id=this.id)
-    result_files.write_csv(frame, this.folder / "train.csv", result_files.TRAIN_COLUMNS)
-    rows = shift_rows(shifts, this.id)
+    frame = pd.DataFrame(history).assign(run_id=run.id)
+    result_files.write_csv(frame, run.folder / "train.csv", result_files.TRAIN_COLUMNS)
+    rows = shift_rows(shifts, run.id)
     columns = result_files.in_order(
         result_files.SHIFT_COLUMNS, rows.columns
     )  # a protocol may have other axes
-    result_files.write_csv(rows, this.folder / "shifts.csv", columns)
+    result_files.write_csv(rows, run.folder / result_files.SHIFTS_CSV, columns)
     resamples = config.measure.resamples
-    radius, phase = radius_rows(tables, this.id, resamples), phase_rows(shifts, this.id, stride)
+    radius, phase = radius_rows(tables, run.id, resamples), phase_rows(shifts, run.id, stride)
     for name, text in curve_texts(radius, phase).items():
-        write_text(this.folder / name, text)
-    Influences.from_tables(tables, metrics).save(this.folder / NAME)
-    identity = _identity(config, this, price)
+        write_text(run.folder / name, text)
+    Influences.from_tables(tables, metrics).save(run.folder / NAME)
+    identity = _identity(config, run, cost)
     rows = metric_rows(tables, identity, resamples, metrics)
-    result_files.write_csv(rows, this.folder / "metrics.csv", result_files.METRIC_COLUMNS)
+    result_files.write_csv(rows, run.folder / result_files.METRICS_CSV, result_files.METRIC_COLUMNS)
     return Reductions(shifts, radius, phase)
 
 
-def record_layers(
-    config: DictConfig, this: Run, network: PixelModel, data: Dataset
-) -> pd.DataFrame:
+def record_layers(config: DictConfig, run: Run, network: PixelModel, data: Dataset) -> pd.DataFrame:
     """Write and return how much each layer deviates from commuting with shifts."""
     images, _ = next(data.test.batches(PROBED_IMAGES))
     with network.autocasting():
         rows = probe(network.model, network.normalise(images), memory_gb=config.measure.memory_gb)
-    rows = rows.assign(run_id=this.id)
-    result_files.write_csv(rows, this.folder / "layers.csv", result_files.LAYER_COLUMNS)
+    rows = rows.assign(run_id=run.id)
+    result_files.write_csv(rows, run.folder / "layers.csv", result_files.LAYER_COLUMNS)
     return rows
 
 
 def draw(
-    this: Run,
+    run: Run,
     data: Dataset,
     protocols: Mapping[str, ShiftProtocol],
     tables: Mapping[str, PredictionTable],
@@ -111,28 +109,28 @@ def draw(
     """Draw a run's figures; one that cannot be drawn causes a warning, as results are written.
 
     Args:
-        this: The run.
+        run: The run.
         data: The data set with the test images.
         protocols: Protocols by name.
         tables: Prediction tables by the same names.
         reduced: The result of :func:`record`.
         layers: The result of :func:`record_layers`, None if layers were not probed.
     """
-    folder = this.folder / "figures"
+    folder = run.folder / "figures"
     with attempt(f"the figures in {folder}"):  # importing matplotlib may fail, too
         from shiftbench.experiment.figures import draw_curves, draw_layers, draw_protocols
 
-        draw_protocols(folder, this.names.pool, data, protocols, tables, reduced.shifts)
+        draw_protocols(folder, run.names.pool, data, protocols, tables, reduced.shifts)
         draw_curves(folder, reduced.radius, reduced.phase)
         if layers is not None:
             draw_layers(folder, layers)
 
 
-def _identity(config: DictConfig, this: Run, price: Cost) -> dict[str, Any]:
-    names = this.names
+def _identity(config: DictConfig, run: Run, cost: Cost) -> dict[str, Any]:
+    names = run.names
     return {
-        "run_id": this.id, "experiment": names.experiment, "data": names.data,
+        "run_id": run.id, "experiment": names.experiment, "data": names.data,
         "model": names.model, "pool": names.pool, "head": names.head,
         "padding": config.padding, "augment": names.augment, "seed": config.seed,
-        "params": price.params, "macs": price.macs, "schema_version": result_files.SCHEMA_VERSION,
+        "params": cost.params, "macs": cost.macs, "schema_version": result_files.SCHEMA_VERSION,
     }  # fmt: skip

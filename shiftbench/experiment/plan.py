@@ -14,7 +14,7 @@ from shiftbench.data.images import Dataset
 from shiftbench.data.shown import ShownSplit
 from shiftbench.errors import ShiftbenchError
 from shiftbench.experiment import build, test_time, timing
-from shiftbench.experiment.placing import check_machine
+from shiftbench.experiment.device_placement import check_machine
 from shiftbench.experiment.timing import Rates
 from shiftbench.infer.single import Single
 from shiftbench.model import checkpoint
@@ -47,8 +47,8 @@ class _Network:
     """One architecture, with the first job that has it and the protocols of all jobs."""
 
     config: DictConfig
-    this: Run
-    price: Cost
+    run: Run
+    cost: Cost
     stride: int
     sized: dict[tuple[int, int], int] = field(default_factory=dict)  # multiply-adds by image size
     protocols: dict[str, ShiftProtocol] = field(default_factory=dict)  # by :func:`_protocol_key`
@@ -59,7 +59,7 @@ class _Counted:
     """The images of one job, and of each protocol columns and multiply-adds of a view."""
 
     config: DictConfig
-    this: Run
+    run: Run
     network: str
     images: int  # of training in an epoch, whole batches only
     val: int
@@ -79,9 +79,9 @@ def plan_of(jobs: Sequence[Job], *, total: int, done: int, refused: Sequence[str
     sentences, counted = list(refused), []
     networks: dict[str, _Network] = {}
     kept: KeepLast[Dataset] = KeepLast()
-    for config, this in sorted(jobs, key=lambda job: str(job[0].data)):
+    for config, run in sorted(jobs, key=lambda job: str(job[0].data)):
         try:
-            counted.append(_count(config, this, build.dataset(config, kept), networks))
+            counted.append(_count(config, run, build.dataset(config, kept), networks))
         except ShiftbenchError as error:
             if total == 1:
                 raise
@@ -98,20 +98,20 @@ def plan_of(jobs: Sequence[Job], *, total: int, done: int, refused: Sequence[str
     )  # fmt: skip
 
 
-def _count(config: DictConfig, this: Run, data: Dataset, networks: dict[str, _Network]) -> _Counted:
+def _count(config: DictConfig, run: Run, data: Dataset, networks: dict[str, _Network]) -> _Counted:
     """Count the work of a job; build its network if no earlier job has the same one.
 
     Raises:
         ShiftbenchError: If the job would fail, e.g. since this machine lacks its device.
     """
     check_machine(config)
-    name = _architecture(config, this, data)
+    name = _architecture(config, run, data)
     if name not in networks:
         build.fetch_weights(config)
-        model = build.model(config, this.names, data)
+        model = build.model(config, run.names, data)
         stride = total_stride(model, data.image_shape)
         test_time.refuse(test_time.option(config), model, data, stride)
-        networks[name] = _Network(config, this, cost(model, data.image_shape), stride)
+        networks[name] = _Network(config, run, cost(model, data.image_shape), stride)
     views = {}
     for protocol_name, protocol in build.protocols(config).items():
         refuse(protocol, data)
@@ -121,14 +121,14 @@ def _count(config: DictConfig, this: Run, data: Dataset, networks: dict[str, _Ne
         networks[name].protocols.setdefault(_protocol_key(config, protocol_name), protocol)
     batch = min(config.train.batch_size, max(1, len(data.train)))
     images = steps_per_epoch(len(data.train), batch) * batch if len(data.train) else 0
-    return _Counted(config, this, name, images, len(data.val), len(data.test), views)
+    return _Counted(config, run, name, images, len(data.val), len(data.test), views)
 
 
-def _architecture(config: DictConfig, this: Run, data: Dataset) -> str:
+def _architecture(config: DictConfig, run: Run, data: Dataset) -> str:
     """Return a key that networks share if a step takes them equally long."""
-    settings = this.identity.settings
+    settings = run.identity.settings
     own = {key: settings[key] for key in settings if key.startswith(_ARCHITECTURE)}
-    return str((own, this.names.head, config.padding, config.precision, data.image_shape,
+    return str((own, run.names.head, config.padding, config.precision, data.image_shape,
                 data.num_classes, config.checkpoint, bool(config.train.epochs)))  # fmt: skip
 
 
@@ -152,35 +152,33 @@ def _macs(network: _Network, data: Dataset, protocol: ShiftProtocol) -> int:
     """Return the multiply-adds of a view, at most: an average may take a dense pass instead."""
     size, infer = _view_size(protocol, data), test_time.option(network.config)
     if size == data.image_shape[1:] and isinstance(infer, Single):
-        return network.price.macs
+        return network.cost.macs
     if size not in network.sized:
-        model = build.model(network.config, network.this.names, data)
-        plain, shape = network.price, (data.image_shape[0], *size)
+        model = build.model(network.config, network.run.names, data)
+        plain, shape = network.cost, (data.image_shape[0], *size)
         if size != data.image_shape[1:]:
             refuse(protocol, data, model)
             plain = cost(model, shape)
         wrapper = infer.wrap(model, network.stride)
-        network.sized[size] = test_time.price(wrapper, plain, shape).macs
+        network.sized[size] = test_time.view_cost(wrapper, plain, shape).macs
     return network.sized[size]
 
 
 def _timed(networks: Mapping[str, _Network], kept: KeepLast[Dataset]) -> dict[str, Rates]:
     """Time at most eight networks, spread evenly from the smallest to the largest."""
-    ordered = sorted(networks, key=lambda name: networks[name].price.macs)
+    ordered = sorted(networks, key=lambda name: networks[name].cost.macs)
     count = min(MOST_TIMED, len(ordered))
     last = len(ordered) - 1
-    chosen = [ordered[round(place * last / max(count - 1, 1))] for place in range(count)]
+    chosen = [ordered[round(index * last / max(count - 1, 1))] for index in range(count)]
     found = {}
     shown = any(networks[name].config.progress for name in chosen)
     with bar(count, "networks", "timing a few batches", shown) as progress:
-        for place, name in enumerate(chosen, 1):
+        for index, name in enumerate(chosen, 1):
             one = networks[name]
             data = build.dataset(one.config, kept)
             with _memory_reported(one):
-                found[name] = timing.rates(
-                    one.config, one.this, data, one.protocols, one.price.macs
-                )
-            progress.reach(place, count)
+                found[name] = timing.rates(one.config, one.run, data, one.protocols, one.cost.macs)
+            progress.reach(index, count)
     return found
 
 
@@ -192,7 +190,7 @@ def _memory_reported(network: _Network) -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         raise ShiftbenchError(
-            f"out of memory while timing {network.this.id}, as its run would be; lower "
+            f"out of memory while timing {network.run.id}, as its run would be; lower "
             f"train.batch_size (now {network.config.train.batch_size}) or measure.batch_size "
             f"(now {network.config.measure.batch_size})"
         ) from error
@@ -206,29 +204,29 @@ class _Trainings:
     jobs: int = 0
     before: int = 0
 
-    def epochs_left(self, config: DictConfig, this: Run) -> int:
+    def epochs_left(self, config: DictConfig, run: Run) -> int:
         """Return how many epochs a job has to train, 0 if an earlier job counts for it."""
         if not config.train.epochs:
             return 0
         self.jobs += 1
-        if this.identity.train_id in self.seen:
+        if run.identity.train_id in self.seen:
             return 0
-        self.seen.add(this.identity.train_id)
-        left = int(config.train.epochs) - (0 if config.force else _epochs_done(this))
+        self.seen.add(run.identity.train_id)
+        left = int(config.train.epochs) - (0 if config.force else _epochs_done(run))
         self.before += left <= 0
         return max(0, left)
 
 
-def _epochs_done(this: Run) -> int:
+def _epochs_done(run: Run) -> int:
     """Return the number of epochs in the run's checkpoint, 0 if it is missing or not its own."""
-    if not this.checkpoint.is_file():
+    if not run.checkpoint.is_file():
         return 0
     try:
-        content = checkpoint.load(this.checkpoint)
+        content = checkpoint.load(run.checkpoint)
     except ShiftbenchError:
         return 0
     return (
-        len(content.get("history", ())) if content.get("train_id") == this.identity.train_id else 0
+        len(content.get("history", ())) if content.get("train_id") == run.identity.train_id else 0
     )
 
 
@@ -239,23 +237,23 @@ def _work(
     trainings: _Trainings,
 ) -> Iterator[Work]:
     """Yield the training of a job, if no earlier job counts for it, and its measurements."""
-    price, nearest = networks[job.network].price, _nearest(job.network, networks, timed)
-    other, rates = networks[nearest].price, timed[nearest]
-    scale = price.macs / max(other.macs, 1)
-    if epochs := trainings.epochs_left(job.config, job.this):
+    cost, nearest = networks[job.network].cost, _nearest(job.network, networks, timed)
+    other, rates = networks[nearest].cost, timed[nearest]
+    scale = cost.macs / max(other.macs, 1)
+    if epochs := trainings.epochs_left(job.config, job.run):
         images, val = job.images * epochs, job.val * epochs
         passes = 3.0 * images + val
         per_image = math.nan if rates.training is None else rates.training * scale
         states = rates.checkpoint / max(other.params, 1) or 4 * STATES
         yield Work(
-            TRAINING, "", 1, images, passes, passes * price.macs,
-            images * per_image + val * rates.direct * scale, states * price.params,
+            TRAINING, "", 1, images, passes, passes * cost.macs,
+            images * per_image + val * rates.direct * scale, states * cost.params,
         )  # fmt: skip
-    yield from _measuring(job, price, timed, rates.direct * scale)
+    yield from _measuring(job, cost, timed, rates.direct * scale)
 
 
 def _measuring(
-    job: _Counted, price: Cost, timed: Mapping[str, Rates], per_pass: float
+    job: _Counted, cost: Cost, timed: Mapping[str, Rates], per_pass: float
 ) -> Iterator[Work]:
     """Yield the measurements of a job, given the seconds of a forward pass."""
     for name, (protocol, columns, macs) in job.views.items():
@@ -263,13 +261,13 @@ def _measuring(
         key = _protocol_key(job.config, name)
         if (dense := tested.get(key)) is not None:
             engine, views = DENSE, job.test * dense.views
-            passes, seconds = job.test * dense.macs / max(price.macs, 1), job.test * dense.seconds
+            passes, seconds = job.test * dense.macs / max(cost.macs, 1), job.test * dense.seconds
         else:
             engine, views = _without_dense(job, protocol, key in tested), job.test * columns
-            passes = views * macs / max(price.macs, 1)
+            passes = views * macs / max(cost.macs, 1)
             seconds = passes * per_pass
         disk = views * BYTES_PER_VIEW
-        yield Work(name, engine, 1, views, passes, passes * price.macs, seconds, disk)
+        yield Work(name, engine, 1, views, passes, passes * cost.macs, seconds, disk)
 
 
 def _without_dense(job: _Counted, protocol: ShiftProtocol, tested: bool) -> str:
@@ -283,15 +281,15 @@ def _nearest(name: str, networks: Mapping[str, _Network], timed: Mapping[str, Ra
     """Return the timed network that is nearest in multiply-adds, itself if it was timed."""
     if name in timed:
         return name
-    own = networks[name].price.macs
+    own = networks[name].cost.macs
     alike = [
         other for other in timed
         if bool(networks[other].config.train.epochs) == bool(networks[name].config.train.epochs)
     ] or list(timed)  # fmt: skip
-    return min(alike, key=lambda other: abs(networks[other].price.macs - own))
+    return min(alike, key=lambda other: abs(networks[other].cost.macs - own))
 
 
 def _tables(job: _Counted, networks: Mapping[str, _Network], timed: Mapping[str, Rates]) -> float:
     """Return the bytes of a job's prediction tables in memory, where large columns are not kept."""
-    parts = _measuring(job, networks[job.network].price, timed, 0.0)
+    parts = _measuring(job, networks[job.network].cost, timed, 0.0)
     return sum(min(part.disk, spilled.LARGE / 4 * BYTES_PER_VIEW) for part in parts)

@@ -15,9 +15,9 @@ from torch import nn
 from shiftbench.content.sources import require_unedited
 from shiftbench.data.images import Dataset
 from shiftbench.experiment import build, test_time
+from shiftbench.experiment.device_placement import device_of, on_device
 from shiftbench.experiment.measuring import measure
 from shiftbench.experiment.phase import phase
-from shiftbench.experiment.placing import device_of, placed
 from shiftbench.infer.base import Infer
 from shiftbench.infer.single import Single
 from shiftbench.metric import Metric
@@ -48,7 +48,7 @@ log = logging.getLogger(__name__)
 
 def run(
     config: DictConfig,
-    this: Run,
+    run: Run,
     team: Team,
     datasets: KeepLast[Dataset] | None = None,
     trains_alone: AbstractContextManager[object] | None = None,
@@ -56,7 +56,7 @@ def run(
 ) -> None:
     """Train a network, predict every shifted view, and reduce the predictions to metrics.
 
-    All output is written to ``this.folder``; figures are drawn last, after all result files. The
+    All output is written to ``run.folder``; figures are drawn last, after all result files. The
     processes of ``team`` share training and measuring; the first one does the rest. ``datasets``
     holds the data set of the previous job. ``trains_alone`` holds the lock of the training and is
     left when the network is trained; if None, the training takes the lock itself. ``begin`` is
@@ -64,11 +64,11 @@ def run(
     """
     keep_freed_memory()
     try:
-        ready = _prepared(config, this, team, datasets)
+        ready = _prepared(config, run, team, datasets)
         if team.is_first:
             begin()
-            _record_beginning(config, this, ready, team)
-        _compute(ready, config, this, team, trains_alone)
+            _record_beginning(config, run, ready, team)
+        _compute(ready, config, run, team, trains_alone)
     finally:
         release_cached_memory()  # other jobs may run on the same GPU
 
@@ -85,7 +85,7 @@ class _Prepared:
         augment: Augmentation of training images.
         optimizer: Makes the optimizer.
         metrics: Of every table.
-        price: Parameters and multiply-adds of the network.
+        cost: Parameters and multiply-adds of the network.
         infer: The test-time wrapper.
         stride: The total stride of the network in pixels.
     """
@@ -97,13 +97,13 @@ class _Prepared:
     augment: Augment
     optimizer: MakeOptimizer
     metrics: list[Metric]
-    price: Cost
+    cost: Cost
     infer: Infer
     stride: int
 
 
 def _prepared(
-    config: DictConfig, this: Run, team: Team, datasets: KeepLast[Dataset] | None
+    config: DictConfig, run: Run, team: Team, datasets: KeepLast[Dataset] | None
 ) -> _Prepared:
     """Make the objects of a run and refuse what does not fit; nothing is written."""
     device = device_of(config)
@@ -115,48 +115,46 @@ def _prepared(
     build.fetch_weights(config)
     with phase("loading the data", config, "data.limit_train", "data.train_images"):
         data = build.dataset(config, datasets)
-    model = build.model(config, this.names, data)
+    model = build.model(config, run.names, data)
     require_unedited()
     for protocol in protocols.values():
         refuse(protocol, data, model)
     stride = total_stride(model, data.image_shape)
     test_time.refuse(infer, model, data, stride)
-    price = cost(model, data.image_shape)
     return _Prepared(
-        device, data, model, protocols, augment, optimizer, metrics, price, infer, stride
-    )
+        device, data, model, protocols, augment, optimizer, metrics,
+        cost(model, data.image_shape), infer, stride,
+    )  # fmt: skip
 
 
 def _compute(
     ready: _Prepared,
     config: DictConfig,
-    this: Run,
+    run: Run,
     team: Team,
     trains_alone: AbstractContextManager[object] | None,
 ) -> None:
     """Train and measure; the first process writes the results."""
-    network = placed(config, ready.model, ready.data, ready.device)
+    network = on_device(config, ready.model, ready.data, ready.device)
     data = ready.data.to(ready.device)
-    history = _train(
-        config, this, network, data, ready.augment, ready.optimizer, team, trains_alone
-    )
+    history = _train(config, run, network, data, ready.augment, ready.optimizer, team, trains_alone)
     release_cached_memory()  # training takes more than measuring
-    _compute_in(config.measure.precision, "measuring", this, ready.device, team)
+    _compute_in(config.measure.precision, "measuring", run, ready.device, team)
     network = network.computing_in(config.measure.precision)
     with phase("measuring", config, "measure.batch_size", "measure.memory_gb"):
         dense = config.measure.engine != "direct"
         measured = test_time.wrapped(ready.infer, network, data, ready.stride, dense=dense)
-        tables = measure(config, this, measured, data, ready.protocols, team)
-        price = ready.price
+        tables = measure(config, run, measured, data, ready.protocols, team)
+        view_cost = ready.cost
         if not isinstance(ready.infer, Single):
-            price = test_time.price(measured.model, price, data.image_shape)
+            view_cost = test_time.view_cost(measured.model, view_cost, data.image_shape)
     if team.is_first:
-        _write(config, this, replace(ready, data=data, price=price), network, history, tables)
+        _write(config, run, replace(ready, data=data, cost=view_cost), network, history, tables)
 
 
 def _write(
     config: DictConfig,
-    this: Run,
+    run: Run,
     ready: _Prepared,
     network: PixelModel,
     history: list[EpochRow],
@@ -168,31 +166,31 @@ def _write(
 
     with phase("reporting", config, "measure.resamples"):
         reduced = outputs.record(
-            config, this, ready.price, history, tables, ready.metrics, ready.stride
+            config, run, ready.cost, history, tables, ready.metrics, ready.stride
         )
     layers = None
     if config.measure.layers:
         with phase("probing the layers", config, "measure.memory_gb"):
-            layers = outputs.record_layers(config, this, network, ready.data)
+            layers = outputs.record_layers(config, run, network, ready.data)
     if config.figures:
         with phase("drawing", config):
-            outputs.draw(this, ready.data, ready.protocols, tables, reduced, layers)
+            outputs.draw(run, ready.data, ready.protocols, tables, reduced, layers)
 
 
-def _record_beginning(config: DictConfig, this: Run, ready: _Prepared, team: Team) -> None:
+def _record_beginning(config: DictConfig, run: Run, ready: _Prepared, team: Team) -> None:
     """Record what is known since data and network are built, and log what is going to run."""
-    this.add_provenance(device=device_facts(ready.device))
-    _compute_in(config.precision, "training", this, ready.device, team)
+    run.add_provenance(device=device_facts(ready.device))
+    _compute_in(config.precision, "training", run, ready.device, team)
     noted = _described(ready.metrics)
-    this.note(preprocessing=ready.data.preprocessing, total_stride=ready.stride, **noted)
-    _announce(config, this, ready.device, ready.data, ready.price)
+    run.note(preprocessing=ready.data.preprocessing, total_stride=ready.stride, **noted)
+    _announce(config, run, ready.device, ready.data, ready.cost)
 
 
-def _compute_in(precision: str, part: str, this: Run, device: torch.device, team: Team) -> None:
+def _compute_in(precision: str, part: str, run: Run, device: torch.device, team: Team) -> None:
     """Set the precision of training or of measuring, and record it with the run."""
     use_precision(precision)
     if team.is_first:
-        this.add_provenance(**{part: arithmetic(precision, device)})
+        run.add_provenance(**{part: arithmetic(precision, device)})
 
 
 def _described(metrics: Sequence[Metric]) -> dict[str, Any]:
@@ -202,10 +200,10 @@ def _described(metrics: Sequence[Metric]) -> dict[str, Any]:
 
 
 def _announce(
-    config: DictConfig, this: Run, device: torch.device, data: Dataset, price: Cost
+    config: DictConfig, run: Run, device: torch.device, data: Dataset, cost: Cost
 ) -> None:
-    names = this.names
-    log.info("run %s", this.id)
+    names = run.names
+    log.info("run %s", run.id)
     log.info(
         "%s, %s images for training, %s for testing · %s pool=%s head=%s padding=%s",
         names.data, f"{len(data.train):,}", f"{len(data.test):,}",
@@ -213,7 +211,7 @@ def _announce(
     )  # fmt: skip
     log.info(
         "%s parameters, %s multiply-adds per image · %s, %s",
-        f"{price.params:,}", f"{price.macs:,}", describe_device(device), _precision(config),
+        f"{cost.params:,}", f"{cost.macs:,}", describe_device(device), _precision(config),
     )  # fmt: skip
     warn_if_busy(torch.get_num_threads() if device.type == "cpu" else 1)
 
@@ -228,7 +226,7 @@ def _precision(config: DictConfig) -> str:
 
 def _train(
     config: DictConfig,
-    this: Run,
+    run: Run,
     network: PixelModel,
     data: Dataset,
     augment: Augment,
@@ -242,12 +240,12 @@ def _train(
         return []
     with (
         phase("training", config, "train.batch_size"),
-        _training_alone(this, team, trains_alone),
+        _training_alone(run, team, trains_alone),
         bar(total * settings.batch_size, "images", "training", config.progress) as watcher,
     ):
         trainer = Trainer(
             network, data, augment, settings,
-            seed=config.seed, path=this.checkpoint, train_id=this.identity.train_id,
+            seed=config.seed, path=run.checkpoint, train_id=run.identity.train_id,
             watcher=watcher, team=team, make_optimizer=optimizer,
         )  # fmt: skip
         return trainer.run()
@@ -255,12 +253,12 @@ def _train(
 
 @contextmanager
 def _training_alone(
-    this: Run, team: Team, lock: AbstractContextManager[object] | None
+    run: Run, team: Team, lock: AbstractContextManager[object] | None
 ) -> Iterator[None]:
     """Let one run train a network; runs that differ only in what they measure wait for it."""
     if not team.is_first:
         yield
         return
-    with lock or this.training_alone():
-        remove_leftovers(this.trained)
+    with lock or run.training_alone():
+        remove_leftovers(run.trained)
         yield

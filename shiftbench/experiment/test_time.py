@@ -113,7 +113,7 @@ def around(
     return network.around(wrapper)
 
 
-def price(model: nn.Module, plain: Cost, image_shape: tuple[int, int, int]) -> Cost:
+def view_cost(model: nn.Module, plain: Cost, image_shape: tuple[int, int, int]) -> Cost:
     """Return what the answer to a view costs: parameters of the network, multiply-adds of all.
 
     Args:

@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from shiftbench.data.images import Dataset, Split
 from shiftbench.data.shown import ShownSplit
 from shiftbench.experiment import build, test_time
-from shiftbench.experiment.placing import device_of, placed
+from shiftbench.experiment.device_placement import device_of, on_device
 from shiftbench.predict.batch_size import views_at_once
 from shiftbench.predict.captured import FullBatches
 from shiftbench.predict.dense import DenseEngine
@@ -93,7 +93,7 @@ class _First(Split):
 
 def rates(
     config: DictConfig,
-    this: Run,
+    run: Run,
     data: Dataset,
     protocols: dict[str, ShiftProtocol],
     macs: int,
@@ -102,12 +102,12 @@ def rates(
 
     Args:
         config: The configuration of a job with this network.
-        this: Its run; nothing is written to its folder.
+        run: Its run; nothing is written to its folder.
         data: Its data set.
         protocols: Protocols of all jobs with this network; the first one provides the timed views.
         macs: Multiply-adds of one forward pass of one image.
     """
-    network = _network(config, this, data)
+    network = _network(config, run, data)
     device = network.device
     # On a CPU, a batch of a large network would take long.
     most = int(MOST_MACS / max(macs, 1)) if device.type == "cpu" else sys.maxsize
@@ -130,13 +130,13 @@ def rates(
     return Rates(training, direct, dense, checkpoint, _peak_memory(device))
 
 
-def _network(config: DictConfig, this: Run, data: Dataset) -> PixelModel:
+def _network(config: DictConfig, run: Run, data: Dataset) -> PixelModel:
     """Return the untrained network on its device, in the precision of training."""
     device = device_of(config)
     use_precision(config.precision)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    return placed(config, build.model(config, this.names, data), data, device)
+    return on_device(config, build.model(config, run.names, data), data, device)
 
 
 def may_be_dense(config: DictConfig, protocol: ShiftProtocol) -> bool:

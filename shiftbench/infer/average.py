@@ -66,8 +66,8 @@ class Average(Infer):
             )
         if self.draw == GRID:
             side = math.isqrt(self.count)
-            axis = [place * period // side for place in range(side)]
+            axis = [index * period // side for index in range(side)]
             return ShiftAverage(network, [(dy, dx) for dy in axis for dx in axis])
         generator = torch.Generator().manual_seed(derive_seed(self.seed, "infer-average"))
         drawn = torch.randperm(period**2, generator=generator)[: self.count].tolist()
-        return ShiftAverage(network, [divmod(place, period) for place in drawn])
+        return ShiftAverage(network, [divmod(index, period) for index in drawn])

@@ -23,7 +23,7 @@ Lock = AbstractContextManager[object]
 
 
 def complete(
-    this: Run,
+    run: Run,
     config: DictConfig,
     started: float,
     session: Session,
@@ -32,7 +32,7 @@ def complete(
     """Complete the run; return whether anything remained to be computed.
 
     Args:
-        this: The run.
+        run: The run.
         config: Its configuration.
         started: When the command was started, in seconds since the epoch.
         session: State that is shared between jobs.
@@ -41,71 +41,73 @@ def complete(
     Raises:
         BusyError: If another worker of the sweep works on the run, or trains its network.
     """
-    if this.is_done() and not config.force and not (job and job.is_running()):
-        log.info("done, skipped: %s (force=true runs it again)", this.id)
-        _report_what_may_differ(this)
-        if job:
-            job.skip(this.id)
+    if run.is_done() and not config.force and not (job and job.is_running()):
+        _skip(run, job, " (force=true runs it again)")
+        _report_what_may_differ(run)
         return False
-    fresh = Fresh.of(this.folder, this.trained)
-    with _run_alone(this, job):
-        fresh = fresh.with_unused(this.folder, this.trained)
+    fresh = Fresh.of(run.folder, run.trained)
+    with _run_alone(run, job):
+        fresh = fresh.with_unused(run.folder, run.trained)
         # Another process may have finished the run while this one waited for the lock.
-        is_new = not this.older_than(started) or (job is not None and job.is_done())
-        if this.is_done() and (is_new or not config.force):
-            log.info("done, skipped: %s", this.id)
-            if job:
-                job.skip(this.id)
+        is_new = not run.older_than(started) or (job is not None and job.is_done())
+        if run.is_done() and (is_new or not config.force):
+            _skip(run, job)
             return False
         with (
-            _training_alone(this, config, job) as lock,
-            job.running(this.id) if job else nullcontext(),
-            withdrawn(this, fresh, trains_alone=lock is not None),
+            _training_alone(run, config, job) as lock,
+            job.running(run.id) if job else nullcontext(),
+            withdrawn(run, fresh, trains_alone=lock is not None),
         ):
-            _compute(this, config, started, session, lock)
+            _compute(run, config, started, session, lock)
     return True
 
 
+def _skip(run: Run, job: JobRecord | None, advice: str = "") -> None:
+    log.info("done, skipped: %s%s", run.id, advice)
+    if job:
+        job.skip(run.id)
+
+
 def _compute(
-    this: Run, config: DictConfig, started: float, session: Session, lock: Lock | None
+    run: Run, config: DictConfig, started: float, session: Session, lock: Lock | None
 ) -> None:
     """Execute the run; ``lock`` is that of its training, if it is held already.
 
     With ``force=true``, the results of an earlier execution are kept until data and network are
     built: a wrong setting costs nothing.
     """
-    keeps_results = config.force and this.is_done()
-    with this.recording(config, given_overrides(), keeps_results=keeps_results) as record:
+    keeps_results = config.force and run.is_done()
+    with run.recording(config, given_overrides(), keeps_results=keeps_results) as record:
 
         def begin() -> None:
             record()
             if config.force:
-                this.forget(started, trains_alone=lock is not None)
+                run.forget(started, trains_alone=lock is not None)
 
-        for reason in this.identity.origin.get("unknown", ()):
+        for reason in run.identity.origin.get("unknown", ()):
             log.info("%s: not a part of what this run is known by", reason)
         _announce_torch()
-        from shiftbench.experiment.run import run
+        from shiftbench.experiment.run import run as execute
 
-        with session.shared_jobs.team(this.id) as team:
-            run(config, this, team, session.datasets, lock, begin)
+        with session.shared_jobs.team(run.id) as team:
+            execute(config, run, team, session.datasets, lock, begin)
 
 
 @contextmanager
-def _run_alone(this: Run, job: JobRecord | None) -> Iterator[None]:
+def _run_alone(run: Run, job: JobRecord | None) -> Iterator[None]:
     """Hold the lock of the run; postpone a job of a sweep if another worker holds it."""
     with ExitStack() as lock:
         try:
-            lock.enter_context(this.alone(job.waits_for if job else always))
+            lock.enter_context(run.alone(job.waits_for if job else always))
         except BusyError:
             if job:
-                job.postpone(this.id)
+                job.postpone(run.id)
             raise
         yield
 
 
 @contextmanager
-def _training_alone(this: Run, config: DictConfig, job: JobRecord | None) -> Iterator[Lock | None]:
+def _training_alone(run: Run, config: DictConfig, job: JobRecord | None) -> Iterator[Lock | None]:
     """Take the lock of the training before the run, for which it has to wait otherwise.
 
     Yields:
@@ -117,30 +119,30 @@ def _training_alone(this: Run, config: DictConfig, job: JobRecord | None) -> Ite
         return
     with ExitStack() as lock:
         try:
-            lock.enter_context(this.training_alone(nobody))
+            lock.enter_context(run.training_alone(nobody))
         except BusyError as busy:
             if not job.waits_for(busy.holder):
-                job.postpone(this.id, this.identity.train_id)
+                job.postpone(run.id, run.identity.train_id)
                 raise
             yield None
             return
         yield lock
 
 
-def _report_what_may_differ(this: Run) -> None:
+def _report_what_may_differ(run: Run) -> None:
     """Report why a finished run may differ from what the same command would compute now."""
-    if changed := this.outdated():
+    if changed := run.outdated():
         measured = set(changed) <= set(results_versions.FROM_TABLES)
         remedy = (
-            f"shiftbench report --remeasure {this.folder} brings them up to date"
+            f"shiftbench report --remeasure {run.folder} brings them up to date"
             if measured
             else "force=true measures it again, or keep it"
         )
         log.warning(
             "%s was measured by shiftbench %s, since when these parts changed: %s; %s",
-            this.id, this.made_by(), results_versions.described(changed), remedy,
+            run.id, run.made_by(), results_versions.described(changed), remedy,
         )  # fmt: skip
-    for reason in this.identity.origin.get("unknown", ()):
+    for reason in run.identity.origin.get("unknown", ()):
         log.warning("%s; force=true runs it again if that changed", reason)
 
 

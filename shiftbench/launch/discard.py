@@ -67,7 +67,7 @@ def _is_unused(folder: Path) -> bool:
 
 
 @contextmanager
-def withdrawn(this: Run, fresh: Fresh, trains_alone: bool) -> Iterator[None]:
+def withdrawn(run: Run, fresh: Fresh, trains_alone: bool) -> Iterator[None]:
     """Remove the ``fresh`` folders of a run that is refused before any computation.
 
     For a wrong setting, an unreadable image or a network that cannot be modified, the error message
@@ -75,7 +75,7 @@ def withdrawn(this: Run, fresh: Fresh, trains_alone: bool) -> Iterator[None]:
     before are kept with their content, and so is that of a training which another job has begun.
 
     Args:
-        this: The run, whose lock is held.
+        run: The run, whose lock is held.
         fresh: Its folders, as far as no other command has used them.
         trains_alone: Whether the lock of the training is held until the network is trained.
 
@@ -85,25 +85,25 @@ def withdrawn(this: Run, fresh: Fresh, trains_alone: bool) -> Iterator[None]:
     try:
         yield
     except ShiftbenchError as error:
-        is_refused = isinstance(error, UsageError) or not this.has_begun()
-        if is_refused and not isinstance(error, UnforeseenError) and not _has_computed(this, fresh):
-            _remove(this, fresh, trains_alone)
+        is_refused = isinstance(error, UsageError) or not run.has_begun()
+        if is_refused and not isinstance(error, UnforeseenError) and not _has_computed(run, fresh):
+            _remove(run, fresh, trains_alone)
         raise
 
 
-def _has_computed(this: Run, fresh: Fresh) -> bool:
+def _has_computed(run: Run, fresh: Fresh) -> bool:
     """Whether the run has predictions or results, or weights that were not there before."""
-    results = [*this.folder.glob("*.csv"), *this.folder.glob("predictions/*.npz")]
-    return bool(results) or (this.trained in fresh.folders and this.checkpoint.exists())
+    results = [*run.folder.glob("*.csv"), *run.folder.glob("predictions/*.npz")]
+    return bool(results) or (run.trained in fresh.folders and run.checkpoint.exists())
 
 
-def _remove(this: Run, fresh: Fresh, trains_alone: bool) -> None:
+def _remove(run: Run, fresh: Fresh, trains_alone: bool) -> None:
     """Remove the fresh folders, that of the training only while nobody else trains there."""
-    if this.trained in fresh.folders and this.trained.exists():
+    if run.trained in fresh.folders and run.trained.exists():
         try:
-            with nullcontext() if trains_alone else this.training_alone(nobody):
-                if not this.checkpoint.exists():
-                    shutil.rmtree(this.trained, ignore_errors=True)
+            with nullcontext() if trains_alone else run.training_alone(nobody):
+                if not run.checkpoint.exists():
+                    shutil.rmtree(run.trained, ignore_errors=True)
         except BusyError:
             pass
-    fresh.without(this.trained).remove()
+    fresh.without(run.trained).remove()

@@ -29,7 +29,7 @@ def compose_and_run(arguments: list[str]) -> int:
     register()
     arguments, is_plan = without_flag(arguments)
     refuse(arguments)
-    own_wish = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     # Makes Hydra raise its errors instead of printing them and exiting.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     os.environ[SWEEP_NAME] = sweep_id(arguments)
@@ -48,7 +48,7 @@ def compose_and_run(arguments: list[str]) -> int:
             _end_sweep(command, stopped=stop)
             raise
         except Exception as error:
-            return _end_badly(command, error, arguments, own_wish)
+            return _end_badly(command, error, arguments, wants_traceback)
         return _end(command)
 
 
@@ -91,14 +91,16 @@ def _end(command: Session) -> int:
     return _exit_code([isinstance(failure, UsageError) for failure in command.failures]) or code
 
 
-def _end_badly(command: Session, error: Exception, arguments: list[str], own_wish: bool) -> int:
+def _end_badly(
+    command: Session, error: Exception, arguments: list[str], wants_traceback: bool
+) -> int:
     """Handle an error that Hydra or a launcher raised.
 
     Args:
         command: The command's session.
         error: The exception.
         arguments: The command's arguments.
-        own_wish: Whether the user set ``HYDRA_FULL_ERROR=1``, to see tracebacks.
+        wants_traceback: Whether the user set ``HYDRA_FULL_ERROR=1``, to see tracebacks.
 
     Raises:
         UsageError: If the user can correct it.
@@ -110,11 +112,11 @@ def _end_badly(command: Session, error: Exception, arguments: list[str], own_wis
         _withdraw(command)
         raise command.refusal from error
     sentence = explain(error, arguments)
-    if sentence is None and command.controller and not own_wish:  # the launcher, not a job
+    if sentence is None and command.controller and not wants_traceback:  # the launcher, not a job
         return _end_sweep(command, f"{type(error).__name__}: {error}".splitlines()[0]) or FAILED
     if command.controller:
         command.controller.leave()
-    if sentence is None or own_wish:
+    if sentence is None or wants_traceback:
         raise error
     _withdraw(command)
     raise UsageError(sentence) from error

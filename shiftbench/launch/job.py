@@ -20,7 +20,7 @@ from shiftbench.report.progress import mute
 from shiftbench.runs.run import Run
 from shiftbench.runs.sweep_state import Sweep
 from shiftbench.runtime.distributed import world
-from shiftbench.runtime.job_slots import PLACES, is_parallel, take_place
+from shiftbench.runtime.job_slots import SLOTS, is_parallel, take_slot
 from shiftbench.runtime.streams import adapt_streams
 from shiftbench.settings import schema as configuration
 from shiftbench.storage.interrupts import heed_termination
@@ -44,8 +44,8 @@ def run_job(config: DictConfig, session: Session) -> None:
     setup_logging(beside_others)
     if sweep is not None and beside_others:
         heed_termination()
-        session.place = session.place or take_place(
-            hydra.launcher, sweep / PLACES / gethostname(), config.device
+        session.slot = session.slot or take_slot(
+            hydra.launcher, sweep / SLOTS / gethostname(), config.device
         )
         mute()
     if not world().is_first:
@@ -58,25 +58,25 @@ def run_job(config: DictConfig, session: Session) -> None:
             run_in_sweep(config, Sweep.load(sweep), session)
             return
         configuration.check(config)
-        this = Run.of(config, run_names(config))
-        complete(this, config, session.started, session)
-        _show(this, config.figures)
+        run = Run.of(config, run_names(config))
+        complete(run, config, session.started, session)
+        _show(run, config.figures)
 
 
 def _follow(config: DictConfig, session: Session) -> None:
     """Compute this process's share of the runs that the first process starts."""
-    from shiftbench.experiment.run import run
+    from shiftbench.experiment.run import run as execute
 
     if (run_id := session.shared_jobs.decision()) is None:
         return
     with session.shared_jobs.team(run_id) as team:
-        this = Run.of(config, run_names(config))
-        if this.id != run_id:
+        run = Run.of(config, run_names(config))
+        if run.id != run_id:
             raise UsageError(
-                f"the processes were given different settings ({run_id}, {this.id}); "
+                f"the processes were given different settings ({run_id}, {run.id}); "
                 "start the same command everywhere"
             )
-        run(config, this, team, session.datasets)
+        execute(config, run, team, session.datasets)
 
 
 def setup_logging(beside_others: bool = False) -> None:
@@ -118,12 +118,12 @@ class ConsoleHandler(logging.Handler):
         console.print(text, soft_wrap=True, markup=False, highlight=False)
 
 
-def _show(this: Run, figures: bool) -> None:
+def _show(run: Run, figures: bool) -> None:
     from shiftbench.metric.about import remember
     from shiftbench.report.tables.run_table import print_run
-    from shiftbench.storage.result_files import METRIC_COLUMNS, read_rows
+    from shiftbench.storage.result_files import METRIC_COLUMNS, METRICS_CSV, read_rows
 
-    remember(this.noted("metrics"))
-    checkpoint = this.checkpoint if this.checkpoint.is_file() else None
-    rows = read_rows(this.folder / "metrics.csv", METRIC_COLUMNS)
-    print_run(rows, this.folder, checkpoint, figures=figures)
+    remember(run.noted("metrics"))
+    checkpoint = run.checkpoint if run.checkpoint.is_file() else None
+    rows = read_rows(run.folder / METRICS_CSV, METRIC_COLUMNS)
+    print_run(rows, run.folder, checkpoint, figures=figures)

@@ -40,7 +40,7 @@ class JobRecord:
     overrides: tuple[str, ...]
 
     @property
-    def place(self) -> str:
+    def position(self) -> str:
         """``job 3 of 12``."""
         return f"job {self.now().number + 1} of {len(self.sweep.overrides)}"
 
@@ -80,7 +80,7 @@ class JobRecord:
 
     def fail(self, error: ShiftbenchError, run_id: str | None, seconds: float = 0.0) -> None:
         """Record and log why the job failed."""
-        log.error("%s failed: %s", self.place, error)
+        log.error("%s failed: %s", self.position, error)
         self.sweep.put(
             self.overrides, state=FAILED, run_id=run_id, error=str(error),
             usage=isinstance(error, UsageError), seconds=seconds,

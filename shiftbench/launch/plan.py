@@ -46,14 +46,14 @@ class Collected:
         """Add the composed configuration of one job."""
         try:
             configuration.check(config)
-            this = Run.of(config, run_names(config))
+            run = Run.of(config, run_names(config))
         except ShiftbenchError as error:
             self.refused.append(error)
             return
-        if this.is_done() and not config.force:
+        if run.is_done() and not config.force:
             self.done += 1
         else:
-            self.jobs.append((config, this))
+            self.jobs.append((config, run))
 
     def show(self) -> None:
         """Estimate and print what the jobs need.

@@ -20,7 +20,7 @@ from shiftbench.runtime.keep_last import KeepLast
 if TYPE_CHECKING:
     from shiftbench.launch.discard import Fresh
     from shiftbench.launch.sweep import SweepController
-    from shiftbench.runtime.job_slots import Place
+    from shiftbench.runtime.job_slots import Slot
 
 
 @dataclass
@@ -67,7 +67,7 @@ class Session:
         failures: Those of a single run; kept here, as Hydra prints lines of its own if a job raises
             an exception.
         shared_jobs: Jobs that several processes of one command compute together.
-        place: This process's share of the machine if jobs run in parallel.
+        slot: This process's share of the machine if jobs run in parallel.
         datasets: The data set of the last job, as most jobs of a sweep share it.
         tables: Limits how often the tables of a running sweep are written.
     """
@@ -79,7 +79,7 @@ class Session:
     refusal: UsageError | None = None
     failures: list[ShiftbenchError] = field(default_factory=list)
     shared_jobs: SharedJobs = field(default_factory=SharedJobs)
-    place: Place | None = None
+    slot: Slot | None = None
     datasets: KeepLast[Any] = field(default_factory=KeepLast)
     tables: Throttle = field(default_factory=lambda: Throttle(share=0.05))
 

@@ -33,21 +33,21 @@ def run_in_sweep(config: DictConfig, sweep: Sweep, session: Session) -> None:
     job = JobRecord(sweep, tuple(given_overrides()))
     if _has_failed_elsewhere(job) or _is_left_out(job, config):
         return
-    this = None
+    run = None
     try:
         _refuse_two_ways(HydraConfig.get().launcher)
         configuration.check(config)
-        this = Run.of(config, run_names(config))
-        log.info("%s: %s", job.place, this.id)
-        computed = complete(this, config, sweep.started, session, job)
+        run = Run.of(config, run_names(config))
+        log.info("%s: %s", job.position, run.id)
+        computed = complete(run, config, sweep.started, session, job)
     except BusyError as busy:
-        log.info("%s is postponed, as %s works on it", job.place, busy)
+        log.info("%s is postponed, as %s works on it", job.position, busy)
         return
     except ShiftbenchError as error:
-        job.fail(error, this.id if this else None)
+        job.fail(error, run.id if run else None)
         return
     if computed and job.is_done():
-        _show_results(sweep, this, job.place, session.tables)
+        _show_results(sweep, run, job.position, session.tables)
 
 
 def _has_failed_elsewhere(job: JobRecord) -> bool:
@@ -74,13 +74,13 @@ def _refuse_two_ways(launcher: Any) -> None:
         )
 
 
-def _show_results(sweep: Sweep, this: Run, place: str, tables: Throttle) -> None:
+def _show_results(sweep: Sweep, run: Run, position: str, tables: Throttle) -> None:
     """Log the results of a finished job and update the sweep's tables."""
     from shiftbench.report.tables.run_table import in_one_line
-    from shiftbench.storage.result_files import METRIC_COLUMNS, read_rows
+    from shiftbench.storage.result_files import METRIC_COLUMNS, METRICS_CSV, read_rows
 
-    rows = read_rows(this.folder / "metrics.csv", METRIC_COLUMNS)
-    log.info("%s done: %s", place, in_one_line(rows))
+    rows = read_rows(run.folder / METRICS_CSV, METRIC_COLUMNS)
+    log.info("%s done: %s", position, in_one_line(rows))
     if tables.is_due():
         from shiftbench.report.write import update_tables
 

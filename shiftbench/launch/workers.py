@@ -11,7 +11,7 @@ from pathlib import Path
 
 from shiftbench.errors import ShiftbenchError
 from shiftbench.runs.sweep_state import DONE, Job, Sweep
-from shiftbench.runtime.job_slots import PLACES
+from shiftbench.runtime.job_slots import SLOTS
 from shiftbench.storage.leases import lease_path, worker_name
 from shiftbench.storage.locks import BusyError, exclusive, is_locked, nobody
 
@@ -58,12 +58,12 @@ def _has_workers(folder: Path) -> bool:
 
 
 def _leave(folder: Path, own: Path) -> None:
-    """Remove the file of this command; the last one also removes what marks places of jobs."""
+    """Remove the file of this command; the last one also removes what marks slots of jobs."""
     _remove(own)
     # A command that is just starting, for which nobody waits here, is not the last one.
     with suppress(BusyError), exclusive(folder / ".start.lock", waits_for=nobody):
         if not _has_workers(folder):
-            shutil.rmtree(folder / PLACES, ignore_errors=True)
+            shutil.rmtree(folder / SLOTS, ignore_errors=True)
 
 
 def _remove(lock: Path) -> None:

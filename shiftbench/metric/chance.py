@@ -61,14 +61,14 @@ def _squared_agreement(image: Ints, label: Ints, count: Ints, number: int) -> fl
     frequent = np.argsort(-answered, kind="stable")[:MOST_CLASSES]
     column = np.full(len(answered), -1)
     column[frequent] = np.arange(len(frequent))
-    place = column[label]
-    few = place >= 0
+    index = column[label]
+    few = index >= 0
     together = np.zeros((len(frequent), len(frequent)))
     rows = max(1, CHUNK // len(frequent))
     for start in range(0, number, rows):
         here = few & (image >= start) & (image < start + rows)
         counts = np.zeros((min(rows, number - start), len(frequent)))
-        counts[image[here] - start, place[here]] = count[here]
+        counts[image[here] - start, index[here]] = count[here]
         together += counts.T @ counts
     alone = np.bincount(image[few], count[few] ** 2.0, minlength=number)
     rare = np.sum((count * (answered[label] - count))[~few])

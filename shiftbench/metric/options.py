@@ -56,9 +56,9 @@ def _named(name: str, function: Callable[..., Any]) -> Metric:
     known = next((one for one in every if one.function is plain), None)
     if known is None:
         has_name = isinstance(plain, type | FunctionType)
-        place = f"{plain.__module__}.{plain.__qualname__}" if has_name else plain
+        source = f"{plain.__module__}.{plain.__qualname__}" if has_name else plain
         raise UsageError(
-            f"metric.{name} names {printable(place)}, which is not a metric; put "
+            f"metric.{name} names {printable(source)}, which is not a metric; put "
             f'@shiftbench.metric.metric("{name}", higher_is_better=True) above the function'
         )
     given = _unusual(function) if isinstance(function, partial) else {}

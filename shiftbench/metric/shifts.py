@@ -97,6 +97,6 @@ def _distinct_shifts(table: PredictionTable) -> tuple[NDArray[np.float32], Ints]
     sizes = [len(values) for values, _ in axes]
     codes = np.ravel_multi_index([inverse for _, inverse in axes], sizes)
     found, group = np.unique(codes, return_inverse=True)
-    places = np.unravel_index(found, sizes)
-    vectors = [values[place] for (values, _), place in zip(axes, places, strict=True)]
+    indices = np.unravel_index(found, sizes)
+    vectors = [values[index] for (values, _), index in zip(axes, indices, strict=True)]
     return np.stack(vectors, axis=-1), group

@@ -47,8 +47,8 @@ class AdamW:
                 f"optimizer.betas={printable(list(self.betas))} does not fit; it takes "
                 "two numbers, e.g. optimizer.betas=[0.9,0.999]"
             )
-        for place, beta in enumerate(self.betas):
-            require_within(f"optimizer.betas[{place}]", beta, 0, 0.999999)
+        for index, beta in enumerate(self.betas):
+            require_within(f"optimizer.betas[{index}]", beta, 0, 0.999999)
         require_within("optimizer.eps", self.eps, 1e-16, 1)
 
     def __call__(self, model: nn.Module, settings: Rates) -> torch.optim.Optimizer:

@@ -7,7 +7,9 @@ is required: a yaml in ``configs/pool/`` (or in a user's own folder) names the c
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from shiftbench.lazy import lazy_attributes
 
 if TYPE_CHECKING:
     from shiftbench.pool.aps import AdaptivePolyphase2d as AdaptivePolyphase2d
@@ -53,9 +55,4 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    from importlib import import_module
-
-    if name in _HOMES:
-        return getattr(import_module(f"shiftbench.pool.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'shiftbench.pool' has no attribute '{name}'")
+__getattr__ = lazy_attributes("shiftbench.pool", _HOMES)

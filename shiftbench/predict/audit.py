@@ -56,11 +56,17 @@ def audit(
     wrong = _wrong(table, run, logits[:, 1].cpu(), labels.cpu(), tolerance, same_base)
     if not bool(wrong.any()):
         return None
-    place = int(wrong.nonzero()[0])
-    dy, dx = plan.shifts[views[place]].tolist()
+    first = int(wrong.nonzero()[0])
+    image, shift = int(rows[first]) + part.start, plan.shifts[views[first]]
+    return _described(image, shift, table["top1"][first], run["top1"][first])
+
+
+def _described(image: int, shift: Tensor, in_table: Tensor, when_run: Tensor) -> str:
+    """Return the end of a sentence on a view with two answers; ``shift`` is ``(2,)``."""
+    dy, dx = shift.tolist()
     return (
-        f"its answer to image {int(rows[place]) + part.start} shifted by ({dy}, {dx}) "
-        f"is {int(table['top1'][place])}, and {int(run['top1'][place])} when that view is run"
+        f"its answer to image {image} shifted by ({dy}, {dx}) is {int(in_table)}, "
+        f"and {int(when_run)} when that view is run"
     )
 
 

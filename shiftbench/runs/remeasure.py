@@ -6,7 +6,6 @@ definitions.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +30,8 @@ from shiftbench.storage.atomic import write_text
 from shiftbench.storage.interrupts import held_off
 from shiftbench.storage.json_files import read_mapping, sorted_text, write_mapping
 from shiftbench.storage.locks import exclusive, is_locked
+from shiftbench.storage.result_files import METRICS_CSV, RESULTS, SHIFTS_CSV
 
-METRICS, SHIFTS = "metrics.csv", "shifts.csv"
 RESAMPLES = 1000  # if the settings of a run do not define it
 PENDING = "remeasuring"  # in status.json: digests of files that are about to be written
 # The columns of metrics.csv that describe the run and not the measurement.
@@ -84,10 +83,10 @@ def _remeasure(folder: Path) -> bool:
     by_shift, name = shifts_of(tables), str(run["run_id"])
     shifts = shift_rows(by_shift, name)
     texts = {
-        SHIFTS: result_files.csv_text(
+        SHIFTS_CSV: result_files.csv_text(
             shifts, result_files.in_order(result_files.SHIFT_COLUMNS, shifts.columns)
         ),
-        METRICS: result_files.csv_text(
+        METRICS_CSV: result_files.csv_text(
             metric_rows(tables, identity, resamples, metrics), result_files.METRIC_COLUMNS
         ),
     }
@@ -119,16 +118,16 @@ def _rows(folder: Path, status: Mapping[str, Any]) -> list[result_files.Row]:
     """
     if status.get("state") != "done":
         raise ShiftbenchError(f"it is not finished ({status.get('state')})")
-    for name in (METRICS, SHIFTS):
+    for name in RESULTS:
         known = [dict(status.get(key) or {}).get(name) for key in ("files", PENDING)]
-        if any(known) and _digest((folder / name).read_bytes()) not in known:
+        if any(known) and result_files.digest((folder / name).read_bytes()) not in known:
             raise ShiftbenchError(f"{name} was changed since the run wrote it")
-    rows = result_files.read_rows(folder / METRICS, result_files.METRIC_COLUMNS)
+    rows = result_files.read_rows(folder / METRICS_CSV, result_files.METRIC_COLUMNS)
     if not rows:
-        raise ShiftbenchError(f"{METRICS} has no rows")
+        raise ShiftbenchError(f"{METRICS_CSV} has no rows")
     if unknown := [name for name in rows[0] if name not in result_files.METRIC_COLUMNS]:
         raise ShiftbenchError(
-            f"{METRICS} has columns of another version of shiftbench ({', '.join(unknown)}); "
+            f"{METRICS_CSV} has columns of another version of shiftbench ({', '.join(unknown)}); "
             "remeasure it with that version"
         )
     return rows
@@ -154,7 +153,7 @@ def _replace(
     instead of the old ones. If the process is killed in between, the run is recognised as being
     updated, and the next call completes it.
     """
-    digests = {name: _digest(text.encode()) for name, text in texts.items()}
+    digests = {name: result_files.digest(text.encode()) for name, text in texts.items()}
     described = sorted_text(run)
     same = status.get("files") == digests and PENDING not in status
     if same and (folder / "run.json").read_text("utf-8") == described:
@@ -175,7 +174,3 @@ def _content(path: Path) -> dict[str, Any]:
         return read_mapping(path)
     except (OSError, ValueError) as error:
         raise ShiftbenchError(f"{path.name} cannot be read ({type(error).__name__})") from error
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

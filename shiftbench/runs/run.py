@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import time
@@ -27,10 +26,9 @@ from shiftbench.storage.atomic import cannot_write, remove_leftovers, set_aside,
 from shiftbench.storage.interrupts import how_stopped
 from shiftbench.storage.json_files import read_mapping, sorted_text, write_mapping
 from shiftbench.storage.locks import WaitsFor, always, exclusive
+from shiftbench.storage.result_files import RESULTS, digest_of_file
 
 log = logging.getLogger(__name__)
-
-RESULTS = ("metrics.csv", "shifts.csv")
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ class Run:
         if status.get("state") != "done":
             return False
         written = status.get("files", {})
-        return all(_digest(self.folder / name) == written.get(name) for name in RESULTS)
+        return all(digest_of_file(self.folder / name) == written.get(name) for name in RESULTS)
 
     def has_begun(self) -> bool:
         """Whether data and network were built, so that training or measuring could begin."""
@@ -223,7 +221,7 @@ class Run:
             try:
                 yield begin
                 self._require_unchanged(config)
-                files = {name: _digest(self.folder / name) for name in RESULTS}
+                files = {name: digest_of_file(self.folder / name) for name in RESULTS}
                 self.set_status("done", seconds=round(time.monotonic() - started, 1), files=files)
             except ShiftbenchError as error:
                 self._record_failure("failed", str(error), None, begin.is_done)
@@ -234,8 +232,8 @@ class Run:
             except Exception as error:
                 reason = reason_of(error)
                 self._record_failure("failed", reason, error, begin.is_done)
-                place = self.folder / "run.log"
-                raise UnforeseenError(f"{reason}; the traceback is in {place}") from error
+                path = self.folder / "run.log"
+                raise UnforeseenError(f"{reason}; the traceback is in {path}") from error
 
     def _prepare(self, config: DictConfig, overrides: list[str]) -> None:
         try:
@@ -269,7 +267,7 @@ class Run:
             return
         for name in RESULTS:
             path = self.folder / name
-            if path.exists() and _digest(path) != status.get("files", {}).get(name):
+            if path.exists() and digest_of_file(path) != status.get("files", {}).get(name):
                 kept = set_aside(path)
                 log.warning("%s was changed since it was written; kept as %s", path, kept.name)
 
@@ -283,10 +281,3 @@ class Run:
             self.set_status(state, error=reason)
         except OSError:
             log.warning("could not write %s", self.folder / "status.json")
-
-
-def _digest(path: Path) -> str | None:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
-        return None

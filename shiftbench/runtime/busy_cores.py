@@ -12,7 +12,7 @@ from pathlib import Path
 
 from shiftbench.errors import printable
 from shiftbench.runtime.distributed import world
-from shiftbench.runtime.job_slots import has_place
+from shiftbench.runtime.job_slots import has_slot
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ def busy_cores(threads: int) -> str | None:
         after = _reading(cores)
     except (AttributeError, OSError, ValueError, IndexError):
         return None
-    root = os.getppid() if has_place() or world().size > 1 else os.getpid()
+    root = os.getppid() if has_slot() or world().size > 1 else os.getpid()
     return sentence(before, after, len(cores), threads, root)
 
 

@@ -13,7 +13,7 @@ import torch
 
 from shiftbench.errors import UsageError
 from shiftbench.runtime.distributed import World, world
-from shiftbench.runtime.job_slots import place
+from shiftbench.runtime.job_slots import slot_number
 
 
 def pick_device(name: str) -> torch.device:
@@ -26,7 +26,7 @@ def pick_device(name: str) -> torch.device:
         return _own_device(name, all_processes)
     if name in ("auto", "cuda") and torch.cuda.is_available():
         # Parallel jobs are distributed over the devices.
-        return torch.device("cuda", place() % torch.cuda.device_count())
+        return torch.device("cuda", slot_number() % torch.cuda.device_count())
     if name == "auto":
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     device = torch.device(name)

@@ -32,6 +32,7 @@ TODAY: dict[str, str] = {
     "deviation": "predict.layer_errors",
     "devices": "runtime.devices",
     "distributed": "runtime.distributed.team",
+    "experiment.placing": "experiment.device_placement",
     "figures": "experiment.figures",
     "files": "storage.atomic",
     "fourier": "ops.fourier",

@@ -12,7 +12,7 @@ from shiftbench.runtime.gpu_memory import memory_of_gpus
 
 # The user's OMP_NUM_THREADS, since joblib sets another value in its processes.
 _GIVEN_THREADS = "SHIFTBENCH_THREADS"
-PLACES = "places"  # in the folder of a sweep, with a folder for each machine
+SLOTS = "places"  # a folder in that of a sweep, with a folder for each machine
 # Twelve jobs of a VGG of width 64, batches of 256, took 77.5 GB of an H100 in all.
 MEMORY_OF_JOB = 8 * 2**30
 
@@ -24,20 +24,20 @@ def keep_given_threads() -> None:
 
 
 @dataclass(frozen=True)
-class Place:
+class Slot:
     """A process's share of the machine.
 
     Attributes:
         number: Its number, from 0.
         lock: Held during the lifetime of the process; the system releases it, however the process
-            ends. None if no place was free.
+            ends. None if no slot was free.
     """
 
     number: int
     lock: Any = None
 
 
-def take_place(launcher: Any, folder: Path, device: str = "auto") -> Place:
+def take_slot(launcher: Any, folder: Path, device: str = "auto") -> Slot:
     """Assign this process its share of the machine: threads and a device.
 
     If the user sets ``OMP_NUM_THREADS``, it applies to every job. This function has to be called
@@ -45,7 +45,7 @@ def take_place(launcher: Any, folder: Path, device: str = "auto") -> Place:
 
     Args:
         launcher: Hydra's launcher settings.
-        folder: The folder of the lock files that mark the places of a sweep on this machine that
+        folder: The folder of the lock files that mark the slots of a sweep on this machine that
             are occupied.
         device: The setting ``device`` of the jobs.
     """
@@ -54,7 +54,7 @@ def take_place(launcher: Any, folder: Path, device: str = "auto") -> Place:
     threads = os.environ.get(_GIVEN_THREADS) or str(cores)
     # MKL's setting takes precedence in torch, and joblib sets one MKL thread in its processes.
     os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = threads
-    taken = _free_place(folder)
+    taken = _free_slot(folder)
     os.environ["SHIFTBENCH_PLACE"] = str(taken.number)
     return taken
 
@@ -101,17 +101,17 @@ def _fit_on_gpus(device: str) -> int | None:
     return sum(max(1, size // MEMORY_OF_JOB) for size in memory) or None
 
 
-def place() -> int:
-    """Return the number of this process's place, 0 for a single process."""
+def slot_number() -> int:
+    """Return the number of this process's slot, 0 for a single process."""
     return int(os.environ.get("SHIFTBENCH_PLACE", "0"))
 
 
-def has_place() -> bool:
+def has_slot() -> bool:
     """Whether this process runs jobs beside other processes of the same command."""
     return "SHIFTBENCH_PLACE" in os.environ
 
 
-def _free_place(folder: Path) -> Place:
+def _free_slot(folder: Path) -> Slot:
     from filelock import FileLock, Timeout
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -123,8 +123,8 @@ def _free_place(folder: Path) -> Place:
             continue
         except (OSError, NotImplementedError):
             break
-        return Place(number, lock)
-    return Place(0)
+        return Slot(number, lock)
+    return Slot(0)
 
 
 def _cores() -> int:

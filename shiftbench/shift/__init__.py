@@ -7,7 +7,9 @@ images. A yaml of another name for the same class is a preset that repeats a pub
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from shiftbench.lazy import lazy_attributes
 
 if TYPE_CHECKING:
     from shiftbench.shift.base import ShiftProtocol as ShiftProtocol
@@ -25,9 +27,4 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    from importlib import import_module
-
-    if name in _HOMES:
-        return getattr(import_module(f"shiftbench.shift.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'shiftbench.shift' has no attribute '{name}'")
+__getattr__ = lazy_attributes("shiftbench.shift", _HOMES)

@@ -52,10 +52,10 @@ def remove_leftovers(folder: Path, older_than: float = 0.0) -> None:
                 path.unlink()
 
 
-def cannot_write(place: Path | str, error: OSError) -> UsageError:
+def cannot_write(path: Path | str, error: OSError) -> UsageError:
     """Return the error message for an output folder that cannot be written to."""
     return UsageError(
-        f"cannot write to {place} ({error.strerror or error}); choose another folder with out=PATH"
+        f"cannot write to {path} ({error.strerror or error}); choose another folder with out=PATH"
     )
 
 

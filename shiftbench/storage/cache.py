@@ -10,7 +10,6 @@ import zipfile
 import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.storage.atomic import atomic_file
+from shiftbench.storage.warn_once import warn_once
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ def _home_cache() -> Path:
     except RuntimeError:  # a user without one, as containers have
         user = os.getuid() if sys.platform != "win32" else 0
         base = Path(tempfile.gettempdir()) / f"cache-{user}"
-        _warn_once("there is no home directory; downloads and decoded images go to", base)
+        warn_once(log, "there is no home directory; downloads and decoded images go to %s", base)
         return base
 
 
@@ -90,9 +90,4 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
             save(file, **arrays)
     except OSError as error:
         reason = error.strerror or error
-        _warn_once("could not keep the decoded images in", f"{path.parent} ({reason})")
-
-
-@cache
-def _warn_once(what: str, where: object) -> None:
-    log.warning("%s %s", what, where)
+        warn_once(log, "could not keep the decoded images in %s (%s)", path.parent, str(reason))

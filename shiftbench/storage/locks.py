@@ -11,18 +11,19 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shiftbench.storage import leases
 from shiftbench.storage.leases import Holder, Lease, lease_path
+from shiftbench.storage.warn_once import warn_once
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 log = logging.getLogger(__name__)
 
+NO_LOCK = "no lock in %s (%s); other processes may do the same work"
 LOOK_EVERY = 0.05  # seconds between two attempts to take a lock
 LOOK_AT_LEASE_EVERY = 1.0  # seconds, since it writes a file each time
 JUST_TAKEN = 0.5  # seconds in which a process that has taken a lock writes its lease
@@ -82,7 +83,8 @@ def exclusive(path: Path, waiting: str = "", waits_for: WaitsFor = always) -> It
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o666))
         lease = _acquire(lock, path, waiting, waits_for)
     except (OSError, NotImplementedError) as error:
-        _warn_once(path.parent, str((isinstance(error, OSError) and error.strerror) or error))
+        reason = str((isinstance(error, OSError) and error.strerror) or error)
+        warn_once(log, NO_LOCK, path.parent, reason)
     try:
         yield
     finally:
@@ -128,11 +130,6 @@ def _try(lock: BaseFileLock) -> bool | None:
     except (OSError, NotImplementedError):
         return None
     return True
-
-
-@cache
-def _warn_once(folder: Path, reason: str) -> None:
-    log.warning("no lock in %s (%s); other processes may do the same work", folder, reason)
 
 
 def is_locked(path: Path) -> bool:

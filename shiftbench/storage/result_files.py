@@ -10,6 +10,7 @@ pandas is imported only when a frame is created: a command that only prints rows
 from __future__ import annotations
 
 import csv
+import hashlib
 from collections.abc import Iterable, Sequence
 from io import StringIO
 from pathlib import Path
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Row = dict[str, str]
+
+METRICS_CSV, SHIFTS_CSV = "metrics.csv", "shifts.csv"
+RESULTS = (METRICS_CSV, SHIFTS_CSV)
+"""The files of a run whose digests are in its ``status.json``."""
 
 # 2: the column ``interval``. Incremented when the meaning of a column changes, not when a column is
 # added. Files of earlier schemas are read, those of later ones are refused.
@@ -95,6 +100,19 @@ def axes_of(columns: Sequence[str]) -> list[str]:
     """
     before = columns[: list(columns).index("accuracy")]
     return [name for name in before if name not in ("run_id", "protocol")]
+
+
+def digest(content: bytes) -> str:
+    """Return the SHA-256 of a file's content, as ``status.json`` lists it."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def digest_of_file(path: Path) -> str | None:
+    """Return the digest of a file, None if it cannot be read."""
+    try:
+        return digest(path.read_bytes())
+    except OSError:
+        return None
 
 
 def write_csv(frame: pd.DataFrame, path: Path, columns: Sequence[str]) -> None:

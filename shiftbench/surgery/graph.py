@@ -113,19 +113,19 @@ def rewire(scope: nn.Module, graph: fx.Graph) -> None:
 def sort(graph: fx.Graph) -> None:
     """Move every node behind its inputs, otherwise keeping the order."""
     nodes = list(graph.nodes)
-    output, placed = nodes[-1], set()
+    output, visited = nodes[-1], set()
 
-    def place(node: fx.Node) -> None:
-        if node in placed:
+    def visit(node: fx.Node) -> None:
+        if node in visited:
             return
-        placed.add(node)
+        visited.add(node)
         for used in node.all_input_nodes:
-            place(used)
+            visit(used)
         if node is not output:
             output.prepend(node)
 
     for node in nodes:
-        place(node)
+        visit(node)
 
 
 def chain(

@@ -18,7 +18,7 @@ OTHER_POOLS = "allowed: pool=max, avg, stride, blur"
 
 
 @dataclass(frozen=True)
-class Place:
+class InsertionPoint:
     """The position of a pool: the layer ``name``, a step of type ``kind``."""
 
     name: str
@@ -35,21 +35,21 @@ def put(model: nn.Module, old: nn.Module, new: nn.Module) -> None:
                 parent._modules[leaf] = new
 
 
-def pool_after(parts: Traceable, place: Place) -> str:
+def pool_after(parts: Traceable, point: InsertionPoint) -> str:
     """Insert a pool behind the norm and the activation of a convolution.
 
     Returns:
         The layer before it: ``activation``, ``norm`` or ``convolution``.
     """
-    model, name, pool = parts.model, place.name, place.pool
-    found = _chain(parts, place)
+    model, name, pool = parts.model, point.name, point.pool
+    found = _chain(parts, point)
     if found is None:
         _pool_itself(model.get_submodule(name), pool, after=True)
         return "convolution"
     scope_name, part, nodes = found
     scope, end = model.get_submodule(scope_name), nodes[-1]
     kind = "convolution" if len(nodes) == 1 else "norm"
-    kind = "activation" if graph.is_activation(end, scope, place.channels) else kind
+    kind = "activation" if graph.is_activation(end, scope, point.channels) else kind
     if _beside(model, _join(scope_name, str(end.target)), part, end, pool):
         return kind
     if not parts.same_in_training(scope_name, _between(model, scope_name, [name])):
@@ -63,9 +63,9 @@ def pool_after(parts: Traceable, place: Place) -> str:
     return kind
 
 
-def pool_before(parts: Traceable, place: Place) -> None:
+def pool_before(parts: Traceable, point: InsertionPoint) -> None:
     """Insert a pool in front of a layer."""
-    model, name, pool = parts.model, place.name, place.pool
+    model, name, pool = parts.model, point.name, point.pool
     parent_name, _, leaf = name.rpartition(".")
     parent = model.get_submodule(parent_name)
     if _is_sequential(parent) and _is_registered_once(model, model.get_submodule(name)):
@@ -83,38 +83,38 @@ def pool_before(parts: Traceable, place: Place) -> None:
     graph.rewire(parent, part)
 
 
-def pool_together(parts: Traceable, places: list[Place]) -> None:
+def pool_together(parts: Traceable, points: list[InsertionPoint]) -> None:
     """Insert pools behind (``shortcut``: in front of) layers of several branches, on one grid.
 
     Raises:
         UsageError: If the part of the network that holds all of them cannot be rewritten.
     """
     model = parts.model
-    scope_name = _common([place.name for place in places])
+    scope_name = _common([point.name for point in points])
     scope = model.get_submodule(scope_name)
-    enter = _between(model, scope_name, [place.name for place in places])
+    enter = _between(model, scope_name, [point.name for point in points])
     part = parts.trace(scope_name, enter)
     # The last strided convolution selects the grid: the main branch, if the others are shortcuts.
-    latest = list(reversed(places))
-    ordered = sorted(latest, key=lambda place: place.kind != "conv")
+    latest = list(reversed(points))
+    ordered = sorted(latest, key=lambda point: point.kind != "conv")
     calls = [_calls(part, _relative(p.name, scope_name)) if part else [] for p in ordered]
     once = all(len(own) == 1 for own in calls)
     if part is None or not once or not parts.same_in_training(scope_name, enter):
         raise UsageError(
             f"the branches of {scope_name or 'the network'} that hold "
-            f"{', '.join(place.name for place in places)} cannot be given one grid that the "
+            f"{', '.join(point.name for point in points)} cannot be given one grid that the "
             f"content picks; {OTHER_POOLS}"
         )
     nodes = [call for [call] in calls]
     ends = [_pooled_at(part, scope, p, call) for p, call in zip(ordered, nodes, strict=True)]
     name = _relative(ordered[0].name, scope_name)
-    grid = _add(scope, name, OneGrid([place.pool for place in ordered]))
+    grid = _add(scope, name, OneGrid([point.pool for point in ordered]))
     with part.inserting_after(ends[0]):
         sampled = part.call_module(grid, tuple(ends))
-    for index, (place, end, call) in enumerate(zip(ordered, ends, nodes, strict=True)):
+    for index, (point, end, call) in enumerate(zip(ordered, ends, nodes, strict=True)):
         with part.inserting_after(sampled):
             own = part.call_function(operator.getitem, (sampled, index))
-        if place.kind == "shortcut":
+        if point.kind == "shortcut":
             call.args = (own,)
         else:
             end.replace_all_uses_with(own, lambda user: user is not sampled)
@@ -122,27 +122,27 @@ def pool_together(parts: Traceable, places: list[Place]) -> None:
     graph.rewire(scope, part)
 
 
-def _pooled_at(part: fx.Graph, scope: nn.Module, place: Place, call: fx.Node) -> fx.Node:
+def _pooled_at(part: fx.Graph, scope: nn.Module, point: InsertionPoint, call: fx.Node) -> fx.Node:
     """Return the node whose output is pooled."""
-    if place.kind == "shortcut":
+    if point.kind == "shortcut":
         return call.all_input_nodes[0]
-    if place.kind != "conv":
+    if point.kind != "conv":
         return call
-    return graph.chain(part, call, scope, place.channels)[0][-1]
+    return graph.chain(part, call, scope, point.channels)[0][-1]
 
 
-def _chain(parts: Traceable, place: Place) -> tuple[str, fx.Graph, list[fx.Node]] | None:
+def _chain(parts: Traceable, point: InsertionPoint) -> tuple[str, fx.Graph, list[fx.Node]] | None:
     """Return convolution, norm, activation in the smallest part of the network with them."""
     best = None
-    for scope_name in _ancestors(place.name):
+    for scope_name in _ancestors(point.name):
         scope = parts.model.get_submodule(scope_name)
         if isinstance(scope, nn.ModuleList | nn.ModuleDict):  # run by its parent module
             continue
-        part = parts.trace(scope_name, _between(parts.model, scope_name, [place.name]))
-        calls = _calls(part, _relative(place.name, scope_name)) if part else []
+        part = parts.trace(scope_name, _between(parts.model, scope_name, [point.name]))
+        calls = _calls(part, _relative(point.name, scope_name)) if part else []
         if part is None or len(calls) != 1:
             break
-        nodes, goes_on = graph.chain(part, calls[0], scope, place.channels)
+        nodes, goes_on = graph.chain(part, calls[0], scope, point.channels)
         if best is None or len(nodes) > len(best[2]):
             best = scope_name, part, nodes
         if not goes_on:

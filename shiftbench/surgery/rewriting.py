@@ -10,7 +10,7 @@ from shiftbench.pool.base import Downsampling
 from shiftbench.surgery.graph import Traceable
 from shiftbench.surgery.insertion import (
     OTHER_POOLS,
-    Place,
+    InsertionPoint,
     pool_after,
     pool_before,
     pool_together,
@@ -36,7 +36,7 @@ class Rewriting:
     def __init__(self, model: nn.Module, found: Survey, todo: list[Plan]) -> None:
         self.model, self.found = model, found
         self.plans = {plan.step.name: plan for plan in todo}
-        self.places = {name: _place(plan) for name, plan in self.plans.items()}
+        self.points = {name: _point(plan) for name, plan in self.plans.items()}
         self.windows: dict[str, tuple[Pooling, StrideOnePool2d]] = {}
         self.parts = Traceable(model, found.given)
 
@@ -56,10 +56,10 @@ class Rewriting:
 
     def fill(self, padding: str) -> None:
         """Insert the pools."""
-        for name, place in self.places.items():
+        for name, point in self.points.items():
             pool = self.plans[name].pool
             assert pool is not None
-            put(self.model, place.pool, _at_home(pool, self.model))
+            put(self.model, point.pool, _at_home(pool, self.model))
         for name, (pool, window) in self.windows.items():
             if self.plans[name].window_first:
                 window.padding = "circular" if isinstance(pool, TorusPool) else padding
@@ -78,30 +78,30 @@ class Rewriting:
         assert isinstance(layer, nn.MaxPool2d | nn.AvgPool2d)
         window = StrideOnePool2d(layer, "zeros")
         self.windows[name] = layer, window
-        pool = self.places[name].pool
+        pool = self.points[name].pool
         put(self.model, layer, nn.Sequential(window, pool) if alone else window)
 
     def _alone(self, name: str) -> str:
         """Insert the pool of one step; return a description of the new step."""
-        plan, place = self.plans[name], self.places[name]
+        plan, point = self.plans[name], self.points[name]
         if plan.step.kind in ("max", "avg"):
             return _pooling_now(plan)
         if plan.step.kind == "shortcut":
-            pool_before(self.parts, place)
+            pool_before(self.parts, point)
             return f"{_pool(plan)}, then stride 1"
-        return f"stride 1, {_pool(plan)} behind the {pool_after(self.parts, place)}"
+        return f"stride 1, {_pool(plan)} behind the {pool_after(self.parts, point)}"
 
     def _together(self, group: list[str]) -> dict[str, str]:
         """Insert the pools of branches that are merged later, which share a grid."""
         now = {}
         for name in group:
             plan = self.plans[name]
-            place = {"conv": "stride 1, then", "shortcut": "stride 1 behind"}.get(
+            before = {"conv": "stride 1, then", "shortcut": "stride 1 behind"}.get(
                 plan.step.kind, "its window at stride 1, then"
             )
             others = ", ".join(other for other in group if other != name)
-            now[name] = f"{place} {_pool(plan)} on one grid with {others}"
-        pool_together(self.parts, [self.places[name] for name in group])
+            now[name] = f"{before} {_pool(plan)} on one grid with {others}"
+        pool_together(self.parts, [self.points[name] for name in group])
         return now
 
     def _groups(self) -> list[list[str]]:
@@ -131,10 +131,10 @@ class Rewriting:
         return groups
 
 
-def _place(plan: Plan) -> Place:
+def _point(plan: Plan) -> InsertionPoint:
     step, pool = plan.step, plan.pool
     assert pool is not None
-    return Place(step.name, step.kind, step.channels, Subsample2d(step.stride[0], pool))
+    return InsertionPoint(step.name, step.kind, step.channels, Subsample2d(step.stride[0], pool))
 
 
 def _pool(plan: Plan) -> str:

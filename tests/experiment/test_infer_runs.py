@@ -110,7 +110,7 @@ def test_another_module_costs_what_it_computes():
 
     network = nn.Conv2d(3, 2, 3)
     plain = cost(network, (3, 8, 8))
-    found = test_time.price(Twice(network), plain, (3, 8, 8))
+    found = test_time.view_cost(Twice(network), plain, (3, 8, 8))
     assert (found.params, found.macs) == (plain.params, 2 * plain.macs)
 
 

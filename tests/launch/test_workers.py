@@ -1,67 +1,21 @@
 """Several real processes that work through one sweep in one folder."""
 
 import json
-import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from contextlib import ExitStack
 
 import pytest
+from sweep_files import GRID
+from worker_processes import JOBLIB, SLOW_JOBLIB, sweep_of, tables, times_computed
 
 from shiftbench.launch.sweep import SweepController
 from shiftbench.launch.workers import join
 from shiftbench.report.progress import SweepDisplay
 from shiftbench.runs.sweep_state import DONE, FAILED, RUNNING, WAITING, Sweep
-from shiftbench.storage.leases import DEAD_AFTER, lease_path, machine
-
-GRID = ("pool=max,stride", "seed=0,1")
-VARIABLES = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "80"}
-JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
-
-
-@pytest.fixture(scope="module")
-def settings(tiny):
-    own = ("shift.", "train.epochs")
-    return [*(item for item in tiny if not item.startswith(own)), "shift=translate",
-            "shift.translate.max_shift=1", "train.epochs=12"]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory, shiftbench_command, settings):
-    """The folder of a sweep by one process."""
-    folder = tmp_path_factory.mktemp("alone")
-    done = shiftbench_command("-m", *settings, *GRID, cwd=folder, env={"OMP_NUM_THREADS": "1"})
-    assert done.returncode == 0, done.stderr
-    return folder
-
-
-@pytest.fixture
-def start(tmp_path, settings):
-    """Start the sweep in a process of its own; kill what is left at the end."""
-    started = []
-
-    def start(*more, grid=GRID):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "shiftbench", "-m", *settings, *grid, *more],
-            cwd=tmp_path, env=VARIABLES, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-        )  # fmt: skip
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
-def sweep_of(folder):
-    [path] = (folder / "outputs" / "sweeps").iterdir()
-    return Sweep.load(path)
+from shiftbench.storage.leases import lease_path, machine
 
 
 def until(condition, *processes, seconds=120):
@@ -79,23 +33,6 @@ def running(folder, count):
         return []
     found = {job.worker for job in sweep_of(folder).jobs() if job.state == RUNNING}
     return found if len(found) == count else []
-
-
-def times_computed(folder):
-    """How often each run was trained and measured, by its log."""
-    logs = [path.read_text() for path in folder.glob("outputs/runs/*/run.log")]
-    return [(log.count("training took"), log.count("measuring took")) for log in logs]
-
-
-def tables(folder):
-    """The result files of a sweep and of its runs, as bytes."""
-    sweep = sweep_of(folder)
-    files = [sweep.folder / "results.csv", sweep.folder / "summary.csv"]
-    files += [*sweep.runs.glob("*/metrics.csv"), *sweep.runs.glob("*/shifts.csv")]
-    return {str(file.relative_to(folder)): file.read_bytes() for file in files}
-
-
-SLOW_JOBLIB = pytest.param(JOBLIB, marks=pytest.mark.slow, id="joblib")
 
 
 @pytest.mark.slow
@@ -144,12 +81,14 @@ def test_jobs_of_another_order_are_postponed_as_one_s_own(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_folder_of_an_earlier_release_is_found(tmp_path, shiftbench_command, alone, settings):
+def test_the_folder_of_an_earlier_release_is_found(
+    tmp_path, shiftbench_command, alone, worker_settings
+):
     """It was named by the order in which the arguments were typed."""
     shutil.copytree(alone / "outputs", tmp_path / "outputs")
     folder = sweep_of(tmp_path).folder
     earlier = folder.rename(folder.with_name(f"seed-0-1-pool-max-stride-{folder.name[-8:]}"))
-    done = shiftbench_command("-m", *settings, *GRID[::-1], cwd=tmp_path)
+    done = shiftbench_command("-m", *worker_settings, *GRID[::-1], cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "4 jobs: 4 done before" in done.stderr
     assert sweep_of(tmp_path).folder == earlier
@@ -189,60 +128,6 @@ def test_the_job_of_a_killed_process_is_taken_over(tmp_path, start, alone):
     assert tables(tmp_path) == tables(alone)
 
 
-def hold_elsewhere(folder, age=0.0):
-    """Leave the lease of another machine that works in a folder."""
-    lock = folder / ".lock"
-    folder.mkdir(parents=True, exist_ok=True)
-    lock.touch()
-    lease_path(lock).write_text(
-        json.dumps({"worker": "node7-4711", "machine": "another boot", "token": "t"})
-    )
-    renewed = time.time() - age
-    os.utime(lease_path(lock), (renewed, renewed))
-
-
-def said(process, text):
-    """Read standard error until a line has the text; return all lines."""
-    lines = []
-    for line in process.stderr:
-        lines.append(line)
-        if text in line:
-            return lines
-    raise AssertionError("".join(lines))
-
-
-@pytest.mark.slow
-def test_a_run_of_another_machine_comes_last_and_is_taken_over_when_its_lease_is_stale(
-    tmp_path, start, alone
-):
-    first = sweep_of(alone).jobs()[0].run_id
-    folder = tmp_path / "outputs" / "runs" / first
-    hold_elsewhere(folder, age=-600)  # still fresh when the other jobs are done
-    process = start()
-    lines = said(process, "waiting for 1 job of other processes")
-    assert any("job 1 of 4 is postponed, as node7-4711 works on it" in line for line in lines)
-    assert len(list(tmp_path.glob("outputs/runs/*/metrics.csv"))) == 3
-    hold_elsewhere(folder, age=DEAD_AFTER + 30)
-    _, errors = process.communicate(timeout=200)
-    assert process.returncode == 0, errors
-    assert "4 jobs: 4 done\n" in errors
-    assert tables(tmp_path) == tables(alone)
-
-
-@pytest.mark.parametrize("launcher", [pytest.param((), id="basic"), SLOW_JOBLIB])
-def test_ctrl_c_ends_the_waiting_at_once(tmp_path, start, alone, launcher):
-    if launcher:
-        pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
-    for job in sweep_of(alone).jobs():
-        hold_elsewhere(tmp_path / "outputs" / "runs" / job.run_id, age=-600)
-    process = start(*launcher)
-    said(process, "waiting for 4 jobs of other processes")
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=DEAD_AFTER / 2)
-    assert process.returncode == 130
-    assert "4 jobs: 4 not started" in errors
-
-
 @pytest.mark.slow
 def test_ctrl_c_ends_parallel_jobs_and_keeps_what_is_finished(tmp_path, start, alone):
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
@@ -259,27 +144,6 @@ def test_ctrl_c_ends_parallel_jobs_and_keeps_what_is_finished(tmp_path, start, a
     assert len(finished) == 4
     assert all(results[name] == of_one_process[name] for name in finished)
     assert not list(tmp_path.rglob("report.html"))  # nobody waits for figures
-
-
-@pytest.mark.slow
-def test_a_training_of_another_machine_is_waited_for_last(tmp_path, start):
-    grid = ("measure.resamples=20,30", "pool=max,stride")
-    # One run makes the names of the trainings known.
-    known = start("out=known", grid=grid)
-    assert known.wait(timeout=200) == 0
-    [sweep] = (tmp_path / "known" / "sweeps").iterdir()
-    first = Sweep.load(sweep).jobs()[0].run_id
-    who = json.loads((tmp_path / "known" / "runs" / first / "run.json").read_text())
-    folder = tmp_path / "outputs" / "trained" / who["train_id"]
-    hold_elsewhere(folder)
-    process = start(grid=grid)
-    lines = said(process, "waiting for 2 jobs of other processes")
-    postponed = [line for line in lines if "is postponed, as node7-4711" in line]
-    assert [line[:10] for line in postponed] == ["job 1 of 4", "job 3 of 4"]
-    lease_path(folder / ".lock").unlink()
-    _, errors = process.communicate(timeout=200)
-    assert process.returncode == 0, errors
-    assert "4 jobs: 4 done\n" in errors
 
 
 @pytest.mark.slow

@@ -1,27 +1,21 @@
-"""The dense engine gives the same table as the direct engine, or states why it does not apply."""
+"""The dense engine gives the same table as the direct engine."""
 
 import functools
-import logging
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from dense_tables import SMALL, Net, assert_same, from_torchvision, inputs, network, tables
 from torch import nn
 
 from shiftbench.api import measure
-from shiftbench.errors import ShiftbenchError
 from shiftbench.head.flatten import FlattenHead
 from shiftbench.head.gap import GlobalAverageHead
 from shiftbench.head.gmp import GlobalMaxHead
 from shiftbench.head.pyramid import PyramidHead
 from shiftbench.model.resnet import ResNet
 from shiftbench.model.vgg import VGG
-from shiftbench.ops.fourier import basis
-from shiftbench.ops.fourier_conv_inference import SpectralConv
-from shiftbench.ops.geometry import rolls_to_batch, space_to_batch
+from shiftbench.ops.geometry import space_to_batch
 from shiftbench.ops.padding import pad2d
 from shiftbench.pool import (
     AdaptivePolyphase2d,
@@ -37,7 +31,6 @@ from shiftbench.pool import (
     Stride2d,
 )
 from shiftbench.predict.dense_network import DenseNetwork
-from shiftbench.predict.phases import NotDenseError
 from shiftbench.shift.circular import Circular
 
 POOLS = (
@@ -45,35 +38,6 @@ POOLS = (
     FrequencyLowCut2d, SpectralArtefactFree2d, LpPool2d, SoftPool2d,
 )  # fmt: skip
 HEADS = (GlobalAverageHead, GlobalMaxHead, FlattenHead, PyramidHead)
-SMALL = (8, 8)
-FLOATS = ("p_top1", "p_base", "p_previous", "p_true", "logit_change", "logit_scale")
-
-
-def network(model, pool, head, size=(16, 16), **more):
-    torch.manual_seed(0)
-    return model(5, 3, size, pool, head, "circular", width=4, **more).eval()
-
-
-def inputs(size=(16, 16), count=3, channels=3):
-    return torch.rand(count, channels, *size, generator=torch.Generator().manual_seed(1))
-
-
-def tables(net, images, protocol=Circular(sampling="all"), **more):  # noqa: B008
-    labels = torch.arange(len(images)) % 3
-    return [
-        measure(net, images, labels, protocol, engine=engine, resamples=10, **more).predictions
-        for engine in ("dense", "direct")
-    ]
-
-
-def assert_same(dense, direct, atol=2e-5):
-    assert (dense.meta["engine"], direct.meta["engine"]) == ("dense", "direct")
-    assert (dense.top1 == direct.top1).all()
-    assert (dense.rank_true == direct.rank_true).all()
-    for name in ("shifts", "sampled", "previous", "labels"):
-        assert (getattr(dense, name) == getattr(direct, name)).all()
-    for name in FLOATS:
-        np.testing.assert_allclose(getattr(dense, name), getattr(direct, name), rtol=0, atol=atol)
 
 
 @pytest.mark.slow
@@ -136,96 +100,6 @@ def test_auto_takes_it_where_it_holds_and_shows_every_shift():
     assert table.meta["self_check_flips"] == 0
 
 
-def refused(net, size=(16, 16), protocol=Circular()):  # noqa: B008
-    with pytest.raises(ShiftbenchError, match="the dense engine is not exact here") as error:
-        measure(net, inputs(size), [0, 0, 0], protocol, engine="dense", resamples=10)
-    result = measure(net, inputs(size), [0, 0, 0], protocol, resamples=10)
-    assert result.predictions.meta["engine"] == "direct"
-    return str(error.value)
-
-
-class Net(nn.Sequential):
-    """A circular convolution, given layers, and a global average."""
-
-    def __init__(self, *layers, channels=3):
-        torch.manual_seed(0)
-        conv = nn.Conv2d(3, channels, 3, padding=1, padding_mode="circular")
-        super().__init__(conv, *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
-
-
-class Slice(nn.Module):
-    """Subsampling in code, without a layer."""
-
-    def forward(self, x):
-        return x[:, :, ::2, ::2]
-
-
-class TwoPaths(nn.Module):
-    """Two branches, one subsampled once by 4, the other twice by 2."""
-
-    def __init__(self):
-        super().__init__()
-        self.once = nn.Conv2d(3, 3, 1, stride=4)
-        self.twice = nn.Sequential(nn.Conv2d(3, 3, 1, stride=2), nn.Conv2d(3, 3, 1, stride=2))
-
-    def forward(self, x):
-        return self.once(x) + self.twice(x)
-
-
-class TwoHeads(nn.Module):
-    """A network with two position-dependent read-outs."""
-
-    def __init__(self):
-        super().__init__()
-        self.first, self.second = nn.Flatten(), nn.Flatten()
-
-    def forward(self, x):
-        return self.first(x[:, :1, :2, :2]) + self.second(x[:, 1:2, :2, :2])
-
-
-@pytest.mark.parametrize(
-    ("net", "reason"),
-    [
-        (nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
-         "a convolution pads with zeros"),
-        (Net(nn.Conv2d(3, 3, 3)), "changes the size of its map"),
-        (Net(nn.Conv2d(3, 3, 3, padding="same")), "padding='same'"),
-        (Net(nn.MaxPool2d(3, 2, 1)), "a MaxPool2d pads with a border of its own"),
-        (Net(nn.MaxPool2d(3, 1)), "changes the size of its map"),
-        (Net(nn.MaxPool2d(2, 2, dilation=2)), "is dilated"),
-        (Net(BlurPool2d(3)), "a BlurPool2d pads with reflect"),
-        (Net(Slice()), "differ by"),
-        (nn.Sequential(TwoPaths(), nn.AdaptiveAvgPool2d(1), nn.Flatten()), "in different steps"),
-        (TwoHeads(), "a dense pass fails"),
-    ],
-)  # fmt: skip
-def test_it_says_why_it_does_not_hold_and_auto_goes_on_directly(net, reason):
-    net = (
-        nn.Sequential(net, nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        if isinstance(net, TwoPaths)
-        else net
-    )
-    assert reason in refused(net)
-
-
-def test_a_size_that_the_stride_does_not_divide_is_refused():
-    assert "not divisible" in refused(network(ResNet, MaxPool2d, GlobalAverageHead), (18, 18))
-
-
-def test_draws_and_other_protocols_are_the_direct_engines():
-    net = network(VGG, MaxPool2d, GlobalAverageHead)
-    assert "samples random shifts" in refused(net, protocol=Circular(sampling="draws", draws=4))
-
-
-def test_the_reason_is_logged_once(caplog):
-    net = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    with caplog.at_level(logging.INFO, logger="shiftbench"):
-        logging.getLogger("shiftbench").propagate = True
-        measure(net.eval(), inputs(), [0, 0, 0], "circular", resamples=10)
-    lines = [record.getMessage() for record in caplog.records]
-    assert lines == ["not every shift at once, since a convolution pads with zeros"]
-
-
 class UserPool(nn.Module):
     """A user's plain module that supports the dense engine by its method ``all_phases``."""
 
@@ -255,14 +129,6 @@ def test_a_head_of_several_position_aware_layers_is_shown_every_shift_once():
     assert_same(*tables(net, inputs()))
 
 
-def from_torchvision(name):
-    """An untrained network, in float64 except for resnet18: others amplify rounding errors."""
-    models = pytest.importorskip("torchvision.models")
-    torch.manual_seed(0)
-    net = models.get_model(name, weights=None, num_classes=5).eval()
-    return net if name == "resnet18" else net.double()
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "shufflenet_v2_x0_5"])
 def test_torchvisions_networks_made_circular(name):
@@ -276,60 +142,6 @@ def test_torchvisions_networks_made_circular(name):
     )  # fmt: skip
     assert_same(dense, direct)
     assert dense.meta["made_circular"]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["squeezenet1_1", "swin_t"])
-def test_torchvisions_networks_that_are_on_no_torus_are_refused(name):
-    """These have windows without padding, or read positions after reshaping."""
-    with pytest.raises(ShiftbenchError, match=r"features.* does not wrap around"):
-        measure(
-            from_torchvision(name), inputs((32, 32), 2), [0, 1], "circular",
-            padding="circular", engine="dense",
-        )  # fmt: skip
-
-
-@given(st.integers(1, 5), st.integers(1, 5), st.integers(1, 3), st.integers(1, 3))
-def test_space_to_batch_holds_every_grid(rows, columns, sy, sx):
-    x = torch.rand(2, 3, rows * sy, columns * sx)
-    grids = space_to_batch(x, (sy, sx)).unflatten(0, (2, sy, sx))
-    for py in range(sy):
-        for px in range(sx):
-            assert torch.equal(grids[:, py, px], x[:, :, py::sy, px::sx])
-
-
-def test_rolls_to_batch_holds_every_roll():
-    x = torch.rand(2, 3, 4, 5)
-    rolls = rolls_to_batch(x, (2, 3), -1).unflatten(0, (2, 2, 3))
-    assert torch.equal(rolls[:, 1, 2], x.roll((-1, -2), (2, 3)))
-
-
-@settings(deadline=None)
-@given(st.integers(1, 8), st.integers(1, 8))
-def test_the_fourier_basis_is_orthonormal(height, width):
-    matrix = basis((height, width)).double()
-    torch.testing.assert_close(
-        matrix @ matrix.T, torch.eye(height * width).double(), rtol=0, atol=1e-5
-    )
-
-
-@settings(deadline=None, max_examples=40)
-@given(
-    st.tuples(st.integers(1, 8), st.integers(1, 8)),
-    st.sampled_from([(3, 3), (1, 1), (2, 2), (5, 3)]),
-    st.integers(1, 2),
-    st.booleans(),
-)
-def test_a_spectral_convolution_is_the_convolution(size, kernel, dilation, with_bias):
-    torch.manual_seed(0)
-    x, weight = torch.randn(3, 4, *size), torch.randn(6, 4, *kernel)
-    bias = torch.randn(6) if with_bias else None
-    before = (dilation * (kernel[0] - 1) // 2, dilation * (kernel[1] - 1) // 2)
-    after = (dilation * (kernel[0] - 1) - before[0], dilation * (kernel[1] - 1) - before[1])
-    padded = pad2d(x, (before[1], after[1], before[0], after[0]), "circular")
-    expected = F.conv2d(padded, weight, bias, dilation=dilation)
-    spectral = SpectralConv(weight, bias, size, before, (dilation, dilation))
-    torch.testing.assert_close(spectral(x), expected, rtol=0, atol=1e-4)
 
 
 def test_wide_networks_on_small_maps_use_it_and_agree():
@@ -355,11 +167,6 @@ def test_a_circular_shift_of_the_image_only_reorders_the_views():
     shifts = torch.tensor([[0, 0], [1, 2], [-4, 7]])
     there = logits[:, dense.columns(shifts + torch.tensor([3, -5]))]
     torch.testing.assert_close(moved[:, dense.columns(shifts)], there, rtol=0, atol=1e-5)
-
-
-def test_a_module_that_is_one_layer_is_replaced_whole():
-    with pytest.raises(NotDenseError, match="zeros"):
-        DenseNetwork(nn.Conv2d(3, 3, 3, padding=1))
 
 
 def test_bounded_memory_means_fewer_images_at_once():

@@ -7,17 +7,10 @@ from collections import Counter
 import pytest
 import torch
 from every_view import WrongTableError, attempt, check_table
-from random_networks import (
-    BLOCKS,
-    CLASSES,
-    HEADS,
-    IMAGES,
-    LAST,
-    POSITIONS,
-    SUBSAMPLING,
-    TRAPS,
-    draw,
-)
+from position_traps import TRAPS
+from random_heads import HEADS, POSITIONS
+from random_layers import BLOCKS, CLASSES, SUBSAMPLING
+from random_networks import IMAGES, LAST, draw
 
 from shiftbench.api import measure
 from shiftbench.shift.circular import Circular

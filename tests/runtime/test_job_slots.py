@@ -7,7 +7,7 @@ import pytest
 
 from shiftbench.runtime import job_slots
 from shiftbench.runtime.gpu_memory import MIB, memory_of_gpus
-from shiftbench.runtime.job_slots import explain_jobs_at_once, jobs_at_once, take_place
+from shiftbench.runtime.job_slots import explain_jobs_at_once, jobs_at_once, take_slot
 
 LAUNCHER = {"n_jobs": 2}
 
@@ -15,10 +15,10 @@ LAUNCHER = {"n_jobs": 2}
 def test_jobs_of_two_commands_have_different_places(tmp_path, monkeypatch):
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "SHIFTBENCH_PLACE"):
         monkeypatch.setenv(name, "1")
-    places = [take_place(LAUNCHER, tmp_path) for _ in range(4)]
-    assert [place.number for place in places] == [0, 1, 2, 3]
-    places[1].lock.release()
-    assert take_place(LAUNCHER, tmp_path).number == 1
+    slots = [take_slot(LAUNCHER, tmp_path) for _ in range(4)]
+    assert [slot.number for slot in slots] == [0, 1, 2, 3]
+    slots[1].lock.release()
+    assert take_slot(LAUNCHER, tmp_path).number == 1
 
 
 @pytest.fixture

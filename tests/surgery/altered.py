@@ -9,6 +9,7 @@ from torch import nn
 from shiftbench.pool import BlurPool2d
 
 ONE_TAP = functools.partial(BlurPool2d, filter_size=1)
+SHAPE = (3, 32, 32)
 
 
 class EverySth2d(nn.Module):
@@ -29,6 +30,10 @@ class EverySth2d(nn.Module):
 
 def head(channels, classes=5):
     return [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes)]
+
+
+def conv(in_channels=8, stride=1, kernel=3, **settings):
+    return nn.Conv2d(in_channels, 8, kernel, stride, kernel // 2, **settings)
 
 
 def network(*layers, channels=8):

@@ -89,8 +89,8 @@ def _draw(rows: pd.DataFrame, order: list[str], title: str, theme: Theme) -> Fig
     figure = new_figure(theme, WIDTH, HEIGHT)
     names = list(dict.fromkeys(rows["series"]))
     with_ends = set(names) != set(rows["pool"])
-    place = beside_names(names) if with_ends else (0.135, 0.125, 0.83, 0.745)
-    axes = figure.add_axes(place)
+    box = beside_names(names) if with_ends else (0.135, 0.125, 0.83, 0.745)
+    axes = figure.add_axes(box)
     style_axes(axes, theme)
     axes.grid(axis="x", visible=False)
     write_title(figure, theme, title)
@@ -113,12 +113,12 @@ def _draw(rows: pd.DataFrame, order: list[str], title: str, theme: Theme) -> Fig
 def _name_levels(axes: Axes, names: list[str]) -> None:
     """Write the levels below the axis, upright if they would overlap otherwise."""
     axes.set_xticks(range(len(names)), names, parse_math=False)
-    place, longest = axes.get_position(), max(map(len, names))
-    if longest * LETTER * len(names) <= place.width * WIDTH:
+    box, longest = axes.get_position(), max(map(len, names))
+    if longest * LETTER * len(names) <= box.width * WIDTH:
         return
     axes.tick_params(axis="x", rotation=90, labelsize=7)
     lift = TALL * longest
-    axes.set_position((place.x0, place.y0 + lift, place.width, place.height - lift))
+    axes.set_position((box.x0, box.y0 + lift, box.width, box.height - lift))
 
 
 def _dodge(count: int) -> float:

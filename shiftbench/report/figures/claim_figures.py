@@ -128,7 +128,7 @@ def _bars(axes: Axes, plot: Plot, theme: Theme) -> None:
     lying = _is_lying(plot)
     measured = [part for part in plot.series if not part.published]
     width = 0.74 / max(len(measured), 1)
-    places = iter(np.arange(len(measured)) - (len(measured) - 1) / 2)
+    positions = iter(np.arange(len(measured)) - (len(measured) - 1) / 2)
     for part, style in zip(plot.series, _styles(plot, theme), strict=True):
         name = plain(part.name, LONGEST_NAME)
         if part.published:
@@ -136,7 +136,7 @@ def _bars(axes: Axes, plot: Plot, theme: Theme) -> None:
             axes.plot(*points, linestyle="none", label=name, markersize=8, zorder=5,
                       markerfacecolor=theme.paper, markeredgewidth=1.5, **style)  # fmt: skip
             continue
-        at = np.array(part.x) + next(places) * width
+        at = np.array(part.x) + next(positions) * width
         drawn: dict[str, Any] = {
             "color": style["color"], "label": name, "zorder": 3,
             "error_kw": {"ecolor": theme.ink, "elinewidth": 1.1, "capsize": 2, "zorder": 4},
@@ -149,12 +149,12 @@ def _bars(axes: Axes, plot: Plot, theme: Theme) -> None:
 
 
 def _name_groups(axes: Axes, names: list[str], lying: bool) -> None:
-    places, limits = range(len(names)), (-0.6, len(names) - 0.4)
+    positions, limits = range(len(names)), (-0.6, len(names) - 0.4)
     if lying:
-        axes.set_yticks(places, names, parse_math=False, fontsize=8)
+        axes.set_yticks(positions, names, parse_math=False, fontsize=8)
         axes.set_ylim(*reversed(limits))
     else:
-        axes.set_xticks(places, names, parse_math=False)
+        axes.set_xticks(positions, names, parse_math=False)
         axes.set_xlim(*limits)
     axes.grid(axis="y" if lying else "x", visible=False)
 

@@ -47,8 +47,8 @@ def protocol_figure(
         drawn = _draw_row(axes, base[row], moved[row], largest)
         if row < len(captions):
             axes[0].set_ylabel(captions[row], fontsize=9)
-    for place, heading in zip(grid[0], _HEADINGS, strict=True):
-        place.set_title(heading, fontsize=10)
+    for panel, heading in zip(grid[0], _HEADINGS, strict=True):
+        panel.set_title(heading, fontsize=10)
     figure.colorbar(drawn, ax=grid[:, 2].tolist(), aspect=12 * rows)
     figure.suptitle(title, fontsize=11)
     write_png(figure, path)
@@ -68,19 +68,19 @@ def _draw_row(
     axes: Sequence[Axes], base: NDArray[np.float32], moved: NDArray[np.float32], largest: float
 ) -> AxesImage:
     """Draw both views and their difference on a scale of ±``largest``; return the difference."""
-    for place, image in zip(axes, (base, moved), strict=False):
-        _show(place, image)
-    for place in axes:
-        place.set(xticks=[], yticks=[])
+    for panel, image in zip(axes, (base, moved), strict=False):
+        _show(panel, image)
+    for panel in axes:
+        panel.set(xticks=[], yticks=[])
     difference = (moved - base).mean(axis=-1)
     return axes[2].imshow(difference, cmap=colormap("coolwarm"), vmin=-largest, vmax=largest)
 
 
-def _show(place: Axes, image: NDArray[np.float32]) -> None:
+def _show(panel: Axes, image: NDArray[np.float32]) -> None:
     if image.shape[-1] == 1:
-        place.imshow(image[..., 0], cmap=colormap("gray"), vmin=0, vmax=1, interpolation="nearest")
+        panel.imshow(image[..., 0], cmap=colormap("gray"), vmin=0, vmax=1, interpolation="nearest")
     else:
-        place.imshow(image.clip(0, 1), interpolation="nearest")
+        panel.imshow(image.clip(0, 1), interpolation="nearest")
 
 
 def _unit(views: NDArray[Any]) -> NDArray[np.float32]:

@@ -124,8 +124,8 @@ def _rows(
     axes.axvline(found.threshold, color=theme.ink, linewidth=1.1, linestyle=(0, (4, 2)), zorder=2)
     axes.axhline(0.75, color=theme.grid, linewidth=0.8, zorder=1)
     _row(axes, 0.0, _mean(found), theme.ink, "s", wide=True)
-    for place, (network, state) in enumerate(zip(networks, states, strict=True)):
-        _row(axes, place + 1.5, network, theme.states[state], MARKERS[state],
+    for index, (network, state) in enumerate(zip(networks, states, strict=True)):
+        _row(axes, index + 1.5, network, theme.states[state], MARKERS[state],
              face=theme.paper if state == UNKNOWN else None)  # fmt: skip
 
 
@@ -147,8 +147,8 @@ def _row(
 
 
 def _names(axes: Axes, names: Sequence[str]) -> None:
-    places = [0.0, *(place + 1.5 for place in range(len(names) - 1))]
-    axes.set_yticks(places, names, parse_math=False, fontsize=NAME_SIZE)
+    heights = [0.0, *(index + 1.5 for index in range(len(names) - 1))]
+    axes.set_yticks(heights, names, parse_math=False, fontsize=NAME_SIZE)
     axes.get_yticklabels()[0].set_fontweight("bold")
     axes.set_ylim(len(names) + 0.1, -0.6)
     axes.tick_params(axis="y", length=0)

@@ -29,26 +29,26 @@ from shiftbench.runs.sweep_state import Sweep
 __all__ = ["BROKEN", "LABELS", "Collection", "RunRecord", "WaitingJob", "collect"]
 
 
-def collect(places: Sequence[Path]) -> Collection:
-    """Read every run in ``places``.
+def collect(folders: Sequence[Path]) -> Collection:
+    """Read every run in ``folders``.
 
     Args:
-        places: Run folders, sweep folders, or folders that contain such folders, e.g. ``outputs``.
+        folders: Run folders, sweep folders, or folders that contain such folders, e.g. ``outputs``.
             A run that is found twice, or of which there are two copies, counts once.
 
     Returns:
         The runs and jobs. Damaged files are named in ``warnings`` and not used.
 
     Raises:
-        ShiftbenchError: If one of the places holds neither a run nor a sweep.
+        ShiftbenchError: If one of the folders holds neither a run nor a sweep.
     """
-    found = find([Path(place).expanduser() for place in places])
+    found = find([Path(folder).expanduser() for folder in folders])
     sweeps = sorted((Sweep.load(folder) for folder in found.sweeps), key=lambda one: one.started)
     swept = dict.fromkeys(folder for sweep in sweeps for folder in run_folders(sweep))
     others = _by_labels([read_run(folder) for folder in found.runs if folder not in swept])
     runs = _once([*(read_run(folder) for folder in swept), *others])
     metrics, runs = read_metrics(runs)
-    runs = [replace(run, order=place) for place, run in enumerate(runs)]
+    runs = [replace(run, order=order) for order, run in enumerate(runs)]
     waiting = jobs_without_run(sweeps, runs, found.named)
     warnings = [f"{run.folder}: {run.error}" for run in runs if run.state == DAMAGED]
     done = [run for run in runs if run.state == DONE]

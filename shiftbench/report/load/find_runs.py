@@ -14,7 +14,7 @@ DEEPEST = 5
 
 
 @dataclass(frozen=True)
-class Places:
+class Found:
     """The folders that were found.
 
     Attributes:
@@ -28,26 +28,26 @@ class Places:
     named: list[Path]
 
 
-def find(places: Sequence[Path]) -> Places:
-    """Return the runs and the sweeps in ``places``.
+def find(folders: Sequence[Path]) -> Found:
+    """Return the runs and the sweeps in ``folders``.
 
     Raises:
-        ShiftbenchError: If one of the places contains none.
+        ShiftbenchError: If one of the folders contains none.
     """
     runs: dict[Path, None] = {}
     sweeps: dict[Path, None] = {}
-    for place in places:
-        _require_folder(place)
-        found_runs, found_sweeps = _below(place.resolve(), DEEPEST)
+    for folder in folders:
+        _require_folder(folder)
+        found_runs, found_sweeps = _below(folder.resolve(), DEEPEST)
         if not found_runs and not found_sweeps:
             raise ShiftbenchError(
-                f"{place} holds no run and no sweep; name a folder that does, e.g. "
-                f"{_example(place)}"
+                f"{folder} holds no run and no sweep; name a folder that does, e.g. "
+                f"{_example(folder)}"
             )
         runs |= dict.fromkeys(found_runs)
         sweeps |= dict.fromkeys(found_sweeps)
-    named = {place.resolve() for place in places}
-    return Places(list(runs), list(sweeps), [path for path in (*runs, *sweeps) if path in named])
+    named = {folder.resolve() for folder in folders}
+    return Found(list(runs), list(sweeps), [path for path in (*runs, *sweeps) if path in named])
 
 
 def is_run(folder: Path) -> bool:
@@ -83,14 +83,14 @@ def _subfolders(folder: Path) -> list[Path]:
     return [(folder / name).resolve() for name in sorted(found)]
 
 
-def _require_folder(place: Path) -> None:
-    if not place.exists():
-        raise ShiftbenchError(f"there is no folder {place}; name one with runs, e.g. outputs")
-    if not place.is_dir():
-        raise ShiftbenchError(f"{place} is a file; name the folder it is in, {place.parent}")
+def _require_folder(folder: Path) -> None:
+    if not folder.exists():
+        raise ShiftbenchError(f"there is no folder {folder}; name one with runs, e.g. outputs")
+    if not folder.is_dir():
+        raise ShiftbenchError(f"{folder} is a file; name the folder it is in, {folder.parent}")
 
 
-def _example(place: Path) -> Path:
-    """Return the nearest folder above ``place`` that contains runs, or ``outputs``."""
-    above = (parent for parent in place.resolve().parents if (parent / "runs").is_dir())
+def _example(folder: Path) -> Path:
+    """Return the nearest folder above ``folder`` that contains runs, or ``outputs``."""
+    above = (parent for parent in folder.resolve().parents if (parent / "runs").is_dir())
     return next(above, Path("outputs"))

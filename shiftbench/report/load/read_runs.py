@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -112,7 +111,7 @@ def read_metrics(runs: Sequence[RunRecord]) -> tuple[pd.DataFrame, list[RunRecor
     for run in runs:
         if run.state == DONE:
             try:
-                texts.append(_text(run, "metrics.csv", METRIC_COLUMNS))
+                texts.append(_text(run, result_files.METRICS_CSV, METRIC_COLUMNS))
             except ValueError as reason:
                 run = replace(run, state=DAMAGED, error=str(reason))
         checked.append(run)
@@ -121,7 +120,7 @@ def read_metrics(runs: Sequence[RunRecord]) -> tuple[pd.DataFrame, list[RunRecor
 
 def read_shifts(runs: Sequence[RunRecord]) -> pd.DataFrame:
     """Read ``shifts.csv`` of finished ``runs``; a damaged file is left out with a warning."""
-    return _read(runs, "shifts.csv", SHIFT_COLUMNS)
+    return _read(runs, result_files.SHIFTS_CSV, SHIFT_COLUMNS)
 
 
 def read_layers(runs: Sequence[RunRecord]) -> pd.DataFrame:
@@ -154,7 +153,7 @@ def _text(run: RunRecord, name: str, columns: Sequence[str]) -> Text:
     except OSError as error:
         raise ValueError(f"{name} cannot be read ({error.strerror})") from error
     written = run.files.get(name)
-    if written is not None and hashlib.sha256(content).hexdigest() != written:
+    if written is not None and result_files.digest(content) != written:
         raise ValueError(f"{name} was changed since the run wrote it")
     header, _, rows = content.decode("utf-8", "replace").partition("\n")
     text = Text(tuple(next(csv.reader([header]), ())), rows)

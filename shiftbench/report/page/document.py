@@ -94,11 +94,8 @@ def _content(
     every = panel_grids(found, names, best) if len(summary) <= MOST_ROWS else []
     apart = panel_difference_grids(None if differences is None else short.on(differences), MAIN)
     return {
-        "heading": _heading(summary),
-        "banner": smoke_banner(collection),
-        "counts": counts(collection.runs, collection.waiting),
-        "compared": list(_compared(summary)),
-        "fixed": " · ".join([*_fixed(summary), *short.left_out]),
+        **_head(collection, summary, short),
+        **_open(collection, open_ends),
         "contents": list(
             _contents(
                 published, leaderboards, groups, apart, open_ends or collection.warnings, names
@@ -112,12 +109,29 @@ def _content(
         "all_metrics": every,
         "groups": groups,
         "differences": apart,
-        "unfinished": open_ends[:MOST_UNFINISHED],
-        "unfinished_rest": max(len(open_ends) - MOST_UNFINISHED, 0),
-        "warnings": collection.warnings[:MOST_UNFINISHED],
         "origins": shared,
         "made": made,
         "glossary": [column for column in map(Column.of, names) if column.about],
+    }
+
+
+def _head(collection: Collection, summary: pd.DataFrame, short: ShortLabels) -> Mapping[str, Any]:
+    """Return the variables of the top of the page."""
+    return {
+        "heading": _heading(summary),
+        "banner": smoke_banner(collection),
+        "counts": counts(collection.runs, collection.waiting),
+        "compared": list(_compared(summary)),
+        "fixed": " · ".join([*_fixed(summary), *short.left_out]),
+    }
+
+
+def _open(collection: Collection, open_ends: Sequence[object]) -> Mapping[str, Any]:
+    """Return the variables of what failed, is missing or was left out."""
+    return {
+        "unfinished": open_ends[:MOST_UNFINISHED],
+        "unfinished_rest": max(len(open_ends) - MOST_UNFINISHED, 0),
+        "warnings": collection.warnings[:MOST_UNFINISHED],
     }
 
 

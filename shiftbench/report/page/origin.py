@@ -121,5 +121,5 @@ def _surroundings(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _letter(number: int) -> str:
     """Return A to Z, then A2 and so on."""
-    turn, place = divmod(number, 26)
-    return chr(ord("A") + place) + (str(turn + 1) if turn else "")
+    turn, letter = divmod(number, 26)
+    return chr(ord("A") + letter) + (str(turn + 1) if turn else "")

@@ -53,8 +53,8 @@ def _table(plan: Plan) -> Table:
     for head in ("MACs", "time", "disk"):
         table.add_column(head, justify="right", no_wrap=True)
     rows = plan.rows()
-    for place, row in enumerate(rows):
-        table.add_row(*_cells(row), end_section=place == len(rows) - 1)
+    for index, row in enumerate(rows):
+        table.add_row(*_cells(row), end_section=index == len(rows) - 1)
     whole = plan.total()
     table.add_row("all", "", "", amount(whole.passes), "", amount(whole.macs),
                   duration(whole.seconds), size(whole.disk))  # fmt: skip

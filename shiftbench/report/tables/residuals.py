@@ -163,14 +163,14 @@ def _rows(
             for seed in seeds]  # fmt: skip
     keys = {tuple(fit.images) for fit in fits}
     common = keys.pop() if len(keys) == 1 else ()
-    for place, config_id in enumerate(runs):
-        images = {key: np.array([fit.images[key][place] for fit in fits]) for key in common}
-        sample = Sample(np.array([fit.residuals[place] for fit in fits]), images, tuple(seeds))
+    for index, config_id in enumerate(runs):
+        images = {key: np.array([fit.images[key][index] for fit in fits]) for key in common}
+        sample = Sample(np.array([fit.residuals[index] for fit in fits]), images, tuple(seeds))
         low, high = crossed_interval(sample)
         yield config_id, {
             "networks": int(on.sum()), "slope": float(np.mean([fit.slope for fit in fits])),
-            "seeds": len(seeds), X: float(np.mean([fit.x[place] for fit in fits])),
-            Y: float(np.mean([fit.y[place] for fit in fits])), "residual": sample.mean,
+            "seeds": len(seeds), X: float(np.mean([fit.x[index] for fit in fits])),
+            Y: float(np.mean([fit.y[index] for fit in fits])), "residual": sample.mean,
             "sd": float(np.std(sample.values, ddof=1)) if len(seeds) > 1 else math.nan,
             "ci_low": low, "ci_high": high, "kind": "" if math.isnan(low) else over(sample),
         }  # fmt: skip

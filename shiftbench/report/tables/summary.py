@@ -111,13 +111,13 @@ def configurations_of(collection: Collection) -> list[Configuration]:
     for run in collection.runs:
         new = Configuration(run.config_id, (run.order, 0, 0))
         found.setdefault(run.config_id, new).runs.append(run)
-    for place, job in enumerate(collection.waiting):
+    for index, job in enumerate(collection.waiting):
         key = (
             job.config_id
             if job.config_id in found
             else f"{job.sweep} {' '.join(job.distinguishing)}"
         )
-        new = Configuration("", (job.order, 1, place))
+        new = Configuration("", (job.order, 1, index))
         found.setdefault(str(key), new).waiting.append(job)
     return sorted(found.values(), key=lambda one: one.order)
 

@@ -46,7 +46,9 @@ def check_machine(config: DictConfig) -> torch.device:
     return device
 
 
-def placed(config: DictConfig, model: nn.Module, data: Dataset, device: torch.device) -> PixelModel:
+def on_device(
+    config: DictConfig, model: nn.Module, data: Dataset, device: torch.device
+) -> PixelModel:
     """Return ``model`` on ``device`` in the memory format and precision of its training."""
     layout, (_, dtype) = build.memory_format(config, model, data), home(model, device)
     model = model.to(device, memory_format=layout)  # type: ignore[call-overload]
