@@ -19,7 +19,8 @@ def without_near_chance(evidence: Evidence) -> tuple[Evidence, list[Run]]:
     A network, all of its seeds, is near chance if (accuracy - chance) / (1 - chance), the mean over
     seeds of the lower end of its interval over images, is at most a quarter. Chance is
     ``chance_consistency``: how often two of the network's answers to different images agree, which
-    is at least 1 / num_classes. Of several distributions of test images (``data.test.*``) the best
+    is at least 1 / num_classes; if it is 1, the network gives one answer to everything, and is near
+    chance whatever its accuracy. Of several distributions of test images (``data.test.*``) the best
     counts: a claim may concern failures on images unlike those of training. Untrained networks and
     runs that lack either metric are kept.
     """
@@ -39,16 +40,20 @@ def without_near_chance(evidence: Evidence) -> tuple[Evidence, list[Run]]:
 
 
 def _is_near_chance(runs: Sequence[Run]) -> bool:
-    found = [share for run in runs if run.is_trained and (share := above_chance(run)) is not None]
-    return bool(found) and math.fsum(found) / len(found) <= ABOVE_CHANCE
+    return guesses([run for run in runs if run.is_trained])
 
 
 def above_chance(run: Run) -> float | None:
-    """Return the position of the accuracy between chance (0) and 1, None if it is unknown."""
+    """Return the position of the accuracy between chance (0) and 1, None if it is unknown.
+
+    0 for a network that gives one and the same answer to everything, whose chance is 1.
+    """
     for protocol in run.protocols:
         accuracy, chance = (run.numbers.get((protocol, name)) for name in (ACCURACY, CHANCE))
-        if accuracy is None or chance is None or not chance.value < 1:
+        if accuracy is None or chance is None or math.isnan(chance.value):
             continue
+        if chance.value >= 1:
+            return 0.0
         low = accuracy.value if math.isnan(accuracy.low) else accuracy.low
         return (low - chance.value) / (1 - chance.value)
     return None
@@ -57,18 +62,8 @@ def above_chance(run: Run) -> float | None:
 def guesses(runs: Sequence[Run]) -> bool:
     """Whether the network of these runs, its seeds, is near chance on the images of these runs.
 
-    Unlike :func:`without_near_chance`, this holds of untrained networks, of those that are right on
-    other images only, and of those that give one and the same answer to everything.
+    Unlike in :func:`without_near_chance`, untrained networks and those that are right on other
+    images only count, too.
     """
-    found = [
-        0.0 if share is None else share
-        for run in runs
-        if (share := above_chance(run)) is not None or _is_constant(run)
-    ]
+    found = [share for run in runs if (share := above_chance(run)) is not None]
     return bool(found) and math.fsum(found) / len(found) <= ABOVE_CHANCE
-
-
-def _is_constant(run: Run) -> bool:
-    """Whether all answers are the same, under the protocols in which they are known."""
-    found = (run.numbers.get((protocol, CHANCE)) for protocol in run.protocols)
-    return any(number is not None and number.value >= 1 for number in found)
