@@ -73,10 +73,9 @@ def record(
     frame = pd.DataFrame(history).assign(run_id=this.id)
     result_files.write_csv(frame, this.folder / "train.csv", result_files.TRAIN_COLUMNS)
     rows = shift_rows(shifts, this.id)
-    columns = result_files.in_order(
-        result_files.SHIFT_COLUMNS, rows.columns
-    )  # a protocol may have other axes
-    result_files.write_csv(rows, this.folder / "shifts.csv", columns)
+    # A protocol may have other axes.
+    shown = result_files.in_order(result_files.SHIFT_COLUMNS, rows.columns)
+    result_files.write_csv(rows, this.folder / "shifts.csv", shown)
     resamples = config.measure.resamples
     radius, phase = radius_rows(tables, this.id, resamples), phase_rows(shifts, this.id, stride)
     for name, text in curve_texts(radius, phase).items():
@@ -84,7 +83,8 @@ def record(
     Influences.from_tables(tables, metrics).save(this.folder / NAME)
     identity = _identity(config, this, price)
     rows = metric_rows(tables, identity, resamples, metrics)
-    result_files.write_csv(rows, this.folder / "metrics.csv", result_files.METRIC_COLUMNS)
+    columns = result_files.metric_columns(rows.columns)
+    result_files.write_csv(rows, this.folder / "metrics.csv", columns)
     return Reductions(shifts, radius, phase)
 
 
