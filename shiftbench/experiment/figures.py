@@ -90,7 +90,7 @@ def _draw_shifts(folder: Path, name: str, axes: Sequence[str], shifts: pd.DataFr
     title = f"{name}: share of images that keep their answer"
     others = [axis for axis in axes if axis not in ("dy", "dx")]
     if {"dy", "dx"} <= set(axes):
-        over = f", mean over {' and '.join(others)}" if others else ""
+        over = f"\nmean over the {' and the '.join(others)}" if others else ""
         with _figure(folder / f"{name}.png") as path:
             heatmap(shifts, title + over, "agreement", path)
     for axis in others:
