@@ -166,6 +166,7 @@ def test_every_protocol_with_a_sampling_node_is_known_by_its_earlier_keys():
     later = {
         "shiftbench.shift.rotate.Rotate",
         "shiftbench.shift.rotate_translate.RotateTranslate",
+        "shiftbench.shift.zoom.Zoom",
     }
     assert {node._target_ for node in nodes if "sampling" in node} == TARGETS | later
 
