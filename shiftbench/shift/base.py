@@ -26,8 +26,8 @@ class ShiftProtocol(ABC):
 
     Attributes:
         axes: Names of the shift parameters: ``("dy", "dx")``, the pixels by which the content moves
-            down and to the right; ``angle``, degrees counter-clockwise; or ``scale``, a side length
-            in pixels.
+            down and to the right; ``angle``, degrees counter-clockwise; ``scale``, the side of
+            an object in pixels; ``zoom``, a factor; ``resolution``, the side of a view in pixels.
         circular: Whether every view is the image rolled by whole pixels, so that the dense engine
             applies.
         from_scenes: Whether views are rendered again from the scenes of ``data=shapes``.
@@ -83,6 +83,13 @@ class ShiftProtocol(ABC):
         Photographs are decoded from their files at these sizes.
         """
         return []
+
+    def size_groups(self, shifts: Tensor) -> Tensor | None:
+        """Return a number for each of ``shifts (N, A)``, equal for views of one size, ``(N,)``.
+
+        :meth:`views` is given shifts of one number at a time. None if all views have one size.
+        """
+        return None
 
     def check(self, split: ShownSplit) -> None:
         """Reject a split to which the protocol does not apply.

@@ -167,6 +167,7 @@ def test_every_protocol_with_a_sampling_node_is_known_by_its_earlier_keys():
         "shiftbench.shift.rotate.Rotate",
         "shiftbench.shift.rotate_translate.RotateTranslate",
         "shiftbench.shift.zoom.Zoom",
+        "shiftbench.shift.resolution.Resolution",
     }
     assert {node._target_ for node in nodes if "sampling" in node} == TARGETS | later
 

@@ -88,7 +88,7 @@ def test_every_preset_is_one_of_the_published_and_every_file_is_known():
     own = {path.stem for path in FILES if OmegaConf.load(path)._target_.split(".")[2] == path.stem}
     assert own == {
         "circular", "translate", "crop", "embed", "rescale", "subpixel", "camera", "rotate",
-        "rotate_translate", "zoom",
+        "rotate_translate", "zoom", "resolution",
     }  # fmt: skip
     assert {path.stem for path in FILES} - own == set(PUBLISHED)
 
