@@ -8,6 +8,8 @@ ignored, as by ``PIL.Image.convert`` and torchvision's ``ImageFolder``.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -57,17 +59,65 @@ def decode_image(
         UnreadableImage: If PIL cannot make an image of the file, or the range of its pixels is not
             known.
     """
-    try:
-        with Image.open(path) as image:
-            pixels = _convert(image, "L" if channels == 1 else "RGB")
-            resampling = Image.Resampling[interpolation.upper()]
-            fitted = _fit(pixels, size, short_side or size, resampling, squash)
+    with _with_reasons(), Image.open(path) as image:
+        pixels = _convert(image, "L" if channels == 1 else "RGB")
+        resampling = Image.Resampling[interpolation.upper()]
+        fitted = _fit(pixels, size, short_side or size, resampling, squash)
         return np.asarray(fitted, dtype=np.uint8).reshape(size, size, channels).transpose(2, 0, 1)
+
+
+def decode_windows(
+    path: Path,
+    boxes: Sequence[Sequence[float]],
+    size: tuple[int, int],
+    channels: int,
+    interpolation: str = "bilinear",
+    squash: bool = False,
+) -> Pixels:
+    """Return windows of the image, each resized once (antialiased), ``(V, channels, *size)`` uint8.
+
+    Args:
+        path: As for :func:`decode_image`.
+        boxes: Top, left, height and width of each window, in 0..1 of the whole central square;
+            their borders may lie between pixels.
+        size: ``(h, w)`` of the result.
+        channels: 3 for RGB, 1 for grey.
+        interpolation: Name of a PIL filter, in lower case.
+        squash: Whether boxes are in 0..1 of the whole image instead.
+
+    Raises:
+        UnreadableImage: As :func:`decode_image`.
+    """
+    resampling, views = Image.Resampling[interpolation.upper()], []
+    with _with_reasons(), Image.open(path) as image:
+        pixels = _convert(image, "L" if channels == 1 else "RGB")
+        width, height = pixels.size
+        wide, high = (width, height) if squash else (min(pixels.size),) * 2
+        left, top = (width - wide) / 2, (height - high) / 2
+        for y, x, rows, columns in boxes:
+            box = (left + x * wide, top + y * high, left + (x + columns) * wide,
+                   top + (y + rows) * high)  # fmt: skip
+            view = pixels.resize((size[1], size[0]), resampling, box=_inside(box, pixels.size))
+            views.append(np.asarray(view, dtype=np.uint8).reshape(*size, channels))
+    return np.stack(views).transpose(0, 3, 1, 2)
+
+
+@contextmanager
+def _with_reasons() -> Iterator[None]:
+    """Make whatever a decoder raises an :class:`UnreadableImage` with a short reason."""
+    try:
+        yield
     except UnidentifiedImageError as error:
         raise UnreadableImage("not an image") from error
     except Exception as error:
         # On damaged files PIL's decoders raise almost any exception, even SyntaxError.
         raise UnreadableImage(" ".join(str(error).split()) or type(error).__name__) from error
+
+
+def _inside(box: tuple[float, ...], size: tuple[int, int]) -> tuple[float, float, float, float]:
+    """Return a box that rounding may have left the image with, within it."""
+    left, top, right, bottom = box
+    return max(left, 0.0), max(top, 0.0), min(right, float(size[0])), min(bottom, float(size[1]))
 
 
 def _convert(image: Image.Image, mode: str) -> Image.Image:

@@ -14,6 +14,7 @@ from shiftbench.data.images import Dataset, Split, TensorSplit
 from shiftbench.data.listing import Listing, first_few, list_split
 from shiftbench.data.selection import Selection
 from shiftbench.data.stream import StreamSplit, available_cpus
+from shiftbench.data.windows import read_windows
 from shiftbench.errors import ShiftbenchError, UsageError, require_within
 from shiftbench.preprocessing import Preprocessing
 from shiftbench.storage.walk import composed, subfolders
@@ -157,13 +158,17 @@ class Photographs:
         test = Frames.of(self, recipe)
         return Dataset(self.name, self.classes, (3, size, size), mean, std, none, none, test)
 
-    def decoded(self, short_side: int, size: int, recipe: Preprocessing) -> tuple[Split, Listing]:
-        """Return the centre crops ``(N, 3, size, size)`` and their indices."""
-        stream = StreamSplit(
+    def stream(self, short_side: int, size: int, recipe: Preprocessing) -> StreamSplit:
+        """Return the centre crops ``(N, 3, size, size)``, not yet decoded."""
+        return StreamSplit(
             self.root, self.listing.files, self.listing.labels, size, 3, self.workers,
             short_side=short_side, interpolation=str(recipe.interpolation),
             squash=recipe.crop == "squash",
         )  # fmt: skip
+
+    def decoded(self, short_side: int, size: int, recipe: Preprocessing) -> tuple[Split, Listing]:
+        """Return the centre crops ``(N, 3, size, size)`` and their indices."""
+        stream = self.stream(short_side, size, recipe)
         in_memory = len(stream) * 3 * size**2 <= self.memory_limit
         if not in_memory and not self.skip_unreadable:
             return stream, self.listing
@@ -227,3 +232,18 @@ class Frames(Split):
         side = min(size)
         whole, _ = self.source.decoded(side, side, self.recipe)
         return whole.to(self.device)
+
+    @property
+    def shown_share(self) -> float:
+        """Side of what the network is shown, as a share of the whole central square."""
+        assert self.recipe.size is not None
+        assert self.recipe.resize is not None
+        return self.recipe.size / self.recipe.resize
+
+    def windows(self, index: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return windows of the photographs at ``index``, each resized once from its file.
+
+        See :class:`~shiftbench.data.images.WindowedSplit`.
+        """
+        files = self.source.stream(size[0], size[0], self.recipe)
+        return read_windows(files, index, boxes, size).to(self.device)

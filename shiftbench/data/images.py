@@ -67,6 +67,26 @@ class EnlargeableSplit(Protocol):
 
 
 @runtime_checkable
+class WindowedSplit(Protocol):
+    """Photographs of which any window can be resized directly from the decoded file."""
+
+    @property
+    def shown_share(self) -> float:
+        """Side of what the network is shown, as a share of the whole central square."""
+        ...
+
+    def windows(self, index: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return windows of the images at ``index (N,)``, ``(N, C, *size)`` uint8.
+
+        Args:
+            index: Positions in the split; one may occur several times.
+            boxes: ``(N, 4)`` top, left, height and width, in 0..1 of the whole central square.
+            size: ``(h, w)`` of the result.
+        """
+        ...
+
+
+@runtime_checkable
 class RenderableSplit(Protocol):
     """Scenes that can be rendered again after the camera has moved, as those of ``data=shapes``."""
 

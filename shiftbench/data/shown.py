@@ -8,9 +8,17 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from shiftbench.data.images import Dataset, EnlargeableSplit, RenderableSplit, Split, TensorSplit
+from shiftbench.data.images import (
+    Dataset,
+    EnlargeableSplit,
+    RenderableSplit,
+    Split,
+    TensorSplit,
+    WindowedSplit,
+)
 from shiftbench.errors import UsageError
 from shiftbench.ops.geometry import resize
+from shiftbench.ops.window_resize import resize_windows
 
 Size = tuple[int, int]
 
@@ -74,6 +82,31 @@ class ShownSplit:
         pixels = there.fetched[key]
         images = pixels[torch.searchsorted(there.positions, index).to(pixels.device)]
         return images if size is None or key is not None else resize(images, size, mode)
+
+    def windows(self, index: Tensor, boxes: Tensor, size: Size, mode: str = "bicubic") -> Tensor:
+        """Return windows of the images at positions ``index (N,)``, ``(N, C, *size)``.
+
+        Each is interpolated once, antialiased: photographs from their files, with the filter of
+        the network's preprocessing, others from the image that the network is shown.
+
+        Args:
+            index: Positions in the split; one may occur several times.
+            boxes: ``(N, 4)`` top, left, height and width, in 0..1 of the image; of a photograph,
+                of the whole central square.
+            size: ``(h, w)`` of the result.
+            mode: Of resizing images, see :func:`~shiftbench.ops.window_resize.resize_windows`.
+        """
+        if isinstance(self.split, WindowedSplit):
+            return self.split.windows(index.cpu(), boxes.cpu(), size)
+        images = self.pixels(index)
+        sides = torch.tensor([*images.shape[-2:]] * 2)
+        return resize_windows(images, boxes.cpu() * sides, size, mode)
+
+    @property
+    def shown_box(self) -> tuple[float, float, float, float]:
+        """What the network is shown, as a box for :meth:`windows`."""
+        share = self.split.shown_share if isinstance(self.split, WindowedSplit) else 1.0
+        return (1 - share) / 2, (1 - share) / 2, share, share
 
     def render(self, index: Tensor, offsets: Tensor) -> Tensor:
         """Return the scenes at positions ``index (N,)`` moved by ``offsets (N, 2)`` px.

@@ -82,7 +82,7 @@ class StreamSplit(Split):
     ) -> Iterator[tuple[Tensor, Tensor, list[Failure]]]:
         """Yield ``(index, images, failures)`` on the CPU; failed images are left black."""
         order = torch.arange(len(self)) if order is None else order.cpu()
-        with _decoders(self._workers()) as decoders:
+        with decoding_threads(self.usable_workers()) as decoders:
             waiting: deque[_Batch] = deque()
             for index in torch.split(order, batch_size):
                 waiting.append(_Batch(self, index, decoders))
@@ -91,7 +91,8 @@ class StreamSplit(Split):
             while waiting:
                 yield waiting.popleft().finished()
 
-    def _workers(self) -> int:
+    def usable_workers(self) -> int:
+        """Return the number of decoding threads that this process may start."""
         # A parallel job already has its share of the cores.
         alone = multiprocessing.parent_process() is None
         return self.workers if alone else min(self.workers, torch.get_num_threads())
@@ -143,7 +144,7 @@ class _Batch:
 
 
 @contextmanager
-def _decoders(workers: int) -> Iterator[Executor | None]:
+def decoding_threads(workers: int) -> Iterator[Executor | None]:
     """Provide decoding threads, None for none; they end even if the reader stops early."""
     if workers < 1:
         yield None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from shiftbench.predict.example_views import example_views
 from shiftbench.predict.strips import strips
 from shiftbench.prediction_table import PredictionTable
 from shiftbench.report.attempts import attempt
+from shiftbench.report.figures.axis_curve import axis_figure
 from shiftbench.report.figures.example_views import caption, protocol_figure
 from shiftbench.report.figures.jagged_curve import jagged, path_of, typical_images, views_of
 from shiftbench.report.figures.layers import depth_figure, maps_figure
@@ -34,7 +35,8 @@ def draw_protocols(
     """Draw for every protocol example views, the metrics per shift and the jagged curve.
 
     Args:
-        folder: Folder of the figures ``views_<protocol>.png``, ``<protocol>.png`` and
+        folder: Folder of the figures ``views_<protocol>.png``, ``<protocol>.png`` (a heat map over
+            (dy, dx), or curves over another axis; ``<protocol>_<axis>.png`` if there are both) and
             ``jagged_<protocol>.png``.
         label: The network's name in legends.
         data: The data set with the test images.
@@ -45,10 +47,7 @@ def draw_protocols(
     for name, table in tables.items():
         with _figure(folder / f"views_{name}.png") as path:
             _draw_views(path, name, data, protocols[name])
-        if {"dy", "dx"} <= set(table.axes):
-            with _figure(folder / f"{name}.png") as path:
-                title = f"{name}: share of images that keep their answer"
-                heatmap(shifts[name], title, "agreement", path)
+        _draw_shifts(folder, name, table.axes, shifts[name])
         with _figure(folder / f"jagged_{name}.png") as path:
             _draw_jagged(path, label, data, protocols[name], table)
 
@@ -84,6 +83,21 @@ def _figure(path: Path) -> Iterator[Path]:
     with attempt(str(path)):
         path.unlink(missing_ok=True)
         yield path
+
+
+def _draw_shifts(folder: Path, name: str, axes: Sequence[str], shifts: pd.DataFrame) -> None:
+    """Draw the agreement over (dy, dx) as a heat map, and over every other axis as a curve."""
+    title = f"{name}: share of images that keep their answer"
+    others = [axis for axis in axes if axis not in ("dy", "dx")]
+    if {"dy", "dx"} <= set(axes):
+        over = f"\nmean over the {' and the '.join(others)}" if others else ""
+        with _figure(folder / f"{name}.png") as path:
+            heatmap(shifts, title + over, "agreement", path)
+    for axis in others:
+        single = len(axes) == 1
+        with _figure(folder / (f"{name}.png" if single else f"{name}_{axis}.png")) as path:
+            over = "" if single else ", mean over the other axes"
+            axis_figure(shifts, axis, f"{name}{over}", path)
 
 
 def _draw_views(path: Path, name: str, data: Dataset, protocol: ShiftProtocol) -> None:

@@ -73,9 +73,8 @@ def record(
     frame = pd.DataFrame(history).assign(run_id=run.id)
     result_files.write_csv(frame, run.folder / "train.csv", result_files.TRAIN_COLUMNS)
     rows = shift_rows(shifts, run.id)
-    columns = result_files.in_order(
-        result_files.SHIFT_COLUMNS, rows.columns
-    )  # a protocol may have other axes
+    # A protocol may have other axes.
+    columns = result_files.in_order(result_files.SHIFT_COLUMNS, rows.columns)
     result_files.write_csv(rows, run.folder / result_files.SHIFTS_CSV, columns)
     resamples = config.measure.resamples
     radius, phase = radius_rows(tables, run.id, resamples), phase_rows(shifts, run.id, stride)
@@ -84,7 +83,8 @@ def record(
     Influences.from_tables(tables, metrics).save(run.folder / NAME)
     identity = _identity(config, run, cost)
     rows = metric_rows(tables, identity, resamples, metrics)
-    result_files.write_csv(rows, run.folder / result_files.METRICS_CSV, result_files.METRIC_COLUMNS)
+    columns = result_files.metric_columns(rows.columns)
+    result_files.write_csv(rows, run.folder / result_files.METRICS_CSV, columns)
     return Reductions(shifts, radius, phase)
 
 

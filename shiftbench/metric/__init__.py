@@ -1,7 +1,7 @@
 """Metrics: pure functions of the prediction table, with intervals over images. No torch here.
 
 A NaN answer of the network (``top1 == -1``) equals no class: it is never correct, agrees with no
-other answer (not even another NaN), and a one-pixel step from or to it is a change. Metrics of
+other answer (not even another NaN), and a step from or to it is a change. Metrics of
 probabilities leave such views out, and ``n_images`` states how many images remain.
 """
 

@@ -77,7 +77,7 @@ def moved(table: PredictionTable) -> Bools:
 
 
 def steps(table: PredictionTable) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Columns before and after each one-pixel step of the protocol's path."""
+    """Columns before and after each step of the protocol's path."""
     after = np.flatnonzero(table.previous >= 0)
     return table.previous[after].astype(np.intp), after
 
@@ -85,4 +85,4 @@ def steps(table: PredictionTable) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 SHIFTS = Need("at least one sampled shift", lambda table: table.n_shifts >= 1)
 PAIRS = Need("at least two sampled shifts", lambda table: table.n_shifts >= 2)
 MOVED = Need("a sampled shift that moves the image", lambda table: bool(moved(table).any()))
-PATH = Need("a path of one-pixel steps", lambda table: bool((table.previous >= 0).any()))
+PATH = Need("a path of steps", lambda table: bool((table.previous >= 0).any()))

@@ -55,7 +55,7 @@ class Terms:
         terms: ``(N, T)`` float, the contribution of each image, rounded by :func:`summable`.
         combine: ``(..., T) -> (...)``, from terms summed over images to the value.
         n_images: Number of images that contribute to the value.
-        n_shifts: Number of shifts (or one-pixel steps) per image that the metric uses.
+        n_shifts: Number of shifts (or steps of the path) per image that the metric uses.
         ends: ``(2, T)``, the terms of an image at the metric's lower and at its upper bound; None
             if there are no bounds.
         pairs: Sampling variation of a mean over pairs of images, for which ``terms`` are the part

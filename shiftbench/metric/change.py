@@ -1,4 +1,7 @@
-"""What one pixel changes: metrics over the one-pixel steps of the protocol's path."""
+"""What one step changes, e.g. one pixel: metrics over the steps of the protocol's path.
+
+A step is one pixel, unless the table's meta has another ``step``, e.g. ``10°``.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ def _changed(table: PredictionTable) -> Bools:
 
 @metric("top1_change", higher_is_better=False, needs=(PATH,), by_image=True)
 def top1_change(table: PredictionTable) -> Terms:
-    """Chance that one pixel along the path changes the answer.
+    """Chance that one step along the path changes the answer.
 
     mean over images and steps of 1[P(s) ≠ P(s + 1)]; 0 to 1, lower is better. A step from or to a
     NaN answer is a change. The path (diagonal by default) belongs to the protocol; every column
@@ -44,7 +47,7 @@ def top1_change(table: PredictionTable) -> Terms:
 
 @metric("mean_absolute_change", higher_is_better=False, needs=(PATH,), by_image=True)
 def mean_absolute_change(table: PredictionTable) -> Terms:
-    """Mean change of the top class's probability under one pixel along the path.
+    """Mean change of the top class's probability under one step along the path.
 
     mean over images and steps of |p(s, k) − p(s + 1, k)| with k the answer at s; 0 to 1, lower is
     better. Steps from or to a NaN answer have no probability and are left out; ``n_images`` counts
@@ -67,7 +70,7 @@ def mean_absolute_change(table: PredictionTable) -> Terms:
 
 @metric("jaggedness", higher_is_better=False, needs=(PATH, TOP_5), by_image=True)
 def jaggedness(table: PredictionTable) -> Terms:
-    """How often one pixel pushes the true class out of the top five.
+    """How often one step pushes the true class out of the top five.
 
     Over the steps of the path whose first view has the true class in the top five, the share whose
     second view does not; 0 to 1, lower is better. A NaN answer has no top five. ``n_images`` counts

@@ -26,7 +26,7 @@ class MetricValue:
         interval: Its kind, ``bca``, ``percentile``, ``wilson``, ``score`` or ``exact``; '' if there
             is none. See :func:`~shiftbench.metric.interval.interval_of`.
         n_images: Number of images that contribute to the value.
-        n_shifts: Number of shifts (or one-pixel steps) per image that the metric uses.
+        n_shifts: Number of shifts (or steps of the path) per image that the metric uses.
     """
 
     metric: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shiftbench.errors import UsageError
+from shiftbench.storage.result_files import axes_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +28,7 @@ def per_phase(shifts: pd.DataFrame, period: int) -> pd.DataFrame:
         A row for each phase that occurs: dy and dx in pixels, 0 to below P; ``accuracy``,
         ``agreement`` and ``mean_absolute_change``, means weighted by the images of each shift
         (NaN left out); ``n_shifts``, the distinct shifts, and ``n_images``, the views. Empty if
-        the protocol does not move images by (dy, dx).
+        the protocol does more, or something else, than to move images by (dy, dx).
 
     Raises:
         UsageError: If the period is not positive.
@@ -42,6 +43,8 @@ def per_phase(shifts: pd.DataFrame, period: int) -> pd.DataFrame:
     if period < 1:
         raise UsageError(f"period={period} is not positive; give the side of a patch, e.g. 16")
     moves = {"dy", "dx"} <= set(shifts.columns)
+    others = [name for name in axes_of(list(shifts.columns)) if name not in ("dy", "dx")]
+    shifts = shifts[shifts[others].isna().all(axis=1)]
     rows = shifts.dropna(subset=["dy", "dx"]) if moves else shifts.iloc[:0].assign(dy=0.0, dx=0.0)
     phases = rows.assign(dy=rows["dy"] % period, dx=rows["dx"] % period, n_shifts=1)
     weights = {name: rows["n_images"].where(rows[name].notna(), 0) for name in MEANS}

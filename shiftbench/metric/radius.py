@@ -51,7 +51,8 @@ def per_radius(
 
     Returns:
         A row for each curve and radius: shifts, metric, radius, value, ci_low, ci_high, interval,
-        n_images, n_shifts; empty if the protocol does not move images by (dy, dx).
+        n_images, n_shifts; empty if the protocol does more, or something else, than to move images
+        by (dy, dx).
 
     >>> from shiftbench.metric.example import example
     >>> rows = per_radius(example(), resamples=10)
@@ -60,7 +61,7 @@ def per_radius(
     """
     import pandas as pd  # imported here to keep the import of the metrics fast
 
-    if not {"dy", "dx"} <= set(table.axes):
+    if set(table.axes) != {"dy", "dx"}:
         return pd.DataFrame(columns=list(COLUMNS))
     radii, group = _radii(table)
     curves = list(_curves(_Counts.of(table, group, len(radii)), radii))

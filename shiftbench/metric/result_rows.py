@@ -31,6 +31,10 @@ def metric_rows(
         identity: The columns that are the same in every row.
         resamples: Number of resamples of the images, for the intervals.
         metrics: All registered metrics by default; those that apply to a table have a row.
+
+    Returns:
+        The rows; they have a column ``step``, e.g. ``1 px`` or ``10°``, if the steps of some
+        protocol are not pixels.
     """
     chosen = None if metrics is None else list(metrics)
     parts = [
@@ -39,7 +43,11 @@ def metric_rows(
         )
         for name, table in tables.items()
     ]
-    return pd.concat(parts)
+    rows = pd.concat(parts)
+    steps = {
+        name: str(table.meta["step"]) for name, table in tables.items() if "step" in table.meta
+    }
+    return rows.assign(step=rows["protocol"].map(steps).fillna("1 px")) if steps else rows
 
 
 def shift_rows(shifts: Mapping[str, pd.DataFrame], run_id: str) -> pd.DataFrame:

@@ -41,6 +41,8 @@ class FullBatches:
             return self.network(images)
         if self._graph is None:
             return self._first(images)
+        if images.shape != self._input.shape:  # views of several sizes
+            return self.network(images)
         self._input.copy_(images)
         self._graph.replay()
         return self._output.clone()

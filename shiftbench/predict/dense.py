@@ -25,6 +25,7 @@ from shiftbench.predict.table_columns import answers
 from shiftbench.seeds import derive_seed
 from shiftbench.shift.base import ShiftProtocol
 from shiftbench.shift.plan import PATHS, torus
+from shiftbench.shift.sampling import Sampling
 
 SELF_CHECK_IMAGES = 4
 FEWEST_SHIFTS = 16  # for fewer, a forward pass per view is cheaper
@@ -49,7 +50,7 @@ class DenseEngine(Engine):
         self.network = network
         self.dense = dense_network(network.model)
         size = image_shape[1:]
-        assert protocol.sampling is not None
+        assert isinstance(protocol.sampling, Sampling)
         self.plan = protocol.plan(1, size)
         self.step = PATHS[protocol.sampling.path]
         self.every_shift = torus(size).offsets

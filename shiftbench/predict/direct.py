@@ -55,9 +55,19 @@ class DirectEngine(Engine):
         count, columns = shifts.shape[:2]
         flat = shifts.reshape(count * columns, -1)
         image = index.repeat_interleave(columns)
+        groups = self.protocol.size_groups(flat)
+        if groups is None:
+            return self._of_views(split, image, flat).reshape(count, columns, -1)
+        places = [(groups == group).nonzero().squeeze(1) for group in groups.unique()]
+        logits = torch.cat([self._of_views(split, image[at], flat[at]) for at in places])
+        order = torch.cat(places).argsort().to(logits.device)
+        return logits[order].reshape(count, columns, -1)
+
+    def _of_views(self, split: ShownSplit, index: Tensor, shifts: Tensor) -> Tensor:
+        """Return ``(V, classes)`` for views of one size, a batch at a time."""
         size = self.batch_size
         logits = [
             at_least_single(self.model(self.protocol.views(split, part, moves)))
-            for part, moves in zip(torch.split(image, size), torch.split(flat, size), strict=True)
+            for part, moves in zip(torch.split(index, size), torch.split(shifts, size), strict=True)
         ]
-        return torch.cat(logits).reshape(count, columns, -1)
+        return torch.cat(logits)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from shiftbench.data.shown import ShownSplit
 from shiftbench.ops.geometry import to_unit
+from shiftbench.predict.one_size import views_at_one_size
 from shiftbench.predict.protocol import plan_for
 from shiftbench.shift.base import ShiftProtocol
 
@@ -39,8 +40,8 @@ def example_views(
     shifts = plan_for(protocol, split, len(index)).rows(0, len(index))
     moves = _spread(shifts)
     return {
-        "base": _array(protocol.views(split, index, shifts[:, 0])),
-        "moved": _array(protocol.views(split, index, moves)),
+        "base": _array(views_at_one_size(protocol, split, index, shifts[:, 0])),
+        "moved": _array(views_at_one_size(protocol, split, index, moves)),
         "shifts": moves.cpu().numpy().astype(np.float32),
     }
 

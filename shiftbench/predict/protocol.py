@@ -50,10 +50,14 @@ def refuse(protocol: ShiftProtocol, data: Dataset, model: nn.Module | None = Non
     if model is None or protocol.from_scenes:
         return
     blank = ShownSplit.of(torch.zeros(1, channels, height, width), data.mean)
-    views = protocol.views(blank, torch.zeros(1, dtype=torch.long), plan.rows(0, 1)[:, 0])
-    size = tuple(views.shape[2:])
-    if size != (height, width):
-        _try(model, torch.zeros(2, channels, *size))
+    shifts = plan.rows(0, 1)[0]
+    groups = protocol.size_groups(shifts)
+    rows = [0] if groups is None else [int((groups == one).nonzero()[0]) for one in groups.unique()]
+    for row in rows:
+        views = protocol.views(blank, torch.zeros(1, dtype=torch.long), shifts[row : row + 1])
+        size = tuple(views.shape[2:])
+        if size != (height, width):
+            _try(model, torch.zeros(2, channels, *size))
 
 
 def _try(model: nn.Module, views: Tensor) -> None:
@@ -64,5 +68,5 @@ def _try(model: nn.Module, views: Tensor) -> None:
         height, width = views.shape[2:]
         raise UsageError(
             f"the network does not take views of {height}×{width} ({error}); "
-            "set canvas=null, or give it a global head as head=gap"
+            "set canvas=null (shift.resolution.back=true), or give it a global head as head=gap"
         ) from error

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from shiftbench.data.shown import ShownSplit
 from shiftbench.ops.geometry import to_unit
+from shiftbench.predict.one_size import views_at_one_size
 from shiftbench.shift.base import ShiftProtocol
 
 
@@ -34,7 +35,7 @@ def strips(
     moves = torch.as_tensor(np.asarray(shifts, dtype=np.float32))
     images_of = {}
     for index in images:
-        views = protocol.views(split, torch.full((len(moves),), int(index)), moves)
+        views = views_at_one_size(protocol, split, torch.full((len(moves),), int(index)), moves)
         unit = to_unit(views).clamp(0, 1).mul(255).round()
         images_of[int(index)] = unit.byte().permute(0, 2, 3, 1).cpu().numpy()
     return images_of

@@ -82,13 +82,12 @@ def _remeasure(folder: Path) -> bool:
     metrics = metrics_of_settings(settings)
     by_shift, name = shifts_of(tables), str(run["run_id"])
     shifts = shift_rows(by_shift, name)
+    measured = metric_rows(tables, identity, resamples, metrics)
     texts = {
         SHIFTS_CSV: result_files.csv_text(
             shifts, result_files.in_order(result_files.SHIFT_COLUMNS, shifts.columns)
         ),
-        METRICS_CSV: result_files.csv_text(
-            metric_rows(tables, identity, resamples, metrics), result_files.METRIC_COLUMNS
-        ),
+        METRICS_CSV: result_files.csv_text(measured, result_files.metric_columns(measured.columns)),
     }
     made = {**run.get("versions", {}), **results_versions.from_tables(settings)}
     images = Influences.from_tables(tables, metrics).save(folder / NAME)
@@ -125,7 +124,8 @@ def _rows(folder: Path, status: Mapping[str, Any]) -> list[result_files.Row]:
     rows = result_files.read_rows(folder / METRICS_CSV, result_files.METRIC_COLUMNS)
     if not rows:
         raise ShiftbenchError(f"{METRICS_CSV} has no rows")
-    if unknown := [name for name in rows[0] if name not in result_files.METRIC_COLUMNS]:
+    allowed = result_files.metric_columns(rows[0])
+    if unknown := [name for name in rows[0] if name not in allowed]:
         raise ShiftbenchError(
             f"{METRICS_CSV} has columns of another version of shiftbench ({', '.join(unknown)}); "
             "remeasure it with that version"

@@ -14,11 +14,13 @@ from shiftbench.lazy import lazy_attributes
 if TYPE_CHECKING:
     from shiftbench.shift.base import ShiftProtocol as ShiftProtocol
     from shiftbench.shift.plan import Plan as Plan
+    from shiftbench.shift.sampling import AxisSampling as AxisSampling
     from shiftbench.shift.sampling import PeerSampling as PeerSampling
     from shiftbench.shift.sampling import Sampling as Sampling
     from shiftbench.shift.sampling import takes_sampling as takes_sampling
 
 _HOMES = {
+    "AxisSampling": "sampling",
     "PeerSampling": "sampling",
     "Plan": "plan",
     "Sampling": "sampling",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from torch import Tensor
 from shiftbench.contracts import own_names, refuse_misspelt
 from shiftbench.errors import UsageError
 from shiftbench.shift.plan import Plan
-from shiftbench.shift.sampling import Sampling
+from shiftbench.shift.sampling import AxisSampling
 
 if TYPE_CHECKING:
     from shiftbench.data.shown import ShownSplit
@@ -25,7 +26,8 @@ class ShiftProtocol(ABC):
 
     Attributes:
         axes: Names of the shift parameters: ``("dy", "dx")``, the pixels by which the content moves
-            down and to the right, or ``("scale",)``, a side length in pixels.
+            down and to the right; ``angle``, degrees counter-clockwise; ``scale``, the side of
+            an object in pixels; ``zoom``, a factor; ``resolution``, the side of a view in pixels.
         circular: Whether every view is the image rolled by whole pixels, so that the dense engine
             applies.
         from_scenes: Whether views are rendered again from the scenes of ``data=shapes``.
@@ -42,7 +44,7 @@ class ShiftProtocol(ABC):
     circular: bool = False
     from_scenes: bool = False
     fill: str = ""
-    sampling: Sampling | None = None
+    sampling: AxisSampling | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -82,6 +84,13 @@ class ShiftProtocol(ABC):
         """
         return []
 
+    def size_groups(self, shifts: Tensor) -> Tensor | None:
+        """Return a number for each of ``shifts (N, A)``, equal for views of one size, ``(N,)``.
+
+        :meth:`views` is given shifts of one number at a time. None if all views have one size.
+        """
+        return None
+
     def check(self, split: ShownSplit) -> None:
         """Reject a split to which the protocol does not apply.
 
@@ -89,7 +98,7 @@ class ShiftProtocol(ABC):
             UsageError: If it does not; the message states what the protocol requires.
         """
         if self.from_scenes and not split.has_scenes:
-            name = type(self).__name__.lower()
+            name = self._name()
             raise UsageError(
                 f"shift={name} renders scenes again, and only data=shapes has scenes; "
                 "give data=shapes, or shift=subpixel for other images"
@@ -104,4 +113,7 @@ class ShiftProtocol(ABC):
         if self.sampling is not None:
             del fields["sampling"]
             fields |= self.sampling.flat()
-        return {"name": type(self).__name__.lower(), **fields}
+        return {"name": self._name(), **fields}
+
+    def _name(self) -> str:
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self).__name__).lower()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -51,18 +51,20 @@ class Plan:
 
 @dataclass(frozen=True)
 class Grid:
-    """Every offset of a protocol, in integer steps of 1/``per_pixel`` px; the first is (0, 0).
+    """Every offset of a protocol, in integer steps of 1/``per_pixel`` px; the first is 0.
 
     Attributes:
-        offsets: ``(K, 2)`` integers (dy, dx), ``offsets[0] == (0, 0)``.
-        period: ``(H, W)`` if the offsets wrap around, None if the grid is bounded.
+        offsets: ``(K, A)`` integers, one per axis of the protocol, e.g. (dy, dx); ``offsets[0]`` is
+            0 on every axis.
+        period: Steps after which each axis wraps around, e.g. ``(H, W)``; None if the grid is
+            bounded.
         per_pixel: Steps of the grid per pixel.
-        has_base: Whether the offset (0, 0) belongs to the set of shifts; if not, ``offsets[0]``
-            serves as the base view only.
+        has_base: Whether the offset 0 belongs to the set of shifts; if not, ``offsets[0]`` serves
+            as the base view only.
     """
 
     offsets: Tensor
-    period: tuple[int, int] | None = None
+    period: tuple[int, ...] | None = None
     per_pixel: int = 1
     has_base: bool = True
 
@@ -75,35 +77,35 @@ class Grid:
         return 0 if self.has_base else 1
 
     def pixels(self, index: Tensor) -> Tensor:
-        """Return the shifts in pixels, ``(..., 2)``, of the offsets at ``index``."""
+        """Return the shifts ``(..., A)``, in pixels, of the offsets at ``index``."""
         offsets = self.offsets[index]
         return offsets if self.per_pixel == 1 else offsets / self.per_pixel
 
     def find(self, offsets: Tensor) -> Tensor:
-        """Return the indices ``(K,)`` of ``offsets (K, 2)`` in the set, −1 if not in it."""
+        """Return the indices ``(K,)`` of ``offsets (K, A)`` in the set, −1 if not in it."""
         places = enumerate(self.offsets[self.first :].tolist(), self.first)
-        index = {self._key(dy, dx): i for i, (dy, dx) in places}
-        return torch.tensor([index.get(self._key(dy, dx), -1) for dy, dx in offsets.tolist()])
+        index = {self._key(offset): i for i, offset in places}
+        return torch.tensor([index.get(self._key(offset), -1) for offset in offsets.tolist()])
 
-    def successors(self, step: tuple[int, int]) -> Tensor:
-        """Return for every offset the index ``(K,)`` of the one ``step`` px further, −1 if none."""
+    def successors(self, step: tuple[int, ...]) -> Tensor:
+        """Return for every offset the index ``(K,)`` of the one ``step`` further, −1 if none."""
         found = self.find(self.offsets + torch.tensor(step) * self.per_pixel)
         found[: self.first] = -1
         return found
 
-    def _key(self, dy: int, dx: int) -> tuple[int, int]:
+    def _key(self, offset: Sequence[int]) -> tuple[int, ...]:
         if self.period is None:
-            return dy, dx
-        return dy % self.period[0], dx % self.period[1]
+            return tuple(offset)
+        return tuple(place % size for place, size in zip(offset, self.period, strict=True))
 
 
-def sequence(grid: Grid, steps: int, step: tuple[int, int], protocol: str) -> Grid:
+def sequence(grid: Grid, steps: int, step: tuple[int, ...], protocol: str) -> Grid:
     """Return the offsets of a grid on a path around the base view, the base view first.
 
     Args:
         grid: Every offset of the protocol.
         steps: Number of steps of the path.
-        step: One step, (dy, dx) in pixels.
+        step: One step, one number per axis, e.g. (dy, dx) in pixels.
         protocol: Name of the protocol, for the error message.
 
     Raises:
@@ -111,15 +113,15 @@ def sequence(grid: Grid, steps: int, step: tuple[int, int], protocol: str) -> Gr
     """
     too_long = UsageError(
         f"shift.{protocol}.sampling=path with steps={steps} does not fit its offsets; "
-        "allowed: 1 to as many pixels as the image can move along the path"
+        "allowed: 1 to as many steps as the image can take along the path"
     )
     if not 1 <= steps < len(grid):  # checked before memory is allocated
         raise too_long
-    ahead = sorted(range(-(steps // 2), steps - steps // 2 + 1), key=_nearest)
+    ahead = sorted(range(-(steps // 2), steps - steps // 2 + 1), key=nearest)
     offsets = torch.tensor(ahead)[:, None] * torch.tensor(step) * grid.per_pixel
     if bool((grid.find(offsets) < 0).any()):
         raise too_long
-    return Grid(offsets, None, grid.per_pixel)
+    return replace(grid, offsets=offsets, period=None, has_base=True)
 
 
 def replayed(n_images: int, grid: Grid, name: str, batch: int | None, seed: int) -> Plan:
@@ -146,7 +148,7 @@ def replayed(n_images: int, grid: Grid, name: str, batch: int | None, seed: int)
 
 
 def drawn(
-    n_images: int, grid: Grid, step: tuple[int, int], numbers: tuple[int, int, int], protocol: str
+    n_images: int, grid: Grid, step: tuple[int, ...], numbers: tuple[int, int, int], protocol: str
 ) -> Plan:
     """Return random offsets for every image, and the neighbours of some of them on the path.
 
@@ -156,7 +158,7 @@ def drawn(
     Args:
         n_images: Number of images.
         grid: Every offset of the protocol.
-        step: One step of the path, (dy, dx) in pixels.
+        step: One step of the path, one number per axis, e.g. (dy, dx) in pixels.
         numbers: Draws per image, steps per image, and the seed.
         protocol: Name of the protocol; every protocol has its own random stream.
     """
@@ -182,7 +184,7 @@ def drawn(
 def box(rows: Sequence[int], columns: Sequence[int], per_pixel: int = 1) -> Grid:
     """Return the grid ``rows`` × ``columns`` in steps of 1/``per_pixel`` px, (0, 0) first."""
     has_base = 0 in rows and 0 in columns
-    axes = [torch.tensor(sorted(axis, key=_nearest)) for axis in (rows, columns)]
+    axes = [torch.tensor(sorted(axis, key=nearest)) for axis in (rows, columns)]
     offsets = torch.cartesian_prod(*axes)
     if not has_base:
         offsets = torch.cat([torch.zeros(1, 2, dtype=torch.long), offsets])
@@ -209,8 +211,8 @@ def torus(image_size: tuple[int, int]) -> Grid:
     return Grid(torch.cartesian_prod(rows, columns), image_size)
 
 
-def exhaustive(grid: Grid, step: tuple[int, int]) -> Plan:
-    """Return the plan of every offset of a grid, with pairs of offsets one ``step`` px apart."""
+def exhaustive(grid: Grid, step: tuple[int, ...]) -> Plan:
+    """Return the plan of every offset of a grid, with pairs of offsets one ``step`` apart."""
     successor = grid.successors(step)
     previous = torch.full((len(grid),), -1)
     has_next = successor >= 0
@@ -220,7 +222,8 @@ def exhaustive(grid: Grid, step: tuple[int, int]) -> Plan:
     return Plan(grid.pixels(torch.arange(len(grid))), sampled, previous, exhaustive=True)
 
 
-def _nearest(offset: int) -> tuple[int, int]:
+def nearest(offset: int) -> tuple[int, int]:
+    """Return a key that sorts offsets by their distance from 0, the negative one first."""
     return abs(offset), offset
 
 

@@ -17,29 +17,25 @@ Protocol = TypeVar("Protocol", bound=type)
 
 
 @dataclass(frozen=True)
-class Sampling:
-    """How a protocol selects from its grid of offsets.
+class AxisSampling:
+    """How a protocol selects from its grid of offsets; a step of the path is on the last axis.
 
     Args:
         mode: ``all`` tests every offset, ``draws`` tests ``draws`` of them per image; ``auto`` is
             ``all`` for at most 128 offsets and ``draws`` otherwise. ``path`` tests a sequence of
-            ``steps`` one-pixel steps around the base view, from −⌊steps/2⌋ to +⌈steps/2⌉ px.
+            ``steps`` steps around the base view, from −⌊steps/2⌋ to +⌈steps/2⌉.
         draws: Number of offsets per image, drawn without replacement.
-        steps: Number of one-pixel steps per image for ``top1_change`` if offsets are drawn.
+        steps: Number of steps per image for ``top1_change`` if offsets are drawn.
         seed: Seed of the draws; the random stream is independent of all others.
-        path: Direction of a one-pixel step of the content: ``diagonal`` (down and to the right),
-            ``reverse_diagonal`` (up and to the left), ``horizontal``, ``vertical``.
     """
 
     mode: str = "auto"
     draws: int = 32
     steps: int = 8
     seed: int = 0
-    path: str = "diagonal"
 
     def __post_init__(self) -> None:
         require_one_of("shift sampling", self.mode, self.modes())
-        require_one_of("shift path", self.path, PATHS)
         require_within("shift seed", self.seed, 0, 2**32 - 1)  # range of NumPy's legacy stream
         if self.draws < 2:
             raise UsageError(f"shift draws={self.draws} is too few; a pair of views needs 2")
@@ -57,10 +53,9 @@ class Sampling:
         Raises:
             UsageError: If the grid has too few offsets.
         """
-        size = len(grid) - grid.first
+        size, step = len(grid) - grid.first, self._step(grid)
         if size < 2:
             raise UsageError(f"shift.{protocol} leaves a single offset; a pair of views needs 2")
-        step = PATHS[self.path]
         if self.mode == "path":
             return exhaustive(sequence(grid, self.steps, step, protocol), step)
         shows_all = self.mode == "all" or self.draws >= size
@@ -72,6 +67,29 @@ class Sampling:
         """Return the fields under the names that they have among the fields of a protocol."""
         own = asdict(self)
         return {"sampling": own.pop("mode"), **own}
+
+    def _step(self, grid: Grid) -> tuple[int, ...]:
+        return (*(0,) * (grid.offsets.shape[1] - 1), 1)
+
+
+@dataclass(frozen=True)
+class Sampling(AxisSampling):
+    """How a protocol selects from its grid of offsets (dy, dx), with one-pixel steps.
+
+    Args:
+        mode: As in :class:`AxisSampling`, like ``draws``, ``steps`` and ``seed``.
+        path: Direction of a one-pixel step of the content: ``diagonal`` (down and to the right),
+            ``reverse_diagonal`` (up and to the left), ``horizontal``, ``vertical``.
+    """
+
+    path: str = "diagonal"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_one_of("shift path", self.path, PATHS)
+
+    def _step(self, grid: Grid) -> tuple[int, ...]:
+        return PATHS[self.path]
 
 
 @dataclass(frozen=True)
@@ -115,7 +133,7 @@ def takes_sampling(protocol: Protocol) -> Protocol:
     in releases before the ``sampling`` node; a mapping, as from a yaml, is accepted as well.
     """
     own = {field.name: field.default for field in fields(protocol)}
-    default = cast(Sampling, own["sampling"])
+    default = cast(AxisSampling, own["sampling"])
     makes: Callable[..., None] = vars(protocol)["__init__"]
 
     @functools.wraps(makes)
@@ -129,13 +147,13 @@ def takes_sampling(protocol: Protocol) -> Protocol:
     return protocol
 
 
-def _sampling(default: Sampling, given: object, flat: Mapping[str, Any]) -> Sampling:
+def _sampling(default: AxisSampling, given: object, flat: Mapping[str, Any]) -> AxisSampling:
     if isinstance(given, Mapping):
         given = type(default)(**{str(name): value for name, value in given.items()})
     elif isinstance(given, str):
         given = replace(default, mode=given, **flat)
         flat = {}
-    if not isinstance(given, Sampling):
+    if not isinstance(given, AxisSampling):
         raise UsageError(
             f"a protocol's sampling={given} is not a mapping; give one, e.g. "
             f"{{mode: draws, draws: 8}}"

@@ -37,6 +37,8 @@ METRIC_COLUMNS = (
     "params", "macs", "protocol", "metric", "value", "ci_low", "ci_high", "interval", "n_images",
     "n_shifts", "engine", "schema_version",
 )  # fmt: skip
+STEP = "step"
+"""A last column of metrics.csv, in files with a protocol whose steps are not pixels: ``10°``."""
 ADDED = {"interval": "percentile"}
 """What rows with an interval had before a column was added; other added columns are empty then."""
 SHIFT_COLUMNS = (
@@ -113,6 +115,11 @@ def digest_of_file(path: Path) -> str | None:
         return digest(path.read_bytes())
     except OSError:
         return None
+
+
+def metric_columns(found: Iterable[Any]) -> tuple[str, ...]:
+    """Return the columns of a ``metrics.csv`` whose rows have the columns ``found``."""
+    return (*METRIC_COLUMNS, STEP) if STEP in found else METRIC_COLUMNS
 
 
 def write_csv(frame: pd.DataFrame, path: Path, columns: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 import importlib
 import inspect
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -44,6 +45,11 @@ PUBLISHED = {
     "azulay2019_crop": (224, {(float(t), float(t)) for t in range(-4, 5)}, True),
     "azulay2019_black": (224, {(float(t), float(t)) for t in range(-4, 5)}, True),
     "azulay2019_inpaint": (224, {(float(t), float(t)) for t in range(-4, 5)}, True),
+    "engstrom2019": (
+        32,
+        set(product(np.arange(-3, 3.5, 1.5), np.arange(-3, 3.5, 1.5), np.arange(-30.0, 31, 2))),
+        True,
+    ),
     "azulay2019_scale": (224, {(float(s),) for s in range(100, 109)}, True),
 }
 
@@ -63,7 +69,10 @@ def test_a_preset_shows_exactly_the_published_offsets(name):
 
 def test_every_preset_is_one_of_the_published_and_every_file_is_known():
     own = {path.stem for path in FILES if OmegaConf.load(path)._target_.split(".")[2] == path.stem}
-    assert own == {"circular", "translate", "crop", "embed", "rescale", "subpixel", "camera"}
+    assert own == {
+        "circular", "translate", "crop", "embed", "rescale", "subpixel", "camera", "rotate",
+        "rotate_translate", "zoom", "resolution",
+    }  # fmt: skip
     assert {path.stem for path in FILES} - own == set(PUBLISHED)
 
 

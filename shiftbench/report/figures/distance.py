@@ -1,4 +1,7 @@
-"""The share of images whose predicted class is unchanged, against the length of the shift."""
+"""The share of images whose predicted class is unchanged, against the length of the shift.
+
+Of protocols with another axis, e.g. of angles, against its values.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from shiftbench.report.figures.axis_label import axis_label
 from shiftbench.report.figures.drawing import own_settings
 from shiftbench.report.figures.plain_shifts import distances, moved_rows, torus_side
 from shiftbench.report.figures.point_labels import Mark, beside_names, pool_legend, write_ends
@@ -25,7 +29,9 @@ from shiftbench.report.figures.theme import (
     write_title,
 )
 from shiftbench.report.tables.panels import Panel, levels, listed, percent
+from shiftbench.storage.result_files import axes_of
 
+UNITS = {"angle": "°", "scale": " px", "resolution": " px", "zoom": "×"}
 MOST_CURVES = 12
 LINES = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.5, 1, 1.5)))
 
@@ -51,7 +57,33 @@ def distance_figure(
         name=f"distance-{panel.key}",
         title=f"Share of images that keep their answer, over the shift's distance, {panel.title}",
         alt=_alt(lines, panel.title),
-        draw=partial(_draw, lines, panel.title),
+        draw=partial(_draw, lines, panel.title, "shift in px", from_zero=True),
+    )
+
+
+def axis_agreement(panel: Panel, shifts: pd.DataFrame) -> FigureSpec | None:
+    """Return the figure of a panel whose protocol has one axis, e.g. the angle; None for others.
+
+    Args:
+        panel: Rows of the summary.
+        shifts: Rows of ``shifts.csv`` with ``config_id``.
+    """
+    if shifts.empty:
+        return None
+    rows = shifts[shifts["protocol"] == panel.protocol]
+    used = [name for name in axes_of(list(shifts.columns)) if rows[name].notna().any()]
+    if len(used) != 1:
+        return None
+    named = panel.rows[["config_id", "label", "pool", "augment"]]
+    own = rows.dropna(subset=["agreement"]).merge(named, on="config_id")
+    lines = _over_runs(own.assign(distance=own[used[0]].astype(float)))
+    if lines["distance"].nunique() < 2:
+        return None
+    return FigureSpec(
+        name=f"axis-{panel.key}",
+        title=f"Share of images that keep their answer, over the {used[0]}, {panel.title}",
+        alt=_alt(lines, panel.title, UNITS.get(used[0], "")),
+        draw=partial(_draw, lines, panel.title, axis_label(used[0])),
     )
 
 
@@ -67,7 +99,12 @@ def curves(rows: pd.DataFrame, side: float | None = None) -> pd.DataFrame:
         always agrees with itself.
     """
     away = distances(rows["dy"].to_numpy(dtype=float), rows["dx"].to_numpy(dtype=float), side)
-    rows = rows.assign(distance=np.floor(away + 0.5), weight=rows["n_images"].fillna(1))[away > 0]
+    return _over_runs(rows.assign(distance=np.floor(away + 0.5))[away > 0])
+
+
+def _over_runs(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return value, low and high over the runs for every configuration and ``distance``."""
+    rows = rows.assign(weight=rows["n_images"].fillna(1))
     rows = rows.assign(part=rows["agreement"] * rows["weight"])
     keys = ["label", "pool", "augment", "distance"]
     sums = rows.groupby([*keys, "run_id"], sort=False)[["part", "weight"]].sum()
@@ -77,19 +114,21 @@ def curves(rows: pd.DataFrame, side: float | None = None) -> pd.DataFrame:
     return lines.sort_values("distance", kind="stable", ignore_index=True)
 
 
-def _alt(lines: pd.DataFrame, title: str) -> str:
+def _alt(lines: pd.DataFrame, title: str, unit: str = " px") -> str:
     series = []
     for name, line in lines.groupby("label", sort=False):
         first, last = line.iloc[0], line.iloc[-1]
         series.append(
-            f"{name}: {percent(first['value'])} at {first['distance']:g} px, "
-            f"{percent(last['value'])} at {last['distance']:g} px"
+            f"{name}: {percent(first['value'])} at {first['distance']:g}{unit}, "
+            f"{percent(last['value'])} at {last['distance']:g}{unit}"
         )
     return f"Lines, share of images that keep their answer under {title}. {listed(series)}."
 
 
 @own_settings()
-def _draw(lines: pd.DataFrame, title: str, theme: Theme) -> Figure:
+def _draw(
+    lines: pd.DataFrame, title: str, xlabel: str, theme: Theme, *, from_zero: bool = False
+) -> Figure:
     figure = new_figure(theme, 5.0, 4.2)
     many = lines["label"].nunique() > MOST_CURVES
     pools = list(dict.fromkeys(lines["pool"]))
@@ -103,16 +142,25 @@ def _draw(lines: pd.DataFrame, title: str, theme: Theme) -> Figure:
         _draw_means(axes, theme, lines, pools[:MOST_CURVES])
     else:
         marks = _draw_lines(axes, theme, lines)
-    axes.set(xlabel="shift in px", ylabel="share that keeps its answer →",
-             xlim=(0, float(lines["distance"].max()) + 0.5))  # fmt: skip
+    axes.set(xlabel=xlabel, ylabel="share that keeps its answer →",
+             xlim=_range(lines["distance"], from_zero))  # fmt: skip
     low = float(lines["low"].min())
     axes.set_ylim(max(0.0, low - 0.08 * (1 - low)) if low < 0.98 else 0.9, 1.005)
-    axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
+    whole = bool((lines["distance"] == lines["distance"].round()).all())
+    axes.xaxis.set_major_locator(MaxNLocator(7, integer=whole))
     if named:
         write_ends(axes, theme, marks)
     else:
         pool_legend(axes, theme, pools)
     return figure
+
+
+def _range(distance: pd.Series[float], from_zero: bool) -> tuple[float, float]:
+    low, high = float(distance.min()), float(distance.max())
+    if from_zero:
+        return 0.0, high + 0.5
+    margin = 0.03 * (high - low)
+    return low - margin, high + margin
 
 
 def _draw_lines(axes: Axes, theme: Theme, lines: pd.DataFrame) -> list[Mark]:

@@ -17,6 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from shiftbench.prediction_table import PredictionTable
+from shiftbench.report.figures.axis_label import axis_label
 from shiftbench.report.figures.drawing import colormap, own_settings, write_png
 
 # Okabe & Ito's colours and a line style each, distinguishable with any colour vision.
@@ -39,21 +40,37 @@ class ShiftPath:
 
     Attributes:
         columns: ``(P,)`` columns of the table.
-        position: ``(P,)`` pixels along the path; 0 is the unshifted image.
-        name: ``diagonal``, ``reverse_diagonal``, ``horizontal`` or ``vertical``.
+        position: ``(P,)`` pixels along the path; 0 is the unshifted image. On a path along another
+            axis, e.g. of angles, the values of that axis.
+        name: ``diagonal``, ``reverse_diagonal``, ``horizontal`` or ``vertical``, or the axis.
+        base: Position of the base view.
     """
 
     columns: NDArray[np.int64]
     position: NDArray[np.float64]
     name: str
+    base: float = 0.0
+
+    @property
+    def label(self) -> str:
+        """What the positions are, with the unit."""
+        return axis_label(self.name) if self.name not in STEPS else f"{self.name} shift (px)"
+
+    @property
+    def gap(self) -> float:
+        """The smallest distance between positions; 1 if there is only one."""
+        gaps = np.diff(self.position)
+        return float(gaps.min()) if len(gaps) else 1.0
 
 
 def path_of(table: PredictionTable) -> ShiftPath | None:
     """Return the path through the unshifted image, None if the table has none.
 
-    A path requires that all images have the same shifts (dy, dx), at least three of which lie on
-    the path.
+    A path requires that all images have the same shifts, at least three of which lie on the path:
+    in a direction of (dy, dx), or along the only axis of the protocol, e.g. ``angle``.
     """
+    if len(table.axes) == 1 and table.shifts.ndim == 2:
+        return _along_axis(table)
     name = str(table.meta.get("protocol", {}).get("path", "diagonal"))
     if table.shifts.ndim != 2 or table.axes[:2] != ("dy", "dx") or name not in STEPS:
         return None
@@ -66,6 +83,15 @@ def path_of(table: PredictionTable) -> ShiftPath | None:
     columns = np.flatnonzero(on_path)
     columns = columns[np.argsort(position[columns], kind="stable")]
     return ShiftPath(columns, position[columns], name)
+
+
+def _along_axis(table: PredictionTable) -> ShiftPath | None:
+    values = table.shifts[:, 0].astype(float)
+    columns = np.flatnonzero(table.sampled)
+    columns = columns[np.argsort(values[columns], kind="stable")]
+    if len(columns) < 3:
+        return None
+    return ShiftPath(columns, values[columns], table.axes[0], float(values[0]))
 
 
 def typical_images(tables: Sequence[PredictionTable]) -> list[int]:
@@ -97,7 +123,7 @@ def views_of(path: ShiftPath) -> NDArray[np.int64]:
     >>> line[views].astype(int).tolist()
     [-15, -12, -9, -6, -3, 0, 3, 6, 9, 12, 15]
     """
-    zero = int(np.abs(path.position).argmin())
+    zero = int(np.abs(path.position - path.base).argmin())
     every = -(-len(path.position) // MOST_VIEWS)
     return np.arange(zero % every, len(path.position), every)
 
@@ -119,9 +145,9 @@ def jagged(
     if first is None:
         raise ValueError("the tables have no path to draw; check path_of first")
     views = first.position[views_of(first)]
-    step = float(views[1] - views[0]) if len(views) > 1 else 1.0
-    left = min(first.position[0] - 0.5, views[0] - step / 2)
-    right = max(first.position[-1] + 0.5, views[-1] + step / 2)
+    step = float(np.diff(views).min()) if len(views) > 1 else first.gap
+    left = min(first.position[0] - first.gap / 2, views[0] - step / 2)
+    right = max(first.position[-1] + first.gap / 2, views[-1] + step / 2)
     figure, rows = _rows(len(strips), step / (right - left), len(tables) > 1)
     ranges = _ranges(tables.values())
     for (index, images), (above, below) in zip(strips.items(), rows, strict=True):
@@ -132,7 +158,7 @@ def jagged(
         calmer = float((ranges < ranges[index]).mean())
         title = f"test image {index}: ranges further than {calmer:.0%} of the images"
         above.set_title(title, fontsize=8, loc="left", pad=3)
-    rows[-1][1].set_xlabel(f"{first.name} shift (px); filled: the answer is right", fontsize=8)
+    rows[-1][1].set_xlabel(f"{first.label}; filled: the answer is right", fontsize=8)
     if len(tables) > 1:
         handles, labels = rows[0][1].get_legend_handles_labels()
         figure.legend(handles, labels, loc="upper right", ncols=4, fontsize=8, frameon=False)
@@ -183,16 +209,18 @@ def _draw_strip(
 
 def _draw_curves(axes: Axes, tables: Mapping[str, PredictionTable], image: int) -> None:
     """Draw a curve for every table; filled points are correct predictions."""
+    whole = True
     for number, (name, table) in enumerate(tables.items()):
         path = path_of(table)
         if path is None:
             continue
+        whole &= bool((path.position == path.position.round()).all())
         color, line = COLORS[number % len(COLORS)], LINES[number % len(LINES)]
         curve = table.p_true[image, path.columns]
         right = table.top1[image, path.columns] == table.labels[image]
         axes.plot(path.position, curve, line, color=color, linewidth=1.4, label=name)
         axes.scatter(path.position, curve, s=16, edgecolors=color, linewidths=1, zorder=3,
                      facecolors=np.where(right, color, "white"))  # fmt: skip
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=whole))
     axes.tick_params(labelsize=7)
     axes.grid(alpha=0.3)

@@ -14,7 +14,7 @@ import pandas as pd
 from shiftbench.report.attempts import attempt
 from shiftbench.report.figures.agreement_maps import heatmap_figure
 from shiftbench.report.figures.augmentation import augmentation_figure
-from shiftbench.report.figures.distance import distance_figure
+from shiftbench.report.figures.distance import axis_agreement, distance_figure
 from shiftbench.report.figures.drawing import png, write_png
 from shiftbench.report.figures.pareto import pareto_figure
 from shiftbench.report.figures.theme import COLORS, DARK, DPI, LIGHT, FigureSpec
@@ -61,7 +61,7 @@ def figure_groups(
 
     Figures of an earlier study in the folder are removed.
     """
-    for kind in ("pareto", "augmentation", "distance", "heatmaps"):
+    for kind in ("pareto", "augmentation", "distance", "axis", "heatmaps"):
         for old in folder.glob(f"{kind}-*.png"):  # no other files: it may be a run's folder
             old.unlink()
     groups = []
@@ -100,6 +100,12 @@ def _kinds(
         "that length; circular shifts count the shorter way round. Bands: from the lowest to the "
         "highest seed.",
         partial(distance_figure, shifts=shifts, settings=settings),
+    )
+    yield (
+        "Agreement over other axes",
+        "Share of images that keep the answer to the base view, over the angle, the factor or the "
+        "size of a view. Bands: from the lowest to the highest seed.",
+        partial(axis_agreement, shifts=shifts),
     )
     yield (
         "Where answers hold",

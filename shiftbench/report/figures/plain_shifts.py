@@ -13,7 +13,7 @@ from shiftbench.report.tables.panels import Panel
 from shiftbench.storage.result_files import axes_of
 
 # Neutral values of axes other than dy and dx: a row with another value is not a translation only.
-NEUTRAL = {"scale": 1.0}
+NEUTRAL = {"scale": 1.0, "zoom": 1.0}
 NEUTRAL_BY_DEFAULT = 0.0
 
 

@@ -27,12 +27,14 @@ from shiftbench.report.tables.labels import ShortLabels, shared, varying
 from shiftbench.report.tables.panels import Panel
 from shiftbench.report.tables.run_table import FIRST
 from shiftbench.report.tables.summary import metrics_of
+from shiftbench.storage.result_files import STEP
 
 # Columns shown by default, by priority if the width does not suffice for all.
 SHOWN = ("accuracy", "consistency", "correct_consistency", "top1_change", "chance_consistency",
          "shift_accuracy", "worst_accuracy")  # fmt: skip
 MAIN = (*FIRST, "worst_accuracy", "top1_change")
 """The columns of a page's main tables, before those of all metrics."""
+STEP_METRICS = frozenset(("top1_change", "mean_absolute_change", "jaggedness"))
 COUNTED = (Column("runs", about="runs that are done, of those there should be"),
            Column("params", about="parameters"),
            Column("macs", about="multiply-adds per image"))  # fmt: skip
@@ -159,6 +161,9 @@ def _notes(rows: pd.DataFrame, metrics: Sequence[str], *, intervals: bool) -> It
         yield f"[{legend(kinds_in(rows, metrics))}]"
     if size := _size(rows[rows["done"] > 0]):
         yield size
+    steps = sorted(set(rows[STEP].dropna()) - {"1 px"}) if STEP in rows else []
+    if steps and STEP_METRICS & set(metrics):
+        yield f"one step: {', '.join(steps)}"
 
 
 def _size(rows: pd.DataFrame) -> str:

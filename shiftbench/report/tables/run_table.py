@@ -11,7 +11,7 @@ from rich.table import Table
 
 from shiftbench.metric import arrow_of
 from shiftbench.report.tables.interval_kinds import kinds_of, legend, mark
-from shiftbench.storage.result_files import Row
+from shiftbench.storage.result_files import STEP, Row
 
 # Consistency alone is not informative (an untrained network scores 1): show these four together.
 FIRST = ("accuracy", "consistency", "correct_consistency", "chance_consistency")
@@ -52,12 +52,17 @@ def _table(rows: Sequence[Row], title: str) -> Table:
 def _caption(rows: Sequence[Row]) -> str:
     parts = [
         f"{row['protocol']}: {int(row['n_images']):,} images × {int(row['n_shifts']):,} shifts "
-        f"({row['engine']})"
+        f"({row['engine']}{_step(row)})"
         for row in rows
         if row["metric"] == "shift_accuracy"
     ]
     intervals = legend(kinds_of(row["interval"] for row in rows))
     return "\n".join([*parts, f"[{intervals}] · fractions, ↑ higher is better"])
+
+
+def _step(row: Row) -> str:
+    step = row.get(STEP) or "1 px"
+    return "" if step == "1 px" else f", steps of {step}"
 
 
 def _distinct(rows: Sequence[Row], column: str) -> list[str]:

@@ -23,6 +23,7 @@ from shiftbench.report.load.records import (
 from shiftbench.report.tables.interval_kinds import joined
 from shiftbench.report.tables.labels import labels_of_job, unlabelled_settings
 from shiftbench.report.tables.run_table import FIRST
+from shiftbench.storage.result_files import STEP
 
 SUMMARY_COLUMNS = (
     *LABELS, "settings", "config_id", "protocol", "params", "macs", "n_images", "n_shifts", "runs",
@@ -56,12 +57,12 @@ def counts(runs: Sequence[RunRecord], waiting: Sequence[WaitingJob]) -> dict[str
 def summarise(collection: Collection) -> pd.DataFrame:
     """Return one row for every configuration and protocol.
 
-    The columns are :data:`SUMMARY_COLUMNS`, then five for every metric ``m``: ``m``, the mean over
-    seeds; ``m_sd``, the sample standard deviation over seeds, empty for one; ``m_ci_low`` and
-    ``m_ci_high``, the 95 % interval over images, averaged over the seeds, and ``m_interval``, the
-    kind or kinds of interval. For the mean over seeds this interval is conservative: it is as wide
-    as one seed's, although errors on different images average out over seeds. A metric that is
-    undefined for one of the seeds is empty.
+    The columns are :data:`SUMMARY_COLUMNS`, ``step`` if ``metrics.csv`` has it, then five for every
+    metric ``m``: ``m``, the mean over seeds; ``m_sd``, the sample standard deviation over seeds,
+    empty for one; ``m_ci_low`` and ``m_ci_high``, the 95 % interval over images, averaged over the
+    seeds, and ``m_interval``, the kind or kinds of interval. For the mean over seeds this interval
+    is conservative: it is as wide as one seed's, although errors on different images average out
+    over seeds. A metric that is undefined for one of the seeds is empty.
 
     ``runs`` is ``done`` + ``failed`` (including damaged) + ``stopped`` (by Ctrl-C, or process
     killed) + ``missing`` (waiting or running). A configuration without a finished run has one
@@ -81,7 +82,8 @@ def summarise(collection: Collection) -> pd.DataFrame:
         for row in _rows(one, settings.get(one.config_id, ""), numbers)
     ]
     names = metric_names(collection.metrics)
-    return pd.DataFrame(rows, columns=[*SUMMARY_COLUMNS, *metric_columns(names)])
+    steps = [STEP] if STEP in collection.metrics else []
+    return pd.DataFrame(rows, columns=[*SUMMARY_COLUMNS, *steps, *metric_columns(names)])
 
 
 def metric_names(metrics: pd.DataFrame) -> list[str]:
@@ -155,6 +157,7 @@ def _numbers(collection: Collection) -> Numbers:
             "macs": part["macs"].iloc[0],
             "n_images": part["n_images"].max(),
             "n_shifts": shown.max() if len(shown) else part["n_shifts"].max(),
+            STEP: part[STEP].iloc[0] if STEP in part else None,
         }
     for row in _over_seeds(rows).to_dict("records"):
         name = row["metric"]

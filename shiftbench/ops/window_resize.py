@@ -1,0 +1,72 @@
+"""Resizing windows of images whose borders may lie between pixels, in one interpolation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+def resize_windows(
+    images: Tensor, boxes: Tensor, size: tuple[int, int], mode: str = "bilinear"
+) -> Tensor:
+    """Resize the window ``boxes[n]`` of image n, with a filter as wide as the reduction.
+
+    The value of a pixel is the mean of the image's pixels, weighted by the filter around the
+    pixel's centre in the window; pixels beside the window contribute, those beside the image do
+    not exist. With the whole image as the window it equals
+    :func:`~shiftbench.ops.geometry.resize`.
+
+    Args:
+        images: ``(N, C, H, W)``, uint8 in 0..255 or float.
+        boxes: ``(N, 4)`` top, left, height and width in pixels, within the image.
+        size: ``(h, w)`` of the result.
+        mode: ``bilinear`` or ``bicubic`` (Keys 1981 with a = −0.5).
+
+    Returns:
+        ``(N, C, h, w)`` in the type of ``images``, in channels-last memory: uint8 is rounded and
+        clipped, float is not.
+    """
+    kernel, reach = KERNELS[mode]
+    boxes = boxes.to(images.device, torch.float64)
+    height, width = images.shape[-2:]
+    rows = _weights(boxes[:, 0], boxes[:, 2], height, size[0], kernel, reach)
+    columns = _weights(boxes[:, 1], boxes[:, 3], width, size[1], kernel, reach)
+    resized = rows[:, None] @ images.float() @ columns[:, None].mT
+    if images.dtype == torch.uint8:
+        resized = resized.round_().clamp_(0, 255)
+    return resized.to(images.dtype).contiguous(memory_format=torch.channels_last)
+
+
+def _weights(
+    start: Tensor,
+    length: Tensor,
+    side: int,
+    count: int,
+    kernel: Callable[[Tensor], Tensor],
+    reach: int,
+) -> Tensor:
+    """Return the weights ``(N, count, side)`` of an axis's pixels, which add up to 1."""
+    scale = (length / count)[:, None, None]
+    place = torch.arange(count, device=start.device, dtype=torch.float64)[:, None]
+    pixel = torch.arange(side, device=start.device, dtype=torch.float64)
+    centre = start[:, None, None] + (place + 0.5) * scale
+    away = (pixel + 0.5 - centre) / scale.clamp(min=1)
+    weights = torch.where(away.abs() < reach, kernel(away.abs()), 0.0)
+    return (weights / weights.sum(-1, keepdim=True)).float()
+
+
+def _triangle(away: Tensor) -> Tensor:
+    return 1 - away
+
+
+def _cubic(away: Tensor) -> Tensor:
+    a = -0.5
+    near = (a + 2) * away**3 - (a + 3) * away**2 + 1
+    far = a * (away**3 - 5 * away**2 + 8 * away - 4)
+    return torch.where(away <= 1, near, far)
+
+
+KERNELS = {"bilinear": (_triangle, 1), "bicubic": (_cubic, 2)}
+"""Filters by name: a function of the distance in pixels of the result, and its largest distance."""
