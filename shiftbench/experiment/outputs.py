@@ -83,8 +83,8 @@ def record(
     Influences.from_tables(tables, metrics).save(run.folder / NAME)
     identity = _identity(config, run, cost)
     rows = metric_rows(tables, identity, resamples, metrics)
-    columns = result_files.metric_columns(rows.columns)
-    result_files.write_csv(rows, run.folder / result_files.METRICS_CSV, columns)
+    shown = result_files.metric_columns(rows.columns)
+    result_files.write_csv(rows, run.folder / result_files.METRICS_CSV, shown)
     return Reductions(shifts, radius, phase)
 
 

@@ -21,7 +21,8 @@ def test_part_of_a_study(shiftbench_command, tmp_path):
 
 @pytest.mark.slow
 def test_a_whole_study(shiftbench_command, tmp_path):
-    done = shiftbench_command("experiment=smoke", "scale=smoke", "--plan", cwd=tmp_path, timeout=900)
+    study = ("experiment=smoke", "scale=smoke")
+    done = shiftbench_command(*study, "--plan", cwd=tmp_path, timeout=900)
     assert done.returncode == 0, done.stderr
     assert files_in(tmp_path) == []
     # pools 16, depth 2, sizes 3, filters 4, resnet 2, borders 4, exact 6, linear 4, biased 8
