@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 
 from shiftbench.cli.list_command import options
@@ -47,8 +48,17 @@ def help_text() -> str:
     """Return the text, at most 80 columns wide."""
     lines = []
     for group in GROUPS:
-        found = _SHORT.get(group) or ", ".join(sorted(options(group, [CONFIG_DIR]))) or "(none)"
+        found = _SHORT.get(group) or _names(group)
         lines += textwrap.wrap(
             found, 79, initial_indent=f"  {group:<11}", subsequent_indent=" " * 13
         )
     return HEADER + "\n".join(lines) + "\n" + FOOTER
+
+
+def _names(group: str) -> str:
+    """Return the options of a group; those named after a publication and its year are counted."""
+    every = sorted(options(group, [CONFIG_DIR]))
+    own = [name for name in every if not re.search(r"\d{4}", name)]
+    if published := len(every) - len(own):
+        own.append(f"{published} of publications (shiftbench list {group})")
+    return ", ".join(own) or "(none)"
