@@ -58,9 +58,14 @@ class ShiftPath:
 
     @property
     def gap(self) -> float:
-        """The smallest distance between positions; 1 if there is only one."""
+        """Width of a position in a figure: a pixel, or the smallest distance on another axis."""
         gaps = np.diff(self.position)
-        return float(gaps.min()) if len(gaps) else 1.0
+        return float(gaps.min()) if len(gaps) and self.name not in STEPS else 1.0
+
+    @property
+    def has_whole_ticks(self) -> bool:
+        """Whether ticks belong at whole numbers."""
+        return self.name in STEPS or bool((self.position == self.position.round()).all())
 
 
 def path_of(table: PredictionTable) -> ShiftPath | None:
@@ -214,7 +219,7 @@ def _draw_curves(axes: Axes, tables: Mapping[str, PredictionTable], image: int) 
         path = path_of(table)
         if path is None:
             continue
-        whole &= bool((path.position == path.position.round()).all())
+        whole &= path.has_whole_ticks
         color, line = COLORS[number % len(COLORS)], LINES[number % len(LINES)]
         curve = table.p_true[image, path.columns]
         right = table.top1[image, path.columns] == table.labels[image]
