@@ -31,7 +31,7 @@ def without_near_chance(evidence: Evidence) -> tuple[Evidence, list[Run]]:
     near = {
         run.run_id
         for tests in networks.values()
-        if all(_is_near_chance(runs) for runs in tests.values())
+        if all(guesses([run for run in runs if run.is_trained]) for runs in tests.values())
         for runs in tests.values()
         for run in runs
     }
@@ -39,11 +39,17 @@ def without_near_chance(evidence: Evidence) -> tuple[Evidence, list[Run]]:
     return replace(evidence, runs=[run for run in evidence.runs if run.run_id not in near]), weak
 
 
-def _is_near_chance(runs: Sequence[Run]) -> bool:
-    return guesses([run for run in runs if run.is_trained])
+def guesses(runs: Sequence[Run]) -> bool:
+    """Whether the network of these runs, its seeds, is near chance on the images of these runs.
+
+    Unlike in :func:`without_near_chance`, untrained networks and those that are right on other
+    images only count, too.
+    """
+    found = [share for run in runs if (share := _above_chance(run)) is not None]
+    return bool(found) and math.fsum(found) / len(found) <= ABOVE_CHANCE
 
 
-def above_chance(run: Run) -> float | None:
+def _above_chance(run: Run) -> float | None:
     """Return the position of the accuracy between chance (0) and 1, None if it is unknown.
 
     0 for a network that gives one and the same answer to everything, whose chance is 1.
@@ -57,13 +63,3 @@ def above_chance(run: Run) -> float | None:
         low = accuracy.value if math.isnan(accuracy.low) else accuracy.low
         return (low - chance.value) / (1 - chance.value)
     return None
-
-
-def guesses(runs: Sequence[Run]) -> bool:
-    """Whether the network of these runs, its seeds, is near chance on the images of these runs.
-
-    Unlike in :func:`without_near_chance`, untrained networks and those that are right on other
-    images only count, too.
-    """
-    found = [share for run in runs if (share := above_chance(run)) is not None]
-    return bool(found) and math.fsum(found) / len(found) <= ABOVE_CHANCE

@@ -68,14 +68,8 @@ def write_report(
     Raises:
         OSError: If a table cannot be written.
     """
-    written = list(TABLES)
     _write_tables(collection, summary, folder)
-    if apart is not None:
-        write_csv(apart, folder / "differences.csv", DIFFERENCE_COLUMNS)
-        written.append("differences.csv")
-    if beyond is not None:
-        write_csv(beyond, folder / "residuals.csv", RESIDUAL_COLUMNS)
-        written.append("residuals.csv")
+    written = [*TABLES, *_write_requested(apart, beyond, folder)]
     if ranked is not None:
         write_csv(ranked.rows(), folder / "leaderboard.csv", ranked.columns())
         write_text(folder / "leaderboard.md", ranked.markdown(smoke_banner(collection)))
@@ -91,6 +85,22 @@ def write_report(
         if "report.html" not in written:  # remove the outdated page of an earlier report
             with suppress(OSError):
                 (folder / "report.html").unlink()
+    return written
+
+
+def _write_requested(
+    apart: pd.DataFrame | None, beyond: pd.DataFrame | None, folder: Path
+) -> list[str]:
+    """Write the tables that were requested and return the names of their files."""
+    requested = {
+        "differences.csv": (apart, DIFFERENCE_COLUMNS),
+        "residuals.csv": (beyond, RESIDUAL_COLUMNS),
+    }
+    written = []
+    for name, (frame, columns) in requested.items():
+        if frame is not None:
+            write_csv(frame, folder / name, columns)
+            written.append(name)
     return written
 
 

@@ -3,13 +3,15 @@
 For each configuration, the differences of all others from it get simultaneous 95 % intervals. Those
 that are better throughout their interval rank before it, those that are worse behind it, and the
 others may have either place (confidence sets for a rank: Mogstad, Romano, Shaikh & Wilhelm, Review
-of Economic Studies 91, 2024, sec. 3; Klein, Wright & Wieczorek, JRSS A 183, 2020).
+of Economic Studies 2024, doi 10.1093/restud/rdad006).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import combinations
 
 from shiftbench.inference.crossed import Deviation, deviation
 from shiftbench.inference.kinds import over
@@ -51,29 +53,39 @@ def ranking(config_ids: Sequence[str], best: Best, protocol: str, metric: str) -
         metric: A metric with a better direction.
     """
     sign = 1 if higher_is_better(metric) else -1
-    kinds: dict[str, None] = {}
-    better: set[tuple[str, str]] = set()  # (a, b): b is better than a, by the intervals around a
-    worse: set[tuple[str, str]] = set()
-    unknown: set[frozenset[str]] = set()
-    for one in config_ids:
-        differences, errors = {}, dict[str, Deviation]()
-        for other in config_ids:
-            if other == one:
-                continue
-            sample = best.difference(one, other, protocol, metric)
-            if sample is None or not is_known(sample, error := deviation(sample)):
-                unknown.add(frozenset((one, other)))
-                continue
-            differences[other], errors[other] = sign * sample.mean, error
-            kinds[over(sample)] = None
-        level = joint_level([(errors[name], abs(value)) for name, value in differences.items()])
-        for other, value in differences.items():
-            if not contains_zero(value, errors[other], level):
-                (better if value > 0 else worse).add((one, other))
-    before = {(a, b) for a, b in better if (b, a) in worse}
-    return Ranking(
-        {one: _range(one, config_ids, before) for one in config_ids}, tuple(kinds), len(unknown)
-    )
+    known: dict[str, dict[str, tuple[float, Deviation]]] = {one: {} for one in config_ids}
+    kinds, unknown = dict[str, None](), 0
+    for one, other in combinations(config_ids, 2):
+        sample = best.difference(one, other, protocol, metric)
+        if sample is None or not is_known(sample, error := deviation(sample)):
+            unknown += 1
+            continue
+        kinds[over(sample)] = None
+        known[one][other] = sign * sample.mean, error
+        known[other][one] = -sign * sample.mean, _reversed(error)
+    signs = {one: _signs(others) for one, others in known.items()}
+    before = {
+        (one, other)
+        for one, others in signs.items()
+        for other, found in others.items()
+        if found > 0 and signs[other][one] < 0
+    }
+    ranges = {one: _range(one, config_ids, before) for one in config_ids}
+    return Ranking(ranges, tuple(kinds), unknown)
+
+
+def _reversed(error: Deviation) -> Deviation:
+    """Return the error of the difference in the other direction."""
+    return replace(error, images={key: -means for key, means in error.images.items()})
+
+
+def _signs(others: Mapping[str, tuple[float, Deviation]]) -> dict[str, int]:
+    """Return 1 for configurations that are better throughout, −1 for worse ones, otherwise 0."""
+    level = joint_level([(error, abs(value)) for value, error in others.values()])
+    return {
+        other: 0 if contains_zero(value, error, level) else int(math.copysign(1, value))
+        for other, (value, error) in others.items()
+    }
 
 
 def _range(one: str, config_ids: Sequence[str], before: set[tuple[str, str]]) -> Range:
