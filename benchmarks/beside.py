@@ -6,8 +6,8 @@
 OpenMP's threads sleep while they wait (``OMP_WAIT_POLICY=passive``, the package's default), or spin
 (``active``, torch's own). Spinning threads take the core that the thread they wait for needs.
 
-Predicted on 2026-11-28, before the first run: beside one busy process at most 1.6 times the time
-alone with passive waiting, more with active; alone within 3 % of each other.
+Targets: beside one busy process at most 1.6 times the time alone with passive waiting; alone at
+most 3 % more than with active waiting.
 """
 
 from __future__ import annotations

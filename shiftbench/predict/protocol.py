@@ -68,5 +68,6 @@ def _try(model: nn.Module, views: Tensor) -> None:
         height, width = views.shape[2:]
         raise UsageError(
             f"the network does not take views of {height}×{width} ({error}); "
-            "set canvas=null (shift.resolution.back=true), or give it a global head as head=gap"
+            "give it a global head, e.g. head=gap, or views of its own size: canvas=null for embed "
+            "and rescale, shift.resolution.back=true"
         ) from error
