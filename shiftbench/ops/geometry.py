@@ -170,6 +170,14 @@ def rolls_to_batch(x: Tensor, size: tuple[int, int], sign: int) -> Tensor:
     return rolled.flatten(0, 1).contiguous(memory_format=torch.channels_last)
 
 
+def exact_dtype(device: torch.device) -> torch.dtype:
+    """Return the floating-point type for positions and weights: double, if the device has it.
+
+    Products of doubles are not rounded to TF32, whatever the precision of the network.
+    """
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
 def to_unit(images: Tensor) -> Tensor:
     """Return pixels as float32 in 0..1; uint8 is divided by 255, float is kept."""
     return images.float().div_(255) if images.dtype == torch.uint8 else images.float()

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from shiftbench.ops.geometry import fill_value, to_unit, translate
+from shiftbench.ops.geometry import exact_dtype, fill_value, to_unit, translate
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 FILLS = ("black", "mean", "reflect", "edge")
@@ -92,14 +92,17 @@ def _interpolated(
     # Black is 0, so that subtracting a constant fill makes it what surrounds the image.
     constant = fill in ("black", "mean")
     value = fill_value(images, fill, mean)[:, None, None] if constant else images.new_zeros(())
-    positions = _sources(angles, offsets, (images.shape[-2], images.shape[-1])).to(images)
+    size = (images.shape[-2], images.shape[-1])
+    positions = _sources(angles, offsets, size, images.device).to(images.dtype)
     shown = F.grid_sample(
         images - value, positions, interpolation, _PADDINGS[fill], align_corners=True
     )
     return shown + value
 
 
-def _sources(angles: Tensor, offsets: Tensor, size: tuple[int, int]) -> Tensor:
+def _sources(
+    angles: Tensor, offsets: Tensor, size: tuple[int, int], device: torch.device
+) -> Tensor:
     """Return the positions ``(N, H, W, 2)``, (x, y) in −1..1 between the outer pixel centres."""
     height, width = size
     angle = angles[:, None, None] * (math.pi / 180)
@@ -107,8 +110,11 @@ def _sources(angles: Tensor, offsets: Tensor, size: tuple[int, int]) -> Tensor:
     columns = torch.arange(width, dtype=torch.float64) - (width - 1) / 2
     y = (rows - offsets[:, :1])[:, :, None]
     x = (columns - offsets[:, 1:])[:, None, :]
+    cosine, sine, y, x = (
+        part.to(device, exact_dtype(device)) for part in (angle.cos(), angle.sin(), y, x)
+    )
     # Counter-clockwise on a y axis that points down: (x, y) comes from R⁻¹(x, y).
-    source_x = x * angle.cos() - y * angle.sin()
-    source_y = x * angle.sin() + y * angle.cos()
+    source_x = x * cosine - y * sine
+    source_y = x * sine + y * cosine
     scaled = (2 * source_x / max(width - 1, 1), 2 * source_y / max(height - 1, 1))
     return torch.stack(scaled, dim=-1)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from shiftbench.ops.geometry import exact_dtype
+
 
 def resize_windows(
     images: Tensor, boxes: Tensor, size: tuple[int, int], mode: str = "bilinear"
@@ -29,11 +31,12 @@ def resize_windows(
         clipped, float is not.
     """
     kernel, reach = KERNELS[mode]
-    boxes = boxes.to(images.device, torch.float64)
+    boxes, dtype = boxes.double().cpu(), exact_dtype(images.device)
     height, width = images.shape[-2:]
     rows = _weights(boxes[:, 0], boxes[:, 2], height, size[0], kernel, reach)
     columns = _weights(boxes[:, 1], boxes[:, 3], width, size[1], kernel, reach)
-    resized = rows[:, None] @ images.float() @ columns[:, None].mT
+    rows, columns = (weights[:, None].to(images.device, dtype) for weights in (rows, columns))
+    resized = rows @ images.to(dtype) @ columns.mT
     if images.dtype == torch.uint8:
         resized = resized.round_().clamp_(0, 255)
     return resized.to(images.dtype).contiguous(memory_format=torch.channels_last)
@@ -47,14 +50,14 @@ def _weights(
     kernel: Callable[[Tensor], Tensor],
     reach: int,
 ) -> Tensor:
-    """Return the weights ``(N, count, side)`` of an axis's pixels, which add up to 1."""
+    """Return the weights ``(N, count, side)`` float64 of an axis's pixels, which add up to 1."""
     scale = (length / count)[:, None, None]
-    place = torch.arange(count, device=start.device, dtype=torch.float64)[:, None]
-    pixel = torch.arange(side, device=start.device, dtype=torch.float64)
+    place = torch.arange(count, dtype=torch.float64)[:, None]
+    pixel = torch.arange(side, dtype=torch.float64)
     centre = start[:, None, None] + (place + 0.5) * scale
     away = (pixel + 0.5 - centre) / scale.clamp(min=1)
     weights = torch.where(away.abs() < reach, kernel(away.abs()), 0.0)
-    return (weights / weights.sum(-1, keepdim=True)).float()
+    return weights / weights.sum(-1, keepdim=True)
 
 
 def _triangle(away: Tensor) -> Tensor:

@@ -28,8 +28,8 @@ def test_windows_are_those_of_pillow(mode, size, box):
     exact = np.asarray(Image.fromarray(image[0, 0].numpy().astype(np.float32)).resize(*form))
     assert np.abs(seen - exact).max() < 1e-3  # of 255: sums of a few hundred terms in float32
     rounded = resize_windows(image, torch.tensor([box]), size, mode)[0, 0].int().numpy()
-    assert np.abs(rounded - exact.clip(0, 255).round()).max() <= 1  # 1: halves may be rounded up
-    assert (rounded != exact.clip(0, 255).round()).mean() < 0.01
+    # To the nearest: only halves, which float32 does not always hit, may go up or down.
+    assert np.abs(rounded - exact.clip(0, 255)).max() < 0.5 + 1e-3
     if mode == "bilinear":  # of bytes, Pillow also rounds, and clips, between rows and columns
         in_bytes = np.asarray(Image.fromarray(image[0, 0].numpy()).resize(*form)).astype(int)
         assert np.abs(rounded - in_bytes).max() <= 1
