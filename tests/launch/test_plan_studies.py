@@ -20,6 +20,7 @@ def test_part_of_a_study(shiftbench_command, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # 49 networks are built and timed
 def test_a_whole_study(shiftbench_command, tmp_path):
     study = ("experiment=smoke", "scale=smoke")
     done = shiftbench_command(*study, "--plan", cwd=tmp_path, timeout=900)

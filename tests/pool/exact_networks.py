@@ -6,7 +6,7 @@ from shiftbench.api import measure
 from shiftbench.shift.circular import Circular
 
 
-def require_exact(model, pool, head, engine):
+def assert_exact(model, pool, head, engine):
     """Measure a network in float64 under all 256 shifts of 16×16 images; nothing may change."""
     torch.manual_seed(0)
     net = model(4, 3, (16, 16), pool, head, "circular", width=8).double().eval()
