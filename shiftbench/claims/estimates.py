@@ -206,8 +206,8 @@ def _of_one_seed(
     if len(found.numbers) > 1 or math.isnan(down):
         return _added(sample, [(down, up)])
     own = deviation(sample)
-    if not sample.images:
-        own = Deviation(0.0, carried=((down + up) / 2 / NORMAL) ** 2)
+    if own.variance == 0:  # no influences, or all images agree: the interval of metrics.csv counts
+        own = replace(own, carried=((down + up) / 2 / NORMAL) ** 2)
     return Estimate(found.value, found.value - down, found.value + up, IMAGES, "", (), own, sample,
                     (down, up))  # fmt: skip
 

@@ -185,3 +185,15 @@ def test_the_ends_of_another_confidence(paired):
     low, high = found.at(0.99)
     assert low < found.low < found.value < found.high < high
     assert found.at(0.95) == pytest.approx((found.low, found.high))
+
+
+def test_one_seed_whose_images_agree_has_the_exact_bound_at_every_confidence(run):
+    """Nothing varies over its 24 images: the interval of metrics.csv is all that is known."""
+    made = run({"circular": {"consistency": Number(1.0, 0.86, 1.0, 9, 24)}})
+    agreeing = Influence("test", np.zeros(24))
+    [block] = single([replace(made, influence=lambda *_: agreeing)], ["circular"])
+    found = estimate(block, lambda read: read("", "circular", "consistency"))
+    assert (found.low, found.high) == (0.86, 1.0)
+    assert found.at(0.95) == pytest.approx((0.86, 1.0))
+    wider = stats.t.ppf(0.995, 23) / stats.t.ppf(0.975, 23)
+    assert found.at(0.99) == pytest.approx((1 - 0.14 * wider, 1.0))

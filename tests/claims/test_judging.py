@@ -5,12 +5,14 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shiftbench.claims import CLAIMS, Evidence, claim_rows, judge
 from shiftbench.claims.claim import VERDICTS
+from shiftbench.claims.evidence import Influence
 from shiftbench.errors import UsageError
 from shiftbench.storage.result_files import CLAIM_COLUMNS
 
@@ -131,11 +133,53 @@ given_settings = st.fixed_dictionaries({
 })  # fmt: skip
 
 
+# Influences of 24 images: unknown, those of images that all agree, those of one that does not.
+INFLUENCES = {
+    "unknown": None,
+    "agree": np.zeros(24),
+    "one differs": np.where(np.arange(24), -1 / 24, 23 / 24),
+}
+
+
 @settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
-@given(st.lists(st.tuples(numbers, given_settings), max_size=40))
+@given(st.lists(st.tuples(numbers, given_settings, st.sampled_from(list(INFLUENCES))), max_size=40))
 def test_arbitrary_runs_raise_no_error(run, drawn):
-    found = [run(seen, **settings) for seen, settings in drawn]
-    for one in judge(Evidence(found)):
+    found = [
+        replace(run(seen, **settings), influence=influence_of(INFLUENCES[kind]))
+        for seen, settings, kind in drawn
+    ]
+    assert_judged(found)
+
+
+def influence_of(numbers):
+    """Return the influence of the images of a run, alike for all metrics."""
+    found = None if numbers is None else Influence("test", numbers)
+    return lambda protocol, metric: found
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("kind", list(INFLUENCES))
+@pytest.mark.parametrize("value", [0.0, 0.125, 1.0])
+def test_networks_that_never_change_raise_no_error(seeds, value, kind, count):
+    """Networks after few steps give constant answers: nothing varies over images or seeds."""
+    numbers = dict.fromkeys(SEEN, dict.fromkeys(METRICS, value))
+    runs = [
+        replace(run, influence=influence_of(INFLUENCES[kind]))
+        for model in ("vgg", "resnet")
+        for pool in ("max", "stride", "blur", "blur7", "aps", "ideal")
+        for head in ("gap", "flatten")
+        for augment in ("none", "shift")
+        for run in seeds(numbers, pool=pool, head=head, augment=augment, model=model, count=count,
+                         step=0.0)
+    ]  # fmt: skip
+    assert_judged(runs)
+    guessing = {protocol: {**metrics, "chance_consistency": 1.0, "accuracy": 0.1}
+                for protocol, metrics in numbers.items()}  # fmt: skip
+    assert_judged([*runs, *seeds(guessing, count=count, step=0.0, model="linear")])
+
+
+def assert_judged(runs):
+    for one in judge(Evidence(runs)):
         assert one.verdict in VERDICTS
         if one.finding:
-            assert set(one.finding.runs) <= {run.run_id for run in found}
+            assert set(one.finding.runs) <= {run.run_id for run in runs}
