@@ -1,6 +1,7 @@
 """Small folders of images, in the layout of ``data=folder``, and their data sets."""
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
@@ -8,6 +9,14 @@ from shiftbench.data.folder import load
 
 CLASSES = ("cat", "dog", "emu")
 DECODED = "decoding"
+# Marks of the tests of data=folder: a cache of their own; worker processes are forks.
+FOLDER_TESTS = [
+    pytest.mark.usefixtures("folder_cache"),
+    pytest.mark.filterwarnings(
+        "ignore:.*multi-threaded, use of fork:DeprecationWarning",
+        "ignore:This DataLoader will create:UserWarning",
+    ),
+]
 
 
 def make_folder(root, counts, classes=CLASSES):

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from image_folders import CLASSES, make_folder, quick, read, same, write_image
+from image_folders import CLASSES, FOLDER_TESTS, make_folder, quick, read, same, write_image
 from PIL import Image
 
 from shiftbench.data.folder import FolderDataset, load
@@ -14,13 +14,7 @@ from shiftbench.data.folder import FolderDataset, load
 CIFAR10 = os.environ.get("SHIFTBENCH_CIFAR10", "")
 
 
-pytestmark = [
-    pytest.mark.usefixtures("folder_cache"),
-    pytest.mark.filterwarnings(
-        "ignore:.*multi-threaded, use of fork:DeprecationWarning",
-        "ignore:This DataLoader will create:UserWarning",
-    ),
-]
+pytestmark = FOLDER_TESTS
 
 
 def test_known_answer(root):

@@ -5,18 +5,21 @@ import os
 
 import numpy as np
 import pytest
-from image_folders import DECODED, cache_files, make_folder, quick, read, same, write_image
+from image_folders import (
+    DECODED,
+    FOLDER_TESTS,
+    cache_files,
+    make_folder,
+    quick,
+    read,
+    same,
+    write_image,
+)
 from PIL import Image
 
 from shiftbench.data.folder import load
 
-pytestmark = [
-    pytest.mark.usefixtures("folder_cache"),
-    pytest.mark.filterwarnings(
-        "ignore:.*multi-threaded, use of fork:DeprecationWarning",
-        "ignore:This DataLoader will create:UserWarning",
-    ),
-]
+pytestmark = FOLDER_TESTS
 
 
 def test_images_are_decoded_once(root, caplog):

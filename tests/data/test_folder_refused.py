@@ -3,17 +3,11 @@
 import shutil
 
 import pytest
-from image_folders import CLASSES, DECODED, cache_files, make_folder, quick, read
+from image_folders import CLASSES, DECODED, FOLDER_TESTS, cache_files, make_folder, quick, read
 
 from shiftbench.errors import ShiftbenchError, UsageError
 
-pytestmark = [
-    pytest.mark.usefixtures("folder_cache"),
-    pytest.mark.filterwarnings(
-        "ignore:.*multi-threaded, use of fork:DeprecationWarning",
-        "ignore:This DataLoader will create:UserWarning",
-    ),
-]
+pytestmark = FOLDER_TESTS
 
 
 def spoil(root, names):

@@ -2,19 +2,13 @@
 
 import pytest
 import torch
-from image_folders import DECODED, quick, read, same, write_image
+from image_folders import DECODED, FOLDER_TESTS, quick, read, same, write_image
 
 from shiftbench.data.images import TensorSplit
 from shiftbench.data.stream import StreamSplit
 from shiftbench.errors import ShiftbenchError
 
-pytestmark = [
-    pytest.mark.usefixtures("folder_cache"),
-    pytest.mark.filterwarnings(
-        "ignore:.*multi-threaded, use of fork:DeprecationWarning",
-        "ignore:This DataLoader will create:UserWarning",
-    ),
-]
+pytestmark = FOLDER_TESTS
 
 
 @pytest.mark.parametrize("workers", [0, 2])

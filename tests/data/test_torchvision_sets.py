@@ -1,7 +1,6 @@
 """The official sets without a network, and their configurations."""
 
 import inspect
-import time
 from pathlib import Path
 
 import pytest
@@ -35,10 +34,8 @@ pytestmark = [
     ],
 )
 def test_without_network_one_sentence_says_what_to_do(tmp_path, offline, module, files, place):
-    start = time.monotonic()
     with pytest.raises(ShiftbenchError) as caught:
         module.load(root=tmp_path / "root")
-    assert time.monotonic() - start < 5
     message = str(caught.value)
     assert message.startswith(f"{module.SOURCE.title} is not in {tmp_path / 'root' / place} and")
     assert "\n" not in message

@@ -42,20 +42,32 @@ def alone(tmp_path_factory, shiftbench_command, worker_settings):
 
 
 @pytest.fixture
-def start(tmp_path, worker_settings):
-    """Start the sweep in a process of its own; kill what is left at the end."""
+def popen(tmp_path):
+    """Start a command in a process of its own; kill what is left at the end."""
     started = []
 
-    def start(*more, grid=GRID):
+    def popen(*arguments, **options):
         process = subprocess.Popen(
-            [sys.executable, "-m", "shiftbench", "-m", *worker_settings, *grid, *more],
-            cwd=tmp_path, env=VARIABLES, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+            [sys.executable, "-m", "shiftbench", *arguments],
+            cwd=tmp_path, text=True, stderr=subprocess.PIPE, **options,
         )  # fmt: skip
         started.append(process)
         return process
 
-    yield start
+    yield popen
     for process in started:
         process.kill()
         process.communicate()
+
+
+@pytest.fixture
+def start(popen, worker_settings):
+    """Start the sweep in a process of its own."""
+
+    def start(*more, grid=GRID):
+        return popen(
+            "-m", *worker_settings, *grid, *more, env=VARIABLES, stdout=subprocess.PIPE,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )  # fmt: skip
+
+    return start

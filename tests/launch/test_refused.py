@@ -1,12 +1,10 @@
 """What a refused command leaves behind while other processes work in the same folders."""
 
-import os
 import shutil
-import subprocess
-import sys
 from contextlib import ExitStack
 
 import pytest
+from worker_processes import VARIABLES
 
 from shiftbench.storage.locks import exclusive
 
@@ -25,23 +23,9 @@ def names(tmp_path_factory, shiftbench_command, tiny):
 
 
 @pytest.fixture
-def start(tmp_path, tiny):
-    """Start the refused command in a process of its own; kill what is left at the end."""
-    started = []
-
-    def start():
-        variables = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "shiftbench", *tiny, REFUSED],
-            cwd=tmp_path, env=variables, text=True, stderr=subprocess.PIPE,
-        )  # fmt: skip
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
+def start(popen, tiny):
+    """Start the refused command in a process of its own."""
+    return lambda: popen(*tiny, REFUSED, env={**VARIABLES, "CUDA_VISIBLE_DEVICES": ""})
 
 
 def wait_for(process, text):

@@ -48,8 +48,8 @@ def test_views_are_windows_resized_by_pillow(shape, mode, filter_):
                 width * (1 + share) / 2, height * (1 + share) / 2)  # fmt: skip
         for image, view in zip(images, views(protocol, images, zoom), strict=True):
             for channel, shown in zip(image, view, strict=True):
-                picture = Image.fromarray(channel.numpy())
-                expected = np.asarray(picture.resize((width, height), filter_, area))
+                source = Image.fromarray(channel.numpy())
+                expected = np.asarray(source.resize((width, height), filter_, area))
                 assert np.abs(shown.numpy() - expected).max() < 1e-5  # sums in float32
 
 
