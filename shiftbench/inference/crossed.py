@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -39,12 +40,12 @@ class Deviation:
     degrees: float = math.inf
     carried: float = 0.0
 
-    @property
+    @cached_property
     def over_images(self) -> float:
         """Variance due to the images, V / N, summed over the sets."""
         return sum(_variance_of_mean(means) for means in self.images.values())
 
-    @property
+    @cached_property
     def variance(self) -> float:
         """Variance of the mean; both components contain the interaction, so it is subtracted once.
 
