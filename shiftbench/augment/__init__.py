@@ -1,4 +1,4 @@
-"""Levels of shift augmentation in training.
+"""Augmentation in training: shifts, rotations, rescaling.
 
 An augmentation is a callable ``augment(images, generator) -> images`` on a batch
 ``(N, C, H, W)`` of pixels (uint8 in 0..255 or float in 0..1), on any device. Draws are

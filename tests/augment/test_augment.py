@@ -6,10 +6,13 @@ import torch
 from shiftbench.augment.crop import CropAugment
 from shiftbench.augment.full import FullAugment
 from shiftbench.augment.none import NoAugment
+from shiftbench.augment.rotate import RotateAugment
 from shiftbench.augment.shift import ShiftAugment
 from shiftbench.errors import UsageError
+from shiftbench.ops.rotation import turn
 
-LEVELS = (NoAugment(), CropAugment(), ShiftAugment(), ShiftAugment(3, "black"), FullAugment())
+LEVELS = (NoAugment(), CropAugment(), ShiftAugment(), ShiftAugment(3, "black"), FullAugment(),
+          RotateAugment(), RotateAugment(15, "edge"))  # fmt: skip
 
 
 def generator(seed=0):
@@ -76,6 +79,28 @@ def test_shift_that_wraps_keeps_every_pixel():
     assert torch.equal(shifted.flatten(2).sort(2).values, images.flatten(2).sort(2).values)
 
 
+@pytest.mark.parametrize("fill", ["black", "reflect", "edge"])
+@pytest.mark.parametrize("size", [(12, 12), (9, 13)])
+def test_rotations_are_those_of_the_protocol(size, fill):
+    images = torch.rand(40, 3, *size, generator=generator())
+    augment = RotateAugment(fill=fill)
+    [angles] = augment.draw(40, size, generator(1))
+    assert angles.amin() < -90 and angles.amax() > 90
+    expected = turn(images, angles, fill=fill)
+    seen = augment.apply(images, angles)
+    if fill == "reflect":  # about the pixels' edge here, about their centre there
+        inside = (slice(None), slice(None), slice(3, -3), slice(3, -3))
+        seen, expected = seen[inside], expected[inside]
+    torch.testing.assert_close(seen, expected, atol=1e-5, rtol=0)
+
+
+def test_angles_are_uniform_up_to_the_largest():
+    [angles] = RotateAugment(max_angle=30).draw(60_000, (8, 8), generator())
+    counts = torch.histc(angles, bins=60, min=-30, max=30)
+    assert counts.sum() == 60_000
+    assert (counts - 1000).abs().max() < 5 * 1000**0.5
+
+
 def test_full_rescales_between_its_limits():
     image = torch.zeros(500, 1, 32, 32)
     image[:, :, 8:24, 8:24] = 1
@@ -98,6 +123,8 @@ def test_full_at_scale_one_only_moves():
         lambda: ShiftAugment(fill="mean"),
         lambda: FullAugment(scale=(0, 1)),
         lambda: FullAugment(scale=(2, 1)),
+        lambda: RotateAugment(max_angle=181),
+        lambda: RotateAugment(fill="mean"),
     ],
 )
 def test_settings_out_of_range_are_refused(make):

@@ -158,20 +158,17 @@ def influence_of(numbers):
 
 
 @pytest.mark.parametrize("count", [1, 3])
-@pytest.mark.parametrize("kind", list(INFLUENCES))
-@pytest.mark.parametrize("value", [0.0, 0.125, 1.0])
+@pytest.mark.parametrize("kind", ["agree", "one differs"])
+@pytest.mark.parametrize("value", [0.0, 1.0])
 def test_networks_that_never_change_raise_no_error(seeds, value, kind, count):
     """Networks after few steps give constant answers: nothing varies over images or seeds."""
     numbers = dict.fromkeys(SEEN, dict.fromkeys(METRICS, value))
     runs = [
         replace(run, influence=influence_of(INFLUENCES[kind]))
-        for model in ("vgg", "resnet")
-        for pool in ("max", "stride", "blur", "blur7", "aps", "ideal")
+        for pool in ("max", "stride", "blur")
         for head in ("gap", "flatten")
-        for augment in ("none", "shift")
-        for run in seeds(numbers, pool=pool, head=head, augment=augment, model=model, count=count,
-                         step=0.0)
-    ]  # fmt: skip
+        for run in seeds(numbers, pool=pool, head=head, count=count, step=0.0)
+    ]
     assert_judged(runs)
     guessing = {protocol: {**metrics, "chance_consistency": 1.0, "accuracy": 0.1}
                 for protocol, metrics in numbers.items()}  # fmt: skip
