@@ -1,4 +1,4 @@
-"""Kayhan & van Gemert 2020: zero padding reveals position (K1)."""
+"""Kayhan & van Gemert 2020: zero padding reveals position (K1, F2)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from shiftbench.claims.blocks import blocks
 from shiftbench.claims.claim import Claim, Finding, listed
 from shiftbench.claims.estimates import Reader, estimate
 from shiftbench.claims.evidence import Evidence, Run
-from shiftbench.claims.plots import arm_means, bars, values
+from shiftbench.claims.plots import arm_means, arms_of_blocks, bars, values
 from shiftbench.claims.verdicts import decide_every, sentences
 
-CROP, CONSISTENCY = "crop", "consistency"
+CROP, CONSISTENCY, ACCURACY = "crop", "consistency", "accuracy"
 POOLS, PADDINGS = ("max", "blur"), ("zeros", "circular")
+REVEALED = 0.5  # of accuracy: a network that goes by position only is wrong on swapped rows
 MARGIN = 0.01  # of consistency: a smaller loss counts as none (published: 0.0024)
 ARMS = tuple(f"{pool} {padding}" for pool, padding in product(POOLS, PADDINGS))
 
@@ -51,13 +52,49 @@ def _they_add_up(evidence: Evidence) -> Finding | None:
     return decide_every(every, -MARGIN, more, bars(rows, "padding", "consistency of crops"))
 
 
+def _padding_of_dissimilar(run: Run) -> str | None:
+    """Return the padding of a run tested on the other class's rows, None for other runs."""
+    padding = str(run.labels.get("padding"))
+    swapped = run.settings.get("data.test.swapped") is True
+    return padding if swapped and padding in ("full", "zeros") else None
+
+
+def _padding_reveals_position(evidence: Evidence) -> Finding | None:
+    runs = [run for run in evidence.runs if run.is_trained and run.option("data") == "red_green"]
+    protocols = [name for name in dict.fromkeys(name for run in runs for name in run.protocols)
+                 if all(run.has(name, ACCURACY) for run in runs)]  # fmt: skip
+    if not protocols:
+        return None
+    first = protocols[0]
+    found = blocks(runs, _padding_of_dissimilar, free=("padding",), protocols=(first,),
+                   arms=("full", "zeros"))  # fmt: skip
+    if not found:
+        return None
+    every = [
+        estimate(block, lambda read: read("full", first, ACCURACY) - read("zeros", first, ACCURACY))
+        for block in found
+    ]
+    more = listed(values(arm_means(found[0], first, ACCURACY)))
+    plot = bars(arms_of_blocks(found, first, ACCURACY), "network", "accuracy on swapped rows")
+    return decide_every(every, REVEALED, more, plot)
+
+
+KAYHAN = "Kayhan & van Gemert 2020 (arXiv 2003.07064)"
 CLAIMS = (
     Claim(
         "K1", "padding_and_blur_add_up",
-        "Kayhan & van Gemert 2020 (arXiv 2003.07064), released results",
+        f"{KAYHAN}, released results",
         "Padding without zeros and blur add up",
         "ResNet18 same=0.8643; full=0.8838; blur=0.8832; both=0.9003",
         f"consistency of crops, both - padding - blur + neither, above -{MARGIN}", ("padding",),
         _they_add_up,
+    ),
+    Claim(
+        "F2", "zero_padding_reveals_position",
+        f"{KAYHAN}, Red-Green data set",
+        "With zero padding a network classifies by position, with full padding by content",
+        "full=0.897; zeros=0.084; circular=0.737; none=0.002",
+        f"accuracy on swapped rows, full - zeros, above {REVEALED:g}", ("red_green",),
+        _padding_reveals_position,
     ),
 )  # fmt: skip

@@ -107,7 +107,7 @@ class Claim:
         key: ``A1``; the letter stands for the source: A Azulay & Weiss, Z Zhang, C Chaman &
             Dokmanić and other exact methods, S and T pooling and augmentation in general, K and
             F Kayhan & van Gemert, W wavelets, P means over phases, E oversampling, X beyond
-            accuracy.
+            accuracy, H Harmonic Networks, R rescaling.
         slug: Its readable name, ``one_pixel_changes_top1``; accepted wherever the key is.
         source: Paper and section.
         statement: The claim in one sentence.

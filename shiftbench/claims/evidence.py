@@ -70,6 +70,7 @@ class Run:
         influence: Returns the influence of each image on a metric under a protocol, None if the
             run does not have it.
         smoke: Whether its experiment marks its numbers as no evidence, see ``Study``.
+        params: Number of parameters of its network, 0 if unknown.
     """
 
     run_id: str
@@ -78,6 +79,7 @@ class Run:
     numbers: Mapping[tuple[str, str], Number] = field(repr=False)
     influence: Influences = field(default=_unknown, repr=False)
     smoke: bool = False
+    params: int = 0
 
     @property
     def seed(self) -> int:

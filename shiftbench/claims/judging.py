@@ -18,6 +18,8 @@ from shiftbench.claims import (
     polyphase,
     pooling,
     remedies,
+    rescaling,
+    rotation,
     sampling,
 )
 from shiftbench.claims.claim import NOT_RUN, SMOKE, Claim, Finding
@@ -29,6 +31,7 @@ from shiftbench.storage.result_files import CLAIM_COLUMNS, NETWORK_COLUMNS
 _ORDER = (
     "A1", "A2", "A3", "A4", "A5", "A6", "A7", "A8", "A9", "A10", "A11", "Z1", "Z2", "Z3", "Z4",
     "C1", "C2", "C3", "C4", "C5", "C6", "S1", "S2", "S3", "K1", "T1", "X1", "W1", "F1", "P1", "E1",
+    "H1", "H2", "H3", "R1", "R2", "F2",
 )  # fmt: skip
 _PARTS = (
     beyond_accuracy,
@@ -40,6 +43,8 @@ _PARTS = (
     polyphase,
     pooling,
     remedies,
+    rescaling,
+    rotation,
     sampling,
 )
 _KNOWN = {claim.key: claim for part in _PARTS for claim in part.CLAIMS}

@@ -47,11 +47,17 @@ def decide(
 
 
 def decide_equal(
-    found: Estimate, margin: float, more: str = "", plot: Plot | None = None, measured_of: str = ""
+    found: Estimate,
+    margin: float,
+    more: str = "",
+    plot: Plot | None = None,
+    measured_of: str = "",
+    shown: Callable[[float], float] = float,
 ) -> Finding | None:
     """Return the finding on "a difference is within ±margin", None if it could not be computed.
 
-    Reproduced if the whole interval is within, not reproduced if none of it is.
+    Reproduced if the whole interval is within, not reproduced if none of it is. ``shown`` is as for
+    :func:`decide_every`.
     """
     if math.isnan(found.value):
         return None
@@ -61,7 +67,8 @@ def decide_equal(
         outside = found.low >= margin or found.high <= -margin
         verdict = NOT_REPRODUCED if outside else INCONCLUSIVE
     over = f"interval over {found.over}" if found.over else "no interval, so undecided"
-    return Finding(verdict, found.value, found.low, found.high,
+    seen = found.through(shown)
+    return Finding(verdict, seen.value, seen.low, seen.high,
                    sentences(over, more), found.runs, plot, measured_of)  # fmt: skip
 
 

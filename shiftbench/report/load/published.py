@@ -65,9 +65,10 @@ def evidence_of(collection: Collection) -> Evidence:
     done = collection.done()
     numbers = _numbers(collection.metrics)
     images = PerImage({name: run.folder for name, run in done.items()}, METRICS)
+    params = _parameters(collection.metrics)
     runs = [
         Run(name, run.labels, run.settings, numbers[name],
-            _influence(name, numbers[name], images), run.smoke)
+            _influence(name, numbers[name], images), run.smoke, params.get(name, 0))
         for name, run in done.items()
         if name in numbers
     ]  # fmt: skip
@@ -92,6 +93,13 @@ def _influence(
         return None if number is None else images.of(name, protocol, metric, number.value)
 
     return influence
+
+
+def _parameters(metrics: pd.DataFrame) -> dict[str, int]:
+    if "params" not in metrics:  # results of an early version
+        return {}
+    known = metrics.dropna(subset=["params"]).drop_duplicates("run_id")
+    return dict(zip(known["run_id"].tolist(), known["params"].astype(int).tolist(), strict=True))
 
 
 def _numbers(metrics: pd.DataFrame) -> dict[str, dict[tuple[str, str], Number]]:
