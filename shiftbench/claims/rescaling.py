@@ -51,7 +51,7 @@ CLAIMS = (
     ),
     Claim(
         "R2", "size_changes_top1_with_real_pixels",
-        f"{PAPER}, figure 1 (objects on a black canvas)",
+        f"{PAPER}, figure 1",
         "One pixel of size often changes the top-1 class where all pixels are real",
         "not measured with real pixels",
         f"top1_change of zoom, above {OFTEN}", RUNS, _size_changes_often,
