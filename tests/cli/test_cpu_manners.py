@@ -40,6 +40,7 @@ def test_threads_of_a_command_sleep_while_they_wait():
     assert policy_of(LOADING, DISPLAYED) == "passive"
 
 
+@pytest.mark.slow
 def test_a_wait_policy_of_the_user_is_kept():
     assert policy_of(LOADING, {**DISPLAYED, "OMP_WAIT_POLICY": "active"}) == "active"
 

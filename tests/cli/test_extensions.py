@@ -67,6 +67,7 @@ DIAGONAL = {
 SECOND = {"pool/second": "# Mine\n_target_: mine.EverySecond\n_partial_: true\n"}
 
 
+@pytest.mark.slow
 def test_a_pool_of_a_few_lines(mine, tmp_path):
     done = mine(POOL, SECOND, "pool=second")
     assert done.returncode == 0, done.stderr

@@ -38,6 +38,7 @@ def exact_fraction(net):
     return float(result.metrics.set_index("metric").loc["exact_fraction", "value"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pool", SUBSAMPLING)
 @pytest.mark.parametrize("downsamplings", [1, 2, 3, 4])
 def test_one_in_stride_squared_of_the_shifts_is_exact(pool, downsamplings):
@@ -49,6 +50,7 @@ def test_one_in_stride_squared_of_the_shifts_is_exact(pool, downsamplings):
     assert exact_fraction(net) == pytest.approx(1 / 4**downsamplings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pool", SUBSAMPLING)
 def test_the_exact_shifts_are_the_multiples_of_the_stride(pool):
     net = network(pool, ResNet)

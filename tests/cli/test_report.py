@@ -180,6 +180,7 @@ def test_a_sweep_ends_with_the_claims_of_its_experiment(tmp_path, shiftbench_com
     assert "1 reproduced, 1 not run" in done.stdout
 
 
+@pytest.mark.slow
 def test_mistakes_are_one_sentence(study, shiftbench_command, tmp_path):
     for arguments, code, part in [
         (["nowhere"], 1, "no folder nowhere"),

@@ -245,6 +245,7 @@ def test_from_python_a_wrapper_is_a_network_like_any_other():
     assert dense["exact_fraction"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("infer", ["phases", Average(count=4), "canonical", "crop_selection"])
 @pytest.mark.parametrize("engine", ["direct", "auto"])
 def test_measure_takes_a_wrapper_by_name_or_with_its_settings(infer, engine):

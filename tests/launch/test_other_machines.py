@@ -52,6 +52,7 @@ def test_a_run_of_another_machine_comes_last_and_is_taken_over_when_its_lease_is
     assert tables(tmp_path) == tables(alone)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launcher", [pytest.param((), id="basic"), SLOW_JOBLIB])
 def test_ctrl_c_ends_the_waiting_at_once(tmp_path, start, alone, launcher):
     if launcher:

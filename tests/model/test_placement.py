@@ -44,6 +44,7 @@ def test_in_a_vgg_the_step_moves_before_the_last_convolution_of_a_stage():
     assert order(before) == [*conv, "AvgPool2d", *conv, *rest]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "depth"), MODELS)
 @pytest.mark.parametrize("pool", POOLS)
 def test_before_a_convolution_every_pool_costs_no_more_than_a_stride(model, depth, pool):

@@ -115,6 +115,7 @@ def test_odd_and_flat_grey_images_run(composed, model, pool, size):
     assert net(data.test.images.float()).shape == (8, 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("filter_size", range(1, 8))
 @pytest.mark.parametrize("padding", PADDINGS)
 def test_wide_blur_on_small_maps_runs_or_says_why_not(composed, filter_size, padding):

@@ -62,6 +62,7 @@ def images(count=8, size=(16, 16)):
     return torch.randint(0, 256, (count, 3, *size), generator=draw).to(torch.uint8)
 
 
+@pytest.mark.slow
 @EVERY
 @MODELS
 @pytest.mark.parametrize("head", HEADS)

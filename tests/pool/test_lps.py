@@ -74,6 +74,7 @@ def test_every_circular_shift_keeps_the_same_values(size, filter_size):
             torch.testing.assert_close(moved, kept, rtol=0, atol=0 if filter_size == 1 else 1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", [GlobalAverageHead, GlobalMaxHead])
 @pytest.mark.parametrize("model", [VGG, ResNet])
 @pytest.mark.parametrize("engine", ["dense", "direct"])
@@ -179,6 +180,7 @@ def test_a_stopped_training_ends_with_the_same_weights_and_a_trained_network_is_
     assert result.metrics.set_index("metric").value["exact_fraction"] == 1
 
 
+@pytest.mark.slow
 def test_rewritten_networks_share_the_grid_and_are_exact():
     models = pytest.importorskip("torchvision.models")
     torch.manual_seed(0)

@@ -76,6 +76,7 @@ def test_it_takes_sizes_that_are_not_square(size, head):
     assert_same(*tables(network(ResNet, BlurPool2d, head, size), inputs(size)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("downsamplings", [0, 1, 2, 3, 4])
 def test_it_takes_every_total_stride(downsamplings):
     net = network(VGG, MaxPool2d, FlattenHead, downsamplings=downsamplings)

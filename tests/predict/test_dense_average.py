@@ -27,6 +27,7 @@ def images():
     return torch.rand(2, 3, *SIZE, generator=torch.Generator().manual_seed(1)).double()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("infer", INFERS, ids=str)
 @pytest.mark.parametrize(
     ("pool", "head"),

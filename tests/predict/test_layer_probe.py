@@ -81,6 +81,7 @@ def test_the_alignment_follows_negative_and_large_shifts():
     assert probe(nn.MaxPool2d(2), inputs(), shifts=shifts)[ERRORS].to_numpy().max() < 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [VGG, ResNet])
 @pytest.mark.parametrize("pool", [MaxPool2d, BlurPool2d])
 def test_every_layer_is_exact_at_the_multiples_of_its_stride(pool, model):
@@ -99,6 +100,7 @@ def test_global_and_aps_are_exact_in_every_layer_at_every_shift(pool):
     assert "AdaptivePolyphase2d" in set(rows["kind"]) or pool is NoPool2d
 
 
+@pytest.mark.slow
 def test_an_ideal_low_pass_makes_a_linear_network_shiftable():
     """Simoncelli et al. 1992: its mean is invariant; with max pooling or ReLU, it is not."""
     linear = probe(stages(), inputs())

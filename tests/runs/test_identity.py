@@ -1,5 +1,7 @@
 """What makes two runs share one training."""
 
+import functools
+
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
@@ -29,7 +31,7 @@ def identity(composed):
         config = composed("head=gap", *overrides)
         return Identity.of(config, names(config, CHOICES, [CONFIG_DIR]))
 
-    return of
+    return functools.cache(of)  # composing is most of the time of these tests
 
 
 @pytest.mark.parametrize("changes", [*[(change,) for change in TESTED_ELSEWHERE], TESTED_ELSEWHERE])

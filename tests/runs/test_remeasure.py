@@ -128,6 +128,7 @@ def test_what_cannot_be_remeasured_is_left_as_it_is_and_why(older, make_run):
         assert reason in done.left[folder]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [1, 2, 3, 4])
 def test_a_run_that_was_stopped_in_between_is_finished_by_the_next_call(older, monkeypatch, stop):
     whole = older(pool="max")
@@ -152,6 +153,7 @@ def test_a_run_that_was_stopped_in_between_is_finished_by_the_next_call(older, m
     assert json.loads((folder / "status.json").read_text())["files"] == digests(folder)
 
 
+@pytest.mark.slow
 def test_the_verb_says_what_it_did_without_torch(older, shiftbench_command, tmp_path):
     older(pool="max")
     plain = shiftbench_command("report", "out", "--no-figures", cwd=tmp_path)

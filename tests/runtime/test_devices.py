@@ -45,6 +45,7 @@ def test_rounding_is_seen_in_either(flags, convolutions, products, rounded):
     assert rounds_to_tf32() == rounded
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not hasattr(torch.backends.cudnn, "conv"), reason="torch has one way to set it alone"
 )

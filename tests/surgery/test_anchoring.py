@@ -51,6 +51,7 @@ def rewritten(request):
     return request.param, net, changed, report, size
 
 
+@pytest.mark.slow
 def test_no_circular_shift_changes_a_logit(rewritten):
     _, net, changed, _, size = rewritten
     image = pixels(size)
@@ -93,6 +94,7 @@ def test_gradients_shift_with_the_image(rewritten):
     torch.testing.assert_close(gradients[0].roll(shift, (2, 3)), gradients[1])
 
 
+@pytest.mark.slow
 def test_the_report_names_the_borders_that_are_left_alone(rewritten):
     name, net, _, report, size = rewritten
     borders = [site for site in report.kept if "border" in site.was]

@@ -95,6 +95,7 @@ def test_protocols_with_other_axes_have_no_such_figure():
     assert axis_agreement(panel_of("rotate"), rows_of("rotate", angle=[0])) is None
 
 
+@pytest.mark.slow
 def test_a_run_draws_curves_over_angles_and_maps_over_pixels(tmp_path, tiny_data):
     from shiftbench.metric import per_shift
 

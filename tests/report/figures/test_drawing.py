@@ -46,6 +46,7 @@ FIGURES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_of_a_run_has_the_same_bytes_under_any_settings(name, tmp_path, hostile):
     FIGURES[name](tmp_path / "a.png")
