@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from shiftbench.data import cifar10, cifar100, fashion_mnist, folder, mnist
+from shiftbench.data import (
+    cifar10,
+    cifar100,
+    fashion_mnist,
+    folder,
+    mnist,
+    rotated_mnist,
+)
 from shiftbench.errors import ShiftbenchError
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "data"
@@ -16,6 +23,7 @@ MODULES = {
     "mnist": mnist,
     "fashion_mnist": fashion_mnist,
     "folder": folder,
+    "rotated_mnist": rotated_mnist,
 }
 # Python 3.12 and 3.13 warn about torchvision's way of unpacking archives.
 pytestmark = [
@@ -31,6 +39,7 @@ pytestmark = [
         (cifar100, "cifar-100-python.tar.gz", ""),
         (mnist, "train-images-idx3-ubyte.gz", "MNIST/raw"),
         (fashion_mnist, "t10k-labels-idx1-ubyte.gz", "FashionMNIST/raw"),
+        (rotated_mnist, "train-images-idx3-ubyte.gz", "MNIST/raw"),
     ],
 )
 def test_without_network_one_sentence_says_what_to_do(tmp_path, offline, module, files, place):
@@ -56,5 +65,8 @@ def test_config_names_every_argument_with_its_default(name):
     config = OmegaConf.to_container(OmegaConf.create(text))
     assert config.pop("_target_") == f"shiftbench.data.{name}.load"
     parameters = inspect.signature(MODULES[name].load).parameters
+    if changes := config.pop("test", None):
+        assert set(changes.values()) == {None}
+        config["test"] = None
     assert config == {key: parameter.default for key, parameter in parameters.items()}
     assert text.startswith("# ")
