@@ -6,7 +6,7 @@ import pytest
 import torch
 from idx_files import tiny_mnist_arrays, write_idx_files
 
-from shiftbench.data import rotated_mnist
+from shiftbench.data import fashion_mnist, rotated_fashion_mnist, rotated_mnist
 from shiftbench.data.rotated import draw_angles
 from shiftbench.data.transformed import transformed
 from shiftbench.errors import ShiftbenchError, UsageError
@@ -16,7 +16,7 @@ ARRAYS = tiny_mnist_arrays(train=60, test=40)
 POOL = torch.cat([torch.from_numpy(ARRAYS[f"{part}-images-idx3-ubyte.gz"])[:, None]
                   for part in ("train", "t10k")])  # fmt: skip
 SMALL = {"train_images": 50, "test_images": 40, "val_fraction": 0.2}
-MODULES = {"MNIST": rotated_mnist}
+MODULES = {"MNIST": rotated_mnist, "FashionMNIST": rotated_fashion_mnist}
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +166,25 @@ def test_damaged_files_are_one_sentence(tmp_path):
     with pytest.raises(ShiftbenchError, match="is not a readable idx file") as error:
         rotated_mnist.load(tmp_path, **SMALL)
     assert "\n" not in str(error.value)
+
+
+def test_command_line_measures_rotated_clothes(root, tmp_path, shiftbench_command):
+    done = shiftbench_command(
+        "data=rotated_fashion_mnist", f"data.root={root}", "data.train_images=40",
+        "data.test_images=10", "data.val_fraction=0.1", "model.width=4", "train=none",
+        "shift=circular", "shift.circular.draws=2", "shift.circular.steps=1",
+        "measure.resamples=20", "measure.layers=false", "figures=false", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "10 images × " in done.stdout
+
+
+@pytest.mark.skipif(not fashion_mnist.DEBIAN.is_dir(), reason="needs dataset-fashion-mnist")
+def test_fashion_mnist_of_debian_rotated():
+    data = rotated_fashion_mnist.load(train_images=1000, test_images=500)
+    # The pool has 7,000 images of each class.
+    assert (torch.bincount(data.test.labels, minlength=10) - 50).abs().max() < 2
+    assert data.mean == pytest.approx((0.28,), abs=0.02)
 
 
 def test_command_line_trains_upright_and_tests_rotated(root, tmp_path, shiftbench_command):

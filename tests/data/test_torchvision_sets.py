@@ -12,6 +12,8 @@ from shiftbench.data import (
     fashion_mnist,
     folder,
     mnist,
+    mnist_scale,
+    rotated_fashion_mnist,
     rotated_mnist,
 )
 from shiftbench.errors import ShiftbenchError
@@ -24,6 +26,8 @@ MODULES = {
     "fashion_mnist": fashion_mnist,
     "folder": folder,
     "rotated_mnist": rotated_mnist,
+    "rotated_fashion_mnist": rotated_fashion_mnist,
+    "mnist_scale": mnist_scale,
 }
 # Python 3.12 and 3.13 warn about torchvision's way of unpacking archives.
 pytestmark = [
@@ -40,6 +44,8 @@ pytestmark = [
         (mnist, "train-images-idx3-ubyte.gz", "MNIST/raw"),
         (fashion_mnist, "t10k-labels-idx1-ubyte.gz", "FashionMNIST/raw"),
         (rotated_mnist, "train-images-idx3-ubyte.gz", "MNIST/raw"),
+        (rotated_fashion_mnist, "t10k-labels-idx1-ubyte.gz", "FashionMNIST/raw"),
+        (mnist_scale, "train-images-idx3-ubyte.gz", "MNIST/raw"),
     ],
 )
 def test_without_network_one_sentence_says_what_to_do(tmp_path, offline, module, files, place):
@@ -65,6 +71,8 @@ def test_config_names_every_argument_with_its_default(name):
     config = OmegaConf.to_container(OmegaConf.create(text))
     assert config.pop("_target_") == f"shiftbench.data.{name}.load"
     parameters = inspect.signature(MODULES[name].load).parameters
+    # A list in a yaml is a tuple in Python.
+    config = {key: tuple(v) if isinstance(v, list) else v for key, v in config.items()}
     if changes := config.pop("test", None):
         assert set(changes.values()) == {None}
         config["test"] = None
