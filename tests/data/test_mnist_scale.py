@@ -90,6 +90,7 @@ def test_bad_values_are_refused_in_one_sentence(load, values, sentence):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_command_line(root, tmp_path, shiftbench_command):
     done = shiftbench_command(
         "data=mnist_scale", f"data.root={root}", "data.train_images=40", "data.test_images=10",

@@ -136,6 +136,7 @@ def test_bad_values_are_refused_in_one_sentence(values, sentence):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_command_line_tests_both_positions_with_one_training(tmp_path, shiftbench_command):
     done = shiftbench_command(
         "-m", "data=red_green", "data.test.position=null,dissimilar", "data.train_images=60",

@@ -168,6 +168,7 @@ def test_damaged_files_are_one_sentence(tmp_path):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_command_line_measures_rotated_clothes(root, tmp_path, shiftbench_command):
     done = shiftbench_command(
         "data=rotated_fashion_mnist", f"data.root={root}", "data.train_images=40",
@@ -187,6 +188,7 @@ def test_fashion_mnist_of_debian_rotated():
     assert data.mean == pytest.approx((0.28,), abs=0.02)
 
 
+@pytest.mark.slow
 def test_command_line_trains_upright_and_tests_rotated(root, tmp_path, shiftbench_command):
     """Both runs share a training; their test images differ."""
     small = ("data=rotated_mnist", f"data.root={root}", "data.train_images=50",
