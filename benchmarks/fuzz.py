@@ -33,7 +33,8 @@ def warm_up() -> None:
     import matplotlib.pyplot
     import torch
 
-    for name in ("cifar10", "cifar100", "mnist", "fashion_mnist", "folder", "shapes"):
+    names = "cifar10 cifar100 mnist fashion_mnist rotated_mnist rotated_fashion_mnist mnist_scale"
+    for name in (*names.split(), "red_green", "folder", "shapes"):
         __import__(f"shiftbench.data.{name}")
     torch.set_num_threads(1)
     matplotlib.pyplot.close(matplotlib.pyplot.figure())

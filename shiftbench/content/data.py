@@ -121,13 +121,21 @@ _CONTENT: dict[str, Callable[[Path | None], str | None]] = {
     "imagenet.load": photographs_content,
     "mnist.load": idx_content("MNIST"),
     "fashion_mnist.load": idx_content("FashionMNIST", DEBIAN_FASHION),
+    "rotated_mnist.load": idx_content("MNIST"),
+    "rotated_fashion_mnist.load": idx_content("FashionMNIST", DEBIAN_FASHION),
+    "mnist_scale.load": idx_content("MNIST"),
 }
 # Files that are read only if their MD5 is the published one.
 _VERIFIED = ("cifar10.load", "cifar100.load")
 # Digests of the published idx files, which a run may download after its id is computed.
+_MNIST = "35b4ae54c9e51524e6ee0ca4bc2f8e434b97ffde5dd5af15c3f02b75b02244e2"
+_FASHION = "4003b6073642a2fe97e91097e4c810dd52bcf2f25a3b8590d3d134ac25e608ae"
 _PUBLISHED = {
-    "mnist.load": "35b4ae54c9e51524e6ee0ca4bc2f8e434b97ffde5dd5af15c3f02b75b02244e2",
-    "fashion_mnist.load": "4003b6073642a2fe97e91097e4c810dd52bcf2f25a3b8590d3d134ac25e608ae",
+    "mnist.load": _MNIST,
+    "fashion_mnist.load": _FASHION,
+    "rotated_mnist.load": _MNIST,
+    "rotated_fashion_mnist.load": _FASHION,
+    "mnist_scale.load": _MNIST,
 }
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from shiftbench.data.changes import changes_for_test
 from shiftbench.data.drawn import at_rest
 from shiftbench.data.images import Dataset, TensorSplit, pixel_statistics, split_train_val
 from shiftbench.data.render import render
@@ -94,12 +95,7 @@ def _checked(law: Law, prefix: str = "") -> Law:
 
 def _test_law(law: Law, changes: Mapping[str, Any] | None) -> Law:
     """Return the training ``law`` with the ``changes`` that are not None."""
-    changes = {} if changes is None else changes
-    names = "a mapping such as {position: uniform}"
-    _require(isinstance(changes, Mapping), "test", changes, names)
-    for key in changes:
-        require_one_of("data.test", key, asdict(law))
-    given = {key: value for key, value in changes.items() if value is not None}
+    given = changes_for_test(changes, asdict(law), "{position: uniform}")
     return _checked(replace(law, **given), "test.")
 
 

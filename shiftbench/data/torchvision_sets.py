@@ -133,11 +133,23 @@ def load_mnist(
     Raises:
         ShiftbenchError: If the files are missing and cannot be downloaded, or are damaged.
     """
+    train, test = read_mnist(source, root, system)
+    return select_dataset(source.name, classes, train, test, choice)
+
+
+def read_mnist(
+    source: Source, root: str | Path | None, system: Path | None = None
+) -> tuple[TensorSplit, TensorSplit]:
+    """Return the official training and test images, as :func:`load_mnist` finds them.
+
+    Raises:
+        ShiftbenchError: If the files are missing and cannot be downloaded, or are damaged.
+    """
     files = _idx_files(system) if root is None and system is not None else {}
     if not files:
         files = _own_idx_files(source, _resolve(root))
-    train, test = (_read_mnist(*files[name]) for name in _IDX_PARTS)
-    return select_dataset(source.name, classes, train, test, choice)
+    train, test = (_read_idx_pair(*files[name]) for name in _IDX_PARTS)
+    return train, test
 
 
 def _own_idx_files(source: Source, folder: Path) -> dict[str, tuple[Path, Path]]:
@@ -174,7 +186,7 @@ def _fetch_mnist(source: Source, folder: Path, raw: Path) -> None:
         source.kind(staging, download=True)
 
 
-def _read_mnist(image_file: Path, label_file: Path) -> TensorSplit:
+def _read_idx_pair(image_file: Path, label_file: Path) -> TensorSplit:
     images, labels = read_idx(image_file), read_idx(label_file)
     if images.shape[1:] != (28, 28) or labels.shape != images.shape[:1]:
         raise ShiftbenchError(

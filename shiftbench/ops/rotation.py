@@ -42,9 +42,9 @@ def turn(
         mean: Per-channel pixel mean in 0..1, needed for ``mean``.
 
     Returns:
-        ``(N, C, H, W)`` float32 in 0..1, in channels-last memory.
+        ``(N, C, H, W)`` float32 in 0..1, in channels-last memory; float64 if the images are.
     """
-    images = to_unit(images)
+    images = images if images.dtype == torch.float64 else to_unit(images)
     angles = angles.double().cpu()
     offsets = torch.zeros(len(angles), 2) if offsets is None else offsets
     offsets = offsets.double().cpu()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -40,6 +41,45 @@ def resize_windows(
     if images.dtype == torch.uint8:
         resized = resized.round_().clamp_(0, 255)
     return resized.to(images.dtype).contiguous(memory_format=torch.channels_last)
+
+
+def shrink_about_centre(images: Tensor, factors: Tensor, mode: str = "bilinear") -> Tensor:
+    """Scale image n by ``factors[n]`` about its centre, on its own canvas and on black.
+
+    The pixel at p, relative to the centre, is the mean of the image around p / factor, with a
+    filter as wide as the reduction (antialiased); black surrounds the image. By 1 every pixel is
+    kept.
+
+    Args:
+        images: ``(N, C, H, W)``, uint8 in 0..255 or float.
+        factors: ``(N,)``, above 0 and at most 1.
+        mode: ``bilinear`` or ``bicubic``, as for :func:`resize_windows`.
+
+    Returns:
+        ``(N, C, H, W)`` in the type of ``images``: uint8 is rounded and clipped, float is not.
+    """
+    kernel, reach = KERNELS[mode]
+    factors, dtype = factors.double().cpu(), exact_dtype(images.device)
+    height, width = images.shape[-2:]
+    weights = {
+        side: _weights_on_black(factors, side, kernel, reach)[:, None].to(images.device, dtype)
+        for side in {height, width}
+    }
+    shrunk = weights[height] @ images.to(dtype) @ weights[width].mT
+    if images.dtype == torch.uint8:
+        shrunk = shrunk.round_().clamp_(0, 255)
+    return shrunk.to(images.dtype)
+
+
+def _weights_on_black(
+    factors: Tensor, side: int, kernel: Callable[[Tensor], Tensor], reach: int
+) -> Tensor:
+    """Return the weights ``(N, side, side)`` of an axis's pixels; those of black are left out."""
+    # Black pixels count in the mean, as far as the filter of any pixel of the canvas reaches.
+    border = math.ceil((side / 2 + reach) / float(factors.min()) - side / 2)
+    wide, length = side + 2 * border, side / factors
+    weights = _weights((wide - length) / 2, length, wide, side, kernel, reach)
+    return weights[:, :, border : border + side]
 
 
 def _weights(

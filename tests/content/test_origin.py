@@ -110,9 +110,10 @@ def idx_files(folder, first_byte, packed):
             (folder / name).write_bytes(content)
 
 
-def test_digits_count_by_their_uncompressed_content(tmp_path):
+@pytest.mark.parametrize("name", ["mnist", "rotated_mnist", "mnist_scale"])
+def test_digits_count_by_their_uncompressed_content(tmp_path, name):
     def mnist(root):
-        given = {"data._target_": "shiftbench.data.mnist.load", "data.root": str(root)}
+        given = {"data._target_": f"shiftbench.data.{name}.load", "data.root": str(root)}
         return Origin.of(given).settings["data.root"]
 
     idx_files(tmp_path / "one" / "MNIST" / "raw", 1, packed=True)

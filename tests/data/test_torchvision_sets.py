@@ -6,7 +6,16 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from shiftbench.data import cifar10, cifar100, fashion_mnist, folder, mnist
+from shiftbench.data import (
+    cifar10,
+    cifar100,
+    fashion_mnist,
+    folder,
+    mnist,
+    mnist_scale,
+    rotated_fashion_mnist,
+    rotated_mnist,
+)
 from shiftbench.errors import ShiftbenchError
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "data"
@@ -16,6 +25,9 @@ MODULES = {
     "mnist": mnist,
     "fashion_mnist": fashion_mnist,
     "folder": folder,
+    "rotated_mnist": rotated_mnist,
+    "rotated_fashion_mnist": rotated_fashion_mnist,
+    "mnist_scale": mnist_scale,
 }
 # Python 3.12 and 3.13 warn about torchvision's way of unpacking archives.
 pytestmark = [
@@ -31,6 +43,9 @@ pytestmark = [
         (cifar100, "cifar-100-python.tar.gz", ""),
         (mnist, "train-images-idx3-ubyte.gz", "MNIST/raw"),
         (fashion_mnist, "t10k-labels-idx1-ubyte.gz", "FashionMNIST/raw"),
+        (rotated_mnist, "train-images-idx3-ubyte.gz", "MNIST/raw"),
+        (rotated_fashion_mnist, "t10k-labels-idx1-ubyte.gz", "FashionMNIST/raw"),
+        (mnist_scale, "train-images-idx3-ubyte.gz", "MNIST/raw"),
     ],
 )
 def test_without_network_one_sentence_says_what_to_do(tmp_path, offline, module, files, place):
@@ -56,5 +71,10 @@ def test_config_names_every_argument_with_its_default(name):
     config = OmegaConf.to_container(OmegaConf.create(text))
     assert config.pop("_target_") == f"shiftbench.data.{name}.load"
     parameters = inspect.signature(MODULES[name].load).parameters
+    # A list in a yaml is a tuple in Python.
+    config = {key: tuple(v) if isinstance(v, list) else v for key, v in config.items()}
+    if changes := config.pop("test", None):
+        assert set(changes.values()) == {None}
+        config["test"] = None
     assert config == {key: parameter.default for key, parameter in parameters.items()}
     assert text.startswith("# ")
