@@ -55,7 +55,7 @@ def _they_add_up(evidence: Evidence) -> Finding | None:
 def _padding_of_dissimilar(run: Run) -> str | None:
     """Return the padding of a run tested on the other class's rows, None for other runs."""
     padding = str(run.labels.get("padding"))
-    swapped = run.settings.get("data.test.swapped") is True
+    swapped = run.settings.get("data.test.position") == "dissimilar"
     return padding if swapped and padding in ("full", "zeros") else None
 
 

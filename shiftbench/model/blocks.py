@@ -68,29 +68,6 @@ def refuse_max_first(pool: Downsampling, model: str) -> None:
         )
 
 
-def require_linear(pool: Downsampling, channels: int, model: str) -> None:
-    """Refuse a pool that is not a linear function of the feature map.
-
-    Raises:
-        UsageError: With the allowed pools.
-    """
-    refuse_max_first(pool, model)
-    # With its first weights, a learned pool may be linear and not stay so.
-    if pool.has_parameters or not _is_additive(pool, channels):
-        raise UsageError(
-            f"model={model} needs a linear pool, got {type(pool).__name__}; "
-            "allowed: pool=ideal, blur, wavelet, flc, asap, avg, stride, global"
-        )
-
-
-@torch.no_grad()
-def _is_additive(pool: nn.Module, channels: int) -> bool:
-    """Whether the pool of a sum is the sum of the pools, tested on random feature maps."""
-    # Many, since two maps may select the same phase by chance.
-    x, y = torch.randn(2, 16, channels, 8, 8, generator=torch.Generator().manual_seed(0))
-    return torch.allclose(pool(x + y), pool(x) + pool(y), atol=1e-4)
-
-
 def check_placement(placement: str, pool: Downsampling | None) -> None:
     """Refuse an unknown placement, and ``before`` for a pool that does not do the subsampling.
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-SWAPPED = {"data": "red_green", "data.test.swapped": True}
+SWAPPED = {"data": "red_green", "data.test.position": "dissimilar"}
 
 
 @pytest.mark.parametrize(("full", "zeros", "verdict"), [

@@ -21,8 +21,7 @@ def options(group):
 
 
 MODELS = [("vgg", "model.depth=8"), ("vgg", "model.depth=16"), ("resnet", "model.depth=20"),
-          ("resnet", "model.depth=18"), ("linear", "model.depth=8"),
-          ("harmonic", "model.max_order=1")]  # fmt: skip
+          ("resnet", "model.depth=18"), ("linear", "model.depth=8")]  # fmt: skip
 NOT_LINEAR = ("max", "aps", "lp", "softpool", "lip", "ddac", "lps", "soft_lps", "tips")
 PRODUCT = list(itertools.product(MODELS, options("pool"), options("head"), PADDINGS))
 
@@ -59,7 +58,7 @@ def refusal(model, pool, head, padding):
         return "would pool nothing globally"
     if pool == "ideal" and padding != "circular":
         return "needs circular borders"
-    if model in ("linear", "harmonic") and pool in NOT_LINEAR:
+    if model == "linear" and pool in NOT_LINEAR:
         return "needs a linear pool"
     return None
 
