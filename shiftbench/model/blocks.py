@@ -98,6 +98,14 @@ def subsample_together(
     return pool(y, phase), shortcut_pool(x, phase)
 
 
+@torch.no_grad()
+def is_additive(pool: nn.Module, channels: int) -> bool:
+    """Whether the pool of a sum is the sum of the pools, tested on random feature maps."""
+    # Many, since two maps may select the same phase by chance.
+    x, y = torch.randn(2, 16, channels, 8, 8, generator=torch.Generator().manual_seed(0))
+    return torch.allclose(pool(x + y), pool(x) + pool(y), atol=1e-4)
+
+
 def map_size(
     model: nn.Module,
     features: Callable[[Tensor], Tensor],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
 from torch import nn
 
 from shiftbench.errors import UsageError
@@ -44,17 +43,9 @@ class LinearVGG(VGG):
     def _site(self, pool: Downsampling, channels: int, padding: str) -> list[nn.Module]:
         blocks.refuse_max_first(pool, "linear")
         # With its first weights, a learned pool may be linear and not stay so.
-        if pool.has_parameters or not _is_additive(pool, channels):
+        if pool.has_parameters or not blocks.is_additive(pool, channels):
             raise UsageError(
                 f"model=linear needs a linear pool, got {type(pool).__name__}; "
                 "allowed: pool=ideal, blur, wavelet, flc, asap, avg, stride, global"
             )
         return [pool]
-
-
-@torch.no_grad()
-def _is_additive(pool: nn.Module, channels: int) -> bool:
-    """Whether the pool of a sum is the sum of the pools, tested on random feature maps."""
-    # Many, since two maps may select the same phase by chance.
-    x, y = torch.randn(2, 16, channels, 8, 8, generator=torch.Generator().manual_seed(0))
-    return torch.allclose(pool(x + y), pool(x) + pool(y), atol=1e-4)

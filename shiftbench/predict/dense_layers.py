@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from shiftbench.head.base import Head
 from shiftbench.ops import padding
+from shiftbench.ops.computed_conv import ComputedConv2d
 from shiftbench.pool.base import Downsampling, as_pool
 from shiftbench.predict.phases import (
     AllPhases,
@@ -62,6 +63,8 @@ def _dense_layer(module: nn.Module, trace: Trace) -> nn.Module | None:
         return _dense_pool(pool, trace)
     if isinstance(module, nn.Conv2d):
         return _dense_conv(module, trace)
+    if isinstance(module, ComputedConv2d):
+        return _of_computed_filters(module)
     if isinstance(module, nn.MaxPool2d | nn.AvgPool2d):
         return _dense_window_pool(module, trace)
     if isinstance(module, nn.Flatten) or (isinstance(module, Head) and not module.is_global):
@@ -96,6 +99,12 @@ def _dense_conv(conv: nn.Conv2d, trace: Trace) -> nn.Module | None:
     plain = copy.copy(conv)
     plain.stride, plain.padding, plain.padding_mode = (1, 1), (0, 0), "zeros"
     return WindowedConv(plain, before, after, stride, trace)
+
+
+def _of_computed_filters(conv: ComputedConv2d) -> nn.Module | None:
+    if conv.padding_mode != "circular":
+        raise NotDenseError(f"a convolution pads with {conv.padding_mode}")
+    return _of_its_own(conv, (conv.stride, conv.stride))
 
 
 def _dense_window_pool(pool: nn.MaxPool2d | nn.AvgPool2d, trace: Trace) -> nn.Module | None:

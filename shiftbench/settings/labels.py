@@ -54,7 +54,7 @@ def names(config: DictConfig, choices: Mapping[str, Any], folders: list[Path]) -
 
 def _own_head(pool: str, default_head: str) -> str:
     # pool=global means a single global pool at the end, so the head must not depend on positions.
-    return "gap" if pool == "global" else default_head
+    return "gap" if pool == "global" and default_head != "mean" else default_head
 
 
 def _label(group: str, choice: str, config: DictConfig, folders: list[Path]) -> str:
