@@ -32,13 +32,14 @@ def _is_control(run: Run, harmonic: Sequence[Run]) -> bool:
     """Whether a plain network is as large as one of the harmonic ones, to within a quarter."""
     sizes = [one.params for one in harmonic if one.params and run.params]
     ratios = [max(size, run.params) / min(size, run.params) for size in sizes]
-    return run.option("model") == CONTROL and any(ratio <= ALIKE for ratio in ratios)
+    is_plain = run.option("model") == CONTROL and run.pool == "max"
+    return is_plain and any(ratio <= ALIKE for ratio in ratios)
 
 
 def _compared(evidence: Evidence) -> dict[str, str]:
     """Return the arm of every run of H1 and H3 by its name."""
     runs = _on_rotated(evidence)
-    harmonic = [run for run in runs if run.option("model") == HARMONIC]
+    harmonic = [run for run in runs if run.option("model") == HARMONIC and run.pool == "avg"]
     found = {run.run_id: "harmonic" for run in harmonic if run.option("augment") == "none"}
     for run in runs:
         if _is_control(run, harmonic) and run.option("augment") in ("none", "rotate"):
