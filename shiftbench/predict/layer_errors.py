@@ -11,46 +11,77 @@ from torch import Tensor
 from torch.linalg import vector_norm
 
 
-def differences(base: Tensor, moved: Tensor, shift: tuple[int, int], stride: int | None) -> Tensor:
+class Reference:
+    """The output F(x) of a layer for the unshifted images, with what all shifts need of it.
+
+    Args:
+        output: ``(N, C, h, w)`` or, with ``stride=None``, ``(N, ...)``.
+        stride: Cumulative stride: pixels of the image per position of the feature map.
+    """
+
+    def __init__(self, output: Tensor, stride: int | None) -> None:
+        self.shape, self.stride = output.shape, stride
+        self.is_map = output.ndim == 4 and stride is not None
+        self.maps = _channels_last(output) if self.is_map else output.flatten(1)
+        self._rolled: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
+        if self.is_map:
+            self.norm = vector_norm(self.maps, dim=(1, 2, 3))
+            self.mean = self.maps.mean((1, 2))
+            self.lengths = vector_norm(self.maps, dim=3)
+
+    def rolled(self, offset: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """Return the feature maps and their lengths over the channels, rolled by ``offset``."""
+        if offset in self._rolled:
+            return self._rolled[offset]
+        made = self.maps.roll(offset, (1, 2)), self.lengths.roll(offset, (1, 2))
+        if self.stride != 1:  # then several shifts of the image have the same one
+            self._rolled[offset] = made
+        return made
+
+
+def differences(base: Reference, moved: Tensor, shift: tuple[int, int]) -> Tensor:
     """Return the errors between an output and the shifted output of the unshifted image.
 
     Args:
-        base: F(x), ``(N, C, h, w)`` or, with ``stride=None``, ``(N, ...)``.
+        base: F(x).
         moved: F(T_d x), of the same shape.
         shift: d = (dy, dx) in pixels of the image.
-        stride: Cumulative stride: pixels of the image per position of the feature map.
 
     Returns:
         ``(N, 3)``: equivariance error, cosine distance, invariance error; NaN where undefined.
     """
-    if base.ndim != 4 or stride is None:
-        empty = base.new_full((len(base),), torch.nan)
-        return torch.stack([empty, empty, _relative(moved.flatten(1), base.flatten(1))], 1)
-    base, moved = _channels_last(base), _channels_last(moved)
-    error, aligned = _align(base, moved, shift, stride)
-    equivariance = error / vector_norm(base, dim=(1, 2, 3))
-    invariance = _relative(moved.mean((1, 2)), base.mean((1, 2)))
-    return torch.stack([equivariance, _cosine_distance(moved, aligned), invariance], 1)
+    if not base.is_map:
+        empty = moved.new_full((len(moved),), torch.nan)
+        return torch.stack([empty, empty, _relative(moved.flatten(1), base.maps)], 1)
+    moved = _channels_last(moved)
+    error, aligned, lengths = _align(base, moved, shift)
+    invariance = _relative(moved.mean((1, 2)), base.mean)
+    cosine = _cosine_distance(moved, aligned, lengths)
+    return torch.stack([error / base.norm, cosine, invariance], 1)
 
 
 def _channels_last(maps: Tensor) -> Tensor:
     return maps.permute(0, 2, 3, 1).contiguous()
 
 
-def _align(
-    base: Tensor, moved: Tensor, shift: tuple[int, int], stride: int
-) -> tuple[Tensor, Tensor]:
-    """Return, per image, the distance of ``moved`` to the closest roll of ``base``; that roll."""
+def _align(base: Reference, moved: Tensor, shift: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
+    """Return, per image, the distance of ``moved`` to the closest roll of ``base``; that roll.
+
+    And its lengths over the channels.
+    """
+    stride = base.stride or 1
     whole = [sorted({offset // stride, -(-offset // stride)}) for offset in shift]
     first, *others = itertools.product(*whole)
-    best = base.roll(first, (1, 2))
+    best, lengths = base.rolled(first)
     error = vector_norm(moved - best, dim=(1, 2, 3))
     for offset in others:
-        rolled = base.roll(offset, (1, 2))
+        rolled, own = base.rolled(offset)
         distance = vector_norm(moved - rolled, dim=(1, 2, 3))
-        best = torch.where((distance < error)[:, None, None, None], rolled, best)
+        closer = (distance < error)[:, None, None]
+        best = torch.where(closer[..., None], rolled, best)
+        lengths = torch.where(closer, own, lengths)
         error = torch.minimum(error, distance)
-    return error, best
+    return error, best, lengths
 
 
 def _relative(moved: Tensor, base: Tensor) -> Tensor:
@@ -58,9 +89,9 @@ def _relative(moved: Tensor, base: Tensor) -> Tensor:
     return relative
 
 
-def _cosine_distance(a: Tensor, b: Tensor) -> Tensor:
+def _cosine_distance(a: Tensor, b: Tensor, length_b: Tensor) -> Tensor:
     """Return ``(N,)`` for two ``(N, h, w, C)``; positions where both are zero have distance 0."""
-    length_a, length_b = vector_norm(a, dim=3), vector_norm(b, dim=3)
+    length_a = vector_norm(a, dim=3)
     # Not a matrix product or einsum, which autocast would compute in bfloat16.
     cosine = (a * b).sum(3) / (length_a * length_b).clamp_min(1e-30)
     both_zero = (length_a == 0) & (length_b == 0)

@@ -24,7 +24,7 @@ from shiftbench.model.evaluating import evaluating
 from shiftbench.model.layout import home, memory_format
 from shiftbench.pool.base import Downsampling
 from shiftbench.predict.arrays import Numbers, as_images, per_channel
-from shiftbench.predict.layer_errors import differences, finite_mean, high_share
+from shiftbench.predict.layer_errors import Reference, differences, finite_mean, high_share
 from shiftbench.predict.pixel_model import PixelModel
 
 MOST_IMAGES = 16
@@ -197,20 +197,21 @@ def _measure(
     base: dict[str, Tensor] = {}
     # Copies, as a later layer may work in place.
     _run(model, x, lambda name, module, before, output: base.update({name: output.float().clone()}))
-    rows = [_differences(model, x, layers, base, shift) for shift in offsets]
+    strides = {layer.name: layer.stride for layer in layers}
+    references = {name: Reference(output, strides.get(name)) for name, output in base.items()}
+    rows = [_differences(model, x, layers, references, shift) for shift in offsets]
     return torch.stack(rows, dim=1).cpu().double().numpy(), _aliasing(base, layers, len(x))
 
 
 def _differences(
-    model: nn.Module, x: Tensor, layers: list[Layer], base: dict[str, Tensor], shift: Shift
+    model: nn.Module, x: Tensor, layers: list[Layer], base: dict[str, Reference], shift: Shift
 ) -> Tensor:
     """Return the measures ``(L, n, 3)`` under one shift, computed during the forward pass."""
-    strides = {layer.name: layer.stride for layer in layers}
     seen: dict[str, Tensor] = {}
 
     def see(name: str, module: nn.Module, before: Tensor | None, output: Tensor) -> None:
         if name in base and base[name].shape == output.shape:
-            seen[name] = differences(base[name], output.float(), shift, strides.get(name))
+            seen[name] = differences(base[name], output.float(), shift)
 
     _run(model, x.roll(shift, (2, 3)), see)
     blank = torch.full((len(x), len(MEASURES)), torch.nan, device=x.device)
