@@ -70,8 +70,8 @@ def _align(base: Reference, moved: Tensor, shift: tuple[int, int]) -> tuple[Tens
     And its lengths over the channels.
     """
     stride = base.stride or 1
-    whole = [sorted({offset // stride, -(-offset // stride)}) for offset in shift]
-    first, *others = itertools.product(*whole)
+    rows, columns = (sorted({offset // stride, -(-offset // stride)}) for offset in shift)
+    first, *others = itertools.product(rows, columns)
     best, lengths = base.rolled(first)
     error = vector_norm(moved - best, dim=(1, 2, 3))
     for offset in others:

@@ -12,7 +12,7 @@ from shiftbench.model.resnet import ResNet
 from shiftbench.model.vgg import VGG
 from shiftbench.ops.padding import conv2d
 from shiftbench.pool import AdaptivePolyphase2d, BlurPool2d, MaxPool2d, NoPool2d
-from shiftbench.predict.layer_errors import differences, high_share
+from shiftbench.predict.layer_errors import Reference, differences, high_share
 from shiftbench.predict.layer_probe import probe
 from shiftbench.report.figures.layers import by_layer, depth_figure, maps_figure, selected
 from shiftbench.storage.result_files import LAYER_COLUMNS
@@ -134,15 +134,17 @@ def test_white_noise_has_three_quarters_of_its_energy_above_the_limit():
 def test_the_cosine_distance_of_orthogonal_maps_is_one_and_of_two_zeros_none():
     base = torch.tensor([1.0, 0.0])[None, :, None, None].expand(1, 2, 4, 4)
     turned = base.flip(1)
-    assert differences(base, turned, (0, 0), 1)[0].tolist() == pytest.approx([2**0.5, 1, 2**0.5])
+    assert differences(Reference(base, 1), turned, (0, 0))[0].tolist() == pytest.approx(
+        [2**0.5, 1, 2**0.5]
+    )
     zero = torch.zeros(1, 2, 4, 4)
-    assert differences(zero, zero, (0, 0), 1)[0, 1] == 0
+    assert differences(Reference(zero, 1), zero, (0, 0))[0, 1] == 0
 
 
 def test_the_best_alignment_is_picked_image_by_image():
     base = inputs(2, side=8)
     moved = torch.stack([base[0].roll((1, 0), (1, 2)), base[1].roll((1, 1), (1, 2))])
-    assert differences(base, moved, (2, 1), 2)[:, 0].tolist() == [0, 0]
+    assert differences(Reference(base, 2), moved, (2, 1))[:, 0].tolist() == [0, 0]
 
 
 def test_the_model_is_left_as_it_was():
