@@ -18,7 +18,7 @@ from shiftbench.report.attempts import attempt
 from shiftbench.report.figures.axis_curve import axis_figure
 from shiftbench.report.figures.example_views import caption, protocol_figure
 from shiftbench.report.figures.jagged_curve import jagged, path_of, typical_images, views_of
-from shiftbench.report.figures.layers import depth_figure, maps_figure
+from shiftbench.report.figures.layers import depth_figure, maps_figure, rotations_figure
 from shiftbench.report.figures.radius import radius_figure
 from shiftbench.report.figures.shift_plane import heatmap
 from shiftbench.shift.base import ShiftProtocol
@@ -75,6 +75,12 @@ def draw_layers(folder: Path, rows: pd.DataFrame) -> None:
         depth_figure(rows, path)
     with _figure(folder / "layer_maps.png") as path:
         maps_figure(rows, path)
+
+
+def draw_rotations(folder: Path, rows: pd.DataFrame) -> None:
+    """Draw the rotation probe's rows as ``layer_rotations.png``."""
+    with _figure(folder / "layer_rotations.png") as path:
+        rotations_figure(rows, path)
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from shiftbench.metric.result_rows import (
 from shiftbench.model.cost import Cost
 from shiftbench.predict.layer_probe import probe
 from shiftbench.predict.pixel_model import PixelModel
+from shiftbench.predict.rotation_probe import probe_rotations
 from shiftbench.prediction_table import PredictionTable
 from shiftbench.report.attempts import attempt
 from shiftbench.runs.run import Run
@@ -98,6 +99,18 @@ def record_layers(config: DictConfig, run: Run, network: PixelModel, data: Datas
     return rows
 
 
+def record_rotations(
+    config: DictConfig, run: Run, network: PixelModel, data: Dataset
+) -> pd.DataFrame:
+    """Write and return how much each layer deviates from commuting with rotations."""
+    images, _ = next(data.test.batches(PROBED_IMAGES))
+    with network.autocasting():
+        rows = probe_rotations(network.model, network.normalise(images))
+    rows = rows.assign(run_id=run.id)
+    result_files.write_csv(rows, run.folder / "rotations.csv", result_files.ROTATION_COLUMNS)
+    return rows
+
+
 def draw(
     run: Run,
     data: Dataset,
@@ -105,6 +118,7 @@ def draw(
     tables: Mapping[str, PredictionTable],
     reduced: Reductions,
     layers: pd.DataFrame | None,
+    rotations: pd.DataFrame | None = None,
 ) -> None:
     """Draw a run's figures; one that cannot be drawn causes a warning, as results are written.
 
@@ -115,15 +129,23 @@ def draw(
         tables: Prediction tables by the same names.
         reduced: The result of :func:`record`.
         layers: The result of :func:`record_layers`, None if layers were not probed.
+        rotations: The result of :func:`record_rotations`, None if no protocol rotates.
     """
     folder = run.folder / "figures"
     with attempt(f"the figures in {folder}"):  # importing matplotlib may fail, too
-        from shiftbench.experiment.figures import draw_curves, draw_layers, draw_protocols
+        from shiftbench.experiment.figures import (
+            draw_curves,
+            draw_layers,
+            draw_protocols,
+            draw_rotations,
+        )
 
         draw_protocols(folder, run.names.pool, data, protocols, tables, reduced.shifts)
         draw_curves(folder, reduced.radius, reduced.phase)
         if layers is not None:
             draw_layers(folder, layers)
+        if rotations is not None:
+            draw_rotations(folder, rotations)
 
 
 def _identity(config: DictConfig, run: Run, cost: Cost) -> dict[str, Any]:

@@ -168,13 +168,21 @@ def _write(
         reduced = outputs.record(
             config, run, ready.cost, history, tables, ready.metrics, ready.stride
         )
-    layers = None
+    layers = rotations = None
     if config.measure.layers:
         with phase("probing the layers", config, "measure.memory_gb"):
             layers = outputs.record_layers(config, run, network, ready.data)
+            if _rotates(ready):
+                rotations = outputs.record_rotations(config, run, network, ready.data)
     if config.figures:
         with phase("drawing", config):
-            outputs.draw(run, ready.data, ready.protocols, tables, reduced, layers)
+            outputs.draw(run, ready.data, ready.protocols, tables, reduced, layers, rotations)
+
+
+def _rotates(ready: _Prepared) -> bool:
+    """Whether a protocol rotates the images, and they are square."""
+    height, width = ready.data.image_shape[1:]
+    return height == width and any("angle" in one.axes for one in ready.protocols.values())
 
 
 def _record_beginning(config: DictConfig, run: Run, ready: _Prepared, team: Team) -> None:

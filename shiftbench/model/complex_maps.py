@@ -68,7 +68,7 @@ class HarmonicConv2d(ComputedConv2d):
         self.phases: nn.Parameter | None = None
         if phases:
             self.phases = nn.Parameter(2 * math.pi * torch.rand(kinds, out_chans, in_chans))
-        self.real_input = real_input
+        self.real_input, self.orders = real_input, orders
         self.register_buffer("harmonics", _harmonics(kinds), persistent=False)
         order = torch.arange(orders)[:, None] - torch.arange(in_orders)
         self.register_buffer("filter_of", order.abs(), persistent=False)
@@ -92,6 +92,13 @@ class HarmonicConv2d(ComputedConv2d):
             columns.append(torch.stack([-imaginary, real]))
         filters = torch.stack(columns, dim=3).flatten(3, 5).flatten(0, 2)
         return filters.view(*filters.shape[:2], SIZE, SIZE)
+
+    def rotated_channels(self, maps: Tensor, degrees: float) -> Tensor:
+        """Return the maps times e^(imθ): what an image turned counter-clockwise by θ gives."""
+        z = torch.complex(*maps.chunk(2, 1)).unflatten(1, (self.orders, -1))
+        angles = math.radians(degrees) * torch.arange(self.orders, device=maps.device)
+        turned = z * torch.polar(torch.ones_like(angles), angles)[:, None, None, None]
+        return torch.cat([turned.real, turned.imag], 1).flatten(1, 2)
 
 
 def _harmonics(orders: int) -> Tensor:
@@ -141,6 +148,8 @@ class MagnitudeNorm(nn.Module):
         maps: Complex channels, of all orders together.
     """
 
+    is_one_layer = True  # for the layer probes: its BatchNorm sees magnitudes only
+
     def __init__(self, maps: int) -> None:
         super().__init__()
         self.norm = nn.BatchNorm2d(maps)
@@ -161,6 +170,10 @@ class SumOfMagnitudes(nn.Module):
     def __init__(self, orders: int) -> None:
         super().__init__()
         self.orders = orders
+
+    def rotated_channels(self, maps: Tensor, degrees: float) -> Tensor:
+        """Return the maps as they are: magnitudes do not change."""
+        return maps
 
     def forward(self, z: Tensor) -> Tensor:
         """Return the sum."""

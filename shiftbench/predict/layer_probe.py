@@ -96,8 +96,8 @@ def probe(
     given = as_images(images, normalised=mean is not None or std is not None)[:max_images]
     offsets = _offsets(shifts, (given.shape[2], given.shape[3]))
     with evaluating(model), torch.inference_mode():
-        pixels = _normalised(model, given, mean, std)
-        layers = _survey(model, pixels[:1])
+        pixels = normalised(model, given, mean, std)
+        layers = survey(model, pixels[:1])
         needed = sum(layer.size for layer in layers)
         at_once = max(1, int(memory_gb * 2**30 / max(1, needed)))
         parts = [_measure(model, part, layers, offsets) for part in pixels.split(at_once)]
@@ -106,7 +106,7 @@ def probe(
     return _frame(layers, offsets, finite_mean(values, 2), finite_mean(aliasing, 1))
 
 
-def _normalised(
+def normalised(
     model: nn.Module, images: Tensor, mean: Numbers | None, std: Numbers | None
 ) -> Tensor:
     """Return the images, normalised, in the network's type, on its device."""
@@ -131,7 +131,7 @@ def _offsets(shifts: Sequence[Shift] | None, size: tuple[int, int]) -> list[Shif
     return [(int(dy), int(dx)) for dy, dx in shifts]
 
 
-def _run(model: nn.Module, x: Tensor, see: See) -> None:
+def run_with(model: nn.Module, x: Tensor, see: See) -> None:
     """Run ``x`` with hooks that call ``see(name, module, input, output)`` after every layer."""
     calls: Counter[str] = Counter()
 
@@ -146,7 +146,7 @@ def _run(model: nn.Module, x: Tensor, see: See) -> None:
 
     handles = []
     try:
-        inside = _inside_pools(model)
+        inside = _inside_whole(model)
         for name, module in model.named_modules():
             if _is_layer(module) and id(module) not in inside:
                 handles.append(watch(name or type(module).__name__, module))
@@ -157,19 +157,32 @@ def _run(model: nn.Module, x: Tensor, see: See) -> None:
 
 
 def _is_layer(module: nn.Module) -> bool:
-    # A pool that selects its grid, or has parameters, may contain layers; it is one layer.
     childless = next(module.children(), None) is None
-    whole = isinstance(module, Downsampling) and (module.picks_grid or module.has_parameters)
-    return (childless or whole) and not isinstance(module, nn.Identity)
+    return (childless or _is_whole(module)) and not isinstance(module, nn.Identity)
 
 
-def _inside_pools(model: nn.Module) -> set[int]:
-    """Return the ids of the layers inside of pools with parameters."""
-    pools = [m for m in model.modules() if isinstance(m, Downsampling) and m.has_parameters]
-    return {id(part) for pool in pools for part in pool.modules() if part is not pool}
+def _is_whole(module: nn.Module) -> bool:
+    """Whether a module with layers inside is one layer.
+
+    A pool that selects its grid, or has parameters, may contain layers; other modules state it.
+    """
+    if isinstance(module, Downsampling):
+        return module.picks_grid or module.has_parameters
+    return getattr(module, "is_one_layer", False) is True  # optional in any network
 
 
-def _survey(model: nn.Module, image: Tensor) -> list[Layer]:
+def _inside_whole(model: nn.Module) -> set[int]:
+    """Return the ids of the modules inside of those that are one layer."""
+    whole = [
+        module
+        for module in model.modules()
+        if _is_whole(module)
+        and not (isinstance(module, Downsampling) and not module.has_parameters)
+    ]
+    return {id(part) for module in whole for part in module.modules() if part is not module}
+
+
+def survey(model: nn.Module, image: Tensor) -> list[Layer]:
     """Return the layers in the order in which they run."""
     layers: list[Layer] = []
     strides = {image.shape[2]: 1}  # by feature-map height, so that parallel branches agree
@@ -184,7 +197,7 @@ def _survey(model: nn.Module, image: Tensor) -> list[Layer]:
             stride = strides[output.shape[2]] = max(1, known * ratio // growth)
         layers.append(Layer(name, type(module).__name__, stride, ratio, 4 * output.numel()))
 
-    _run(model, image, see)
+    run_with(model, image, see)
     if not layers:
         raise ShiftbenchError("the network has no layer that returns a tensor; nothing to probe")
     return layers
@@ -196,7 +209,9 @@ def _measure(
     """Return the measures ``(L, K, n, 3)`` and the aliasing ``(L, n)`` of the images ``x``."""
     base: dict[str, Tensor] = {}
     # Copies, as a later layer may work in place.
-    _run(model, x, lambda name, module, before, output: base.update({name: output.float().clone()}))
+    run_with(
+        model, x, lambda name, module, before, output: base.update({name: output.float().clone()})
+    )
     strides = {layer.name: layer.stride for layer in layers}
     references = {name: Reference(output, strides.get(name)) for name, output in base.items()}
     rows = [_differences(model, x, layers, references, shift) for shift in offsets]
@@ -213,7 +228,7 @@ def _differences(
         if name in base and base[name].shape == output.shape:
             seen[name] = differences(base[name], output.float(), shift)
 
-    _run(model, x.roll(shift, (2, 3)), see)
+    run_with(model, x.roll(shift, (2, 3)), see)
     blank = torch.full((len(x), len(MEASURES)), torch.nan, device=x.device)
     return torch.stack([seen.get(layer.name, blank) for layer in layers])
 

@@ -66,6 +66,9 @@ LAYER_COLUMNS = (
     "run_id", "layer", "index", "kind", "stride", "dy", "dx", "equivariance_error",
     "cosine_distance", "invariance_error", "aliasing",
 )  # fmt: skip
+ROTATION_COLUMNS = (
+    "run_id", "layer", "index", "kind", "stride", "angle", "equivariance_error", "invariance_error",
+)  # fmt: skip
 REQUIRED = frozenset((
     "run_id", "protocol", "experiment", "data", "model", "pool", "head", "padding", "augment",
     "seed", "params", "macs", "metric", "value", "ci_low", "ci_high", "n_images", "n_shifts",

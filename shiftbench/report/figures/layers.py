@@ -73,6 +73,39 @@ def maps_figure(rows: pd.DataFrame, path: Path) -> None:
     write_png(figure, path)
 
 
+@own_settings()
+def rotations_figure(rows: pd.DataFrame, path: Path) -> None:
+    """Draw the equivariance error over the angle, a line per layer, and write a PNG.
+
+    At most twelve layers, as in :func:`maps_figure`, dark to light from the first to the last.
+    Nothing is written if no layer returns a square feature map.
+
+    Args:
+        rows: Rows of ``rotations.csv`` of one run.
+        path: Path of the PNG.
+    """
+    maps = rows[rows["equivariance_error"].notna()]
+    if maps.empty:
+        return
+    chosen = selected(_each(maps))
+    figure = Figure(figsize=(7.5, 4), layout="constrained")
+    axes = figure.subplots()
+    colors = colormap("cividis")(np.linspace(0, 0.9, len(chosen)))
+    for index, color in zip(chosen, colors, strict=True):
+        layer = maps[maps["index"] == index].sort_values("angle")
+        label = f"{layer['layer'].iloc[0]}  {layer['kind'].iloc[0]}"
+        axes.plot(layer["angle"], layer["equivariance_error"], color=color, marker="o",
+                  markersize=3, linewidth=1, label=label)  # fmt: skip
+    axes.set_title("Map of the rotated image against the rotated map, mean over images",
+                   loc="left", fontsize=9)  # fmt: skip
+    axes.set(xlabel="angle in degrees", ylabel="relative error",
+             ylim=(0, _top(maps["equivariance_error"])))  # fmt: skip
+    axes.set_xticks(range(0, 361, 45))
+    axes.grid(axis="y", alpha=0.3)
+    figure.legend(loc="outside right upper", fontsize=7)
+    write_png(figure, path)
+
+
 def by_layer(rows: pd.DataFrame) -> pd.DataFrame:
     """Return one row per layer: means over all non-zero shifts, and ``subsamples``."""
     moved = rows[(rows["dy"] != 0) | (rows["dx"] != 0)]
@@ -80,7 +113,12 @@ def by_layer(rows: pd.DataFrame) -> pd.DataFrame:
     keys = ["index", "layer", "kind", "stride"]
     errors = ["equivariance_error", "cosine_distance", "invariance_error"]
     layers = moved.groupby(keys, dropna=False, sort=False)[errors].mean().reset_index()
-    layers = layers.sort_values("index", ignore_index=True)
+    return _each(layers)
+
+
+def _each(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the first row of every layer, with ``subsamples``."""
+    layers = rows.drop_duplicates("index").sort_values("index", ignore_index=True)
     stride = layers["stride"].astype("Float64").ffill().fillna(1).to_numpy(dtype=float)
     return layers.assign(subsamples=np.diff(stride, prepend=1.0) > 0)
 
