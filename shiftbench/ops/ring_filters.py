@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ SPREAD = 0.5  # standard deviation in pixels of the Gaussian around each sample
 _QUARTERS = (1, 1j, -1, -1j)
 
 
-def ring_harmonics(order: int, size: int = 5, rings: int = RINGS) -> Tensor:
+def ring_harmonics(order: int, size: int = 5, radii: Sequence[float] | None = None) -> Tensor:
     """Return R_r(|q|) e^(i·order·φ) on the pixels q of a filter, complex, one for each ring r.
 
     Each ring has 101 samples, each of which is spread over the pixels by a Gaussian whose weights
@@ -26,42 +27,21 @@ def ring_harmonics(order: int, size: int = 5, rings: int = RINGS) -> Tensor:
     Args:
         order: Order m of the harmonic, 0 or more.
         size: Side of the filter in pixels, odd.
-        rings: Number of rings; radii are spaced evenly up to ``rings − 0.5`` pixels, from 0, or
-            from 1 if the order is not 0.
+        radii: Of the rings, in pixels; by default four from 0 to 3.5, evenly spaced, or from 1 if
+            the order is not 0.
 
     Returns:
         ``(rings, size, size)``, complex128.
     """
-    radii = torch.linspace(0.0 if order == 0 else 1.0, rings - 0.5, rings, dtype=torch.float64)
+    if radii is None:
+        radii = torch.linspace(0.0 if order == 0 else 1.0, RINGS - 0.5, RINGS).tolist()
     angles = 2 * math.pi * torch.arange(SAMPLES, dtype=torch.float64) / SAMPLES
     on_circle = torch.polar(torch.ones_like(angles), angles)
-    samples = radii[:, None] * on_circle
+    samples = torch.tensor(radii, dtype=torch.float64)[:, None] * on_circle
     distance = (samples[..., None] - _pixels(size).flatten()).abs()
     weights = torch.softmax(-(distance**2) / (2 * SPREAD**2), dim=-1)
     means = ((on_circle**order)[:, None] * weights).mean(1)
     return turned_alike(means.unflatten(1, (size, size)), order)
-
-
-def polar_harmonics(order: int, radius: float, width: float, size: int = 5) -> Tensor:
-    """Return exp(−(|q| − radius)² / 2·width²) e^(i·order·φ) on the pixels q, complex.
-
-    Turned counter-clockwise by any angle θ, the function is itself times e^(−i·order·θ): filters
-    that are made of such functions turn without interpolation (Weiler et al., arXiv 1711.07289,
-    sec. 3.1). By quarter turns this is exact to the last bit. At the centre, where φ is not
-    defined, it is 0 unless the order is divisible by 4.
-
-    Args:
-        order: Order of the harmonic, 0 or more.
-        radius: Of the ring, in pixels.
-        width: Standard deviation of the ring's profile in pixels.
-        size: Side of the filter in pixels, odd.
-
-    Returns:
-        ``(size, size)``, complex128.
-    """
-    pixels = _pixels(size)
-    profile = torch.exp(-((pixels.abs() - radius) ** 2) / (2 * width**2))
-    return turned_alike(torch.polar(profile, order * pixels.angle()), order)
 
 
 def turned_alike(filters: Tensor, order: int) -> Tensor:

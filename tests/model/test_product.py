@@ -22,7 +22,7 @@ def options(group):
 
 MODELS = [("vgg", "model.depth=8"), ("vgg", "model.depth=16"), ("resnet", "model.depth=20"),
           ("resnet", "model.depth=18"), ("linear", "model.depth=8"),
-          ("harmonic", "model.max_order=1")]  # fmt: skip
+          ("harmonic", "model.max_order=1"), ("cyclic", "model.order=8")]  # fmt: skip
 NOT_LINEAR = ("max", "aps", "lp", "softpool", "lip", "ddac", "lps", "soft_lps", "tips")
 NOT_BY_MAGNITUDE = ("lp", "softpool", "lip", "ddac", "tips")
 PRODUCT = list(itertools.product(MODELS, options("pool"), options("head"), PADDINGS))
