@@ -79,6 +79,12 @@ class GroupConv2d(ComputedConv2d):
             parts.append(part.roll(rotation, 1) if self.in_rotations > 1 else part)
         return torch.stack(parts).flatten(2, 3).flatten(0, 1)
 
+    def rotated_channels(self, maps: Tensor, degrees: float) -> Tensor:
+        """Return the maps moved along the rotations, by the whole number nearest to the angle."""
+        steps = round(degrees * self.order / 360)
+        moved: Tensor = maps.unflatten(1, (self.order, -1)).roll(steps, 1).flatten(1, 2)
+        return moved
+
 
 def turning_filters(size: int) -> Tensor:
     """Return filters, and the same turned counter-clockwise by 45°, ``(2, filters, size²)``.
@@ -107,6 +113,8 @@ class GroupNorm2d(nn.Module):
         features: Features.
         order: Number of rotations.
     """
+
+    is_one_layer = True  # for the layer probes: its BatchNorm sees rotations as positions
 
     def __init__(self, features: int, order: int) -> None:
         super().__init__()
@@ -138,6 +146,10 @@ class OverRotations(nn.Module):
         """Return one map for every feature."""
         maps = torch.stack(x.chunk(self.order, 1))
         return maps.amax(0) if self.how == "max" else maps.mean(0)
+
+    def rotated_channels(self, maps: Tensor, degrees: float) -> Tensor:
+        """Return the maps as they are: they do not depend on rotations."""
+        return maps
 
     def extra_repr(self) -> str:
         """Return the settings for ``print(model)``."""

@@ -7,7 +7,9 @@ import torch
 from torch import nn
 
 from shiftbench.errors import UsageError
+from shiftbench.head.gap import GlobalAverageHead
 from shiftbench.head.mean import MeanHead
+from shiftbench.model.cyclic import CyclicNetwork
 from shiftbench.model.harmonic import HarmonicNetwork
 from shiftbench.ops.ring_filters import ring_harmonics
 from shiftbench.pool import AvgPool2d, Stride2d
@@ -40,6 +42,18 @@ def test_every_layer_of_a_harmonic_network_is_exact_under_quarter_turns():
     maps = rows["equivariance_error"].notna()
     assert maps.sum() == 4 * (len(rows["index"].unique()) - 1)  # all layers but the head
     assert list(rows.query("index == 0")["angle"]) == list(QUARTERS)
+
+
+@pytest.mark.parametrize("order", [4, 8])
+def test_every_layer_of_a_cyclic_network_is_exact_under_quarter_turns(order):
+    torch.manual_seed(0)
+    pool = MakeDownsampling(AvgPool2d)
+    model = CyclicNetwork(5, 1, (28, 28), pool, GlobalAverageHead, width=2, order=order).eval()
+    rows = probe_rotations(model, images(), angles=QUARTERS)
+    assert rows["equivariance_error"].max() < 1e-5
+    assert rows["equivariance_error"].notna().mean() > 0.9
+    eighth = probe_rotations(model, images(), angles=[45])["equivariance_error"][0]
+    assert (eighth < 0.3) == (order == 8)  # its filters turn by 45°, those of order 4 do not
 
 
 def test_the_phases_of_its_maps_turn():
