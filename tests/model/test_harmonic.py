@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
+from hydra import compose, initialize_config_dir
 
 from shiftbench.api import measure
 from shiftbench.errors import ShiftbenchError, UsageError
@@ -40,6 +41,9 @@ from shiftbench.pool import (
     TipsPool2d,
     WaveletPool2d,
 )
+from shiftbench.settings.hydra_patches import VERSION_BASE
+from shiftbench.settings.labels import names
+from shiftbench.settings.schema import CONFIG_DIR, register
 from shiftbench.shift.circular import Circular
 from shiftbench.shift.sampling import Sampling
 
@@ -269,6 +273,16 @@ def test_it_can_be_made_channels_last_without_changing_its_answer():
     before = net(x)
     net.to(memory_format=torch.channels_last)
     torch.testing.assert_close(net(x.contiguous(memory_format=torch.channels_last)), before)
+
+
+@pytest.mark.parametrize(("model", "head"), [("harmonic", "mean"), ("vgg", "gap")])
+def test_without_pools_it_keeps_its_head_which_is_global(model, head):
+    register()
+    choices = {"data": "shapes", "model": model, "pool": "global", "augment": "none",
+               "train": "quick"}  # fmt: skip
+    with initialize_config_dir(str(CONFIG_DIR), **VERSION_BASE):
+        config = compose("config", [f"model={model}", "pool=global"])
+    assert names(config, choices, [CONFIG_DIR]).head == head
 
 
 @pytest.mark.slow
