@@ -1,6 +1,7 @@
 """What every test may use."""
 
 import contextlib
+import logging
 import os
 import subprocess
 import sys
@@ -67,6 +68,14 @@ TINY = (
     "measure.layers=false",
     "figures=false",
 )
+
+
+@pytest.fixture
+def package_log(caplog, monkeypatch):
+    """caplog with the messages of the package, whose logger a command in this process cuts off."""
+    monkeypatch.setattr(logging.getLogger("shiftbench"), "propagate", True)
+    caplog.set_level(logging.INFO, logger="shiftbench")
+    return caplog
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """``measure`` with networks and arguments as programs have them: the same numbers, or an error."""
 
-import logging
 import warnings
 from types import SimpleNamespace
 
@@ -164,13 +163,12 @@ def test_a_fill_of_the_mean_needs_one(protocol):
     assert answers(body(), shift=protocol, mean=MEAN).n_images == 6
 
 
-def test_black_that_is_not_black_is_said(caplog):
-    logging.getLogger("shiftbench").propagate = True
+def test_black_that_is_not_black_is_said(package_log):
     answers(body(), (PIXELS / 255 - 0.5) / 0.25)
-    assert "what enters them is 0, which is not black" in caplog.text
-    caplog.clear()
+    assert "what enters them is 0, which is not black" in package_log.text
+    package_log.clear()
     answers(body(), (PIXELS / 255 - 0.5) / 0.25, Circular(sampling="all"))
-    assert "not black" not in caplog.text
+    assert "not black" not in package_log.text
 
 
 @pytest.mark.parametrize(

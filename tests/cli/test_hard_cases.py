@@ -77,30 +77,28 @@ class NanWhenDark(Net):
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS, ids=str)
-def test_nan_answers_count_as_wrong_and_are_said(protocol, caplog):
+def test_nan_answers_count_as_wrong_and_are_said(protocol, package_log):
     images = inputs(4)
     images[1] *= 0.1
-    logging.getLogger("shiftbench").propagate = True
-    with caplog.at_level(logging.WARNING, logger="shiftbench"):
+    with package_log.at_level(logging.WARNING, logger="shiftbench"):
         result = measure(NanWhenDark(), images, [0, 0, 0, 0], protocol, resamples=10)
     views = result.predictions.top1.shape[1]
     assert result.predictions.meta["nan_views"] == views
     assert (result.predictions.top1[1] == -1).all()
-    assert f"no answer (NaN, or −inf for every class) for {views} views" in caplog.text
+    assert f"no answer (NaN, or −inf for every class) for {views} views" in package_log.text
     rows = result.metrics.set_index("metric")
     assert rows.loc["accuracy", "value"] <= 0.75
     assert rows.loc["mean_absolute_change", "n_images"] == 3
     assert rows["value"].notna().all()
 
 
-def test_a_network_in_train_mode_is_measured_in_eval_mode_said_and_put_back(caplog):
+def test_a_network_in_train_mode_is_measured_in_eval_mode_said_and_put_back(package_log):
     net = Net(dropout=0.5).train()
-    logging.getLogger("shiftbench").propagate = True
-    with caplog.at_level(logging.INFO, logger="shiftbench"):
+    with package_log.at_level(logging.INFO, logger="shiftbench"):
         first = measure(net, inputs(), [0, 1, 2], PROTOCOLS[0], resamples=10)
     again = measure(net, inputs(), [0, 1, 2], PROTOCOLS[0], resamples=10)
     assert net.training
-    assert "train mode" in caplog.text
+    assert "train mode" in package_log.text
     np.testing.assert_array_equal(first.predictions.p_top1, again.predictions.p_top1)
 
 

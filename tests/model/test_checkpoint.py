@@ -110,13 +110,12 @@ def test_compiled_parts_are_found(tmp_path):
     assert torch.equal(target[1].weight, source[1].weight)
 
 
-def test_ignored_entries_are_reported(tmp_path, caplog):
+def test_ignored_entries_are_reported(tmp_path, package_log):
     state = prefixed(nn.Linear(2, 3).state_dict(), "net.", n_averaged=torch.tensor(3))
     torch.save(state, tmp_path / "theirs.pth")
-    logging.getLogger("shiftbench").propagate = True
-    with caplog.at_level(logging.INFO, logger="shiftbench"):
+    with package_log.at_level(logging.INFO, logger="shiftbench"):
         checkpoint.load_weights(nn.Linear(2, 3), tmp_path / "theirs.pth")
-    assert "those under 'net.'; left out: n_averaged" in caplog.text
+    assert "those under 'net.'; left out: n_averaged" in package_log.text
 
 
 def test_two_sets_of_weights_are_not_chosen_from(tmp_path):

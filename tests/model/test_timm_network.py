@@ -1,7 +1,6 @@
 """Networks of timm: the error if it is missing, and its preprocessing if it is installed."""
 
 import importlib.util
-import logging
 import sys
 
 import pytest
@@ -49,11 +48,10 @@ def test_squashed_and_cut_out_images_are_told_apart():
 
 
 @needs_timm
-def test_borders_that_timm_adds_are_warned_of(caplog):
-    logging.getLogger("shiftbench").propagate = True
+def test_borders_that_timm_adds_are_warned_of(package_log):
     recipe = TimmNetwork("volo_d4_448.sail_in1k", "DEFAULT").recipe()
     assert (recipe.size, recipe.resize) == (448, 448)
-    assert "center, 448 px of 389" in caplog.text
+    assert "center, 448 px of 389" in package_log.text
 
 
 @needs_timm

@@ -1,7 +1,5 @@
 """Images, labels and means in different containers and dtypes: same results, or an error."""
 
-import logging
-
 import numpy as np
 import pytest
 import torch
@@ -11,13 +9,6 @@ from shiftbench.predict.arrays import as_images, as_labels, per_channel
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 3, 6, 5)).astype(np.uint8)
 WHOLE = ["int16", "int32", "int64", "uint16", "uint32", "uint64", ">i4", ">u2"]
-
-
-@pytest.fixture
-def said(caplog):
-    logging.getLogger("shiftbench").propagate = True
-    caplog.set_level(logging.INFO, logger="shiftbench")
-    return caplog
 
 
 @pytest.mark.parametrize("kind", WHOLE)
@@ -62,9 +53,9 @@ def test_what_may_mean_something_else_is_refused(values, sentence):
         as_images(values, normalised=False)
 
 
-def test_uint8_of_zeros_and_ones_is_warned_of(said):
+def test_uint8_of_zeros_and_ones_is_warned_of(package_log):
     as_images((PIXELS > 127).astype(np.uint8), normalised=True)
-    assert "above 1 of 255" in said.text
+    assert "above 1 of 255" in package_log.text
 
 
 @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, ">f4", ">f8"])
@@ -111,18 +102,20 @@ def test_images_with_gradients_are_detached():
 
 @pytest.mark.parametrize(
     ("low", "high", "outcome"),
-    [(0, 1, "silent"), (-0.1, 1.1, "said"), (-2, 2, "refused"), (0, 255, "refused")],
+    [(0, 1, "silent"), (-0.1, 1.1, "package_log"), (-2, 2, "refused"), (0, 255, "refused")],
 )
-def test_floats_that_a_mean_of_pixels_does_not_fit(said, low, high, outcome):
+def test_floats_that_a_mean_of_pixels_does_not_fit(package_log, low, high, outcome):
     images = np.linspace(low, high, 48).reshape(1, 3, 4, 4)
     as_images(images, normalised=False)
-    assert said.text == ""
+    assert package_log.text == ""
     if outcome == "refused":
         with pytest.raises(UsageError, match="leave mean and std out"):
             as_images(images, normalised=True)
         return
     as_images(images, normalised=True)
-    assert ("mean and std are of pixels in 0 to 1" in said.text) == (outcome == "said")
+    assert ("mean and std are of pixels in 0 to 1" in package_log.text) == (
+        outcome == "package_log"
+    )
 
 
 @pytest.mark.parametrize(

@@ -153,14 +153,13 @@ def brightened():
     return x
 
 
-def test_what_the_self_check_could_not_see_is_found_and_measured_directly(caplog):
-    logging.getLogger("shiftbench").propagate = True
-    with caplog.at_level(logging.WARNING, logger="shiftbench"):
+def test_what_the_self_check_could_not_see_is_found_and_measured_directly(package_log):
+    with package_log.at_level(logging.WARNING, logger="shiftbench"):
         auto = measure(Bright(), brightened(), LABELS, PROTOCOL, resamples=2).predictions
     direct = measure(
         Bright(), brightened(), LABELS, PROTOCOL, engine="direct", resamples=2
     ).predictions
-    assert "the dense engine's table is not exact: its answer to image" in caplog.text
+    assert "the dense engine's table is not exact: its answer to image" in package_log.text
     assert auto.meta["engine"] == "direct"
     assert (auto.top1 == direct.top1).all()
     assert "self_check_flips" not in auto.meta

@@ -92,12 +92,11 @@ def test_draws_and_other_protocols_are_the_direct_engines():
     assert "samples random shifts" in refused(net, protocol=Circular(sampling="draws", draws=4))
 
 
-def test_the_reason_is_logged_once(caplog):
+def test_the_reason_is_logged_once(package_log):
     net = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    with caplog.at_level(logging.INFO, logger="shiftbench"):
-        logging.getLogger("shiftbench").propagate = True
+    with package_log.at_level(logging.INFO, logger="shiftbench"):
         measure(net.eval(), inputs(), [0, 0, 0], "circular", resamples=10)
-    lines = [record.getMessage() for record in caplog.records]
+    lines = [record.getMessage() for record in package_log.records]
     assert lines == ["not every shift at once, since a convolution pads with zeros"]
 
 

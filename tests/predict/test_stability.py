@@ -121,15 +121,14 @@ def test_random_states_are_seen_not_restored_by_luck():
 
 
 @pytest.mark.parametrize("name", ["batch norm without statistics", "functional dropout"])
-def test_it_is_said_and_the_dense_engine_is_not_used(name, caplog):
+def test_it_is_said_and_the_dense_engine_is_not_used(name, package_log):
     between, reason = UNSTEADY[name]
-    logging.getLogger("shiftbench").propagate = True
-    with caplog.at_level(logging.WARNING, logger="shiftbench"):
+    with package_log.at_level(logging.WARNING, logger="shiftbench"):
         table = measure(Net(between), images(), [0] * 6, "circular", resamples=2).predictions
     assert table.meta["engine"] == "direct"
     key = "depends_on_batch" if reason == BATCH else "depends_on_chance"
     assert table.meta[key] is True
-    assert f"also depends on {reason}" in caplog.text
+    assert f"also depends on {reason}" in package_log.text
     with pytest.raises(ShiftbenchError, match=f"its answers depend on {reason}"):
         measure(Net(between), images(), [0] * 6, "circular", engine="dense")
 
