@@ -11,8 +11,9 @@ from torch import Tensor
 from shiftbench.augment.base import Augmentation, Draws
 from shiftbench.errors import require_one_of, require_within
 from shiftbench.ops.geometry import to_unit
+from shiftbench.ops.rotation import GRID_PADDINGS
 
-PADDINGS = {"black": "zeros", "reflect": "reflection", "edge": "border"}
+FILLS = ("black", "reflect", "edge")
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class RotateAugment(Augmentation):
 
     Args:
         max_angle: Largest rotation in degrees to either side, 0 to 180; angles are uniform.
-        fill: What fills uncovered pixels: ``black``, ``reflect`` or ``edge``.
+        fill: What fills uncovered pixels: ``black``, ``reflect`` or ``edge``, as ``shift=rotate``.
     """
 
     max_angle: float = 180
@@ -29,7 +30,7 @@ class RotateAugment(Augmentation):
 
     def __post_init__(self) -> None:
         require_within("augment.max_angle", self.max_angle, 0, 180)
-        require_one_of("augment.fill", self.fill, list(PADDINGS))
+        require_one_of("augment.fill", self.fill, FILLS)
 
     def draw(self, count: int, size: tuple[int, int], generator: torch.Generator) -> Draws:
         """Return the angles in degrees counter-clockwise, ``(count,)``."""
@@ -39,9 +40,11 @@ class RotateAugment(Augmentation):
         """Return the rotated images as float in 0..1."""
         [angles] = draws
         images = to_unit(images)
-        theta = _inverse(angles.to(images), images.shape[-1] / images.shape[-2])
-        grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-        return F.grid_sample(images, grid, padding_mode=PADDINGS[self.fill], align_corners=False)
+        height, width = images.shape[-2:]
+        theta = _inverse(angles.to(images), max(width - 1, 1) / max(height - 1, 1))
+        grid = F.affine_grid(theta, list(images.shape), align_corners=True)
+        borders = GRID_PADDINGS[self.fill]
+        return F.grid_sample(images, grid, padding_mode=borders, align_corners=True)
 
 
 def _inverse(angles: Tensor, aspect: float) -> Tensor:

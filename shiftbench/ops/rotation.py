@@ -13,7 +13,7 @@ from shiftbench.ops.geometry import exact_dtype, fill_value, to_unit, translate
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 FILLS = ("black", "mean", "reflect", "edge")
-_PADDINGS = {"black": "zeros", "mean": "zeros", "reflect": "reflection", "edge": "border"}
+GRID_PADDINGS = {"black": "zeros", "mean": "zeros", "reflect": "reflection", "edge": "border"}
 
 
 def turn(
@@ -95,7 +95,7 @@ def _interpolated(
     size = (images.shape[-2], images.shape[-1])
     positions = _sources(angles, offsets, size, images.device).to(images.dtype)
     shown = F.grid_sample(
-        images - value, positions, interpolation, _PADDINGS[fill], align_corners=True
+        images - value, positions, interpolation, GRID_PADDINGS[fill], align_corners=True
     )
     return shown + value
 
