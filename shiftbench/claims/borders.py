@@ -11,7 +11,8 @@ from shiftbench.claims.evidence import Evidence, Run
 from shiftbench.claims.plots import arm_means, arms_of_blocks, bars, values
 from shiftbench.claims.verdicts import decide_every, sentences
 
-CROP, CONSISTENCY, ACCURACY = "crop", "consistency", "accuracy"
+CROP, TRANSLATE = "crop", "translate"
+CONSISTENCY, ACCURACY = "consistency", "accuracy"
 POOLS, PADDINGS = ("max", "blur"), ("zeros", "circular")
 REVEALED = 0.5  # of accuracy: a network that goes by position only is wrong on swapped rows
 MARGIN = 0.01  # of consistency: a smaller loss counts as none (published: 0.0024)
@@ -60,23 +61,20 @@ def _padding_of_dissimilar(run: Run) -> str | None:
 
 
 def _padding_reveals_position(evidence: Evidence) -> Finding | None:
-    runs = [run for run in evidence.runs if run.is_trained and run.option("data") == "red_green"]
-    protocols = [name for name in dict.fromkeys(name for run in runs for name in run.protocols)
-                 if all(run.has(name, ACCURACY) for run in runs)]  # fmt: skip
-    if not protocols:
-        return None
-    first = protocols[0]
-    found = blocks(runs, _padding_of_dissimilar, free=("padding",), protocols=(first,),
+    runs = [run for run in evidence.runs if run.is_trained and run.option("data") == "red_green"
+            and run.has(TRANSLATE, ACCURACY)]  # fmt: skip
+    found = blocks(runs, _padding_of_dissimilar, free=("padding",), protocols=(TRANSLATE,),
                    arms=("full", "zeros"))  # fmt: skip
     if not found:
         return None
-    every = [
-        estimate(block, lambda read: read("full", first, ACCURACY) - read("zeros", first, ACCURACY))
-        for block in found
-    ]
-    more = listed(values(arm_means(found[0], first, ACCURACY)))
-    plot = bars(arms_of_blocks(found, first, ACCURACY), "network", "accuracy on swapped rows")
+    every = [estimate(block, _full_over_zeros) for block in found]
+    more = listed(values(arm_means(found[0], TRANSLATE, ACCURACY)))
+    plot = bars(arms_of_blocks(found, TRANSLATE, ACCURACY), "network", "accuracy on swapped rows")
     return decide_every(every, REVEALED, more, plot)
+
+
+def _full_over_zeros(read: Reader) -> float:
+    return read("full", TRANSLATE, ACCURACY) - read("zeros", TRANSLATE, ACCURACY)
 
 
 KAYHAN = "Kayhan & van Gemert 2020 (arXiv 2003.07064)"
