@@ -58,13 +58,14 @@ def in_yaml(value: object) -> str:
     return constants[str(value)] if is_constant else printable(value)
 
 
-def require_one_of(key: str, value: object, allowed: Iterable[str]) -> None:
+def require_one_of(key: str, value: object, allowed: Iterable[str | int]) -> None:
     """Raise :class:`UsageError` unless ``value`` is one of ``allowed``."""
     allowed = list(allowed)
     if value not in allowed:
-        hint = did_you_mean(str(value), allowed)
+        known = [str(one) for one in allowed]
+        hint = did_you_mean(str(value), known)
         raise UsageError(
-            f"{key}={printable(value)} is not known{hint}; allowed: {', '.join(allowed)}"
+            f"{key}={printable(value)} is not known{hint}; allowed: {', '.join(known)}"
         )
 
 

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from shiftbench.errors import UsageError, require_one_of
 from shiftbench.model.evaluating import evaluating
-from shiftbench.ops.padding import conv2d
+from shiftbench.ops.max_filter import StrideOneMax2d
+from shiftbench.ops.padding import conv2d, of_layer
 
 if TYPE_CHECKING:
     from shiftbench.activation import Activation
@@ -53,6 +54,11 @@ def conv_stride(pool: Downsampling | None) -> int:
 def site_stride(pool: Downsampling) -> int:
     """Return the factor by which ``pool``'s downsampling step reduces the feature map."""
     return pool.stride[0] if isinstance(pool.stride, tuple) else pool.stride
+
+
+def pooling_site(pool: Downsampling, padding: str) -> list[nn.Module]:
+    """Return a downsampling step, with the running maximum that its pool may require."""
+    return [StrideOneMax2d(of_layer(padding)), pool] if pool.max_first else [pool]
 
 
 def refuse_max_first(pool: Downsampling, model: str) -> None:

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from torch import Tensor, nn
 
-from shiftbench.errors import UsageError, require_one_of, require_within
+from shiftbench.errors import require_one_of, require_within
 from shiftbench.model import blocks
 from shiftbench.model.group_maps import ORDERS, GroupConv2d, GroupNorm2d, OverRotations
-from shiftbench.ops.max_filter import StrideOneMax2d
-from shiftbench.ops.padding import of_layer
-
-if TYPE_CHECKING:
-    from shiftbench.pool import Downsampling
 
 STAGES = 3
 
@@ -65,8 +58,8 @@ class CyclicNetwork(nn.Module):
     ) -> None:
         super().__init__()
         require_within("model.width", width, 1, blocks.MAX_WIDTH)
-        _require_number("model.order", order, ORDERS)
-        _require_number("model.kernel_size", kernel_size, (3, 5, 7))
+        require_one_of("model.order", order, ORDERS)
+        require_one_of("model.kernel_size", kernel_size, (3, 5, 7))
         require_one_of("model.over_rotations", over_rotations, ("max", "mean"))
         self.order, self.kernel_size = order, kernel_size
         layers: list[nn.Module] = []
@@ -78,7 +71,7 @@ class CyclicNetwork(nn.Module):
             layers += self._convolution(chans, out_chans, padding, of_image=stage == 0)
             layers += self._convolution(out_chans, out_chans, padding, blocks.conv_stride(site))
             if site is not None:
-                layers += _site(site, padding)
+                layers += blocks.pooling_site(site, padding)
                 strides.append(blocks.site_stride(site))
             chans = out_chans
         self.features = nn.Sequential(*layers, OverRotations(order, over_rotations))
@@ -107,14 +100,3 @@ class CyclicNetwork(nn.Module):
             GroupNorm2d(out_chans, order),
             nn.ReLU(inplace=True),
         ]
-
-
-def _site(pool: Downsampling, padding: str) -> list[nn.Module]:
-    """Return a downsampling step, with the running maximum that its pool may require."""
-    return [StrideOneMax2d(of_layer(padding)), pool] if pool.max_first else [pool]
-
-
-def _require_number(key: str, value: int, allowed: tuple[int, ...]) -> None:
-    if value not in allowed:
-        listed = ", ".join(map(str, allowed))
-        raise UsageError(f"{key}={value} is not possible here; allowed: {listed}")

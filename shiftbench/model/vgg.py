@@ -9,8 +9,6 @@ from torch import Tensor, nn
 
 from shiftbench.errors import UsageError, require_within
 from shiftbench.model import blocks
-from shiftbench.ops.max_filter import StrideOneMax2d
-from shiftbench.ops.padding import of_layer
 
 if TYPE_CHECKING:
     from shiftbench.pool import Downsampling
@@ -134,9 +132,7 @@ class VGG(nn.Module):
 
     def _site(self, pool: Downsampling, channels: int, padding: str) -> list[nn.Module]:
         """Return a downsampling step, with the running maximum that its pool may require."""
-        if pool.max_first:
-            return [StrideOneMax2d(of_layer(padding)), pool]
-        return [pool]
+        return blocks.pooling_site(pool, padding)
 
 
 def _inputs_of_steps(

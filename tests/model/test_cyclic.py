@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
+from quarter_turns import images, trained, turned_error
 
 from shiftbench.api import measure
 from shiftbench.errors import UsageError
@@ -33,35 +34,12 @@ from shiftbench.pool import (
 from shiftbench.shift.circular import Circular
 from shiftbench.shift.sampling import Sampling
 
-TURNS = (1, 2, 3)
 PlainBlur = partial(BlurPool2d, max_first=False)
 
 
 def network(pool=MaxPool2d, size=28, padding="zeros", head=GlobalAverageHead, width=2, **settings):
     torch.manual_seed(0)
     return CyclicNetwork(5, 1, (size, size), pool, head, padding, width, **settings)
-
-
-def images(size=28, count=4):
-    return torch.randn(count, 1, size, size, generator=torch.Generator().manual_seed(1))
-
-
-def trained(net, x):
-    """The network after three steps, in eval mode: other weights and running statistics."""
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.05)
-    for _ in range(3):
-        optimizer.zero_grad()
-        F.cross_entropy(net(x), torch.arange(len(x)) % 5).backward()
-        optimizer.step()
-    return net.eval()
-
-
-@torch.no_grad()
-def turned_error(net, x):
-    """Largest change of a logit under quarter turns, relative to the largest logit."""
-    logits = net(x)
-    change = max(float((net(x.rot90(turn, (2, 3))) - logits).abs().max()) for turn in TURNS)
-    return change / float(logits.abs().max())
 
 
 EXACT = [

@@ -5,8 +5,8 @@ from functools import partial
 import pandas as pd
 import pytest
 import torch
-import torch.nn.functional as F
 from hydra import compose, initialize_config_dir
+from quarter_turns import images, trained, turned_error
 
 from shiftbench.api import measure
 from shiftbench.errors import ShiftbenchError, UsageError
@@ -47,34 +47,10 @@ from shiftbench.settings.schema import CONFIG_DIR, register
 from shiftbench.shift.circular import Circular
 from shiftbench.shift.sampling import Sampling
 
-TURNS = (1, 2, 3)
-
 
 def network(pool=AvgPool2d, size=28, padding="zeros", head=MeanHead, width=3, **settings):
     torch.manual_seed(0)
     return HarmonicNetwork(5, 1, (size, size), pool, head, padding, width, **settings)
-
-
-def images(size=28, count=4):
-    return torch.randn(count, 1, size, size, generator=torch.Generator().manual_seed(1))
-
-
-def trained(net, x):
-    """The network after three steps, in eval mode: other weights and running statistics."""
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.05)
-    for _ in range(3):
-        optimizer.zero_grad()
-        F.cross_entropy(net(x), torch.arange(len(x)) % 5).backward()
-        optimizer.step()
-    return net.eval()
-
-
-@torch.no_grad()
-def turned_error(net, x):
-    """Largest change of a logit under quarter turns, relative to the range of the logits."""
-    logits = net(x)
-    change = max(float((net(x.rot90(turn, (2, 3))) - logits).abs().max()) for turn in TURNS)
-    return change / float(logits.max() - logits.min())
 
 
 EXACT = [
