@@ -20,6 +20,7 @@ _HOMES = {
     "Result": "api",
     "measure": "api",
     "probe": "predict.layer_probe",
+    "probe_rotations": "predict.rotation_probe",
     **dict.fromkeys(("head", "metric", "pool", "shift"), ""),  # packages
 }
 

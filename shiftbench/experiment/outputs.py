@@ -99,9 +99,7 @@ def record_layers(config: DictConfig, run: Run, network: PixelModel, data: Datas
     return rows
 
 
-def record_rotations(
-    config: DictConfig, run: Run, network: PixelModel, data: Dataset
-) -> pd.DataFrame:
+def record_rotations(run: Run, network: PixelModel, data: Dataset) -> pd.DataFrame:
     """Write and return how much each layer deviates from commuting with rotations."""
     images, _ = next(data.test.batches(PROBED_IMAGES))
     with network.autocasting():
@@ -118,7 +116,7 @@ def draw(
     tables: Mapping[str, PredictionTable],
     reduced: Reductions,
     layers: pd.DataFrame | None,
-    rotations: pd.DataFrame | None = None,
+    rotations: pd.DataFrame | None,
 ) -> None:
     """Draw a run's figures; one that cannot be drawn causes a warning, as results are written.
 

@@ -173,7 +173,7 @@ def _write(
         with phase("probing the layers", config, "measure.memory_gb"):
             layers = outputs.record_layers(config, run, network, ready.data)
             if _rotates(ready):
-                rotations = outputs.record_rotations(config, run, network, ready.data)
+                rotations = outputs.record_rotations(run, network, ready.data)
     if config.figures:
         with phase("drawing", config):
             outputs.draw(run, ready.data, ready.protocols, tables, reduced, layers, rotations)

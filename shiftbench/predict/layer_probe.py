@@ -146,9 +146,9 @@ def run_with(model: nn.Module, x: Tensor, see: See) -> None:
 
     handles = []
     try:
-        inside = _inside_whole(model)
+        hidden = _hidden(model)
         for name, module in model.named_modules():
-            if _is_layer(module) and id(module) not in inside:
+            if _is_layer(module) and id(module) not in hidden:
                 handles.append(watch(name or type(module).__name__, module))
         model(x)
     finally:
@@ -158,27 +158,20 @@ def run_with(model: nn.Module, x: Tensor, see: See) -> None:
 
 def _is_layer(module: nn.Module) -> bool:
     childless = next(module.children(), None) is None
-    return (childless or _is_whole(module)) and not isinstance(module, nn.Identity)
+    selects = isinstance(module, Downsampling) and module.picks_grid
+    return (childless or selects or _hides_layers(module)) and not isinstance(module, nn.Identity)
 
 
-def _is_whole(module: nn.Module) -> bool:
-    """Whether a module with layers inside is one layer.
-
-    A pool that selects its grid, or has parameters, may contain layers; other modules state it.
-    """
+def _hides_layers(module: nn.Module) -> bool:
+    """Whether a module with children is one layer: a pool with parameters, or one that says so."""
     if isinstance(module, Downsampling):
-        return module.picks_grid or module.has_parameters
+        return module.has_parameters
     return getattr(module, "is_one_layer", False) is True  # optional in any network
 
 
-def _inside_whole(model: nn.Module) -> set[int]:
+def _hidden(model: nn.Module) -> set[int]:
     """Return the ids of the modules inside of those that are one layer."""
-    whole = [
-        module
-        for module in model.modules()
-        if _is_whole(module)
-        and not (isinstance(module, Downsampling) and not module.has_parameters)
-    ]
+    whole = [module for module in model.modules() if _hides_layers(module)]
     return {id(part) for module in whole for part in module.modules() if part is not module}
 
 

@@ -63,7 +63,7 @@ def probe_rotations(
           itself if it is not a feature map.
 
     Raises:
-        UsageError: If the images are not square, or there is no angle.
+        UsageError: If the images are not square, or ``angles`` is empty.
     """
     given = as_images(images, normalised=mean is not None or std is not None)[:max_images]
     if given.shape[2] != given.shape[3]:
